@@ -1,0 +1,75 @@
+"""The family of errors that a user can cause or mend; each message is one sentence.
+
+Every child also inherits the built-in error that it refines, so that a script may catch
+``ValueError`` or ``OSError`` as usual, and the command line and the window catch `AmkdError` alone.
+"""
+
+from __future__ import annotations
+
+
+class AmkdError(Exception):
+    """Root of all errors whose message is meant for the user."""
+
+
+class SlideError(AmkdError, OSError):
+    """A slide cannot be opened, or is not a slide."""
+
+
+class SlideReadError(SlideError):
+    """A slide opened, but a region of it cannot be read."""
+
+
+class MissingMicronsError(AmkdError, ValueError):
+    """Nothing tells the slide's micrometres per pixel, and the caller gave none."""
+
+
+class TissueError(AmkdError, ValueError):
+    """No tissue, or less than one patch of it, was found on a slide."""
+
+
+class EncoderError(AmkdError, ValueError):
+    """A patch encoder is unknown, or cannot be used as asked."""
+
+
+class EncoderWeightsMissingError(EncoderError, FileNotFoundError):
+    """The weights of a foundation encoder were not found where they were looked for."""
+
+
+class BagError(AmkdError, ValueError):
+    """A feature bag is damaged, foreign or incomplete."""
+
+
+class BundleError(AmkdError, ValueError):
+    """A model bundle is damaged, foreign or incomplete."""
+
+
+class BundleMismatchError(BundleError):
+    """A bag was made with another encoder, patch size or scale than the bundle's."""
+
+
+class CohortError(AmkdError, ValueError):
+    """Cohort tables contradict themselves or lack what training needs."""
+
+
+class ConfigError(AmkdError, ValueError):
+    """A configuration has an unknown key or a value outside its range."""
+
+
+class ModalityError(AmkdError, ValueError):
+    """A model was given fewer modalities than it needs."""
+
+
+class OutcomeError(AmkdError, ValueError):
+    """Follow-up times or event flags are not usable."""
+
+
+class RunFolderError(AmkdError, OSError):
+    """An output folder is in use, not writable, or holds another run."""
+
+
+class WorkerError(AmkdError, RuntimeError):
+    """A worker process died or hung; its message names the task that was lost."""
+
+
+class MissingExtraError(AmkdError, ImportError):
+    """An optional part of the product is not installed; the message says how to install it."""

@@ -1,0 +1,40 @@
+"""Notices: what a user must know about a bag or a prediction before trusting it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+NoticeCode = Literal[
+    "coarse_scale",
+    "not_he",
+    "out_of_range",
+    "invalid_patches",
+    "unverified_bag",
+    "synthetic_bundle",
+    "research_only",
+    "no_map",
+    "non_square_pixels",
+    "encoder_licence",
+    "scale_source",
+]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One sentence about the limits of a result, with a stable code for programs.
+
+    Parameters
+    ----------
+    code
+        Stable identifier, for filtering and tests.
+    sentence
+        The sentence that a person reads.
+    """
+
+    code: NoticeCode
+    sentence: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the notice as JSON-able strings."""
+        return asdict(self)
