@@ -1,0 +1,55 @@
+# `make demo` and `make test` set everything up on a fresh machine and then do what their names say.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+# A virtual screen for everything that opens a window; without Xvfb the command runs as it is.
+SCREEN := $(shell command -v xvfb-run >/dev/null && echo 'xvfb-run -a -s "-screen 0 1600x1000x24"')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check-slow bench demo-bundle system clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: $(READY)  ## set up, predict the demo slide, and leave pictures of the real window
+	$(BIN)/amkd demo --screenshot
+
+test: lint  ## set up, lint, and run all tests (real windows under a virtual screen)
+	@bash -c '$(MAKE) --no-print-directory run-tests'
+
+.PHONY: run-tests
+run-tests: $(READY)
+	$(SCREEN) $(BIN)/python -m pytest -m "not slow"
+
+check-slow: $(READY)  ## cohort-scale checks, too slow for every change
+	$(SCREEN) $(BIN)/python -m pytest -m slow --timeout 3600
+
+bench: $(READY)  ## measure the speed and memory claims; each script prints a table of ratios
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+demo-bundle: $(READY)  ## train assets/demo/demo.amkd again on a freshly simulated cohort
+	$(BIN)/python scripts/make_demo_bundle.py
+
+lint: $(READY)  ## style, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+system:  ## install (as root on Debian) or name the system packages for windows
+	@scripts/system_packages.sh
+
+# One stamp: a changed requirement or pin installs again, anything else does not.
+$(READY): setup.cfg constraints.txt scripts/system_packages.sh
+	@scripts/system_packages.sh
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "AMKD Viewer needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip setuptools wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[viewer,report,dev]'
+	@touch $@
+
+clean:  ## remove what make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo_output
