@@ -24,9 +24,14 @@ def test_the_final_file_appears_only_when_the_block_ends(tmp_path: Path) -> None
 def test_an_error_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
     final = tmp_path / "result.json"
     write_text(final, "old")
-    with pytest.raises(RuntimeError, match="stop"), atomic_path(final) as temporary:
-        temporary.write_text("new")
-        raise RuntimeError("stop")
+
+    def write_and_fail() -> None:
+        with atomic_path(final) as temporary:
+            temporary.write_text("new")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_and_fail()
     assert final.read_text() == "old"
     assert list(tmp_path.iterdir()) == [final]
 
