@@ -1,0 +1,202 @@
+"""What goes into and comes out of every survival model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from amkd_core.errors import BagError, ModalityError
+
+
+Lengths = tuple[int, ...]
+
+
+def split_bags(rows: Tensor, lengths: Lengths) -> tuple[Tensor, ...]:
+    """Rows of each bag, as views of the concatenated rows."""
+    return torch.split(rows, list(lengths))
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """A batch of patients; bags of different lengths lie one after another, without padding.
+
+    Parameters
+    ----------
+    patches : Tensor, shape (total_patches, d_encoder)
+        Patch features of all bags, concatenated.
+    lengths : tuple of int, length batch
+        Number of patches of each bag; every bag has at least one.
+    genes : Tensor, shape (batch, n_genes), optional
+        Scaled expression, joined to patients by identifier before it comes here.
+
+    Raises
+    ------
+    BagError
+        When a bag is empty or the lengths do not add up to the patches.
+    ModalityError
+        When there is not one row of genes per bag.
+    """
+
+    patches: Tensor
+    lengths: Lengths
+    genes: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.patches.ndim != 2:
+            raise BagError(
+                f"patches must have shape (total_patches, d_encoder), found {tuple(self.patches.shape)}"
+            )
+        empty = [index for index, length in enumerate(self.lengths) if length < 1]
+        if empty or not self.lengths:
+            which = f"bag {empty[0]} has no patches" if empty else "the batch has no bags"
+            raise BagError(f"every bag needs at least one patch, but {which}; leave such patients out")
+        if sum(self.lengths) != self.patches.shape[0]:
+            raise BagError(
+                f"the bags' lengths add up to {sum(self.lengths)} patches, but {self.patches.shape[0]} were given"
+            )
+        if self.genes is not None and (self.genes.ndim != 2 or self.genes.shape[0] != len(self.lengths)):
+            raise ModalityError(
+                f"genes must have one row per bag, shape ({len(self.lengths)}, n_genes), "
+                f"found {tuple(self.genes.shape)}"
+            )
+
+    @property
+    def batch_size(self) -> int:
+        """Number of patients."""
+        return len(self.lengths)
+
+    @classmethod
+    def from_bags(cls, bags: Sequence[Tensor], genes: Tensor | None = None) -> ModelInput:
+        """Batch of separate bags, each of shape (n_patches, d_encoder)."""
+        if not bags:
+            raise BagError("every bag needs at least one patch, but the batch has no bags")
+        patches = bags[0] if len(bags) == 1 else torch.cat(list(bags))
+        return cls(patches, tuple(bag.shape[0] for bag in bags), genes)
+
+    @classmethod
+    def from_padded(cls, patches: Tensor, mask: Tensor, genes: Tensor | None = None) -> ModelInput:
+        """Batch of padded bags, with the padding dropped for good.
+
+        Parameters
+        ----------
+        patches : Tensor, shape (batch, n_longest, d_encoder)
+        mask : Tensor of bool, shape (batch, n_longest)
+            True where a patch is real.
+        genes : Tensor, shape (batch, n_genes), optional
+        """
+        if patches.ndim != 3 or mask.shape != patches.shape[:2] or mask.dtype != torch.bool:
+            raise BagError(
+                "padded patches (batch, n_longest, d_encoder) need a boolean mask (batch, n_longest), "
+                f"found {tuple(patches.shape)} and {mask.dtype} {tuple(mask.shape)}"
+            )
+        return cls(patches[mask], tuple(int(n) for n in mask.sum(dim=1)), genes)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ModelInput:
+        """Move the batch to a device, and to another floating type if one is given."""
+        genes = None if self.genes is None else self.genes.to(device, dtype)
+        return replace(self, patches=self.patches.to(device, dtype), genes=genes)
+
+
+@dataclass(frozen=True, eq=False)
+class Coattention:
+    """Attention between pathways and patches (METHOD section 8), float32, one entry per bag.
+
+    Attributes
+    ----------
+    genes_to_patches : tuple of Tensor, each (n_pathways, n_patches)
+        ``A_g2p``; each row sums to 1 over patches: one pathway's map over the slide.
+    patches_to_genes : tuple of Tensor, each (n_patches, n_pathways)
+        ``A_p2g``; each row sums to 1 over pathways.
+    """
+
+    genes_to_patches: tuple[Tensor, ...]
+    patches_to_genes: tuple[Tensor, ...]
+
+    @property
+    def pathway_importance(self) -> Tensor:
+        """Mean of ``A_p2g`` over a bag's patches, shape (batch, n_pathways); each row sums to 1."""
+        return torch.stack([weights.mean(dim=0) for weights in self.patches_to_genes])
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOutput:
+    """What every survival model returns.
+
+    Attributes
+    ----------
+    logits : Tensor, shape (batch, n_bins)
+        Logits of the hazards; a higher logit is a higher danger.
+    lengths : tuple of int, length batch
+        Patches per bag, as they came in; splits the rows of the tensors below.
+    patch_attention : Tensor, shape (total_patches,), optional
+        Pooling weights; they sum to 1 within each bag.
+    coattention : Coattention, optional
+        Only from models that see genes, and only when maps were asked for.
+    guided_patches : Tensor, shape (total_patches, d), optional
+        Teacher: ``h_p2g``; student: ``h_tilde``, which imitates it (paper section 2.4).
+    auxiliary_loss : Tensor, scalar, optional
+        A loss that the model itself brings along.
+    """
+
+    logits: Tensor
+    lengths: Lengths
+    patch_attention: Tensor | None = None
+    coattention: Coattention | None = None
+    guided_patches: Tensor | None = None
+    auxiliary_loss: Tensor | None = None
+
+
+class SurvivalModel(nn.Module, ABC):
+    """A network from patients to logits of hazards; it knows no device, path or training setting.
+
+    Attributes
+    ----------
+    name : str
+        Key in `amkd_core.models.MODELS`.
+    learns_from, predicts_from : frozenset of {"slide", "genes"}
+        Modalities needed in training, and later.
+    d_encoder : int
+        Width of the patch features that it reads.
+    """
+
+    name: ClassVar[str]
+    learns_from: ClassVar[frozenset[str]]
+    predicts_from: ClassVar[frozenset[str]]
+    d_encoder: int
+    if TYPE_CHECKING:
+        __call__: Callable[..., ModelOutput]  # what nn.Module hides: calling a model gives a ModelOutput
+
+    @property
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """JSON-able settings from which `amkd_core.models.build_model` makes the same architecture."""
+
+    @abstractmethod
+    def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
+        """Logits of hazards for a batch; ``want_maps`` adds matrices that only maps need."""
+
+    def check_input(self, inputs: ModelInput) -> None:
+        """Refuse a batch that this model cannot read.
+
+        Raises
+        ------
+        ModalityError
+            When genes are needed and absent.
+        BagError
+            When the patch features have another width than the model's encoder.
+        """
+        if "genes" in self.predicts_from and inputs.genes is None:
+            raise ModalityError(
+                f"{self.name} predicts from slides and genes, but no genes were given; "
+                "give the patients' expression, or use a model that predicts from slides alone (amkd_student)"
+            )
+        if inputs.patches.shape[1] != self.d_encoder:
+            raise BagError(
+                f"{self.name} reads {self.d_encoder}-dimensional patch features, "
+                f"found {inputs.patches.shape[1]}; use the encoder that the model was trained with"
+            )

@@ -1,0 +1,105 @@
+"""Parts that the models share: token projection, pooling over bags, small perceptrons."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from amkd_core.models.base import Lengths, split_bags
+
+
+def bag_softmax(scores: Tensor, lengths: Lengths) -> Tensor:
+    """Softmax of patch scores within each bag, shape (total_rows,); sums to 1 per bag."""
+    if len(lengths) == 1:
+        return torch.softmax(scores, dim=0)
+    return torch.cat([torch.softmax(bag, dim=0) for bag in split_bags(scores, lengths)])
+
+
+def uniform_weights(lengths: Lengths, like: Tensor) -> Tensor:
+    """``1 / length`` for each row of each bag, shape (total_rows,): the weights of mean pooling."""
+    return torch.cat([like.new_full((length,), 1 / length) for length in lengths])
+
+
+def pool_rows(rows: Tensor, weights: Tensor, lengths: Lengths) -> Tensor:
+    """Weighted sum of each bag's rows.
+
+    Parameters
+    ----------
+    rows : Tensor, shape (total_rows, d)
+    weights : Tensor, shape (total_rows,)
+    lengths : tuple of int, length batch
+
+    Returns
+    -------
+    Tensor, shape (batch, d)
+    """
+    bags = zip(split_bags(weights, lengths), split_bags(rows, lengths), strict=True)
+    return torch.stack([weight @ bag for weight, bag in bags])
+
+
+class GatedScore(nn.Module):
+    """Gated attention score of each row (Ilse et al. 2018): ``w^T (tanh(A x) * sigmoid(B x))``.
+
+    Parameters
+    ----------
+    dim : int
+        Width of the rows.
+    hidden : int
+        Width of the two gates.
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.gates = nn.Linear(dim, 2 * hidden)  # A and B, in one product
+        self.score = nn.Linear(hidden, 1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Score of each row, shape (total_rows,); softmax within a bag makes it a weight."""
+        signal, gate = self.gates(rows).chunk(2, dim=-1)
+        scores: Tensor = self.score(torch.tanh(signal) * torch.sigmoid(gate))
+        return scores.squeeze(-1)
+
+
+class AttentionPool(nn.Module):
+    """Rows of each bag pooled to one, by learned weights (`GatedScore`) or by their mean.
+
+    Parameters
+    ----------
+    dim : int
+        Width of the rows.
+    hidden : int or None
+        Width of the gates; None pools by the mean and owns no weights.
+    """
+
+    def __init__(self, dim: int, hidden: int | None) -> None:
+        super().__init__()
+        self.score = None if hidden is None else GatedScore(dim, hidden)
+
+    def forward(self, rows: Tensor, lengths: Lengths) -> tuple[Tensor, Tensor]:
+        """Pooled rows (batch, dim) and the weights (total_rows,) that made them."""
+        weights = (
+            uniform_weights(lengths, rows) if self.score is None else bag_softmax(self.score(rows), lengths)
+        )
+        return pool_rows(rows, weights, lengths), weights
+
+
+class PatchProjection(nn.Module):
+    """Frozen-encoder features to normalised patch tokens, ``(total_patches, d_encoder) -> (total_patches, d)``."""
+
+    def __init__(self, d_encoder: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(d_encoder, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Patch tokens ``z_p``, shape (total_patches, d)."""
+        tokens: Tensor = self.dropout(self.norm(self.linear(patches)))
+        return tokens
+
+
+def perceptron(d_in: int, d_hidden: int, d_out: int, dropout: float) -> nn.Sequential:
+    """Two linear layers with GELU and dropout between."""
+    return nn.Sequential(
+        nn.Linear(d_in, d_hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(d_hidden, d_out)
+    )

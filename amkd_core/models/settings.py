@@ -1,0 +1,57 @@
+"""Checks of model settings, and settings from plain mappings with helpful refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from amkd_core.errors import ConfigError
+
+Settings = TypeVar("Settings")
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse sizes that are not whole numbers above 0.
+
+    Raises
+    ------
+    ConfigError
+        Names the first unusable size.
+    """
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ConfigError(f"{name} must be a whole number of at least 1, found {size!r}")
+
+
+def check_dropout(dropout: float) -> None:
+    """Refuse a share outside [0, 1).
+
+    Raises
+    ------
+    ConfigError
+        Names the value found.
+    """
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"dropout must lie in [0, 1), found {dropout!r}")
+
+
+def settings_from(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """Make the settings dataclass ``kind`` from a mapping such as a bundle's manifest.
+
+    Raises
+    ------
+    ConfigError
+        When a key is unknown (the nearest known one is named) or a required one is missing.
+    """
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"{kind.__name__} has no setting {key!r}; {hint}")
+    for key, field in known.items():
+        if key not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(f"{kind.__name__} needs the setting {key!r}")
+    return kind(**values)

@@ -1,0 +1,1 @@
+"""Time to event: outcomes and time bins, hazards and losses, metrics, and curves in months."""

@@ -1,0 +1,1 @@
+"""Teaching the models: distillation losses, recipes, evaluation and run folders."""

@@ -1,0 +1,277 @@
+"""Losses that carry a frozen teacher's knowledge into the student (paper sections 2.4 and 2.5)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax, logsigmoid, softplus
+
+from amkd_core.errors import ConfigError
+from amkd_core.models.base import ModelOutput
+
+Direction = Literal["student_to_teacher", "teacher_to_student"]
+RedundancyForm = Literal["balanced", "printed_minus", "printed_plus", "attract", "gated", "none"]
+DIRECTIONS: tuple[Direction, ...] = ("student_to_teacher", "teacher_to_student")
+FORMS: tuple[RedundancyForm, ...] = ("balanced", "printed_minus", "printed_plus", "attract", "gated", "none")
+
+_SMALLEST_KD = 1e-6  # the paper's epsilon, where log p would leave the reals
+_RATIO_OFFSET = 1e-6
+_RATIO_RANGE = (0.1, 10.0)
+
+
+def gene_enhancement_loss(
+    student: Tensor,
+    teacher: Tensor,
+    lengths: tuple[int, ...],
+    *,
+    tau: float = 1.0,
+    direction: Direction = "student_to_teacher",
+) -> Tensor:
+    """``L_GE``: divergence of the student's gene-guided features from the teacher's ``h_p2g``.
+
+    ``KL(p_s || p_t)`` with ``p = softmax(features / tau)`` along the feature axis; mean over a patient's
+    patches, then over patients, so that a large slide weighs no more than a small one.
+
+    Parameters
+    ----------
+    student, teacher : Tensor, shape (total_patches, d)
+        The teacher's side is detached.
+    lengths : tuple of int
+        Patches per patient.
+    tau : float
+        Temperature, above 0; its value is not in the paper.
+    direction : {"student_to_teacher", "teacher_to_student"}
+        ``KL(p_s || p_t)`` as printed, or reversed.
+
+    Raises
+    ------
+    ConfigError
+        When the two have different shapes, which needs models of one width.
+    """
+    if student.shape != teacher.shape:
+        raise ConfigError(
+            f"student and teacher must give patch features of one shape, found {tuple(student.shape)} and "
+            f"{tuple(teacher.shape)}; train both with the same dim on the same patches"
+        )
+    log_s = log_softmax(student / tau, dim=1)
+    log_t = log_softmax(teacher.detach() / tau, dim=1)
+    first, second = (log_s, log_t) if direction == "student_to_teacher" else (log_t, log_s)
+    per_patch = (first.exp() * (first - second)).sum(dim=1)  # (total_patches,)
+    return torch.stack([bag.mean() for bag in torch.split(per_patch, lengths)]).mean()
+
+
+def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *, tau: float = 1.0) -> Tensor:
+    """``L_KD`` of each patient: Bernoulli ``KL(sigmoid(L_s / tau) || sigmoid(L_t / tau))``, summed over bins.
+
+    Parameters
+    ----------
+    student_logits, teacher_logits : Tensor, shape (batch, n_bins)
+        The teacher's side is detached.
+    tau : float
+        Temperature, above 0.
+
+    Returns
+    -------
+    Tensor, shape (batch,)
+        Zero only where the logits agree; the objective takes the mean over patients.
+
+    Raises
+    ------
+    ConfigError
+        When the two heads have different numbers of bins.
+    """
+    if student_logits.shape != teacher_logits.shape:
+        raise ConfigError(
+            f"student and teacher must have heads of one size, found logits of shapes "
+            f"{tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
+        )
+    s, t = student_logits / tau, teacher_logits.detach() / tau
+    death = torch.sigmoid(s) * (logsigmoid(s) - logsigmoid(t))
+    life = torch.sigmoid(-s) * (logsigmoid(-s) - logsigmoid(-t))
+    return (death + life).sum(dim=1)
+
+
+def survival_ratio(student_loss: Tensor, teacher_loss: Tensor) -> Tensor:
+    """``r = L_SURV_student / L_SURV_teacher``, detached and clipped to [0.1, 10].
+
+    Above 1 the student is the worse of the two. It carries no gradient: otherwise two of the printed
+    readings of `redundancy_reduction_loss` would reward a student for a larger survival loss.
+    """
+    ratio = (student_loss.detach() + _RATIO_OFFSET) / (teacher_loss.detach() + _RATIO_OFFSET)
+    return ratio.clamp(*_RATIO_RANGE)
+
+
+def redundancy_reduction_loss(
+    kd: Tensor, ratio: Tensor, *, form: RedundancyForm = "balanced", gate_steepness: float = 1.0
+) -> Tensor:
+    """``L_ARR``, the adaptive redundancy reduction, mean over patients.
+
+    With ``x = L_KD`` and ``p = 2 sigmoid(x) - 1 = tanh(x / 2)`` in [0, 1). The print of section 2.5 lost
+    its minus signs, and no choice of signs satisfies all of its prose.
+
+    Parameters
+    ----------
+    kd : Tensor, shape (batch,) or scalar
+        ``x``, the distillation loss; floored at 1e-6. Its gradient near 0 is ``1 / x``: clip gradients.
+    ratio : Tensor, broadcastable to ``kd``
+        ``r`` of `survival_ratio`.
+    form : str
+        ``balanced``: ``-log p - r log(1 - p)``. A reconstruction: the only reading that is bounded below
+        with a stable equilibrium, ``p* = 1 / (1 + r)`` or ``x* = ln(1 + 2 / r)``; a student worse than its
+        teacher is drawn close, a better one is let go.
+        ``printed_minus``: ``-log p + r log(1 - p)``, unbounded, always pushes away.
+        ``printed_plus``: ``log p + r log(1 - p)``, unbounded at both ends, its equilibrium is unstable.
+        ``attract``: ``log p - r log(1 - p)``, collapses onto the teacher whatever ``r`` is.
+        ``gated``: ``sigmoid(gate_steepness * log r) * x``, plain distillation that fades as the student wins.
+        ``none``: zero.
+    gate_steepness : float
+        Of the ``gated`` form.
+
+    Returns
+    -------
+    Tensor, scalar
+
+    Raises
+    ------
+    ConfigError
+        When the form is unknown.
+    """
+    x, r = kd.clamp(min=_SMALLEST_KD), ratio.detach()
+    log_p = torch.log(-torch.expm1(-x)) - torch.log1p(torch.exp(-x))
+    log_rest = math.log(2) - softplus(x)  # log(1 - p), exact without an epsilon
+    if form == "balanced":
+        return (-log_p - r * log_rest).mean()
+    if form == "printed_minus":
+        return (-log_p + r * log_rest).mean()
+    if form == "printed_plus":
+        return (log_p + r * log_rest).mean()
+    if form == "attract":
+        return (log_p - r * log_rest).mean()
+    if form == "gated":
+        return (torch.sigmoid(gate_steepness * torch.log(r)) * kd).mean()
+    if form == "none":
+        return torch.zeros_like(kd).mean()
+    raise ConfigError(f"there is no redundancy form {form!r}; known are {', '.join(FORMS)}")
+
+
+@dataclass(frozen=True, eq=False)
+class TeacherTargets:
+    """What a frozen teacher says of a batch; free of gradients, so it may be cached per patient.
+
+    Attributes
+    ----------
+    logits : Tensor, shape (batch, n_bins)
+    guided : Tensor, shape (total_patches, d)
+        ``h_p2g``.
+    survival_loss : Tensor, shape (batch,)
+        The teacher's own loss for each patient, preferably from a fold that had not seen him: on its
+        training patients a teacher's loss tends to 0 and the ratio to its clip.
+    """
+
+    logits: Tensor
+    guided: Tensor
+    survival_loss: Tensor
+
+    @classmethod
+    def from_output(cls, output: ModelOutput, survival_loss: Tensor) -> TeacherTargets:
+        """Targets from a teacher's output, detached.
+
+        Raises
+        ------
+        ConfigError
+            When the model gives no gene-informed patch features.
+        """
+        if output.guided_patches is None:
+            raise ConfigError("the teacher gives no gene-informed patch features; use amkd_teacher")
+        return cls(output.logits.detach(), output.guided_patches.detach(), survival_loss.detach())
+
+
+@dataclass(frozen=True, eq=False)
+class DistillationTerms:
+    """The student's total loss and what it is made of, each a scalar Tensor."""
+
+    total: Tensor
+    survival: Tensor
+    gene_enhancement: Tensor
+    distillation: Tensor
+    redundancy: Tensor
+
+
+@dataclass(frozen=True)
+class DistillationObjective:
+    """``L = alpha (L_GE + L_KD + L_SURV) + (1 - alpha) L_ARR`` (paper section 2.5).
+
+    Attributes
+    ----------
+    alpha : float
+        0.75 in the paper; 1 is plain distillation without the redundancy term.
+    tau_features, tau_logits : float
+        Temperatures of ``L_GE`` and ``L_KD``; the paper has one symbol and no value, ours is 1.
+    form : str
+        Reading of ``L_ARR``, see `redundancy_reduction_loss`.
+    direction : str
+        Of ``L_GE``, see `gene_enhancement_loss`.
+    gate_steepness : float
+        Of the ``gated`` form.
+    """
+
+    alpha: float = 0.75
+    tau_features: float = 1.0
+    tau_logits: float = 1.0
+    form: RedundancyForm = "balanced"
+    direction: Direction = "student_to_teacher"
+    gate_steepness: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise ConfigError(f"alpha must lie in [0, 1], found {self.alpha!r}")
+        for name in ("tau_features", "tau_logits"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0, found {getattr(self, name)!r}")
+        for value, known in ((self.form, FORMS), (self.direction, DIRECTIONS)):
+            if value not in known:
+                raise ConfigError(f"{value!r} is unknown; known are {', '.join(known)}")
+
+    def __call__(
+        self, output: ModelOutput, targets: TeacherTargets, survival_losses: Tensor
+    ) -> DistillationTerms:
+        """Loss of a batch.
+
+        Parameters
+        ----------
+        output : ModelOutput
+            The student's.
+        targets : TeacherTargets
+            Of the same patients in the same order.
+        survival_losses : Tensor, shape (batch,)
+            The student's loss per patient (`nll_loss` with ``reduction="none"``); a scalar where the loss
+            exists only for the batch as a whole (`cox_loss`).
+
+        Returns
+        -------
+        DistillationTerms
+
+        Raises
+        ------
+        ConfigError
+            When student and teacher do not fit together.
+        """
+        if output.guided_patches is None:
+            raise ConfigError("the student gives no gene-guided patch features; use amkd_student")
+        kd = distillation_loss(output.logits, targets.logits, tau=self.tau_logits)  # (batch,)
+        guidance = gene_enhancement_loss(
+            output.guided_patches,
+            targets.guided,
+            output.lengths,
+            tau=self.tau_features,
+            direction=self.direction,
+        )
+        ratio = survival_ratio(survival_losses, targets.survival_loss)
+        redundancy = redundancy_reduction_loss(kd, ratio, form=self.form, gate_steepness=self.gate_steepness)
+        distillation, survival = kd.mean(), survival_losses.mean()
+        total = self.alpha * (guidance + distillation + survival) + (1 - self.alpha) * redundancy
+        return DistillationTerms(total, survival, guidance, distillation, redundancy)
