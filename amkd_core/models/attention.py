@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-Lengths = tuple[int, ...]
+from amkd_core.models.base import Lengths, split_bags
+
 _FLASH_TYPES = (torch.float16, torch.bfloat16)
 _FLASH_WIDEST_HEAD = 256
 
@@ -40,13 +41,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, q_lengths: Lengths, k_lengths: Le
     """
     if len(set(q_lengths)) == 1 and len(set(k_lengths)) == 1:
         n = len(q_lengths)
-        batched = [rows.view(n, 1, -1, rows.shape[1]) for rows in (q, k, v)]  # (batch, 1, rows, d)
-        return scaled_dot_product_attention(*batched).flatten(0, 2)
+        q, k, v = (rows.view(n, 1, -1, rows.shape[1]) for rows in (q, k, v))  # (batch, 1, rows, d)
+        return scaled_dot_product_attention(q, k, v).flatten(0, 2)
     if _has_varlen_kernel(q):
         return _varlen_attention(q, k, v, q_lengths, k_lengths)
-    bags = zip(
-        *(torch.split(*part) for part in ((q, q_lengths), (k, k_lengths), (v, k_lengths))), strict=True
-    )
+    bags = zip(split_bags(q, q_lengths), split_bags(k, k_lengths), split_bags(v, k_lengths), strict=True)
     return torch.cat([_one_bag(*bag) for bag in bags])
 
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from amkd_core.errors import BagError, ModalityError
 
-
 Lengths = tuple[int, ...]
 
 

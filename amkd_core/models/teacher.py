@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from amkd_core.errors import ConfigError
-from amkd_core.models.attention import Lengths, SelfAttention, attention, attention_weights
-from amkd_core.models.base import Coattention, ModelInput, ModelOutput, SurvivalModel
+from amkd_core.models.attention import SelfAttention, attention, attention_weights
+from amkd_core.models.base import Coattention, Lengths, ModelInput, ModelOutput, SurvivalModel, split_bags
 from amkd_core.models.layers import AttentionPool, PatchProjection, perceptron
 from amkd_core.models.pathway_encoder import PathwayEncoder
 from amkd_core.models.settings import check_dropout, check_sizes
@@ -146,8 +146,8 @@ def _coattention(
     g2p: tuple[Tensor, Tensor], p2g: tuple[Tensor, Tensor], gene_lengths: Lengths, lengths: Lengths
 ) -> Coattention:
     """Both co-attention matrices of each bag, from (queries, keys) of each direction."""
-    pathways = zip(torch.split(g2p[0], gene_lengths), torch.split(g2p[1], lengths), strict=True)
-    patches = zip(torch.split(p2g[0], lengths), torch.split(p2g[1], gene_lengths), strict=True)
+    pathways = zip(split_bags(g2p[0], gene_lengths), split_bags(g2p[1], lengths), strict=True)
+    patches = zip(split_bags(p2g[0], lengths), split_bags(p2g[1], gene_lengths), strict=True)
     return Coattention(
         genes_to_patches=tuple(attention_weights(q, k) for q, k in pathways),
         patches_to_genes=tuple(attention_weights(q, k) for q, k in patches),

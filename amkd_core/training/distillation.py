@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid, softplus
 
 from amkd_core.errors import ConfigError
-from amkd_core.models.base import ModelOutput
+from amkd_core.models.base import Lengths, ModelOutput, split_bags
 
 Direction = Literal["student_to_teacher", "teacher_to_student"]
 RedundancyForm = Literal["balanced", "printed_minus", "printed_plus", "attract", "gated", "none"]
@@ -26,7 +26,7 @@ _RATIO_RANGE = (0.1, 10.0)
 def gene_enhancement_loss(
     student: Tensor,
     teacher: Tensor,
-    lengths: tuple[int, ...],
+    lengths: Lengths,
     *,
     tau: float = 1.0,
     direction: Direction = "student_to_teacher",
@@ -61,7 +61,7 @@ def gene_enhancement_loss(
     log_t = log_softmax(teacher.detach() / tau, dim=1)
     first, second = (log_s, log_t) if direction == "student_to_teacher" else (log_t, log_s)
     per_patch = (first.exp() * (first - second)).sum(dim=1)  # (total_patches,)
-    return torch.stack([bag.mean() for bag in torch.split(per_patch, lengths)]).mean()
+    return torch.stack([bag.mean() for bag in split_bags(per_patch, lengths)]).mean()
 
 
 def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *, tau: float = 1.0) -> Tensor:
