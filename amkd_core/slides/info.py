@@ -1,0 +1,111 @@
+"""What is known about a slide without looking at its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+MicronsSource = Literal["vendor", "tiff_resolution", "objective_power", "user"]
+
+
+@dataclass(frozen=True)
+class Microns:
+    """Micrometres per level-0 pixel, along x and y, and where the value comes from.
+
+    Attributes
+    ----------
+    x, y
+        Micrometres per pixel; they differ on scanners with non-square pixels.
+    source
+        "vendor" (the scanner's own metadata), "tiff_resolution" (TIFF resolution tags),
+        "objective_power" (10 um divided by the nominal power: a guess good to about 20 %) or "user".
+    """
+
+    x: float
+    y: float
+    source: MicronsSource
+
+    @property
+    def mean(self) -> float:
+        """Geometric mean of x and y, in micrometres per pixel."""
+        return float((self.x * self.y) ** 0.5)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One stored resolution of a slide.
+
+    Attributes
+    ----------
+    index
+        0 for the finest.
+    size_px
+        (width, height) in pixels of this level.
+    downsample
+        (x, y) level-0 pixels per pixel of this level, each from its own side.
+    """
+
+    index: int
+    size_px: tuple[int, int]
+    downsample: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Rectangle of the scanned area in level-0 pixels; the whole of level 0 where the file tells none."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """Facts about an open slide.
+
+    Attributes
+    ----------
+    path
+        The file or folder as it was given.
+    slide_id
+        File name without its extension.
+    fingerprint
+        Content hash; see `amkd_core.slides.fingerprint`.
+    backend
+        "direct" (tiles decoded by ourselves, found identical to OpenSlide's), "openslide" or "tifffile".
+    vendor
+        OpenSlide's name of the format, or "ome-tiff" or "tiff".
+    levels
+        Stored resolutions, finest first.
+    microns
+        None where nothing tells; `Slide.microns` raises then.
+    objective_power
+        Nominal magnification (20, 40), or None.
+    bounds
+        Scanned area at level 0.
+    tile_size_px
+        (width, height) of the stored tiles of level 0, or None.
+    compression
+        Of level 0, in lower case ("jpeg"), or None where the format hides it.
+    scene, n_scenes
+        Which of how many separate images of the file this is.
+    associated
+        Names of the label, macro and thumbnail images; their pixels are read only on request.
+    """
+
+    path: Path
+    slide_id: str
+    fingerprint: str
+    backend: str
+    vendor: str
+    levels: tuple[Level, ...]
+    microns: Microns | None
+    objective_power: float | None
+    bounds: Bounds
+    tile_size_px: tuple[int, int] | None = None
+    compression: str | None = None
+    scene: int = 0
+    n_scenes: int = 1
+    associated: tuple[str, ...] = ()
