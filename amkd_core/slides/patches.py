@@ -1,0 +1,132 @@
+"""From a grid of patches to pixels, by threads that read ahead of their use."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from amkd_core.errors import SlideReadError
+from amkd_core.slides.grid import PatchGrid, PatchSpec, lay_patches
+
+if TYPE_CHECKING:
+    from amkd_core.slides.slide import Slide
+
+__all__ = ["PatchBatch", "PatchGrid", "PatchSpec", "lay_patches", "read_patches", "scale_patch"]
+
+
+@dataclass(frozen=True)
+class PatchBatch:
+    """Consecutive patches of a grid.
+
+    Parameters
+    ----------
+    start
+        Index of the first one in the grid.
+    images
+        RGB, uint8 (b, size_px, size_px, 3); an unreadable patch is white.
+    valid
+        False where the patch could not be read, (b,).
+    """
+
+    start: int
+    images: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+
+
+def read_patches(
+    slide: Slide, grid: PatchGrid, *, batch_size: int = 64, workers: int = 2
+) -> Iterator[PatchBatch]:
+    """Read the patches of a grid in order, ahead of their use, by worker threads.
+
+    At most ``workers + 1`` batches are read ahead. Patches are scaled down by averaging whole blocks of
+    pixels where the factor is whole in both directions (`PIL.Image.reduce`), which is exact; by an
+    antialiased triangle filter otherwise, which at odd factors near 1 neither skips pixels nor rings.
+    Closing the iterator stops the workers before their next patch.
+
+    Parameters
+    ----------
+    slide
+        The open slide; reads must be thread-safe.
+    grid
+        Its patches.
+    batch_size
+        Patches per batch.
+    workers
+        Reading threads.
+
+    Yields
+    ------
+    PatchBatch
+        Consecutive batches. A patch that raises `SlideReadError` is white and not valid.
+    """
+    if batch_size < 1 or workers < 1:
+        raise ValueError(f"batch_size and workers must be at least 1, got {batch_size} and {workers}")
+    return _read_ahead(slide, grid, batch_size, workers)
+
+
+def _read_ahead(slide: Slide, grid: PatchGrid, batch_size: int, workers: int) -> Iterator[PatchBatch]:
+    stop = threading.Event()
+    starts = iter(range(0, len(grid), batch_size))
+    pending: deque[Future[PatchBatch]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="amkd-patches")
+
+    def submit() -> None:
+        start = next(starts, None)
+        if start is not None:
+            stopped = min(start + batch_size, len(grid))
+            pending.append(pool.submit(_read_batch, slide, grid, range(start, stopped), stop))
+
+    try:
+        for _ in range(workers + 1):
+            submit()
+        while pending:
+            batch = pending.popleft().result()
+            submit()
+            yield batch
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_batch(slide: Slide, grid: PatchGrid, indices: range, stop: threading.Event) -> PatchBatch:
+    side = grid.spec.size_px
+    images = np.full((len(indices), side, side, 3), 255, dtype=np.uint8)
+    valid = np.zeros(len(indices), dtype=bool)
+    for place, index in enumerate(indices):
+        if stop.is_set():
+            break
+        x, y = grid.xy_level0[index]
+        try:
+            region = slide.read_region((int(x), int(y)), grid.read_level, grid.read_size_px)
+        except SlideReadError:
+            continue  # left white and not valid; the caller counts them
+        images[place] = scale_patch(region, side)
+        valid[place] = True
+    return PatchBatch(indices.start, images, valid)
+
+
+def scale_patch(region: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """Scale a region to ``(size_px, size_px)``; see `read_patches` for how.
+
+    Parameters
+    ----------
+    region
+        RGB, uint8 (height, width, 3).
+    size_px
+        Side of the result.
+    """
+    height, width = region.shape[:2]
+    if (height, width) == (size_px, size_px):
+        return region
+    image = Image.fromarray(region)
+    if height % size_px == 0 and width % size_px == 0:
+        return np.asarray(image.reduce((width // size_px, height // size_px)))
+    return np.asarray(image.resize((size_px, size_px), Image.Resampling.BILINEAR))
