@@ -72,7 +72,7 @@ def nll_loss(logits: Tensor, bin_index: Tensor, event: Tensor, *, reduction: Red
     Raises
     ------
     OutcomeError
-        When shapes disagree or a bin lies outside the head.
+        When shapes disagree, flags are not boolean, or a bin lies outside the head.
     """
     batch, n_bins = logits.shape
     if bin_index.shape != (batch,) or event.shape != (batch,):
@@ -80,15 +80,15 @@ def nll_loss(logits: Tensor, bin_index: Tensor, event: Tensor, *, reduction: Red
             f"logits of shape {(batch, n_bins)} need {batch} bins and {batch} event flags, "
             f"found shapes {tuple(bin_index.shape)} and {tuple(event.shape)}"
         )
-    if bool((bin_index < 0).any()) or bool((bin_index >= n_bins).any()):
-        raise OutcomeError(f"bins must lie in 0..{n_bins - 1}, found {bin_index.min()}..{bin_index.max()}")
-    column = bin_index.unsqueeze(1)
-    log_lived = logsigmoid(-logits)  # log(1 - h), (batch, n_bins)
-    here = log_lived.gather(1, column).squeeze(1)  # log(1 - h_k)
-    death = logsigmoid(logits).gather(1, column).squeeze(1)  # log h_k
-    # log S(k-1) by subtraction from log S(k) would cancel badly for sure deaths; sum the earlier bins instead.
-    earlier = (log_lived * (torch.arange(n_bins, device=logits.device) < column)).sum(dim=1)
-    return _reduce(-(earlier + torch.where(event, death, here)), reduction)
+    if event.dtype != torch.bool:
+        raise OutcomeError(f"event must be boolean (True = death seen), found {event.dtype}")
+    lowest, highest = torch.stack(torch.aminmax(bin_index)).tolist()
+    if lowest < 0 or highest >= n_bins:
+        raise OutcomeError(f"bins must lie in 0..{n_bins - 1}, found {lowest}..{highest}")
+    bins, own = torch.arange(n_bins, device=logits.device), bin_index.unsqueeze(1)
+    # log(1 - h_j) = logsigmoid(-z_j) for every bin lived through, log h_k = logsigmoid(z_k) for a death.
+    signed = torch.where((bins == own) & event.unsqueeze(1), logits, -logits)
+    return _reduce(-(logsigmoid(signed) * (bins <= own)).sum(dim=1), reduction)
 
 
 def cox_loss(log_risk: Tensor, time: Tensor, event: Tensor) -> Tensor:
@@ -109,13 +109,15 @@ def cox_loss(log_risk: Tensor, time: Tensor, event: Tensor) -> Tensor:
     Raises
     ------
     OutcomeError
-        When shapes disagree or no death was seen, so that no risk set exists.
+        When shapes disagree, flags are not boolean, or no death was seen, so that no risk set exists.
     """
     if not log_risk.shape == time.shape == event.shape or log_risk.ndim != 1:
         raise OutcomeError(
             f"the Cox loss needs three vectors of one length, found shapes {tuple(log_risk.shape)}, "
             f"{tuple(time.shape)} and {tuple(event.shape)}"
         )
+    if event.dtype != torch.bool:
+        raise OutcomeError(f"event must be boolean (True = death seen), found {event.dtype}")
     if not bool(event.any()):
         raise OutcomeError(f"the Cox loss needs at least one death, found none among {len(event)} patients")
     order = torch.argsort(time, descending=True, stable=True)

@@ -114,7 +114,7 @@ class TimeBins:
 
     def __post_init__(self) -> None:
         edges = np.array(self.edges, dtype=np.float64)
-        rising = edges.ndim == 1 and edges.size >= 2 and bool((np.diff(edges) > 0).all())
+        rising = edges.ndim == 1 and edges.size >= 2 and bool((edges[1:] > edges[:-1]).all())
         if not (rising and edges[0] == 0 and np.isposinf(edges[-1])):
             raise OutcomeError(f"bin edges must rise from 0 to infinity, found {edges.tolist()}")
         edges.setflags(write=False)

@@ -58,14 +58,20 @@ def gene_enhancement_loss(
             f"{tuple(teacher.shape)}; train both with the same dim on the same patches"
         )
     log_s = log_softmax(student / tau, dim=1)
-    log_t = log_softmax(teacher.detach() / tau, dim=1)
+    log_t = log_softmax(teacher.detach().to(student) / tau, dim=1)
     first, second = (log_s, log_t) if direction == "student_to_teacher" else (log_t, log_s)
     per_patch = (first.exp() * (first - second)).sum(dim=1)  # (total_patches,)
     return torch.stack([bag.mean() for bag in split_bags(per_patch, lengths)]).mean()
 
 
-def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *, tau: float = 1.0) -> Tensor:
-    """``L_KD`` of each patient: Bernoulli ``KL(sigmoid(L_s / tau) || sigmoid(L_t / tau))``, summed over bins.
+def distillation_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    tau: float = 1.0,
+    reduction: Literal["mean", "none"] = "mean",
+) -> Tensor:
+    """``L_KD``: Bernoulli ``KL(sigmoid(L_s / tau) || sigmoid(L_t / tau))``, summed over bins.
 
     Parameters
     ----------
@@ -73,11 +79,13 @@ def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *, tau: fl
         The teacher's side is detached.
     tau : float
         Temperature, above 0.
+    reduction : {"mean", "none"}
+        Over patients; "none" returns shape (batch,).
 
     Returns
     -------
-    Tensor, shape (batch,)
-        Zero only where the logits agree; the objective takes the mean over patients.
+    Tensor
+        Never negative, and zero only where the logits agree.
 
     Raises
     ------
@@ -89,10 +97,11 @@ def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *, tau: fl
             f"student and teacher must have heads of one size, found logits of shapes "
             f"{tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
         )
-    s, t = student_logits / tau, teacher_logits.detach() / tau
+    s, t = student_logits / tau, teacher_logits.detach().to(student_logits) / tau
     death = torch.sigmoid(s) * (logsigmoid(s) - logsigmoid(t))
     life = torch.sigmoid(-s) * (logsigmoid(-s) - logsigmoid(-t))
-    return (death + life).sum(dim=1)
+    per_patient = (death + life).sum(dim=1)
+    return per_patient.mean() if reduction == "mean" else per_patient
 
 
 def survival_ratio(student_loss: Tensor, teacher_loss: Tensor) -> Tensor:
@@ -101,7 +110,7 @@ def survival_ratio(student_loss: Tensor, teacher_loss: Tensor) -> Tensor:
     Above 1 the student is the worse of the two. It carries no gradient: otherwise two of the printed
     readings of `redundancy_reduction_loss` would reward a student for a larger survival loss.
     """
-    ratio = (student_loss.detach() + _RATIO_OFFSET) / (teacher_loss.detach() + _RATIO_OFFSET)
+    ratio = (student_loss.detach() + _RATIO_OFFSET) / (teacher_loss.detach().to(student_loss) + _RATIO_OFFSET)
     return ratio.clamp(*_RATIO_RANGE)
 
 
@@ -262,7 +271,9 @@ class DistillationObjective:
         """
         if output.guided_patches is None:
             raise ConfigError("the student gives no gene-guided patch features; use amkd_student")
-        kd = distillation_loss(output.logits, targets.logits, tau=self.tau_logits)  # (batch,)
+        kd = distillation_loss(
+            output.logits, targets.logits, tau=self.tau_logits, reduction="none"
+        )  # (batch,)
         guidance = gene_enhancement_loss(
             output.guided_patches,
             targets.guided,

@@ -1,0 +1,133 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from strategies import batches
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from amkd_core.models.attention import (
+    SelfAttention,
+    attention,
+    attention_weights,
+    attention_with_column_mean,
+)
+from amkd_core.models.base import split_bags
+
+
+def plain_attention(q, k, v):
+    """The formula, with the whole matrix."""
+    scores = q.double() @ k.double().T / math.sqrt(q.shape[1])
+    weights = torch.exp(scores - scores.max(dim=1, keepdim=True).values)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return weights @ v.double(), weights
+
+
+def random_rows(*lengths, dim=16, seed=0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    return [3 * torch.randn(n, dim, generator=generator, dtype=dtype) for n in lengths]
+
+
+@pytest.mark.parametrize(
+    ("q_lengths", "k_lengths"),
+    [
+        ((7,), (7,)),
+        ((1,), (1,)),
+        ((3, 3), (5, 5)),
+        ((4, 1, 9), (2, 30, 1)),
+        ((5, 5), (3, 8)),
+        ((2, 600), (600, 2)),
+    ],
+)
+def test_attention_equals_the_plain_form_bag_by_bag(q_lengths, k_lengths):
+    q, k, v = random_rows(sum(q_lengths), sum(k_lengths), sum(k_lengths))
+    found = split_bags(attention(q, k, v, q_lengths, k_lengths), q_lengths)
+    parts = zip(*map(split_bags, (q, k, v), (q_lengths, k_lengths, k_lengths)), strict=True)
+    for rows, bag in zip(found, parts, strict=True):
+        torch.testing.assert_close(rows.double(), plain_attention(*bag)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_attention_reads_strided_rows():
+    packed = random_rows(10, dim=48, dtype=torch.float64)[0]
+    q, k, v = packed.chunk(3, dim=1)
+    torch.testing.assert_close(attention(q, k, v, (10,), (10,)), plain_attention(q, k, v)[0])
+
+
+def test_attention_gradient():
+    q, k, v = (rows.requires_grad_() for rows in random_rows(5, 7, 7, dim=4, dtype=torch.float64))
+    assert torch.autograd.gradcheck(lambda *qkv: attention(*qkv, (2, 3), (6, 1)), (q, k, v))
+
+
+@pytest.mark.parametrize(("n_queries", "n_keys"), [(1, 1), (1, 40), (40, 1), (2000, 333)])
+def test_weights_equal_the_plain_form_and_sum_to_one(n_queries, n_keys):
+    q, k = random_rows(n_queries, n_keys)
+    weights = attention_weights(q, k)
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights.double(), plain_attention(q, k, k)[1], rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(n_queries))
+
+
+def test_weights_are_float32_even_for_half_precision_rows():
+    q, k = (rows.half() for rows in random_rows(5, 9))
+    torch.testing.assert_close(attention_weights(q, k).sum(dim=1), torch.ones(5))
+
+
+@pytest.mark.parametrize("block_rows", [1, 7, 128, 5000])
+@pytest.mark.parametrize(("n_queries", "n_keys"), [(1, 1), (300, 300), (300, 17)])
+def test_row_blocks_equal_the_plain_form(n_queries, n_keys, block_rows):
+    q, k, v = random_rows(n_queries, n_keys, n_keys)
+    rows, received = attention_with_column_mean(q, k, v, block_rows=block_rows)
+    expected, weights = plain_attention(q, k, v)
+    torch.testing.assert_close(rows.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(received.double(), weights.mean(dim=0), rtol=1e-5, atol=1e-8)
+    assert received.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_row_blocks_survive_scores_beyond_the_range_of_exp():
+    q, k, v = random_rows(50, 50, 50)
+    rows, received = attention_with_column_mean(100 * q, 100 * k, v)
+    assert torch.isfinite(rows).all()
+    assert received.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 33])
+def test_self_attention_equals_torchs_multihead_attention(n):
+    torch.manual_seed(0)
+    ours = SelfAttention(8).double()
+    theirs = nn.MultiheadAttention(8, 1, bias=True, batch_first=True).double()
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(ours.qkv.weight)
+        theirs.in_proj_bias.zero_()
+        theirs.out_proj.weight.copy_(ours.out.weight)
+        theirs.out_proj.bias.copy_(ours.out.bias)
+    z = random_rows(n, dim=8, dtype=torch.float64)[0]
+    expected = ours.norm(z + theirs(z[None], z[None], z[None], need_weights=False)[0][0])
+    torch.testing.assert_close(ours(z, (n,)).hidden, expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(batches(d_encoder=8))
+def test_bags_do_not_see_each_other(batch):
+    torch.manual_seed(0)
+    layer = SelfAttention(8).double()
+    together = split_bags(layer(batch.patches, batch.lengths).hidden, batch.lengths)
+    for rows, bag in zip(together, split_bags(batch.patches, batch.lengths), strict=True):
+        torch.testing.assert_close(rows, layer(bag, (len(bag),)).hidden)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("lengths", [(700,), (64, 64), (1, 900, 33)])
+def test_on_a_gpu_no_math_fallback_is_taken_and_values_agree(lengths):
+    packed = random_rows(sum(lengths), dim=3 * 256)[0].to("cuda", torch.bfloat16)
+    q, k, v = (rows.requires_grad_() for rows in packed.chunk(3, dim=1))
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]):
+        rows = attention(q, k, v, lengths, lengths)
+        rows.float().sum().backward()
+    reference = torch.cat(
+        [
+            plain_attention(*bag)[0]
+            for bag in zip(*(split_bags(x.cpu(), lengths) for x in (q, k, v)), strict=True)
+        ]
+    )
+    torch.testing.assert_close(rows.cpu().double(), reference, rtol=3e-2, atol=3e-2)
