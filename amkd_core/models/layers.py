@@ -38,7 +38,10 @@ def pool_rows(rows: Tensor, weights: Tensor, lengths: Lengths) -> Tensor:
 
 
 class GatedScore(nn.Module):
-    """Gated attention score of each row (Ilse et al. 2018): ``w^T (tanh(A x) * sigmoid(B x))``.
+    """Gated attention score of each row (Ilse et al. 2018): ``w^T (tanh(A x) * sigmoid(B x))``, ``x`` normalised.
+
+    Rows are brought to unit scale first (without weights of its own): the student's gene-guided features
+    start small, their scores would start equal, and pooling would stay a plain mean for most of training.
 
     Parameters
     ----------
@@ -50,12 +53,13 @@ class GatedScore(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(dim, elementwise_affine=False)
         self.gates = nn.Linear(dim, 2 * hidden)  # A and B, in one product
         self.score = nn.Linear(hidden, 1)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Score of each row, shape (total_rows,); softmax within a bag makes it a weight."""
-        signal, gate = self.gates(rows).chunk(2, dim=-1)
+        signal, gate = self.gates(self.norm(rows)).chunk(2, dim=-1)
         scores: Tensor = self.score(torch.tanh(signal) * torch.sigmoid(gate))
         return scores.squeeze(-1)
 

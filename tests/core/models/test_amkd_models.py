@@ -53,7 +53,9 @@ def mlp(x, block):
 
 
 def gated(rows, layer):
-    a, b = (rows @ layer.gates.weight.T + layer.gates.bias).chunk(2, dim=1)
+    mean, variance = rows.mean(dim=1, keepdim=True), rows.var(dim=1, keepdim=True, correction=0)
+    x = (rows - mean) / torch.sqrt(variance + layer.norm.eps)
+    a, b = (x @ layer.gates.weight.T + layer.gates.bias).chunk(2, dim=1)
     scores = (torch.tanh(a) * torch.sigmoid(b)) @ layer.score.weight[0] + layer.score.bias
     return torch.softmax(scores, dim=0)
 

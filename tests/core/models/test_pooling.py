@@ -12,7 +12,10 @@ def test_gated_score_is_the_published_formula():
     layer = GatedScore(5, 3).double()
     rows = torch.randn(7, 5, dtype=torch.float64)
     weight, bias = layer.gates.weight, layer.gates.bias
-    signal, gate = rows @ weight[:3].T + bias[:3], rows @ weight[3:].T + bias[3:]
+    x = (rows - rows.mean(dim=1, keepdim=True)) / torch.sqrt(
+        rows.var(dim=1, keepdim=True, correction=0) + 1e-5
+    )
+    signal, gate = x @ weight[:3].T + bias[:3], x @ weight[3:].T + bias[3:]
     expected = (torch.tanh(signal) / (1 + torch.exp(-gate))) @ layer.score.weight[0] + layer.score.bias
     torch.testing.assert_close(layer(rows), expected)
 
