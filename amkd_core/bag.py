@@ -1,0 +1,264 @@
+"""FeatureBag: the patch features of one slide, or of all slides of one patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.errors import BagError
+from amkd_core.notices import Notice
+
+# More patches than any slide holds; a file that claims more is damaged or hostile.
+MAX_PATCHES = 2_000_000
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """Which frozen network, weights and preprocessing made a bag.
+
+    Seven public encoders give 1,024 numbers a patch, so the width tells nothing; name, version and
+    weights hash together do.
+
+    Parameters
+    ----------
+    name
+        Key in the encoder registry ("texture", "uni").
+    version
+        Version of the architecture or definition.
+    dimension
+        Features per patch.
+    weights_sha256
+        Hash of the weights file, or of the definition of an encoder without weights; empty when a
+        foreign bag does not record it.
+    transform
+        Preprocessing in words ("resize 224 bicubic, ImageNet mean and std").
+    token_policy
+        Which tokens become the feature ("cls", "cls+mean", "none").
+    licence
+        Terms that reach whatever is made from the features.
+    """
+
+    name: str
+    version: str
+    dimension: int
+    weights_sha256: str
+    transform: str
+    token_policy: str
+    licence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the identity as JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EncoderIdentity:
+        """Read an identity back.
+
+        Raises
+        ------
+        BagError
+            When a field is missing, unknown or of another type.
+        """
+        known = {item.name for item in fields(cls)}
+        if set(values) != known:
+            difference = ", ".join(sorted(known ^ set(values)))
+            raise BagError(f"encoder identity: fields missing or unknown: {difference}")
+        for name, value in values.items():
+            expected = int if name == "dimension" else str
+            if not isinstance(value, expected):
+                raise BagError(f"encoder identity: {name} must be {expected.__name__}, found {value!r}")
+        return cls(**values)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureBag:
+    """Features of all tissue patches of a slide or patient, and where the patches lie.
+
+    Parameters
+    ----------
+    features : array, shape (n, d), float32
+        Encoder output per patch.
+    encoder : EncoderIdentity
+        What made the features.
+    patch_size_px : int
+        Side of a patch as the encoder saw it, in pixels.
+    mpp : float
+        Micrometres per pixel of a patch as the encoder saw it.
+    slide_id : str
+        File name of the slide without its extension, or the patient's identifier for several slides.
+    coords : array, shape (n, 2), int64, optional
+        Level-0 (x, y) of each patch's upper-left corner; None where the source recorded none.
+    patch_size_level0 : (int, int), optional
+        Width and height of a patch in level-0 pixels; None as for `coords`.
+    slide_fingerprint : str, optional
+        Content hash of the slide.
+    slide_size_level0 : (int, int), optional
+        Width and height of the slide in level-0 pixels.
+    slide_mpp : (float, float), optional
+        Micrometres per level-0 pixel in x and y.
+    slide_mpp_source : str, optional
+        Where that scale came from ("vendor", "tiff_resolution", "objective_power", "user").
+    slide_index : array, shape (n,), int32, optional
+        Which of a patient's slides each patch belongs to; zeros when not given.
+    notices : tuple of Notice
+        What a user of any result from this bag must know.
+    verified : bool
+        False where provenance was stated by the user instead of recorded by the writer.
+
+    Raises
+    ------
+    BagError
+        When shapes disagree, the bag is empty, or rows are not finite or all zero (row numbers named).
+    """
+
+    features: NDArray[np.float32]
+    encoder: EncoderIdentity
+    patch_size_px: int
+    mpp: float
+    slide_id: str
+    coords: NDArray[np.int64] | None = None
+    patch_size_level0: tuple[int, int] | None = None
+    slide_fingerprint: str | None = None
+    slide_size_level0: tuple[int, int] | None = None
+    slide_mpp: tuple[float, float] | None = None
+    slide_mpp_source: str | None = None
+    slide_index: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    notices: tuple[Notice, ...] = ()
+    verified: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", np.asarray(self.features, dtype=np.float32))
+        if self.features.ndim == 2 and self.slide_index.size == 0:
+            object.__setattr__(self, "slide_index", np.zeros(self.features.shape[0], dtype=np.int32))
+        if self.coords is not None:
+            object.__setattr__(self, "coords", np.asarray(self.coords, dtype=np.int64))
+        self._check_shapes()
+        self._check_rows()
+
+    def __len__(self) -> int:
+        return int(self.features.shape[0])
+
+    def __repr__(self) -> str:
+        place = "with coordinates" if self.coords is not None else "without coordinates"
+        return (
+            f"FeatureBag({self.slide_id}: {len(self)} patches x {self.encoder.dimension} {self.encoder.name} "
+            f"features, {self.patch_size_px} px at {self.mpp:g} um/px, {place})"
+        )
+
+    @property
+    def n_slides(self) -> int:
+        """Number of slides whose patches are in the bag."""
+        return int(self.slide_index.max()) + 1
+
+    @property
+    def has_map(self) -> bool:
+        """Whether scores of the patches can be drawn on the slide."""
+        return self.coords is not None and self.patch_size_level0 is not None
+
+    def subset(self, rows: NDArray[Any]) -> FeatureBag:
+        """Bag of some patches only, chosen by a boolean mask or by row numbers."""
+        return replace(
+            self,
+            features=self.features[rows],
+            coords=None if self.coords is None else self.coords[rows],
+            slide_index=self.slide_index[rows],
+        )
+
+    def _check_shapes(self) -> None:
+        if self.features.ndim != 2:
+            raise BagError(f"{self.slide_id}: features must have shape (n, d), found {self.features.shape}")
+        n_patches, dimension = self.features.shape
+        if n_patches == 0:
+            raise BagError(
+                f"{self.slide_id}: the bag holds no patches; extract it again or leave the slide out"
+            )
+        if n_patches > MAX_PATCHES:
+            raise BagError(f"{self.slide_id}: {n_patches} patches, expected at most {MAX_PATCHES}")
+        if dimension != self.encoder.dimension:
+            raise BagError(
+                f"{self.slide_id}: features have width {dimension}, but encoder {self.encoder.name} gives "
+                f"{self.encoder.dimension}"
+            )
+        for name, array, shape in (
+            ("coords", self.coords, (n_patches, 2)),
+            ("slide_index", self.slide_index, (n_patches,)),
+        ):
+            if array is not None and array.shape != shape:
+                raise BagError(f"{self.slide_id}: {name} must have shape {shape}, found {array.shape}")
+        if self.patch_size_px <= 0 or not self.mpp > 0:
+            raise BagError(
+                f"{self.slide_id}: patch size {self.patch_size_px} px at {self.mpp} um/px, expected positive numbers"
+            )
+
+    def _check_rows(self) -> None:
+        broken = np.flatnonzero(~np.isfinite(self.features).all(axis=1))
+        if broken.size:
+            raise BagError(
+                f"{self.slide_id}: features of {broken.size} patches are NaN or infinite "
+                f"(rows {_listed(broken)}); extract the slide again"
+            )
+        zero = np.flatnonzero(~self.features.any(axis=1))
+        if zero.size:
+            raise BagError(
+                f"{self.slide_id}: features of {zero.size} patches are all zero (rows {_listed(zero)}): "
+                "padding or a failed extraction; extract the slide again"
+            )
+
+
+def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureBag:
+    """Patches of all slides of a patient one after another, `slide_index` telling them apart.
+
+    A single slide keeps its coordinates, size and scale; of several slides those are dropped, since one
+    coordinate system no longer holds (METHOD section 1: one bag a patient).
+
+    Raises
+    ------
+    BagError
+        When there is no bag, or the bags differ in encoder, patch size or scale (both values named).
+    """
+    if not bags:
+        raise BagError(f"{patient_id}: no bags to join")
+    first = bags[0]
+    for other in bags[1:]:
+        _check_alike(first, other, patient_id)
+    if len(bags) == 1:
+        return replace(first, slide_id=patient_id)
+    sizes = {bag.patch_size_level0 for bag in bags}
+    has_coords = all(bag.coords is not None for bag in bags)
+    notices = dict.fromkeys(notice for bag in bags for notice in bag.notices)
+    return replace(
+        first,
+        slide_id=patient_id,
+        features=np.concatenate([bag.features for bag in bags]),
+        coords=np.concatenate([bag.coords for bag in bags if bag.coords is not None]) if has_coords else None,
+        slide_index=np.concatenate([np.full(len(bag), i, dtype=np.int32) for i, bag in enumerate(bags)]),
+        patch_size_level0=sizes.pop() if len(sizes) == 1 else None,
+        slide_fingerprint=None,
+        slide_size_level0=None,
+        slide_mpp=None,
+        slide_mpp_source=None,
+        notices=tuple(notices),
+        verified=all(bag.verified for bag in bags),
+    )
+
+
+def _check_alike(first: FeatureBag, other: FeatureBag, patient_id: str) -> None:
+    for name, left, right in (
+        ("encoder", first.encoder, other.encoder),
+        ("patch size", first.patch_size_px, other.patch_size_px),
+        ("scale", first.mpp, other.mpp),
+    ):
+        if left != right:
+            raise BagError(
+                f"{patient_id}: the bags of {first.slide_id} and {other.slide_id} differ in {name} "
+                f"({left} and {right}); extract both the same way"
+            )
+
+
+def _listed(rows: NDArray[np.int64], most: int = 5) -> str:
+    listed = ", ".join(str(row) for row in rows[:most])
+    return f"{listed}, ..." if rows.size > most else listed

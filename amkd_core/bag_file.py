@@ -1,0 +1,174 @@
+"""Our bag file: HDF5 that CLAM and TRIDENT users can read, with provenance and a checksum.
+
+Layout: ``features`` (n, d) contiguous, ``coords`` (n, 2) at level 0 with the attributes that TRIDENT
+writes on it, and as root attributes a JSON record of provenance and a SHA-256 over features,
+coordinates and record. Plain HDF5 accepts most damaged files as different data without a word; the
+checksum is what makes a damaged bag an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+
+from amkd_core import __version__
+from amkd_core.atomic import atomic_path
+from amkd_core.bag import EncoderIdentity, FeatureBag
+from amkd_core.bag_formats import BagAssumptions, read_foreign_bag
+from amkd_core.errors import BagError
+from amkd_core.hdf5_guard import open_hdf5, read_dataset
+from amkd_core.notices import Notice
+
+FORMAT_VERSION = 1
+MAX_RECORD_BYTES = 2**20
+
+
+def write_bag(
+    path: Path | str, bag: FeatureBag, *, precision: Literal["float32", "float16"] = "float32"
+) -> None:
+    """Write a bag atomically.
+
+    Parameters
+    ----------
+    path
+        Final path, usually ``<slide_id>.h5``.
+    precision
+        "float16" halves the file; features are rounded to it.
+
+    Raises
+    ------
+    OSError
+        When the folder is not writable or the disk is full; nothing is left under `path`.
+    """
+    features = np.ascontiguousarray(bag.features, dtype=precision)
+    coords = None if bag.coords is None else np.ascontiguousarray(bag.coords, dtype=np.int64)
+    record = json.dumps(_record(bag), sort_keys=True)
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("features", data=features)
+        if coords is not None:
+            dataset = file.create_dataset("coords", data=coords)
+            dataset.attrs.update(_trident_attributes(bag))
+        if bag.n_slides > 1:
+            file.create_dataset("slide_index", data=bag.slide_index)
+        file.attrs["amkd_format"] = FORMAT_VERSION
+        file.attrs["amkd_record"] = record
+        file.attrs["amkd_sha256"] = _checksum(features, coords, bag.slide_index, record)
+        file.attrs["encoder"] = bag.encoder.name
+
+
+def read_bag(path: Path | str, *, assume: BagAssumptions | None = None) -> FeatureBag:
+    """Read a bag of ours, or one of CLAM, TRIDENT or STAMP, or a bare ``.pt`` tensor.
+
+    Parameters
+    ----------
+    assume
+        What a foreign file does not record, stated by the user.
+
+    Raises
+    ------
+    BagError
+        When the file is no bag, is damaged, or records too little and `assume` does not say the rest;
+        the message then lists every missing field and how to give it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BagError(f"{path.name}: no such file, expected a feature bag (.h5 or .pt)")
+    if not h5py.is_hdf5(path):
+        return read_foreign_bag(path, assume or BagAssumptions())
+    with open_hdf5(path, BagError) as file:
+        if "amkd_format" in file.attrs:
+            return _read_ours(file, path)
+    return read_foreign_bag(path, assume or BagAssumptions())
+
+
+def _record(bag: FeatureBag) -> dict[str, Any]:
+    return {
+        "software_version": __version__,
+        "encoder": bag.encoder.to_dict(),
+        "patch_size_px": bag.patch_size_px,
+        "mpp": bag.mpp,
+        "patch_size_level0": bag.patch_size_level0,
+        "slide_id": bag.slide_id,
+        "slide_fingerprint": bag.slide_fingerprint,
+        "slide_size_level0": bag.slide_size_level0,
+        "slide_mpp": bag.slide_mpp,
+        "slide_mpp_source": bag.slide_mpp_source,
+        "notices": [notice.to_dict() for notice in bag.notices],
+        "verified": bag.verified,
+    }
+
+
+def _trident_attributes(bag: FeatureBag) -> dict[str, Any]:
+    """Attributes that TRIDENT writes on ``coords``; magnifications are nominal (10 um / um per px)."""
+    attributes: dict[str, Any] = {
+        "patch_size": bag.patch_size_px,
+        "target_magnification": round(10 / bag.mpp),
+        "overlap": 0,
+        "name": bag.slide_id,
+        "savetodir": ".",
+    }
+    if bag.patch_size_level0 is not None:
+        attributes["patch_size_level0"] = bag.patch_size_level0[0]
+    if bag.slide_mpp is not None:
+        attributes["level0_magnification"] = round(10 / bag.slide_mpp[0])
+    if bag.slide_size_level0 is not None:
+        attributes["level0_width"], attributes["level0_height"] = bag.slide_size_level0
+    return attributes
+
+
+def _checksum(features: Any, coords: Any, slide_index: Any, record: str) -> str:
+    digest = hashlib.sha256(record.encode())
+    for array in (features, coords, np.asarray(slide_index, dtype=np.int32)):
+        if array is not None:
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _read_ours(file: h5py.File, path: Path) -> FeatureBag:
+    version = int(file.attrs["amkd_format"])
+    if version != FORMAT_VERSION:
+        raise BagError(
+            f"{path.name}: bag format {version}, this release reads {FORMAT_VERSION}; upgrade or extract again"
+        )
+    text = file.attrs.get("amkd_record")
+    if not isinstance(text, str) or len(text) > MAX_RECORD_BYTES or "features" not in file:
+        raise BagError(f"{path.name}: the bag's record or features are missing; extract the slide again")
+    features = read_dataset(file, "features", path=path, error=BagError)
+    coords = read_dataset(file, "coords", path=path, error=BagError, kinds="i") if "coords" in file else None
+    index = np.zeros(features.shape[:1], dtype=np.int32)
+    if "slide_index" in file:
+        index = read_dataset(file, "slide_index", path=path, error=BagError, kinds="i")
+    if _checksum(features, coords, index, text) != file.attrs.get("amkd_sha256"):
+        raise BagError(
+            f"{path.name}: the checksum does not match, the file is damaged; extract the slide again"
+        )
+    return _from_record(json.loads(text), features, coords, index)
+
+
+def _pair(value: Any, kind: type) -> Any:
+    return None if value is None else (kind(value[0]), kind(value[1]))
+
+
+def _from_record(record: dict[str, Any], features: Any, coords: Any, index: Any) -> FeatureBag:
+    return FeatureBag(
+        features=features,
+        encoder=EncoderIdentity.from_dict(record["encoder"]),
+        patch_size_px=int(record["patch_size_px"]),
+        mpp=float(record["mpp"]),
+        slide_id=str(record["slide_id"]),
+        coords=coords,
+        patch_size_level0=_pair(record["patch_size_level0"], int),
+        slide_fingerprint=record["slide_fingerprint"],
+        slide_size_level0=_pair(record["slide_size_level0"], int),
+        slide_mpp=_pair(record["slide_mpp"], float),
+        slide_mpp_source=record["slide_mpp_source"],
+        slide_index=index.astype(np.int32),
+        notices=tuple(Notice(**notice) for notice in record["notices"]),
+        verified=bool(record["verified"]),
+    )

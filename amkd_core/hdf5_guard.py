@@ -1,0 +1,89 @@
+"""Opening HDF5 files that somebody else made, without following them anywhere.
+
+HDF5 may point at other local files (external storage, external links, virtual datasets) and may
+declare sizes that no file holds (FAULTS rows 4 and 5); each is looked at before any data are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.errors import AmkdError
+
+# gzip reaches about 1,030 to 1; anything beyond is a bomb or a sparse file with nothing in it.
+MAX_EXPANSION = 1_100
+MAX_DATASET_BYTES = 32 * 2**30
+SMALL_BYTES = 2**20
+
+
+@contextmanager
+def open_hdf5(path: Path, error: type[AmkdError]) -> Iterator[h5py.File]:
+    """Open `path` read-only, refusing files whose members lead outside it.
+
+    Raises
+    ------
+    AmkdError
+        Of the given kind: not HDF5, damaged, or with links or storage outside the file.
+    """
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            _check_members(file, path, error)
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError) as cause:
+        if isinstance(cause, AmkdError):
+            raise
+        raise error(
+            f"{path.name}: cannot be read as HDF5, the file is damaged or cut short ({cause})"
+        ) from cause
+
+
+def read_dataset(
+    file: h5py.File, name: str, *, path: Path, error: type[AmkdError], kinds: str = "f"
+) -> NDArray[Any]:
+    """Read one whole dataset after checking its type and declared size.
+
+    Parameters
+    ----------
+    kinds
+        Allowed numpy type kinds: "f" floating, "iu" integers.
+
+    Raises
+    ------
+    AmkdError
+        Of the given kind, naming dataset, what was found and what was expected.
+    """
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in kinds:
+        found = dataset.dtype if isinstance(dataset, h5py.Dataset) else "a group"
+        expected = "floating-point numbers" if kinds == "f" else "numbers"
+        raise error(f"{path.name}: {name} must hold {expected}, found {found}")
+    declared = int(np.prod(dataset.shape, dtype=np.float64)) * dataset.dtype.itemsize
+    limit = min(MAX_DATASET_BYTES, max(SMALL_BYTES, MAX_EXPANSION * path.stat().st_size))
+    if declared > limit:
+        raise error(
+            f"{path.name}: {name} declares shape {dataset.shape}, {declared / 2**30:.1f} GiB, "
+            f"but the file has {path.stat().st_size} bytes; it was not read"
+        )
+    values: NDArray[Any] = np.asarray(dataset[()])
+    return values
+
+
+def _check_members(file: h5py.File, path: Path, error: type[AmkdError]) -> None:
+    for name in file:
+        link = file.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise error(
+                f"{path.name}: {name} is a link to other data, expected the data themselves; not followed"
+            )
+        member = file[name]
+        if isinstance(member, h5py.Dataset) and (member.external or member.is_virtual):
+            raise error(
+                f"{path.name}: {name} keeps its data in another file, expected them inside; not followed"
+            )
