@@ -1,4 +1,4 @@
-"""From a path to an open reader: what the path is, which reader takes it, and one sentence where none does."""
+"""From a path to an open reader."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from pathlib import Path
 
 from amkd_core.errors import SlideError
 from amkd_core.slides.backends.base import Backend
+from amkd_core.slides.detect import HEAD_BYTES, files_of, is_dicom, main_file
 from amkd_core.slides.fingerprint import fingerprint
 from amkd_core.slides.info import SlideInfo
 from amkd_core.slides.microns import user_microns
+from amkd_core.slides.tiff_tags import is_tiff
+
+_TIFF_SUFFIXES = frozenset({".svs", ".tif", ".tiff", ".scn", ".bif", ".btf", ".tf8", ".ndpi", ".svslide"})
+_OTHER_SUFFIXES = frozenset({".mrxs", ".vms", ".vmu", ".dcm"})
 
 
 def open_checked(
     path: Path, *, mpp: float | tuple[float, float] | None, scene: int, isolated: bool
 ) -> tuple[SlideInfo, Backend]:
     """Find out what `path` is and open it; the parts of a `Slide`. See `open_slide` for the parameters."""
-    from amkd_core.slides.backends.openslide import OpenSlideBackend
-
     given = None if mpp is None else user_microns(mpp)
-    if not path.exists():
-        raise SlideError(f"There is no file {path}.")
-    file = sorted(path.glob("*.dcm"))[0] if path.is_dir() else path
-    backend = OpenSlideBackend(file)
+    file = main_file(path)
+    content = fingerprint(files_of(file))
+    backend = _open_backend(file, scene, int(content[-8:], 16), isolated)
     facts = backend.facts
     info = SlideInfo(
         path=path,
-        slide_id=path.stem,
-        fingerprint=fingerprint([file]),
+        slide_id=slide_id(path),
+        fingerprint=content,
         backend=facts.backend,
         vendor=facts.vendor,
         levels=facts.levels(),
@@ -42,8 +44,31 @@ def open_checked(
     return info, backend
 
 
+def _open_backend(file: Path, scene: int, seed: int, isolated: bool) -> Backend:
+    if isolated:
+        from amkd_core.slides.isolate import IsolatedBackend
+
+        return IsolatedBackend(file, scene=scene, seed=seed)
+    from amkd_core.slides.backends.choose import open_backend
+
+    return open_backend(file, scene=scene, seed=seed)
+
+
+def slide_id(path: Path) -> str:
+    """Name of a slide: the file name without its extension (and without ``.ome``)."""
+    name = path.name if path.is_dir() else path.stem
+    return name.removesuffix(".ome") or name
+
+
 def looks_like_slide(path: Path) -> bool:
     """See `is_slide`."""
-    from amkd_core.slides.backends.openslide import detect_format
-
-    return path.is_file() and detect_format(path) is not None
+    try:
+        file = main_file(path)
+        if path.is_dir() or is_dicom(file):
+            return True
+        with file.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    except (SlideError, OSError):
+        return False
+    suffix = file.suffix.lower()
+    return suffix in _OTHER_SUFFIXES or (suffix in _TIFF_SUFFIXES and is_tiff(head))

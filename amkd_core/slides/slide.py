@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from types import TracebackType
-
-import numpy as np
-from PIL import Image
 
 from amkd_core.errors import SlideReadError
 from amkd_core.slides.backends.base import Backend, Pixels, blank
 from amkd_core.slides.info import Bounds, Level, Microns, SlideInfo
 from amkd_core.slides.microns import missing_microns
+from amkd_core.slides.thumbnail import make_thumbnail
 
 __all__ = ["Bounds", "Level", "Microns", "Slide", "SlideInfo", "is_slide", "open_slide"]
 
 LARGEST_REGION_PX = 1 << 29
 """Pixels that one call may ask for (1.6 GB as RGB); more is a mistake, and is refused before allocation."""
-
-_BLOCK_PX = 2048
-_log = logging.getLogger(__name__)
 
 
 class Slide:
@@ -121,20 +115,14 @@ class Slide:
     def thumbnail(self, max_side_px: int = 1024) -> Pixels:
         """Whole slide at low power, never enlarged; (height, width, 3) uint8.
 
-        A coarse level is reduced block by block, so that memory stays bounded on a one-level slide too.
+        Damaged places are white, and logged; `SlideReadError` is raised only where nothing can be read.
 
         Parameters
         ----------
         max_side_px
             Longer side of the result at most.
         """
-        if max_side_px < 1:
-            raise ValueError(f"max_side_px is at least 1, not {max_side_px}.")
-        level = self._level_for(max_side_px)
-        reduced = self._reduced_level(level, max(1, max(level.size_px) // max_side_px))
-        scale = min(1.0, max_side_px / max(self.size_px))
-        size = (max(1, round(self.size_px[0] * scale)), max(1, round(self.size_px[1] * scale)))
-        return np.asarray(Image.fromarray(reduced).resize(size, Image.Resampling.BOX, reducing_gap=None))
+        return make_thumbnail(self, max_side_px)
 
     def associated_image(self, name: str) -> Pixels:
         """Pixels of the label, macro or thumbnail image, read only now; (height, width, 3) uint8.
@@ -157,22 +145,6 @@ class Slide:
         if not 0 <= level < len(self.info.levels):
             raise ValueError(f"{self.info.path} has levels 0 to {len(self.info.levels) - 1}, not {level}.")
         return self.info.levels[level]
-
-    def _level_for(self, max_side_px: int) -> Level:
-        wanted = min(max_side_px, max(self.size_px))
-        return [level for level in self.info.levels if max(level.size_px) >= wanted][-1]
-
-    def _reduced_level(self, level: Level, factor: int) -> Pixels:
-        width, height = level.size_px
-        side = factor * max(1, _BLOCK_PX // factor)
-        out = blank((-(-width // factor), -(-height // factor)))
-        for y in range(0, height, side):
-            for x in range(0, width, side):
-                size = (min(side, width - x), min(side, height - y))
-                block = Image.fromarray(self.read_level(level.index, (x, y), size)).reduce(factor)
-                row, column = y // factor, x // factor
-                out[row : row + block.height, column : column + block.width] = np.asarray(block)
-        return out
 
 
 def open_slide(

@@ -16,6 +16,9 @@ from amkd_core.slides.backends.base import BackendFacts, Pixels
 from amkd_core.slides.info import Bounds
 from amkd_core.slides.microns import choose_microns, microns_of_properties
 
+_SIDES = ("width", "height")
+_LARGEST_ASSOCIATED_PX = 1 << 26
+
 
 def detect_format(path: Path) -> str | None:
     """Name of the format as OpenSlide sees it, or None; reads only the beginning of the file."""
@@ -48,6 +51,11 @@ class OpenSlideBackend:
         return self._facts
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
     def downsamples(self) -> tuple[float, ...]:
         """OpenSlide's own downsample per level, by which it places regions."""
         return self._downsamples
@@ -69,11 +77,13 @@ class OpenSlideBackend:
     def associated_image(self, name: str) -> Pixels:
         """See `Backend.associated_image`."""
         handle = self._shared()
+        width, height = (handle.properties.get(f"openslide.associated.{name}.{side}") for side in _SIDES)
+        if (_int(width) or 0) * (_int(height) or 0) > _LARGEST_ASSOCIATED_PX:
+            raise SlideReadError(
+                f"Image {name!r} of {self._path} claims {width} x {height} px; it is not read."
+            )
         try:
             return over_white(handle.associated_images[name])
-        except KeyError:
-            names = ", ".join(self._facts.associated) or "none"
-            raise SlideReadError(f"{self._path} has no associated image {name!r}; it has: {names}.") from None
         except openslide.OpenSlideError as error:
             self._drop(handle)
             raise SlideReadError(
@@ -147,7 +157,7 @@ def over_white(image: Image.Image) -> Pixels:
         ground = Image.new("RGBA", image.size, (255, 255, 255, 255))
         ground.alpha_composite(image)
         image = ground
-    return np.asarray(image.convert("RGB"))
+    return np.array(image.convert("RGB"))
 
 
 def _bounds(properties: dict[str, str], size_px: tuple[int, int]) -> Bounds:

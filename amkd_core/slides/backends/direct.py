@@ -1,0 +1,292 @@
+"""Tiles of JPEG and uncompressed TIFF slides decoded directly, where that equals OpenSlide bit by bit.
+
+OpenSlide puts every tile through its drawing library, which costs several times the decoding. Here the bytes of a
+tile are read and decoded by libjpeg-turbo and copied into place. Whether the result is the same is not assumed: at
+opening, sampled regions of each level are compared with OpenSlide's, and a level that differs in one value is
+left to OpenSlide. So is every region that touches a tile without bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.errors import SlideReadError
+from amkd_core.slides import tiff_tags
+from amkd_core.slides.backends.base import BackendFacts, Pixels
+from amkd_core.slides.backends.openslide import OpenSlideBackend
+from amkd_core.slides.positioned_file import PositionedFile
+from amkd_core.slides.tiff_tags import TiffDirectory, TiffFileTags
+from amkd_core.slides.tile_cache import DEFAULT_CACHE_BYTES, TileCache, compose
+
+VENDORS = frozenset({"aperio", "generic-tiff", "philips"})
+"""Formats whose tiles lie on a plain grid, without overlap."""
+
+SAMPLES_PER_LEVEL = 6
+
+_NONE, _JPEG = 1, 7
+_RGB, _YCBCR = 2, 6
+_MISFIT = 1 / 600
+"""Largest share of a pixel by which OpenSlide's region may start off the grid and still not interpolate."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TiledLevel:
+    """Where the tiles of one level lie in the file, and how they are decoded.
+
+    Attributes
+    ----------
+    size_px, tile_px
+        (width, height) of the level and of its tiles.
+    offsets, lengths
+        (n_tiles,) int64, row by row.
+    colorspace
+        In which JPEG tiles are stored; None for uncompressed tiles.
+    tables
+        JPEG tables shared by the tiles, or None.
+    """
+
+    size_px: tuple[int, int]
+    tile_px: tuple[int, int]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    colorspace: str | None
+    tables: bytes | None
+
+    @property
+    def columns(self) -> int:
+        """Tiles in a row."""
+        return -(-self.size_px[0] // self.tile_px[0])
+
+    @property
+    def rows(self) -> int:
+        """Tiles in a column."""
+        return -(-self.size_px[1] // self.tile_px[1])
+
+    def decode(self, raw: bytes) -> Pixels:
+        """Decode one tile, (tile height, tile width, 3) uint8; releases the interpreter lock."""
+        width, height = self.tile_px
+        if self.colorspace is None:
+            return np.frombuffer(raw, np.uint8)[: height * width * 3].reshape(height, width, 3).copy()
+        tile: Pixels = imagecodecs.jpeg8_decode(
+            raw, tables=self.tables, colorspace=self.colorspace, outcolorspace="RGB"
+        )
+        if tile.shape != (height, width, 3):
+            raise ValueError(f"a tile decodes to shape {tile.shape}, not {(height, width, 3)}")
+        return tile
+
+
+def plan_level(directory: TiffDirectory) -> TiledLevel | None:
+    """Describe how a directory's tiles are decoded, or None where that is left to OpenSlide."""
+    tile = directory.tile_px
+    compression = directory.number(tiff_tags.COMPRESSION, 1)
+    photometric = directory.number(tiff_tags.PHOTOMETRIC, -1)
+    plain = (
+        tile is not None
+        and directory.numbers(tiff_tags.BITS).tolist() == [8, 8, 8]
+        and directory.number(tiff_tags.SAMPLES, 1) == 3
+        and directory.number(tiff_tags.PLANAR, 1) == 1
+        and directory.number(tiff_tags.PREDICTOR, 1) == 1
+    )
+    known = (compression, photometric) in {(_JPEG, _RGB), (_JPEG, _YCBCR), (_NONE, _RGB)}
+    if tile is None or not plain or not known:
+        return None
+    tables = directory.numbers(tiff_tags.JPEG_TABLES).astype(np.uint8).tobytes()
+    level = TiledLevel(
+        size_px=directory.size_px,
+        tile_px=tile,
+        offsets=directory.numbers(tiff_tags.TILE_OFFSETS).astype(np.int64),
+        lengths=directory.numbers(tiff_tags.TILE_BYTES).astype(np.int64),
+        colorspace={_RGB: "RGB", _YCBCR: "YCBCR"}[photometric] if compression == _JPEG else None,
+        tables=tables or None,
+    )
+    return level if level.offsets.size == level.columns * level.rows else None
+
+
+class DirectBackend:
+    """Regions from directly decoded tiles, with OpenSlide behind for the rest.
+
+    Parameters
+    ----------
+    behind
+        The same file, open by OpenSlide.
+    levels
+        Per level of `behind` how to decode it, or None to leave it to OpenSlide.
+    cache_bytes
+        Decoded tiles that are kept.
+    """
+
+    def __init__(
+        self,
+        behind: OpenSlideBackend,
+        levels: Sequence[TiledLevel | None],
+        *,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> None:
+        self._behind = behind
+        self._levels = list(levels)
+        self._file: PositionedFile | None = PositionedFile(behind.path)
+        self._cache = TileCache(cache_bytes)
+        compression = {True: "none", False: "jpeg"}[levels[0] is not None and levels[0].colorspace is None]
+        self._facts = replace(behind.facts, backend="direct", compression=compression)
+
+    @property
+    def facts(self) -> BackendFacts:
+        """See `Backend.facts`."""
+        return self._facts
+
+    @property
+    def direct_levels(self) -> tuple[int, ...]:
+        """Levels that are decoded directly."""
+        return tuple(index for index, level in enumerate(self._levels) if level is not None)
+
+    def read(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        """See `Backend.read`."""
+        tiled, file = self._levels[level], self._file
+        if file is None:
+            raise SlideReadError(f"{self._behind.path} was closed; open it again to read from it.")
+        if tiled is None or self._touches_missing(tiled, xy_px, size_px):
+            return self._behind.read(level, xy_px, size_px)
+        try:
+            return compose(
+                xy_px, size_px, tiled.tile_px, lambda column, row: self._tile(file, level, column, row)
+            )
+        except (imagecodecs.DelayedImportError, ImportError):
+            raise
+        except (ValueError, RuntimeError) as error:
+            # OpenSlide has the last word on a damaged tile: same error, same wording, same pixels if it copes.
+            _log.debug("Tile of %s not decoded directly: %s", self._behind.path, error)
+            return self._behind.read(level, xy_px, size_px)
+
+    def associated_image(self, name: str) -> Pixels:
+        """See `Backend.associated_image`."""
+        return self._behind.associated_image(name)
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._file = None
+        self._cache.clear()
+        self._behind.close()
+
+    def trust_only_identical(self, seed: int) -> bool:
+        """Compare sampled regions with OpenSlide's and give up each level where one value differs.
+
+        Parameters
+        ----------
+        seed
+            Chooses the samples; the same slide is judged by the same samples each time.
+
+        Returns
+        -------
+        bool
+            Whether level 0 is read directly from now on.
+        """
+        for index, level in enumerate(self._levels):
+            if level is not None and not self._is_identical(
+                index, level, np.random.default_rng([seed, index])
+            ):
+                _log.info("Level %d of %s is left to OpenSlide.", index, self._behind.path)
+                self._levels[index] = None
+        self._cache.clear()
+        return self._levels[0] is not None
+
+    def _tile(self, file: PositionedFile, level: int, column: int, row: int) -> Pixels:
+        tiled = self._levels[level]
+        if tiled is None:
+            raise ValueError(f"level {level} is not decoded directly")
+        index = row * tiled.columns + column
+        offset, length = int(tiled.offsets[index]), int(tiled.lengths[index])
+        # Tiles that share their bytes share one decoded copy.
+        return self._cache.get((level, offset, length), lambda: tiled.decode(file.read(offset, length)))
+
+    @staticmethod
+    def _touches_missing(level: TiledLevel, xy_px: tuple[int, int], size_px: tuple[int, int]) -> bool:
+        (x, y), (width, height), (tile_width, tile_height) = xy_px, size_px, level.tile_px
+        grid = level.lengths.reshape(level.rows, level.columns)
+        rows = slice(y // tile_height, (y + height - 1) // tile_height + 1)
+        return not grid[rows, x // tile_width : (x + width - 1) // tile_width + 1].all()
+
+    def _is_identical(self, index: int, level: TiledLevel, rng: np.random.Generator) -> bool:
+        factor = self._behind.downsamples[index]
+        across = _aligned(level.size_px[0], level.tile_px[0], level.columns, factor)
+        down = _aligned(level.size_px[1], level.tile_px[1], level.rows, factor)
+        compared = 0
+        for column, row in _samples(level, across, down, rng):
+            x, y = int(across[column]), int(down[row])
+            size = (min(level.tile_px[0], level.size_px[0] - x), min(level.tile_px[1], level.size_px[1] - y))
+            try:
+                theirs = self._behind.read(index, (x, y), size)
+            except SlideReadError:
+                continue
+            compared += 1
+            if not np.array_equal(self.read(index, (x, y), size), theirs):
+                return False
+        return compared > 0
+
+
+def _aligned(side_px: int, tile_px: int, n_tiles: int, factor: float) -> NDArray[np.int64]:
+    """Per tile a pixel from which OpenSlide reads without interpolating, off the tile's edge; -1 for none."""
+    pixels = np.arange(side_px, dtype=np.float64)
+    misfit = np.abs(np.round(pixels * factor) / factor - pixels)
+    starts = np.full(n_tiles, -1, dtype=np.int64)
+    for tile in range(n_tiles):
+        window = misfit[tile * tile_px : (tile + 1) * tile_px]
+        fitting = np.flatnonzero(window < _MISFIT)
+        if fitting.size:
+            starts[tile] = tile * tile_px + fitting[min(7, fitting.size - 1)]
+    return starts
+
+
+def _samples(
+    level: TiledLevel, across: NDArray[np.int64], down: NDArray[np.int64], rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """(column, row) of tiles to compare: those with most bytes, which hold tissue, some others, and the last."""
+    grid = level.lengths.reshape(level.rows, level.columns)
+    usable = np.flatnonzero((grid > 0) & (across >= 0)[None, :] & (down >= 0)[:, None])
+    if usable.size == 0:
+        return []
+    heavy = usable[np.argsort(grid.ravel()[usable], kind="stable")][-max(1, usable.size // 10) :]
+    half = SAMPLES_PER_LEVEL // 2
+    chosen = {
+        *rng.choice(heavy, min(half, heavy.size), replace=False).tolist(),
+        *rng.choice(usable, min(half, usable.size), replace=False).tolist(),
+        int(usable[-1]),
+    }
+    return [(index % level.columns, index // level.columns) for index in sorted(chosen)]
+
+
+def direct_backend(behind: OpenSlideBackend, tags: TiffFileTags, seed: int) -> DirectBackend | None:
+    """Put direct decoding in front of OpenSlide where the format allows it and the samples agree.
+
+    Parameters
+    ----------
+    behind
+        The slide open by OpenSlide.
+    tags
+        Its directories, checked.
+    seed
+        See `DirectBackend.trust_only_identical`.
+
+    Returns
+    -------
+    DirectBackend or None
+        None where level 0 is left to OpenSlide.
+    """
+    if behind.facts.vendor not in VENDORS:
+        return None
+    by_size = [(d.size_px, d) for d in tags.directories if d.tile_px is not None and not d.is_sub]
+    levels: list[TiledLevel | None] = []
+    for size in behind.facts.sizes_px:
+        matching = [directory for found, directory in by_size if found == size]
+        levels.append(plan_level(matching[0]) if len(matching) == 1 else None)
+    if levels[0] is None:
+        return None
+    backend = DirectBackend(behind, levels)
+    return backend if backend.trust_only_identical(seed) else None

@@ -1,0 +1,225 @@
+"""A slide as a list of lazy arrays for viewers, each about half the size of the one before.
+
+Scanners store every fourth or sixteenth size only, or just one. Between and below the stored levels this pyramid has
+virtual ones, whose tiles are made on demand from four tiles of the next finer level. No more than the asked tiles and
+what they are made of is ever read; decoded tiles are kept in one cache per slide, limited in bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from amkd_core.slides.backends.base import Pixels
+from amkd_core.slides.info import SlideInfo
+from amkd_core.slides.salvage import ReadableLevels, Salvage
+from amkd_core.slides.tile_cache import TileCache, compose
+
+TILE_PX = 512
+COARSEST_PX = 1024
+"""Levels are added until the longer side is at most this."""
+
+PYRAMID_CACHE_BYTES = 192 << 20
+DAMAGED_GREY = 128
+"""Value of places that cannot be read: no tissue or glass looks like flat middle grey."""
+
+_STEP = 2
+_SALVAGE_PX = 64
+_log = logging.getLogger(__name__)
+
+
+class LazyLevel:
+    """One level: an array of (rows, columns, 3) uint8 whose pixels are read when it is indexed.
+
+    It may be indexed by integers, slices (with steps) and ``...`` in its three axes, from several threads at once.
+
+    Attributes
+    ----------
+    shape, dtype, ndim, size, nbytes
+        As of a numpy array; `nbytes` is what it would take in memory.
+    chunks
+        Shape of one tile, for viewers that ask tile by tile.
+    downsample
+        (x, y) level-0 pixels per pixel of this level, exact: a viewer that wants to be exact scales by this and not
+        by the ratio of the shapes, which are whole numbers.
+    stored_level
+        Index of the slide's own level, or None for a virtual one.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(
+        self,
+        pyramid: SlidePyramid,
+        index: int,
+        size_px: tuple[int, int],
+        *,
+        downsample: tuple[float, float],
+        stored_level: int | None,
+    ) -> None:
+        self._pyramid = pyramid
+        self._index = index
+        self.size_px = size_px
+        self.shape = (size_px[1], size_px[0], 3)
+        self.chunks = (min(TILE_PX, size_px[1]), min(TILE_PX, size_px[0]), 3)
+        self.downsample = downsample
+        self.stored_level = stored_level
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the level would take in memory."""
+        return self.size
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        kind = "virtual" if self.stored_level is None else f"stored level {self.stored_level}"
+        return f"<LazyLevel {self.shape[1]} x {self.shape[0]} px, 1/{self.downsample[0]:.4g}, {kind}>"
+
+    def __getitem__(self, key: Any) -> Any:
+        rows, columns, channels = _complete(key, self.shape)
+        (top, height, down), (left, width, across) = _span(rows, self.shape[0]), _span(columns, self.shape[1])
+        if height == 0 or width == 0:
+            region = np.zeros((height, width, 3), np.uint8)
+        else:
+            region = self._pyramid.read(self._index, (left, top), (width, height))
+        return region[down, across, channels]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Read the whole level; meant for coarse ones."""
+        return np.asarray(self[:], dtype=dtype)
+
+
+class SlidePyramid(Sequence[LazyLevel]):
+    """All levels of a slide, stored and virtual, finest first.
+
+    Parameters
+    ----------
+    slide
+        Open while the pyramid is used.
+    cache_bytes
+        Decoded tiles that are kept for all levels together.
+    """
+
+    def __init__(self, slide: ReadableLevels, *, cache_bytes: int = PYRAMID_CACHE_BYTES) -> None:
+        self._slide = slide
+        self._cache = TileCache(cache_bytes)
+        self._levels = _plan(self, slide.info)
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._levels[index]
+
+    @property
+    def downsamples(self) -> tuple[tuple[float, float], ...]:
+        """(x, y) level-0 pixels per pixel, per level."""
+        return tuple(level.downsample for level in self._levels)
+
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of decoded tiles kept now."""
+        return self._cache.n_bytes
+
+    def read(self, index: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        """Read a rectangle inside one level, (height, width, 3) uint8.
+
+        Damaged places are flat grey and logged, so that a viewer goes on; `Slide.read_region` raises there.
+        """
+        tile_px = (TILE_PX, TILE_PX)
+        return compose(xy_px, size_px, tile_px, lambda column, row: self._tile(index, column, row))
+
+    def _tile(self, index: int, column: int, row: int) -> Pixels:
+        return self._cache.get((index, column, row), lambda: self._make_tile(index, column, row))
+
+    def _make_tile(self, index: int, column: int, row: int) -> Pixels:
+        level = self._levels[index]
+        x, y = column * TILE_PX, row * TILE_PX
+        size = (min(TILE_PX, level.size_px[0] - x), min(TILE_PX, level.size_px[1] - y))
+        if level.stored_level is not None:
+            return self._stored_tile(level.stored_level, (x, y), size)
+        finer = self._levels[index - 1].size_px
+        twice = (min(_STEP * size[0], finer[0] - _STEP * x), min(_STEP * size[1], finer[1] - _STEP * y))
+        pixels = self.read(index - 1, (_STEP * x, _STEP * y), twice)
+        return np.array(Image.fromarray(pixels).reduce(_STEP))
+
+    def _stored_tile(self, stored: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        salvage = Salvage(self._slide, stored, piece_px=_SALVAGE_PX, grey=DAMAGED_GREY)
+        pixels = salvage.read(xy_px, size_px)
+        if salvage.failures:
+            path, place = self._slide.info.path, f"x={xy_px[0]}, y={xy_px[1]} of level {stored}"
+            _log.warning("%s is damaged near %s; grey is shown: %s", path, place, salvage.failures[0])
+        # The cache marks its tiles read-only: they must not share memory with anything else.
+        return np.array(pixels)
+
+
+def slide_pyramid(slide: ReadableLevels, *, cache_bytes: int = PYRAMID_CACHE_BYTES) -> SlidePyramid:
+    """Give a slide's levels as lazy arrays, with virtual levels where steps are larger than two.
+
+    Parameters
+    ----------
+    slide
+        Open while the pyramid is used.
+    cache_bytes
+        Limit of the tile cache that all levels share.
+    """
+    return SlidePyramid(slide, cache_bytes=cache_bytes)
+
+
+def _plan(pyramid: SlidePyramid, info: SlideInfo) -> list[LazyLevel]:
+    planned: list[LazyLevel] = []
+
+    def add(size: tuple[int, int], factor: tuple[float, float], stored: int | None) -> None:
+        planned.append(LazyLevel(pyramid, len(planned), size, downsample=factor, stored_level=stored))
+
+    for level, following in zip(info.levels, [*info.levels[1:], None], strict=True):
+        add(level.size_px, level.downsample, level.index)
+        while _wants_half(planned[-1], None if following is None else following.downsample):
+            finer = planned[-1]
+            size = (-(-finer.size_px[0] // _STEP), -(-finer.size_px[1] // _STEP))
+            add(size, (finer.downsample[0] * _STEP, finer.downsample[1] * _STEP), None)
+    return planned
+
+
+def _wants_half(level: LazyLevel, following: tuple[float, float] | None) -> bool:
+    if following is None:
+        return max(level.size_px) > COARSEST_PX
+    # A stored level not much more than one step away is close enough.
+    return following[0] / level.downsample[0] > 1.25 * _STEP
+
+
+def _complete(key: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    keys = list(key) if isinstance(key, tuple) else [key]
+    if Ellipsis in keys:
+        at = keys.index(Ellipsis)
+        keys[at : at + 1] = [slice(None)] * (len(shape) - len(keys) + 1)
+    if len(keys) > len(shape):
+        raise IndexError(f"a level has {len(shape)} axes, but {len(keys)} indices were given")
+    return (*keys, *[slice(None)] * (len(shape) - len(keys)))
+
+
+def _span(key: Any, length: int) -> tuple[int, int, Any]:
+    """First index to read, number to read, and what to take of that."""
+    if not isinstance(key, slice):
+        index = int(key) + (length if int(key) < 0 else 0)
+        if not 0 <= index < length:
+            raise IndexError(f"index {key} is out of bounds for an axis of {length} pixels")
+        return index, 1, 0
+    wanted = range(*key.indices(length))
+    if not wanted:
+        return 0, 0, slice(None)
+    low, high = min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1])
+    return low, high - low + 1, slice(None, None, wanted.step)
