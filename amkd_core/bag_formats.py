@@ -202,7 +202,7 @@ def _complete(recorded: _Recorded, assume: BagAssumptions, path: Path) -> Featur
         else:
             needed["patch_size_level0"] = patch_size_level0
     missing = [name for name, value in needed.items() if value is None]
-    if missing:
+    if missing or encoder is None:
         asked = ", ".join(f"{name} ({HOW_TO_GIVE[name]})" for name in missing)
         raise BagError(f"{path.name}: this {recorded.layout} bag does not record {asked}; please give it")
     if coords is not None and recorded.coords_in_um:
