@@ -144,15 +144,7 @@ def lay_patches(slide: Slide | SlideInfo, tissue: TissueMask, spec: PatchSpec | 
     """
     spec = PatchSpec() if spec is None else spec
     info: SlideInfo = getattr(slide, "info", slide)  # type: ignore[arg-type]
-    microns = _microns_of(info)
-    size_level0 = _size_level0(spec, (microns.x, microns.y), info.path.name)
-    rows, columns = info.bounds.height // size_level0[1], info.bounds.width // size_level0[0]
-    if rows == 0 or columns == 0:
-        raise TissueError(
-            f"{info.path.name} is {info.bounds.width} x {info.bounds.height} px, smaller than one patch of "
-            f"{size_level0[0]} x {size_level0[1]} px ({spec.size_um:g} um at {microns.x:.4g} um/px); "
-            "check its micrometres per pixel."
-        )
+    size_level0, (rows, columns) = grid_shape(info, spec)
     fraction = _tissue_fractions(tissue, info, size_level0, (rows, columns))
     row_column = np.argwhere((fraction >= spec.min_tissue) & (fraction > 0))
     if len(row_column) == 0:
@@ -171,11 +163,38 @@ def lay_patches(slide: Slide | SlideInfo, tissue: TissueMask, spec: PatchSpec | 
         row_column=row_column,
         shape=(rows, columns),
         tissue_fraction=fraction[row_column[:, 0], row_column[:, 1]].astype(np.float32),
-        notices=_notices(spec, microns),
+        notices=_notices(spec, microns_of(info)),
     )
 
 
-def _microns_of(info: SlideInfo) -> Microns:
+def grid_shape(info: SlideInfo, spec: PatchSpec) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Size of a patch and of the grid, before anything is read.
+
+    Returns
+    -------
+    size_level0
+        Width and height of a patch in level-0 pixels.
+    shape
+        Rows and columns that lie wholly within the slide's bounds, each at least 1.
+
+    Raises
+    ------
+    MissingMicronsError, TissueError
+        As `lay_patches`, for an unknown scale and for a slide that is too small or too coarse.
+    """
+    microns, bounds = microns_of(info), info.bounds
+    width, height = _size_level0(spec, (microns.x, microns.y), info.path.name)
+    rows, columns = bounds.height // height, bounds.width // width
+    if rows == 0 or columns == 0:
+        raise TissueError(
+            f"{info.path.name} is {bounds.width} x {bounds.height} px, smaller than one patch of {width} x {height} "
+            f"px ({spec.size_um:g} um at {microns.x:.4g} um/px); check its micrometres per pixel."
+        )
+    return (width, height), (rows, columns)
+
+
+def microns_of(info: SlideInfo) -> Microns:
+    """Return the slide's micrometres per pixel, or raise `MissingMicronsError`."""
     if info.microns is None:
         raise missing_microns(info.path)
     return info.microns

@@ -56,7 +56,7 @@ class LowPower:
 
 
 def read_low_power(slide: Slide) -> LowPower:
-    """Read the slide's bounds at about 8 um per pixel, from the coarsest level that is not coarser.
+    """Read the slide's bounds at about 8 um per pixel, from a level at least twice as fine.
 
     The downsample is a power of two where the levels allow, so that the same slide in containers with
     and without a pyramid gives the same image. Where the scale is unknown the longest side is about
@@ -82,7 +82,8 @@ def read_low_power(slide: Slide) -> LowPower:
     info = slide.info
     microns = None if info.microns is None else (info.microns.x, info.microns.y)
     wanted = _wanted_downsample(slide, microns)
-    level = _level_at_most(info.levels, wanted)
+    # A level of just this size has its colours halved once more by JPEG; twice as fine tells them better.
+    level = _level_at_most(info.levels, wanted / 2)
     step = (
         max(1, math.floor(wanted / level.downsample[0] * 1.01)),
         max(1, math.floor(wanted / level.downsample[1] * 1.01)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ class PatchBatch:
 
 def read_patches(
     slide: Slide, grid: PatchGrid, *, batch_size: int = 64, workers: int = 2
-) -> Iterator[PatchBatch]:
+) -> Generator[PatchBatch, None, None]:
     """Read the patches of a grid in order, ahead of their use, by worker threads.
 
     At most ``workers + 1`` batches are read ahead. Patches are scaled down by averaging whole blocks of
@@ -72,7 +72,9 @@ def read_patches(
     return _read_ahead(slide, grid, batch_size, workers)
 
 
-def _read_ahead(slide: Slide, grid: PatchGrid, batch_size: int, workers: int) -> Iterator[PatchBatch]:
+def _read_ahead(
+    slide: Slide, grid: PatchGrid, batch_size: int, workers: int
+) -> Generator[PatchBatch, None, None]:
     stop = threading.Event()
     starts = iter(range(0, len(grid), batch_size))
     pending: deque[Future[PatchBatch]] = deque()

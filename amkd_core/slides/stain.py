@@ -11,7 +11,7 @@ Measured at 2 to 8 um per pixel on the H&E samples (CMU-1 in four containers, C3
 these, ten NuCLS and six histolab tiles): green share 0.936 to 1.000, brown share 0.000 to 0.001; on the
 only immunohistochemistry sample (Ki67, OS-2): 0.016 to 0.037 and 0.42 to 0.43. The limits of 0.75 and
 0.05 lie between with room on both sides. Fluorescence is known by its black background
-(`amkd_core.slides.tissue.is_dark_field`). Stains that are as magenta as H&E (PAS) pass: this is a guard
+(`amkd_core.slides.density.is_dark_field`). Stains that are as magenta as H&E (PAS) pass: this is a guard
 against mistakes, not a classifier of stains.
 """
 
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from amkd_core.notices import Notice
+from amkd_core.slides.density import is_dark_field, optical_density, white_of
 from amkd_core.slides.low_power import read_low_power
-from amkd_core.slides.tissue import TissueMask, is_dark_field, optical_density, white_of
+from amkd_core.slides.tissue import TissueMask
 
 if TYPE_CHECKING:
     from amkd_core.slides.slide import Slide

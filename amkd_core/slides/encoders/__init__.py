@@ -1,0 +1,31 @@
+"""Frozen patch encoders. Importing this imports neither torch nor timm, and never touches the network."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from amkd_core.slides.encoders.registry import (
+    ENCODERS,
+    EncoderCard,
+    PatchEncoder,
+    card_of,
+    find_weights,
+    weight_folders,
+)
+
+if TYPE_CHECKING:
+    from amkd_core.slides.encoders.encode import encode_slide
+    from amkd_core.slides.encoders.loading import load_encoder
+
+_HOME = {"load_encoder": "loading", "encode_slide": "encode"}
+
+__all__ = ["ENCODERS", "EncoderCard", "PatchEncoder", "card_of", "encode_slide", "find_weights"]
+__all__ += ["load_encoder", "weight_folders"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,199 @@
+"""`encode_slide`: from an open slide to a bag of features."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.bag import FeatureBag
+from amkd_core.errors import EncoderError, SlideReadError
+from amkd_core.notices import Notice
+from amkd_core.progress import Progress
+from amkd_core.slides.grid import PatchGrid, PatchSpec, grid_shape, lay_patches
+from amkd_core.slides.low_power import read_low_power
+from amkd_core.slides.patches import read_patches
+from amkd_core.slides.stain import check_stain
+from amkd_core.slides.tissue import find_tissue
+
+if TYPE_CHECKING:
+    from amkd_core.slides.encoders.registry import PatchEncoder
+    from amkd_core.slides.slide import Slide
+
+MOST_INVALID_SHARE = 0.01
+
+_log = logging.getLogger(__name__)
+
+
+def encode_slide(
+    slide: Slide,
+    encoder: PatchEncoder,
+    *,
+    spec: PatchSpec | None = None,
+    batch_size: int = 64,
+    workers: int = 2,
+) -> Generator[Progress, None, FeatureBag]:
+    """Find the tissue of a slide, cut it into patches and encode them.
+
+    Patches are read by threads while earlier ones are being encoded. Closing the generator cancels.
+    Patches that cannot be read are left out of the bag and counted in a notice.
+
+    Parameters
+    ----------
+    slide
+        An open slide with known micrometres per pixel.
+    encoder
+        What turns patches into features.
+    spec
+        Which patches; by default of the encoder's own size and scale, half of each tissue.
+    batch_size
+        Patches per call of the encoder.
+    workers
+        Reading threads.
+
+    Yields
+    ------
+    Progress
+        Stages "Finding tissue", then "Reading and encoding patches".
+
+    Returns
+    -------
+    FeatureBag
+        One row per readable patch, in the grid's order.
+
+    Raises
+    ------
+    MissingMicronsError
+        If nothing tells the slide's micrometres per pixel.
+    TissueError
+        If there is no tissue or not one patch of it.
+    SlideReadError
+        If more than 1 % of the patches cannot be read.
+    EncoderError
+        If the encoder takes patches of another size or scale than asked for, or returns what is not a number.
+    """
+    spec = _spec_for(encoder, spec)
+    grid_shape(slide.info, spec)  # an unknown scale is an error at once, not after a minute
+    yield Progress("Finding tissue")
+    low = read_low_power(slide)
+    tissue = find_tissue(slide, low_power=low)
+    grid = lay_patches(slide, tissue, spec)
+    notices = [*_scale_notices(slide), *grid.notices]
+    not_he = check_stain(low.image, tissue)
+    if not_he is not None:
+        notices.append(not_he)
+    encoded = yield from _encode_patches(slide, encoder, grid, batch_size=batch_size, workers=workers)
+    n_invalid = int((~encoded.valid).sum())
+    if n_invalid:
+        notices.append(_invalid_notice(n_invalid, len(grid)))
+    return _bag(slide, encoder, grid, encoded, notices=tuple(notices))
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """Features of the whole grid, and which rows of them are real."""
+
+    features: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+def _encode_patches(
+    slide: Slide, encoder: PatchEncoder, grid: PatchGrid, *, batch_size: int, workers: int
+) -> Generator[Progress, None, _Encoded]:
+    stage = "Reading and encoding patches"
+    yield Progress(stage, 0, len(grid))
+    features = np.empty((len(grid), encoder.identity.dimension), dtype=np.float32)
+    valid = np.zeros(len(grid), dtype=bool)
+    n_invalid = 0
+    # Closed explicitly, so that the reading threads are gone before an error or a cancel goes further up.
+    with closing(read_patches(slide, grid, batch_size=batch_size, workers=workers)) as batches:
+        for batch in batches:
+            stop = batch.start + len(batch.images)
+            valid[batch.start : stop] = batch.valid
+            n_invalid += int((~batch.valid).sum())
+            if n_invalid > MOST_INVALID_SHARE * len(grid):
+                raise _too_many_invalid(slide, n_invalid, stop, len(grid))
+            features[batch.start : stop][batch.valid] = _features(encoder, batch.images[batch.valid])
+            yield Progress(stage, stop, len(grid))
+    return _Encoded(features, valid)
+
+
+def _spec_for(encoder: PatchEncoder, spec: PatchSpec | None) -> PatchSpec:
+    if spec is None:
+        return PatchSpec(encoder.patch_size_px, encoder.mpp)
+    if spec.size_px != encoder.patch_size_px or abs(spec.mpp / encoder.mpp - 1) > 0.05:
+        raise EncoderError(
+            f"Encoder {encoder.identity.name!r} takes patches of {encoder.patch_size_px} px at {encoder.mpp:g} um/px, "
+            f"but {spec.size_px} px at {spec.mpp:g} um/px were asked for."
+        )
+    return spec
+
+
+def _features(encoder: PatchEncoder, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    features = encoder.encode(images)
+    if not np.isfinite(features).all():
+        raise EncoderError(
+            f"Encoder {encoder.identity.name!r} returned values that are not numbers; its weights may be damaged, or "
+            "the device's half precision may overflow."
+        )
+    return features
+
+
+def _scale_notices(slide: Slide) -> list[Notice]:
+    if slide.microns.source != "objective_power":
+        return []
+    return [
+        Notice(
+            "scale_source",
+            f"The slide tells no micrometres per pixel; {slide.microns.mean:.3g} was taken from its nominal objective "
+            "power, which may be off by 20 %.",
+        )
+    ]
+
+
+def _too_many_invalid(slide: Slide, n_invalid: int, n_read: int, n_patches: int) -> SlideReadError:
+    return SlideReadError(
+        f"{slide.info.path} is damaged: {n_invalid} of the first {n_read} patches (of {n_patches}) cannot be read, "
+        f"more than {MOST_INVALID_SHARE:.0%} of all; copy it again from its source."
+    )
+
+
+def _invalid_notice(n_invalid: int, n_patches: int) -> Notice:
+    return Notice(
+        "invalid_patches",
+        f"{n_invalid} of {n_patches} patches could not be read and were left out.",
+    )
+
+
+def _bag(
+    slide: Slide,
+    encoder: PatchEncoder,
+    grid: PatchGrid,
+    encoded: _Encoded,
+    *,
+    notices: tuple[Notice, ...],
+) -> FeatureBag:
+    features = encoded.features[encoded.valid]
+    info, microns = slide.info, slide.microns
+    mpp = microns.mean * (grid.size_level0[0] * grid.size_level0[1]) ** 0.5 / grid.spec.size_px
+    _log.info("%s: %d patches encoded by %s", info.slide_id, len(features), encoder.identity.name)
+    return FeatureBag(
+        features=features,
+        coords=grid.xy_level0[encoded.valid],
+        patch_size_level0=grid.size_level0,
+        patch_size_px=grid.spec.size_px,
+        mpp=mpp,
+        encoder=encoder.identity,
+        slide_id=info.slide_id,
+        slide_fingerprint=info.fingerprint,
+        slide_size_level0=slide.size_px,
+        slide_mpp=(microns.x, microns.y),
+        slide_mpp_source=microns.source,
+        slide_index=np.zeros(len(features), dtype=np.int32),
+        notices=notices,
+    )
