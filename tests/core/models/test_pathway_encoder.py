@@ -136,3 +136,18 @@ def test_unusable_memberships_are_refused(membership, sentence):
 def test_another_number_of_genes_is_refused():
     with pytest.raises(ModalityError, match="defined on 40 genes, found 39 per patient"):
         make_encoder()(torch.zeros(1, 39, dtype=torch.float64))
+
+
+def test_the_papers_pathways_equal_a_loop_over_them(shared):
+    lines = (shared / "data" / "pathways.gmt").read_text().splitlines()
+    sets = [line.split("\t")[2:] for line in lines]
+    column = {gene: i for i, gene in enumerate(sorted({gene for members in sets for gene in members}))}
+    membership = torch.zeros(len(sets), len(column), dtype=torch.bool)
+    for row, members in enumerate(sets):
+        membership[row, [column[gene] for gene in members]] = True
+    assert membership.shape == (331, 4999)
+    torch.manual_seed(0)
+    encoder = PathwayEncoder(membership, 16, (4,)).double()
+    assert encoder.gene_weight.shape == (9745, 4)
+    genes = torch.randn(2, 4999, dtype=torch.float64)
+    torch.testing.assert_close(encoder(genes), slow_tokens(encoder, genes), rtol=1e-11, atol=1e-11)
