@@ -1,0 +1,146 @@
+"""A model bundle: everything that a prediction needs, and what its user must know.
+
+`amkd_core.bundle_file` reads and writes it as one ``.amkd`` file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.bag import EncoderIdentity, FeatureBag
+from amkd_core.bundle_card import BundleCard
+from amkd_core.errors import BundleMismatchError
+from amkd_core.feature_range import FeatureRange
+from amkd_core.models import SurvivalModel
+from amkd_core.survival.metrics import KaplanMeier
+from amkd_core.survival.outcome import TimeBins
+
+# A bag's physical patch size may differ by this share from the model's.
+SCALE_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class GeneScaling:
+    """Mean and standard deviation of each gene over the training patients of one fold."""
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BundleMember:
+    """Networks and fitted numbers of one training fold.
+
+    Attributes
+    ----------
+    student : SurvivalModel
+        Predicts from slides alone; in eval mode.
+    teacher : SurvivalModel, optional
+        Predicts from slides and genes; in eval mode.
+    time_bins : TimeBins
+        Cut on the fold's training patients.
+    training_risks : array, shape (n_training_patients,)
+        The student's risks of the training patients; a higher risk is worse.
+    risk_cut : float
+        Their median: the border of the low and the high group.
+    scaling : GeneScaling, optional
+        With a teacher.
+    """
+
+    student: SurvivalModel
+    time_bins: TimeBins
+    training_risks: NDArray[np.float64]
+    risk_cut: float
+    teacher: SurvivalModel | None = None
+    scaling: GeneScaling | None = None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Bundle:
+    """A model with all that its predictions need and all that its user must know.
+
+    Attributes
+    ----------
+    card : BundleCard
+    members : tuple of BundleMember
+        One per fold; predictions are averaged over them.
+    feature_range : FeatureRange
+        Range of the training cohort's slides.
+    kaplan_meier : mapping of KaplanMeier
+        Of the training cohort: "all", and the "low" and "high" risk groups.
+    membership : bool array, shape (n_pathways, n_genes), optional
+        With a teacher.
+    sha256 : str
+        Of the file it was read from; empty before it is written.
+    """
+
+    card: BundleCard
+    members: tuple[BundleMember, ...]
+    feature_range: FeatureRange
+    kaplan_meier: Mapping[str, KaplanMeier]
+    membership: NDArray[np.bool_] | None = None
+    sha256: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"Bundle({self.card.name}: {len(self.members)} member(s), {self.card.encoder.name} features, "
+            f"{self.card.cohort_size} patients{', synthetic' if self.card.synthetic else ''})"
+        )
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether every member brings its teacher along."""
+        return all(member.teacher is not None for member in self.members)
+
+    def check_bag(self, bag: FeatureBag) -> None:
+        """Refuse a bag that the model was not made for.
+
+        Raises
+        ------
+        BundleMismatchError
+            When encoder, patch size or scale differ; the sentence names both values.
+        """
+        self.check_encoder(bag.encoder, bag.slide_id, verified=bag.verified)
+        _check_geometry(self.card, bag)
+
+    def check_encoder(self, found: EncoderIdentity, subject: str, *, verified: bool = True) -> None:
+        """Refuse another encoder than the model's.
+
+        Parameters
+        ----------
+        verified
+            False for foreign bags, which record no version or weights; those are compared only where given.
+        """
+        expected = self.card.encoder.identity
+        fields = ("name", "dimension", "version", "weights_sha256", "transform", "token_policy")
+        for field in fields:
+            left, right = getattr(expected, field), getattr(found, field)
+            recorded = verified or field in ("name", "dimension")
+            if recorded and left != right:
+                raise BundleMismatchError(
+                    f"{subject}: made with encoder {field} {_short(right)}, but model {self.card.name} needs "
+                    f"{_short(left)} ({expected.name}); extract the slide with the model's encoder"
+                )
+
+
+def _check_geometry(card: BundleCard, bag: FeatureBag) -> None:
+    if bag.patch_size_px != card.patch_size_px:
+        raise BundleMismatchError(
+            f"{bag.slide_id}: patches of {bag.patch_size_px} px, but model {card.name} needs {card.patch_size_px} px; "
+            "extract the slide again"
+        )
+    if abs(bag.mpp / card.mpp - 1) > SCALE_TOLERANCE:
+        raise BundleMismatchError(
+            f"{bag.slide_id}: patches at {bag.mpp:g} um per px, but model {card.name} needs {card.mpp:g} um per px; "
+            "extract the slide again at that scale"
+        )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return repr(text if len(text) <= 24 else f"{text[:12]}...")

@@ -1,0 +1,129 @@
+"""The card of a model bundle: what the model is, what made it and what it may be used on.
+
+The card is the bundle's ``manifest.json``. It is validated field by field and unknown fields are
+refused, so that a card means the same to whoever reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from amkd_core.bag import EncoderIdentity
+from amkd_core.errors import BundleError
+
+FORMAT_VERSION = 1
+RESEARCH_USE_ONLY = "Research use only. Not for diagnosis or treatment decisions."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EncoderCard(_Strict):
+    """Identity of the encoder whose features the model reads; fields as in `EncoderIdentity`."""
+
+    name: str
+    version: str
+    dimension: int = Field(ge=1, le=65_536)
+    weights_sha256: str
+    transform: str
+    token_policy: str
+    licence: str
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The same as the dataclass that bags carry."""
+        return EncoderIdentity(**self.model_dump())
+
+
+class ModelCard(_Strict):
+    """Architecture of one network: a key of `amkd_core.models.MODELS` and its settings."""
+
+    name: str
+    config: dict[str, Any]
+
+
+class MemberCard(_Strict):
+    """One member of the ensemble: the networks of one training fold."""
+
+    student: ModelCard
+    teacher: ModelCard | None = None
+    risk_cut: float
+    time_bins: list[float] = Field(min_length=2, max_length=65)
+
+
+class BundleCard(_Strict):
+    """Everything about a bundle that is not a weight.
+
+    Attributes
+    ----------
+    name
+        Short name for people.
+    synthetic
+        True when the model was trained on simulated slides; shown wherever a result appears.
+    encoder
+        Encoder that a bag must come from.
+    patch_size_px, mpp
+        Patch side in pixels and micrometres per pixel, as the encoder sees it.
+    endpoint
+        "os", "dss" or "pfi".
+    cohort_size, cohort_events
+        Patients and deaths of the training cohort.
+    metrics
+        Measured figures by name, such as the C-index on held-out patients.
+    provenance
+        What made the bundle: configuration, seeds, versions, data; JSON-able.
+    licences
+        Terms that reach users of the bundle, such as the encoder's.
+    pathways, genes
+        Names in the order of the teacher's inputs; empty without a teacher.
+    members
+        One per fold.
+    parts
+        SHA-256 of every other file of the bundle, by name.
+    """
+
+    format_version: Literal[1] = 1
+    name: str = Field(min_length=1, max_length=200)
+    synthetic: bool
+    research_use_notice: str = RESEARCH_USE_ONLY
+    encoder: EncoderCard
+    patch_size_px: int = Field(ge=1, le=8_192)
+    mpp: float = Field(gt=0, lt=50)
+    endpoint: Literal["os", "dss", "pfi"]
+    created: str
+    software_version: str
+    cohort_size: int = Field(ge=1)
+    cohort_events: int = Field(ge=0)
+    metrics: dict[str, float] = Field(default_factory=dict)
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    licences: list[str] = Field(default_factory=list)
+    pathways: list[str] = Field(default_factory=list, max_length=20_000)
+    genes: list[str] = Field(default_factory=list, max_length=200_000)
+    members: list[MemberCard] = Field(min_length=1, max_length=100)
+    parts: dict[str, str] = Field(default_factory=dict)
+
+
+def parse_card(text: str, *, file_name: str) -> BundleCard:
+    """Read a manifest.
+
+    Raises
+    ------
+    BundleError
+        When it is no JSON of this format; the sentence names the first field at fault.
+    """
+    try:
+        return BundleCard.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "manifest.json"
+        if where == "format_version":
+            raise BundleError(
+                f"{file_name}: bundle format {first['input']!r}, this release reads {FORMAT_VERSION}; "
+                "upgrade AMKD Viewer"
+            ) from error
+        raise BundleError(
+            f"{file_name}: manifest.json is not a bundle's card: {where}: {first['msg']}"
+        ) from error
