@@ -1,0 +1,1 @@
+"""The command lines `amkd` and `amkd-train`: parse, call, exit code."""

@@ -1,0 +1,59 @@
+"""What all commands share: one sentence for a user's mistake, and bars for progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import typer
+
+from amkd_core.errors import AmkdError
+from amkd_core.progress import Progress
+
+Result = TypeVar("Result")
+
+EXIT_PARTIAL = 1
+EXIT_WRONG_INPUT = 2
+EXIT_FOLDER_IN_USE = 3
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn an `AmkdError` into its sentence on stderr and exit code 2; anything else surfaces."""
+    try:
+        yield
+    except AmkdError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(EXIT_WRONG_INPUT) from None
+    except OSError as error:
+        # A full disk or a folder without permission is the user's to mend as well.
+        typer.echo(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        raise typer.Exit(EXIT_WRONG_INPUT) from None
+
+
+def drain(steps: Generator[Progress, None, Result]) -> Result:
+    """Run a generator of progress to its end with a bar on stderr, and return its result."""
+    from tqdm import tqdm
+
+    bar: tqdm | None = None
+    stage = ""
+    try:
+        while True:
+            step = next(steps)
+            if bar is None or step.stage != stage:
+                if bar is not None:
+                    bar.close()
+                stage = step.stage
+                bar = tqdm(total=step.total or None, desc=stage, file=sys.stderr, leave=True, mininterval=0.2)
+            bar.n = step.done
+            bar.set_postfix_str(step.message, refresh=False)
+            bar.refresh()
+    except StopIteration as stop:
+        result: Result = stop.value
+        return result
+    finally:
+        if bar is not None:
+            bar.close()
+        steps.close()

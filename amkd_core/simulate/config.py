@@ -1,0 +1,55 @@
+"""Settings of a simulated cohort; docs/simulation.md gives every equation they enter."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SimulationConfig(BaseModel):
+    """What a simulated cohort is made of.
+
+    Attributes
+    ----------
+    n_patients
+        Patients, one slide each.
+    seed
+        Of everything; patient i draws from its own stream, whatever the number of processes.
+    width_px, height_px
+        Slide size at level 0.
+    mpp
+        Micrometres per level-0 pixel.
+    fidelity
+        Correlation between a pathway's activity and what the slide shows of it.
+    n_pathways, n_genes
+        Size of the made-up expression table.
+    gene_noise
+        Standard deviation of a gene's own variation, in log2 units; a pathway's activity moves its
+        genes by 0.5 to 1 a standard deviation.
+    censoring_months
+        Mean of the exponential censoring time.
+    validation_share, test_share
+        Shares of patients marked for validation and for testing; the rest are for training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_patients: int = Field(default=60, ge=4, le=100_000)
+    seed: int = Field(default=0, ge=0)
+    width_px: int = Field(default=2560, ge=512, le=200_000)
+    height_px: int = Field(default=2048, ge=512, le=200_000)
+    mpp: float = Field(default=0.5, ge=0.1, le=2.0)
+    fidelity: float = Field(default=0.85, ge=0, le=1)
+    n_pathways: int = Field(default=40, ge=6, le=2_000)
+    n_genes: int = Field(default=600, ge=40, le=60_000)
+    gene_noise: float = Field(default=1.0, ge=0)
+    censoring_months: float = Field(default=70.0, gt=0)
+    validation_share: float = Field(default=0.16, ge=0, lt=1)
+    test_share: float = Field(default=0.2, ge=0, lt=1)
+
+    @property
+    def digest(self) -> str:
+        """Short hash of all settings but the number of patients, which changes nobody's slide."""
+        text = self.model_dump_json(exclude={"n_patients", "validation_share", "test_share"})
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,84 @@
+"""Truth masks of simulated slides: what tissue was rendered where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from amkd_core.atomic import atomic_path, write_text
+from amkd_core.simulate.tissue_map import MAP_MPP, Region
+
+
+@dataclass(frozen=True, eq=False)
+class TruthMask:
+    """Labels of a slide.
+
+    Attributes
+    ----------
+    labels : array, shape (rows, columns), uint8
+        Values of `Region`.
+    downsample : float
+        Level-0 pixels per pixel of the mask.
+    """
+
+    labels: NDArray[np.uint8]
+    downsample: float
+
+    @classmethod
+    def of_slide(cls, labels: NDArray[np.uint8], mpp: float) -> TruthMask:
+        """Mask drawn at `MAP_MPP` for a slide of the given scale."""
+        return cls(labels, MAP_MPP / mpp)
+
+    def fractions(
+        self, xy_level0: NDArray[np.int64], size_level0: tuple[int, int], regions: Collection[Region]
+    ) -> NDArray[np.float64]:
+        """Share of each patch that lies in some regions, shape (n,).
+
+        Parameters
+        ----------
+        xy_level0 : array, shape (n, 2)
+            Upper-left corners.
+        size_level0
+            (width, height) of a patch.
+        """
+        hit = np.isin(self.labels, [int(region) for region in regions])
+        table = np.zeros((hit.shape[0] + 1, hit.shape[1] + 1))
+        table[1:, 1:] = hit.cumsum(axis=0).cumsum(axis=1)
+        limits = np.array([hit.shape[1], hit.shape[0]])
+        low = np.clip(np.rint(xy_level0 / self.downsample).astype(int), 0, limits - 1)
+        high = np.clip(
+            np.rint((xy_level0 + np.array(size_level0)) / self.downsample).astype(int), low + 1, limits
+        )
+        inside = (
+            table[high[:, 1], high[:, 0]]
+            - table[low[:, 1], high[:, 0]]
+            - table[high[:, 1], low[:, 0]]
+            + table[low[:, 1], low[:, 0]]
+        )
+        shares: NDArray[np.float64] = inside / (high - low).prod(axis=1)
+        return shares
+
+
+def write_truth(path: Path, truth: TruthMask) -> None:
+    """Write ``<slide>.png`` of labels and ``<slide>.json`` that names them."""
+    sidecar = {
+        "synthetic": True,
+        "level0_px_per_mask_px": truth.downsample,
+        "labels": {int(region): region.name.lower() for region in Region},
+    }
+    write_text(path.with_suffix(".json"), json.dumps(sidecar, indent=1))
+    with atomic_path(path) as temporary:
+        Image.fromarray(truth.labels).save(temporary)
+
+
+def read_truth(path: Path) -> TruthMask:
+    """Read what `write_truth` wrote."""
+    sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    with Image.open(path) as picture:
+        return TruthMask(np.asarray(picture), float(sidecar["level0_px_per_mask_px"]))
