@@ -25,7 +25,7 @@ Otsu, Gaussian, closing, hole and speck removal are those of scipy and scikit-im
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -152,7 +152,7 @@ def tissue_of_image(
     mask = clear & (spread > np.clip(_otsu(spread[clear]), *THRESHOLD_RANGE))
     excluded = {name: float(part.mean()) for name, part in ink.items()}
     excluded["padding"] = _padding_share(image)
-    return sizes.clean(mask), METHOD, excluded
+    return sizes.clean(mask) & clear, METHOD, excluded
 
 
 @dataclass(frozen=True)
@@ -191,19 +191,22 @@ class _Sizes:
 
 
 def _closed(mask: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
-    """Close gaps by a disk, through distances: their cost does not grow with the radius."""
+    """Close gaps by a disk; beyond the image lies nothing, so its edges neither give nor take tissue."""
     if radius_px < 1 or not mask.any():
         return mask
-    # Beyond the image lies nothing, so tissue at its edge is neither grown nor eaten from there.
     padded = np.pad(mask, radius_px + 1)
-    grown = ndimage.distance_transform_edt(~padded) <= radius_px
-    closed: NDArray[np.bool_] = ndimage.distance_transform_edt(grown) > radius_px
+    if radius_px <= 6:
+        closed = ndimage.binary_closing(padded, disk(radius_px))
+    else:  # by distances, whose cost does not grow with the radius
+        grown = ndimage.distance_transform_edt(~padded) <= radius_px
+        closed = ndimage.distance_transform_edt(grown) > radius_px
     inside = slice(radius_px + 1, -radius_px - 1)
-    return closed[inside, inside] | mask
+    result: NDArray[np.bool_] = closed[inside, inside] | mask
+    return result
 
 
 def _spread(density: NDArray[np.float32]) -> NDArray[np.float32]:
-    spread: NDArray[np.float32] = density.max(axis=2) - density.min(axis=2)
+    spread: NDArray[np.float32] = density.max(axis=0) - density.min(axis=0)
     return spread
 
 
@@ -224,29 +227,36 @@ def _ink(density: NDArray[np.float32], sizes: _Sizes) -> dict[str, NDArray[np.bo
     Both stains of H&E absorb green most; inks do not, or leave red alone. The ratios were read off pen
     strokes and stained tissue of the samples that the tests use.
     """
-    red, green, blue = np.moveaxis(density, 2, 0)
-    strong = {
-        "green_ink": (red > 0.2) & (green < 0.66 * red) & (blue > 0.25 * red),
-        "blue_ink": (red > 0.4) & (blue < 0.25 * red),
-        "red_ink": (green > 0.4) & (red < 0.25 * green) & (blue > 0.74 * green),
-        "black": (density.mean(axis=2) > 0.5) & (_spread(density) < 0.35 * density.max(axis=2)),
+    red, green, blue = density
+    black = (density.mean(axis=0) > 0.5) & (_spread(density) < 0.35 * density.max(axis=0))
+    return {
+        "green_ink": _followed(
+            (red > 0.2) & (green < 0.66 * red) & (blue > 0.25 * red),
+            lambda: (red > 0.03) & (green < 0.75 * red),
+            sizes,
+        ),
+        "blue_ink": _followed(
+            (red > 0.4) & (blue < 0.25 * red), lambda: (red > 0.05) & (blue < 0.35 * red), sizes
+        ),
+        "red_ink": _followed(
+            (green > 0.4) & (red < 0.25 * green) & (blue > 0.74 * green),
+            lambda: (green > 0.1) & (blue > 0.7 * green),
+            sizes,
+        ),
+        "black": _followed(black, lambda: black, sizes),
     }
-    faint = {
-        "green_ink": (red > 0.03) & (green < 0.75 * red),
-        "blue_ink": (red > 0.05) & (blue < 0.35 * red),
-        "red_ink": (green > 0.1) & (blue > 0.7 * green),
-        "black": strong["black"],
-    }
-    return {name: _followed(strong[name], faint[name], sizes) for name in strong}
 
 
-def _followed(strong: NDArray[np.bool_], faint: NDArray[np.bool_], sizes: _Sizes) -> NDArray[np.bool_]:
+def _followed(
+    strong: NDArray[np.bool_], faint: Callable[[], NDArray[np.bool_]], sizes: _Sizes
+) -> NDArray[np.bool_]:
     """Return marks of some size in `strong`, followed into `faint` and grown by the rim."""
-    marks: NDArray[np.bool_] = remove_small_objects(
-        strong, max_size=min(sizes.speck_px // 2, strong.size // 8)
-    )
+    if not strong.any():
+        return strong
+    smallest_px = min(sizes.speck_px // 2, strong.size // 8)
+    marks: NDArray[np.bool_] = remove_small_objects(strong, max_size=smallest_px)
     if marks.any():
-        marks = ndimage.binary_dilation(marks, iterations=sizes.reach_px, mask=faint) | marks
+        marks = ndimage.binary_dilation(marks, iterations=sizes.reach_px, mask=faint()) | marks
         marks = ndimage.binary_dilation(marks, disk(min(sizes.rim_px, 50)))
     return marks
 

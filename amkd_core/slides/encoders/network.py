@@ -79,7 +79,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], card: EncoderCard, pat
     used = {
         name: value.float() if value.is_floating_point() else value
         for name, value in state.items()
-        if not name.startswith(card.unused_weights or ("\0",))
+        if not name.startswith(card.unused_weights)
     }
     expected = network.state_dict()
     missing, unknown = sorted(expected.keys() - used.keys()), sorted(used.keys() - expected.keys())
