@@ -1,0 +1,1 @@
+"""From a slide or a bag to a prediction, and from a prediction to maps."""

@@ -1,0 +1,135 @@
+"""What a prediction holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.bag import FeatureBag
+from amkd_core.notices import Notice
+from amkd_core.survival.metrics import KaplanMeier
+
+RiskGroup = Literal["low", "high"]
+
+
+@dataclass(frozen=True, eq=False)
+class SurvivalCurve:
+    """Probability of being alive over time.
+
+    Attributes
+    ----------
+    time_months : array, shape (t,)
+        Increasing, from 0.
+    survival : array, shape (t,)
+        From 1, never rising.
+    """
+
+    time_months: NDArray[np.float64]
+    survival: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CohortReference:
+    """The training cohort that a prediction is compared with.
+
+    Attributes
+    ----------
+    risks : array
+        The student's risks of the training patients, increasing; of all members, one after another.
+    risk_cut : float
+        Border of the low and the high group: the training median.
+    size, events : int
+        Patients and deaths.
+    kaplan_meier : mapping of KaplanMeier
+        "all", "low" and "high".
+    """
+
+    risks: NDArray[np.float64]
+    risk_cut: float
+    size: int
+    events: int
+    kaplan_meier: Mapping[str, KaplanMeier]
+
+
+@dataclass(frozen=True, eq=False)
+class TeacherPrediction:
+    """What the teacher says of a patient whose expression is known.
+
+    Attributes
+    ----------
+    risk : float
+        Higher is worse; on the teacher's own scale.
+    patch_scores : array, shape (n,)
+        Gene-guided map: pathways' maps weighted by their importance; sums to 1 (METHOD section 8).
+    pathways : tuple of str, length n_pathways
+    pathway_importance : array, shape (n_pathways,)
+        Mean attention of the patches to each pathway; sums to 1.
+    coattention : array, shape (n_pathways, n), float16
+        ``A_g2p``: each pathway's map, times n so that 1 is the mean.
+    """
+
+    risk: float
+    patch_scores: NDArray[np.float64]
+    pathways: tuple[str, ...]
+    pathway_importance: NDArray[np.float64]
+    coattention: NDArray[np.float16]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """A patient's predicted survival, and where on the slide the model looked.
+
+    Attributes
+    ----------
+    slide_id : str
+    bag : FeatureBag
+        What it was predicted from.
+    risk : float
+        ``-sum(survival)`` in [-n_bins, 0]; higher is worse (METHOD section 2).
+    risk_percentile : float
+        Share of the training cohort with a lower risk, in [0, 100]; ties count half.
+    risk_group : {"low", "high"}
+        Cut at the training cohort's median risk.
+    member_risks : array, shape (n_members,)
+        Risk by each member of an ensemble; their spread says how sure the model is.
+    hazards, survival : array, shape (n_bins,)
+        Per time bin, averaged over members.
+    bin_edges_months : tuple of float
+        Finite edges of the first member's bins; the last bin is open.
+    curve : SurvivalCurve
+    patch_scores : array, shape (n,)
+        The student's gene-guided patch weights; they sum to 1.
+    cohort : CohortReference
+    notices : tuple of Notice
+        Limits of this result; a user must see them.
+    provenance : mapping
+        What made it, JSON-able, without paths.
+    teacher : TeacherPrediction, optional
+        When expression was given and the bundle has a teacher.
+    """
+
+    slide_id: str
+    bag: FeatureBag
+    risk: float
+    risk_percentile: float
+    risk_group: RiskGroup
+    member_risks: NDArray[np.float64]
+    hazards: NDArray[np.float64]
+    survival: NDArray[np.float64]
+    bin_edges_months: tuple[float, ...]
+    curve: SurvivalCurve
+    patch_scores: NDArray[np.float64]
+    cohort: CohortReference
+    notices: tuple[Notice, ...]
+    provenance: Mapping[str, Any]
+    teacher: TeacherPrediction | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"Prediction({self.slide_id}: risk {self.risk:.3f}, {self.risk_group} group, percentile "
+            f"{self.risk_percentile:.0f} of {self.cohort.size} patients, {len(self.patch_scores)} patches)"
+        )
