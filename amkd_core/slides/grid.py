@@ -7,7 +7,8 @@ section 3.1), so its size in level-0 pixels follows from the slide's micrometres
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,8 +117,8 @@ def lay_patches(slide: Slide | SlideInfo, tissue: TissueMask, spec: PatchSpec | 
     """Lay a grid over the slide's bounds and keep the patches that hold enough tissue.
 
     The grid starts at the bounds' origin; patches that would stand over their right or lower edge are
-    left out. Tissue is counted exactly, parts of mask pixels included, by an integral image that is
-    evaluated on the grid's lines only. Patches are read from the coarsest level on which they still have
+    left out. Tissue is counted exactly, parts of mask pixels included, by the mask's integral between the
+    grid's lines. Patches are read from the coarsest level on which they still have
     `spec.size_px` pixels, so they are scaled down, never up; on a slide coarser than asked they are read
     from level 0 and scaled up, and a notice says so.
 
@@ -227,38 +228,40 @@ def _read_level(levels: tuple[Level, ...], size_level0: tuple[int, int], size_px
 
 def _tissue_fractions(
     tissue: TissueMask, info: SlideInfo, size_level0: tuple[int, int], shape: tuple[int, int]
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Return the share of tissue of every cell of the grid, (rows, columns)."""
     rows, columns = shape
     offset_x = info.bounds.x - tissue.origin_level0[0]
     offset_y = info.bounds.y - tissue.origin_level0[1]
     lines_y = (offset_y + np.arange(rows + 1) * size_level0[1]) / tissue.downsample[1]
     lines_x = (offset_x + np.arange(columns + 1) * size_level0[0]) / tissue.downsample[0]
-    # Rows first: what is left for the columns is a table of rows + 1 lines only.
-    above = _integral_at(tissue.mask.view(np.uint8), lines_y)
-    corners = _integral_at(np.ascontiguousarray(above.T), lines_x).T  # (rows + 1, columns + 1)
-    area = np.diff(np.diff(corners, axis=0), axis=1)
+    # Rows first: what is left for the columns is one line of the mask per row of the grid.
+    strips = _integral_between(tissue.mask.view(np.uint8), lines_y)
+    area = _integral_between(np.ascontiguousarray(strips.T), lines_x).T  # (rows, columns)
     cell = size_level0[0] * size_level0[1] / (tissue.downsample[0] * tissue.downsample[1])
-    share: NDArray[np.float64] = np.clip(area / cell, 0.0, 1.0)
+    share: NDArray[np.float32] = np.clip(area / cell, 0.0, 1.0)
     return share
 
 
-def _integral_at(values: NDArray[np.generic], lines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Integrate a step function along the first axis up to each line, (len(lines), columns).
+def _integral_between(values: NDArray[Any], lines: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Integrate a step function along the first axis between neighbouring lines, (len(lines) - 1, columns).
 
     Row ``i`` of `values` covers ``[i, i + 1)``; outside there is nothing.
     """
     lines = np.clip(lines, 0, len(values))
     whole = np.floor(lines).astype(int)
-    strips = list(zip(np.concatenate([[0], whole[:-1]]), whole, strict=True))
-    # Sums between neighbouring lines, then their running total: one pass over the mask, kept in bytes
-    # where they fit, which is what makes it fast.
+    strips = list(pairwise(whole))
+    # Whole rows first, kept in bytes where they fit, which is what makes it fast; then the parts of rows.
     fits = values.dtype == np.uint8 and max(stop - start for start, stop in strips) <= 255
-    kind = np.uint8 if fits else np.float64
-    sums = np.stack([values[start:stop].sum(axis=0, dtype=kind) for start, stop in strips])
-    rest = (lines - whole)[:, None] * values[np.minimum(whole, len(values) - 1)]
-    integral: NDArray[np.float64] = np.cumsum(sums, axis=0, dtype=np.float64) + rest
-    return integral
+    kind = np.uint8 if fits else np.float32
+    between = np.empty((len(strips), values.shape[1]), dtype=np.float32)
+    for row, (start, stop) in enumerate(strips):
+        between[row] = values[start:stop].sum(axis=0, dtype=kind)
+    if (lines != whole).any():
+        part = (lines - whole).astype(np.float32)[:, None] * values[np.minimum(whole, len(values) - 1)]
+        between += part[1:]
+        between -= part[:-1]
+    return between
 
 
 def _notices(spec: PatchSpec, microns: Microns) -> tuple[Notice, ...]:

@@ -134,7 +134,7 @@ _NON_COMMERCIAL = "CC BY-NC-ND 4.0 (non-commercial, also for models trained on i
 _CARDS = (
     EncoderCard(
         name="texture",
-        dimension=87,
+        dimension=89,
         token_policy="none",
         licence="BSD-3-Clause (part of this software)",
     ),

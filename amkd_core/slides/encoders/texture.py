@@ -49,7 +49,7 @@ _GROUPS = (
 
 
 class TextureEncoder:
-    """Stain, nuclear and texture measures of a patch, 87 features of about unit range in [-8, 8].
+    """Stain, nuclear and texture measures of a patch, 89 features of about unit range in [-8, 8].
 
     The order is `FEATURE_NAMES`; what each is stands in `texture_features`.
     """
@@ -84,7 +84,7 @@ class TextureEncoder:
         Returns
         -------
         ndarray
-            float32 (b, 87), finite.
+            float32 (b, 89), finite.
 
         Raises
         ------

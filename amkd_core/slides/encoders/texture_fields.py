@@ -15,7 +15,7 @@ EOSIN = (0.072, 0.990, 0.105)
 
 # Gaussians on the image of 1 um per px; neighbours differ by 1.6, so that the difference of two is the
 # usual stand-in for the scale-normalised Laplacian.
-SIGMAS_UM = (1.0, 1.6, 2.5, 4.0)
+SIGMAS_UM = (1.0, 1.6, 2.5, 4.0, 6.4)
 COARSE_SIGMAS_UM = (8.0, 16.0)
 TRUNCATE = 3.0
 
@@ -111,16 +111,14 @@ def smooth(images: Field, sigma_px: float) -> Field:
 
 def _lost(full: Field, half: Field) -> Field:
     """Return the standard deviation of each stain that averaging took away, (b, 3), by covariances."""
-    covariance = _second_moments(full) - _second_moments(half)  # (b, 3, 3)
-    lost = np.einsum("is,bij,js->bs", _UNMIX, covariance, _UNMIX)
-    deviation: Field = np.sqrt(np.maximum(lost, 0.0))
+    covariance = np.zeros((len(full), 3, 3), dtype=np.float32)
+    for row in (0, 1):
+        for column in (0, 1):
+            lost = (full[:, row::2, column::2] - half).reshape(len(full), -1, 3)
+            covariance += np.matmul(lost.transpose(0, 2, 1), lost) / np.float32(4 * lost.shape[1])
+    variance = np.einsum("is,bij,js->bs", _UNMIX, covariance, _UNMIX)
+    deviation: Field = np.sqrt(np.maximum(variance, 0.0))
     return deviation
-
-
-def _second_moments(images: Field) -> Field:
-    flat = images.reshape(len(images), -1, 3)
-    moments: Field = np.matmul(flat.transpose(0, 2, 1), flat) / np.float32(flat.shape[1])
-    return moments
 
 
 def _unmixing() -> Field:

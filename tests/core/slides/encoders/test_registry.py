@@ -1,0 +1,106 @@
+"""Cards, and where weights are looked for; nothing here loads a network or touches the network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from amkd_core.errors import EncoderError, EncoderWeightsMissingError
+from amkd_core.slides.encoders import ENCODERS, card_of, find_weights, load_encoder, weight_folders
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine on which no weights lie anywhere."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("AMKD_WEIGHTS", raising=False)
+    return tmp_path
+
+
+def test_the_names_and_dimensions_of_the_field() -> None:
+    assert {name: card.dimension for name, card in ENCODERS.items()} == {
+        "texture": 89,
+        "uni": 1024,
+        "uni2-h": 1536,
+        "conch": 512,
+        "virchow2": 2560,
+        "h-optimus-0": 1536,
+        "resnet50": 1024,
+    }
+
+
+def test_licences_that_bind_trained_models_say_so() -> None:
+    for name in ("uni", "uni2-h"):
+        assert "also for models trained on its features" in ENCODERS[name].licence
+    assert ENCODERS["h-optimus-0"].licence == "Apache-2.0"
+
+
+def test_the_transform_states_every_step() -> None:
+    assert ENCODERS["resnet50"].transform == (
+        "RGB 256 px at 0.5 um/px, resize 256 bilinear, centre crop 224, mean 0.485 0.456 0.406, std 0.229 0.224 0.225"
+    )
+    assert "resize 448 bicubic, mean 0.481455" in ENCODERS["conch"].transform
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(
+        EncoderError, match=r"no encoder 'uni2h'; known are texture, uni, .*Did you mean 'uni2-h'\?"
+    ):
+        load_encoder("uni2h")
+    with pytest.raises(EncoderError, match=r"no encoder 'qqqq'; known are [^?]*$"):
+        card_of("qqqq")
+
+
+@pytest.mark.parametrize("name", [name for name, card in ENCODERS.items() if card.hub_id])
+def test_missing_weights_name_the_place_and_how_to_get_them(nowhere: Path, name: str) -> None:
+    with pytest.raises(EncoderWeightsMissingError) as caught:
+        load_encoder(name)
+    sentence = str(caught.value)
+    card = ENCODERS[name]
+    assert str(nowhere / "data" / "amkd" / "weights" / name) in sentence
+    assert str(card.hub_id) in sentence
+    assert card.licence in sentence
+    assert "--weights" in sentence
+
+
+def test_a_stated_place_is_the_only_one_looked_at(nowhere: Path) -> None:
+    (nowhere / "data/amkd/weights/uni").mkdir(parents=True)
+    (nowhere / "data/amkd/weights/uni/model.safetensors").touch()
+    assert find_weights("uni") == nowhere / "data/amkd/weights/uni/model.safetensors"
+    with pytest.raises(EncoderWeightsMissingError, match=r"not found at .*elsewhere; get"):
+        load_encoder("uni", weights=nowhere / "elsewhere")
+
+
+def test_the_order_of_places(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = nowhere / "data/amkd/weights/uni"
+    stated = nowhere / "stated"
+    monkeypatch.setenv("AMKD_WEIGHTS", str(stated))
+    assert weight_folders("uni") == (stated / "uni", own)
+    own.mkdir(parents=True)
+    (own / "model.safetensors").touch()
+    assert find_weights("uni") == own / "model.safetensors"
+    (stated / "uni").mkdir(parents=True)
+    (stated / "uni" / "pytorch_model.bin").touch()
+    assert find_weights("uni") == stated / "uni" / "pytorch_model.bin"
+    (stated / "uni" / "model.safetensors").touch()
+    assert find_weights("uni") == stated / "uni" / "model.safetensors"
+    assert find_weights("uni", own) == own / "model.safetensors"
+    assert find_weights("uni", own / "model.safetensors") == own / "model.safetensors"
+
+
+def test_the_built_in_encoder_takes_no_weights(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="'texture' is built in and takes no weights"):
+        load_encoder("texture", weights=tmp_path)
+
+
+def test_importing_the_registry_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; import amkd_core.slides.encoders as e; list(e.ENCODERS); e.find_weights('uni')\n"
+        "heavy = {'torch', 'timm', 'torchvision', 'huggingface_hub', 'safetensors', 'scipy', 'skimage', 'PyQt6'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
