@@ -1,0 +1,174 @@
+"""What goes into a prediction: slide, model, device and, where the slide does not tell it, scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
+
+from amkd_viewer.demo import demo_bundle_path
+from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.wording import SCALE_QUESTION
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+_SLIDE_FILTER = (
+    "Slides (*.svs *.tif *.tiff *.btf *.ndpi *.vms *.vmu *.scn *.mrxs *.bif *.svslide *.dcm);;All files (*)"
+)
+_BUNDLE_FILTER = "Model bundles (*.amkd)"
+_DEVICES = (("CPU", "cpu"), ("GPU (CUDA)", "cuda"), ("GPU (Apple)", "mps"))
+
+
+class ScaleBox(QDoubleSpinBox):
+    """A field for micrometres per pixel; 0 reads "not known"."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setDecimals(4)
+        self.setRange(0.0, 49.9)
+        self.setSingleStep(0.01)
+        self.setSpecialValueText("not known")
+        # Half-typed numbers are no scales.
+        self.setKeyboardTracking(False)
+
+    def show_value(self, mpp: float | None) -> None:
+        """Show a value without telling anyone that it changed."""
+        self.blockSignals(True)
+        self.setValue(0.0 if mpp is None else mpp)
+        self.blockSignals(False)
+
+
+class InputsWidget(QWidget):
+    """A form; it knows layers and paths, and neither viewer nor session."""
+
+    slide_chosen = Signal()
+    open_requested = Signal(str)
+    scale_given = Signal(float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._bundle_path = demo_bundle_path()
+
+        # Interactive elements
+        self.slides = QComboBox()
+        self.open_button = _button("Open…", "Open a slide from a file")
+        self.bundle_button = _button("Choose…", "Choose another model bundle (.amkd)")
+        self.device = QComboBox()
+        self.mpp = ScaleBox()
+
+        # Read-only elements
+        self.bundle_name = QLabel()
+        self.scale_question = wrapped_label(SCALE_QUESTION, role="amkdNotice")
+
+        # Event handlers
+        self.slides.currentIndexChanged.connect(self._on_slides_index_changed)
+        self.open_button.clicked.connect(self._on_open_clicked)
+        self.bundle_button.clicked.connect(self._on_bundle_clicked)
+        self.mpp.valueChanged.connect(self._on_mpp_changed)
+
+        # Initial values
+        for name, device in _DEVICES:
+            self.device.addItem(name, device)
+        self.bundle_path = self._bundle_path
+        self.slides.setPlaceholderText("No slide is open")
+        for box in (self.slides, self.device):
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+        # Layout
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        self._form.addRow("Slide", _row(self.slides, self.open_button))
+        self._form.addRow("Model", _row(self.bundle_name, self.bundle_button))
+        self._form.addRow("Device", self.device)
+        self._form.addRow("µm per pixel", self.mpp)
+        self._form.addRow(self.scale_question)
+        self.ask_scale(asked=False)
+
+    @property
+    def slide(self) -> Layer | None:
+        """The chosen slide layer."""
+        layer: Layer | None = self.slides.currentData()
+        return layer
+
+    @property
+    def bundle_path(self) -> Path:
+        """The chosen model bundle."""
+        return self._bundle_path
+
+    @bundle_path.setter
+    def bundle_path(self, path: Path) -> None:
+        self._bundle_path = Path(path)
+        is_demo = self._bundle_path == demo_bundle_path()
+        self.bundle_name.setText("Demo (synthetic)" if is_demo else self._bundle_path.name)
+        self.bundle_name.setToolTip(str(self._bundle_path))
+
+    @property
+    def device_name(self) -> str:
+        """The chosen device, as torch names it."""
+        return str(self.device.currentData())
+
+    def set_slides(self, layers: Sequence[Layer], chosen: Layer | None) -> None:
+        """Offer these slide layers; `slide_chosen` follows, also when the choice is the same as before."""
+        self.slides.blockSignals(True)
+        self.slides.clear()
+        for layer in layers:
+            self.slides.addItem(layer.name, layer)
+        self.slides.setCurrentIndex(layers.index(chosen) if chosen in layers else len(layers) - 1)
+        self.slides.setEnabled(bool(layers))
+        self.slides.blockSignals(False)
+        self.slide_chosen.emit()
+
+    def ask_scale(self, *, asked: bool, mpp: float | None = None) -> None:
+        """Show or hide the question for micrometres per pixel, with the answer given so far."""
+        self._form.setRowVisible(self.mpp, asked)
+        self._form.setRowVisible(self.scale_question, asked and mpp is None)
+        self.mpp.show_value(mpp)
+
+    def _on_slides_index_changed(self) -> None:
+        self.slide_chosen.emit()
+
+    def _on_open_clicked(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a slide", "", _SLIDE_FILTER)
+        if path:
+            self.open_requested.emit(path)
+
+    def _on_bundle_clicked(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Choose a model bundle", "", _BUNDLE_FILTER)
+        if path:
+            self.bundle_path = Path(path)
+
+    def _on_mpp_changed(self, value: float) -> None:
+        if value > 0:
+            self._form.setRowVisible(self.scale_question, False)
+            self.scale_given.emit(value)
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
+
+
+def _row(field: QWidget, button: QWidget) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(field, 1)
+    layout.addWidget(button)
+    return row

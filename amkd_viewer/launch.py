@@ -1,0 +1,159 @@
+"""A slide on the screen with its prediction, and pictures of that; behind ``amkd view`` and ``amkd demo``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amkd_core.atomic import atomic_path
+from amkd_core.errors import AmkdError
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from amkd_viewer.predict_widget import PredictWidget
+
+PANEL = "Predict survival risk"
+_PLUGIN = "amkd-viewer"
+_SETTLED_S = 0.6
+_log = logging.getLogger(__name__)
+
+
+def view(
+    slide: Path | str | None = None,
+    bundle: Path | str | None = None,
+    *,
+    mpp: float | None = None,
+    run: bool = True,
+    block: bool = True,
+) -> Viewer:
+    """Open napari with a slide and the prediction panel.
+
+    Parameters
+    ----------
+    slide
+        File or folder; without it the panel waits for one.
+    bundle
+        Model bundle; by default the demo's.
+    mpp
+        Micrometres per pixel, where the slide does not tell.
+    run
+        Start predicting as soon as the slide is there.
+    block
+        Return only when the window is closed.
+
+    Returns
+    -------
+    napari.Viewer
+    """
+    viewer, panel = _open_window(bundle)
+    if slide is not None:
+        panel.open_slide(slide, mpp=mpp, run=run)
+    if block:
+        import napari
+
+        napari.run()
+    return viewer
+
+
+def screenshot(
+    slide: Path | str,
+    bundle: Path | str | None,
+    out_png: Path | str,
+    *,
+    mpp: float | None = None,
+    size_px: tuple[int, int] = (1600, 1000),
+    timeout_s: float = 300.0,
+) -> Path:
+    """Open the real window, predict through the panel, save a picture of the whole window, and close it.
+
+    Parameters
+    ----------
+    slide, bundle, mpp
+        As for `view`.
+    out_png
+        Where the picture goes; written atomically.
+    size_px
+        (width, height) of the window.
+    timeout_s
+        Most time that opening and predicting may take.
+
+    Returns
+    -------
+    Path
+        Of the picture.
+
+    Raises
+    ------
+    AmkdError
+        What went wrong, in the panel's own sentence.
+    TimeoutError
+        If the result is not there in time.
+    """
+    viewer, panel = _open_window(bundle)
+    try:
+        viewer.window.resize(*size_px)
+        panel.open_slide(slide, mpp=mpp, run=True)
+        _wait_until(lambda: panel.outcome is not None, timeout_s, f"the prediction of {slide}")
+        if isinstance(panel.outcome, AmkdError):
+            raise panel.outcome
+        settle(viewer, timeout_s)
+        return _save(viewer, Path(out_png))
+    finally:
+        viewer.close()
+
+
+def settle(viewer: Viewer, timeout_s: float = 60.0) -> None:
+    """Process events until every visible layer is drawn at its final resolution."""
+    quiet_since = time.monotonic()
+
+    def settled() -> bool:
+        nonlocal quiet_since
+        if not all(layer.loaded for layer in viewer.layers if layer.visible):
+            quiet_since = time.monotonic()
+        return time.monotonic() - quiet_since > _SETTLED_S
+
+    _wait_until(settled, timeout_s, "drawing")
+
+
+def _open_window(bundle: Path | str | None) -> tuple[Viewer, PredictWidget]:
+    # Read by napari as it is imported; see amkd_viewer.slicing for what it is for.
+    os.environ.setdefault("NAPARI_ASYNC", "1")
+    import napari
+
+    # Loading torch holds the interpreter for a moment: better now than in the middle of a run.
+    import amkd_core.inference.predict  # noqa: F401
+
+    viewer = napari.Viewer(title="AMKD Viewer")
+    _, panel = viewer.window.add_plugin_dock_widget(_PLUGIN, PANEL)
+    if bundle is not None:
+        panel.bundle_path = Path(bundle)
+    return viewer, panel
+
+
+def _wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+    from napari.qt import get_qapp
+
+    app: Any = get_qapp()
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} took longer than {timeout_s:.0f} s")
+        app.processEvents()
+        time.sleep(0.01)
+    app.processEvents()
+
+
+def _save(viewer: Viewer, out_png: Path) -> Path:
+    from PIL import Image
+
+    out_png.parent.mkdir(parents=True, exist_ok=True)
+    picture = viewer.window.screenshot(canvas_only=False, flash=False)
+    with atomic_path(out_png) as temporary:
+        Image.fromarray(picture[..., :3]).save(temporary, format="PNG")
+    _log.info("window saved to %s", out_png)
+    return out_png

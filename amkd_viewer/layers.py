@@ -1,0 +1,142 @@
+"""Predictions as napari layers.
+
+Geometry, once for all: level-0 pixel i covers [i, i + 1) along an axis. napari puts the centre of a layer's first
+pixel at `translate`, so the slide's own pixel 0 is centred at 0 and its edge lies at -0.5. Whatever is given by level-0
+edges is therefore shifted by half a level-0 pixel, and a map's cell of s pixels is centred (s - 1) / 2 pixels on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_viewer.colours import BOX, HEAT_NAME, heat_colours
+from amkd_viewer.reader import SLIDE_KEY, LayerData, pixel_geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amkd_core.inference.maps import Heatmap, TopPatch
+    from amkd_core.inference.prediction import Prediction
+
+N_TOP_PATCHES = 5
+_EDGE_SHARE = 0.07
+"""Width of a box's edge as a share of the patch's side."""
+
+
+def prediction_layers(
+    prediction: Prediction, *, mpp: tuple[float, float], fingerprint: str, name: str
+) -> list[LayerData]:
+    """Describe everything that a prediction draws on its slide, bottom layer first.
+
+    Parameters
+    ----------
+    prediction
+        Where its patches have no place on one slide the list is empty (a notice of the prediction says so).
+    mpp
+        (x, y) micrometres per level-0 pixel of the slide's layer.
+    fingerprint
+        Of the slide; written into every layer, so that a map can never be taken for another slide's.
+    name
+        The slide's, for the layers' names.
+
+    Returns
+    -------
+    list of layer data tuples
+        The teacher's map (hidden) where there is one, the student's map, the boxes.
+
+    Raises
+    ------
+    BagError
+        If the patches overlap or lie off their grid.
+    """
+    from amkd_core.inference.maps import heatmap, top_patches
+
+    if not prediction.bag.has_map:
+        return []
+    layers = []
+    if prediction.teacher is not None:
+        taught = heatmap_layer(
+            heatmap(prediction, source="teacher"), mpp=mpp, name=f"Teacher attention: {name}"
+        )
+        taught[1]["visible"] = False
+        layers.append(taught)
+    layers.append(heatmap_layer(heatmap(prediction), mpp=mpp, name=f"Attention: {name}"))
+    boxes = top_patches(prediction, N_TOP_PATCHES)
+    layers.append(boxes_layer(boxes, mpp=mpp, name=f"Top patches: {name}"))
+    for role, layer in zip(_roles(len(layers)), layers, strict=True):
+        layer[1]["metadata"] = {SLIDE_KEY: {"role": role, "fingerprint": fingerprint}}
+    return layers
+
+
+def _roles(n_layers: int) -> list[str]:
+    return ["teacher_map", "map", "boxes"][-n_layers:]
+
+
+def heatmap_layer(heat: Heatmap, *, mpp: tuple[float, float], name: str) -> LayerData:
+    """Describe a map as a small image at patch resolution, laid on the slide by scale and translation.
+
+    NaN cells, where there is no tissue, stay clear.
+    """
+    from napari.utils.colormaps import Colormap
+
+    pixel = np.array((mpp[1], mpp[0]))
+    cell, corner = (
+        np.array(heat.cell_level0[::-1]),
+        np.array(heat.origin_level0[::-1]),
+    )  # (x, y) to (row, column)
+    options: dict[str, Any] = {
+        "name": name,
+        "scale": tuple(cell * pixel),
+        "translate": tuple((corner + (cell - 1) / 2) * pixel),
+        "units": pixel_geometry(mpp)["units"],
+        "colormap": Colormap(heat_colours(), name=HEAT_NAME, nan_color=(0, 0, 0, 0)),
+        "contrast_limits": _limits(heat),
+        "interpolation2d": "nearest",
+        "blending": "translucent",
+        "rgb": False,
+    }
+    return np.asarray(heat.image, dtype=np.float32), options, "image"
+
+
+def _limits(heat: Heatmap) -> tuple[float, float]:
+    if heat.kind == "percentile":
+        return 0.0, 100.0
+    finite = heat.image[np.isfinite(heat.image)]
+    low, high = float(finite.min()), float(finite.max())
+    return low, high if high > low else low + 1.0
+
+
+def boxes_layer(patches: Sequence[TopPatch], *, mpp: tuple[float, float], name: str) -> LayerData:
+    """Describe the most telling patches as numbered boxes.
+
+    Returns
+    -------
+    layer data tuple
+        A shapes layer in level-0 pixels (row, column), scaled as the slide; features hold rank, score and percentile.
+    """
+    side = max((max(patch.size_level0) for patch in patches), default=1)
+    options: dict[str, Any] = {
+        "name": name,
+        "shape_type": "rectangle",
+        "edge_color": BOX,
+        "face_color": "transparent",
+        "edge_width": max(1.0, _EDGE_SHARE * side),
+        "opacity": 1.0,
+        "features": {
+            "rank": np.array([patch.rank for patch in patches], dtype=np.int64),
+            "score": np.array([patch.score for patch in patches], dtype=np.float64),
+            "percentile": np.array([patch.percentile for patch in patches], dtype=np.float64),
+        },
+        "text": {"string": "{rank}", "size": 12, "color": BOX, "anchor": "center"},
+        **pixel_geometry(mpp),
+    }
+    return [_corners(patch) for patch in patches], options, "shapes"
+
+
+def _corners(patch: TopPatch) -> NDArray[np.float64]:
+    (x, y), (width, height) = patch.xy_level0, patch.size_level0
+    rows, columns = (y, y, y + height, y + height), (x, x + width, x + width, x)
+    return np.stack([rows, columns], axis=1) - 0.5  # (4, 2): row, column

@@ -1,0 +1,88 @@
+"""Slides as napari layers: lazy pyramids in micrometres; no slide is ever read whole."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from amkd_core.slides import Slide, is_slide, open_slide, slide_pyramid
+from amkd_viewer.slicing import slice_in_background
+
+LayerData = tuple[Any, dict[str, Any], str]
+PathOrPaths = str | Path | Sequence[str | Path]
+SLIDE_KEY = "amkd"
+"""Key of our entry in the metadata of every layer that we make."""
+
+_log = logging.getLogger(__name__)
+
+
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
+    """Give napari the reader of a slide, or None where `path` is no slide.
+
+    Only names and first bytes are looked at, so that a folder of ordinary pictures is left to others.
+    """
+    paths = _paths(path)
+    return read_slides if paths and all(is_slide(one) for one in paths) else None
+
+
+def read_slides(path: PathOrPaths) -> list[LayerData]:
+    """Open slides as multiscale layers; the function that napari calls.
+
+    Native readers run in a process of their own: a damaged file ends that process and not the window.
+
+    Raises
+    ------
+    SlideError
+        If a file looked like a slide but is none, or is damaged; the sentence says how.
+    """
+    return [slide_layer(open_slide(one, isolated=True)) for one in _paths(path)]
+
+
+def slide_layer(slide: Slide) -> LayerData:
+    """Describe an open slide as a multiscale image layer.
+
+    The layer is scaled to micrometres (y, x); where the slide does not tell its scale it stays in pixels, and the
+    panels ask for it. The slide is closed when napari lets go of the layer.
+
+    Parameters
+    ----------
+    slide
+        Open, and owned by the layer from here on.
+    """
+    slice_in_background()
+    pyramid = slide_pyramid(slide)
+    # The pyramid lives exactly as long as the layer's data; the finalizer keeps the slide, not the pyramid.
+    weakref.finalize(pyramid, slide.close)
+    info = slide.info
+    options: dict[str, Any] = {
+        "name": info.slide_id,
+        "rgb": True,
+        "multiscale": True,
+        "contrast_limits": (0, 255),
+        "metadata": {SLIDE_KEY: {"role": "slide", "fingerprint": info.fingerprint, "info": info}},
+        **pixel_geometry(None if info.microns is None else (info.microns.x, info.microns.y)),
+    }
+    if info.microns is None:
+        _log.warning("%s does not tell its micrometres per pixel; it is shown in pixels", info.path)
+    return list(pyramid), options, "image"
+
+
+def pixel_geometry(mpp: tuple[float, float] | None) -> dict[str, Any]:
+    """Give napari's `scale` and `units` of level-0 pixels of (x, y) micrometres; of plain pixels for None."""
+    if mpp is None:
+        return {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
+    return {"scale": (mpp[1], mpp[0]), "units": ("um", "um")}
+
+
+def demo_slide() -> list[LayerData]:
+    """Open the synthetic demo slide; it is drawn at first use and kept in the user's cache."""
+    from amkd_viewer.demo import demo_slide_path
+
+    return read_slides(demo_slide_path())
+
+
+def _paths(path: PathOrPaths) -> list[Path]:
+    return [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]

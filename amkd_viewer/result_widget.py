@@ -1,0 +1,100 @@
+"""The result of a prediction: risk, curve, legend, notices and facts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from amkd_viewer.colours import HIGH_RISK, LOW_RISK, WindowColours
+from amkd_viewer.labels_widget import FactsTable, heading_label, muted_label, wrapped_label
+from amkd_viewer.legend_widget import LegendWidget
+from amkd_viewer.survival_widget import SurvivalPlot
+from amkd_viewer.wording import (
+    MAP_CAPTION,
+    MAP_HINT,
+    group_text,
+    notice_sentences,
+    prediction_facts,
+    risk_sentence,
+)
+
+if TYPE_CHECKING:
+    from amkd_core.inference.prediction import Prediction
+
+
+class NoticeList(QWidget):
+    """Sentences that must be read before the result is trusted."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(6)
+        self.sentences: list[str] = []
+
+    def set_sentences(self, sentences: list[str]) -> None:
+        """Replace what is shown."""
+        self.sentences = list(sentences)
+        while (item := self._column.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.setParent(None)
+                widget.deleteLater()
+        for sentence in self.sentences:
+            self._column.addWidget(wrapped_label(sentence, role="amkdNotice"))
+        self.setVisible(bool(self.sentences))
+
+
+class ResultWidget(QFrame):
+    """Everything that the panel says about one prediction, most important first."""
+
+    def __init__(self, colours: WindowColours, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.percentile = QLabel()
+        self.percentile.setObjectName("amkdNumber")
+        self.group = QLabel()
+        self.group.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.sentence = wrapped_label()
+        self.plot = SurvivalPlot(colours)
+        self.legend = LegendWidget(colours)
+        self.notices = NoticeList()
+        self.facts = FactsTable()
+
+        head = QHBoxLayout()
+        head.addWidget(self.percentile)
+        head.addWidget(muted_label("risk percentile\namong training cohort"))
+        head.addStretch(1)
+        head.addWidget(self.group, alignment=Qt.AlignmentFlag.AlignVCenter)
+
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(head)
+        column.addWidget(self.sentence)
+        column.addWidget(self.notices)
+        column.addWidget(heading_label("Predicted survival"))
+        column.addWidget(self.plot)
+        column.addWidget(heading_label(MAP_CAPTION))
+        column.addWidget(self.legend)
+        column.addWidget(wrapped_label(MAP_HINT, role="amkdMuted"))
+        column.addWidget(heading_label("What this rests on"))
+        column.addWidget(self.facts)
+
+    def show_prediction(self, prediction: Prediction) -> None:
+        """Replace what is shown."""
+        self.percentile.setText(f"{prediction.risk_percentile:.0f}")
+        self.group.setText(group_text(prediction))
+        colour = HIGH_RISK if prediction.risk_group == "high" else LOW_RISK
+        self.group.setStyleSheet(
+            f"background: {colour}; color: white; font-weight: 600; padding: 5px 10px; border-radius: 4px;"
+        )
+        self.sentence.setText(risk_sentence(prediction))
+        self.plot.show_prediction(prediction)
+        self.notices.set_sentences(notice_sentences(prediction))
+        self.facts.set_facts(prediction_facts(prediction))
+
+    def set_colours(self, colours: WindowColours) -> None:
+        """Follow the window's theme."""
+        self.plot.set_colours(colours)
+        self.legend.set_colours(colours)

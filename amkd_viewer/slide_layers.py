@@ -1,0 +1,120 @@
+"""Which layers of a viewer are slides, and which belong to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from amkd_viewer.reader import SLIDE_KEY, LayerData, pixel_geometry
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from amkd_core.slides import SlideInfo
+
+
+def role_of(layer: Layer) -> str:
+    """Role of a layer of ours ("slide", "map", "teacher_map", "boxes"); empty for all others."""
+    return str(_entry(layer).get("role", ""))
+
+
+def fingerprint_of(layer: Layer) -> str:
+    """Fingerprint of the slide that a layer shows or belongs to; empty for layers that are not ours."""
+    return str(_entry(layer).get("fingerprint", ""))
+
+
+def info_of(layer: Layer) -> SlideInfo:
+    """Facts about the slide that a slide layer shows."""
+    info: SlideInfo = _entry(layer)["info"]
+    return info
+
+
+def mpp_of(layer: Layer) -> tuple[float, float] | None:
+    """Return (x, y) micrometres per level-0 pixel of a slide layer, from the file or the user; None where unknown."""
+    given = _entry(layer).get("mpp")
+    if given is not None:
+        return (float(given[0]), float(given[1]))
+    microns = info_of(layer).microns
+    return None if microns is None else (microns.x, microns.y)
+
+
+def given_mpp(layer: Layer) -> tuple[float, float] | None:
+    """Return what the user gave for a slide layer, here or when he opened it; None where the file's own value holds."""
+    microns = info_of(layer).microns
+    own = microns is not None and microns.source != "user"
+    return None if own else mpp_of(layer)
+
+
+def restate_mpp(viewer: ViewerModel, layer: Layer, mpp: tuple[float, float]) -> None:
+    """Give a slide layer the scale that the user states, in (x, y) micrometres per level-0 pixel.
+
+    Maps drawn at the scale before are taken away: they would no longer lie on the slide.
+    """
+    remove_overlays(viewer, fingerprint_of(layer))
+    _entry(layer)["mpp"] = mpp
+    geometry = pixel_geometry(mpp)
+    layer.units = geometry["units"]
+    layer.scale = geometry["scale"]
+    viewer.reset_view()
+
+
+def slides_in(layers: Iterable[Layer]) -> list[Layer]:
+    """Slide layers, bottom first."""
+    return [layer for layer in layers if role_of(layer) == "slide"]
+
+
+def slide_of(fingerprint: str, layers: Iterable[Layer]) -> Layer | None:
+    """Find the slide layer with this content, or None."""
+    return next((layer for layer in slides_in(layers) if fingerprint_of(layer) == fingerprint), None)
+
+
+def add_slide(viewer: ViewerModel, layer: LayerData) -> Layer:
+    """Add a slide layer and fit it into the canvas."""
+    added = _add(viewer, layer)
+    viewer.reset_view()
+    return added
+
+
+def overlays_of(fingerprint: str, layers: Iterable[Layer]) -> list[Layer]:
+    """Maps and boxes of one slide."""
+    return [layer for layer in layers if fingerprint_of(layer) == fingerprint and role_of(layer) != "slide"]
+
+
+def replace_overlays(viewer: ViewerModel, fingerprint: str, layers: Iterable[LayerData]) -> list[Layer]:
+    """Take a slide's old maps and boxes away and draw new ones over everything else."""
+    remove_overlays(viewer, fingerprint)
+    return [_add(viewer, layer) for layer in layers]
+
+
+def remove_overlays(viewer: ViewerModel, fingerprint: str) -> None:
+    """Take a slide's maps and boxes away."""
+    for layer in overlays_of(fingerprint, list(viewer.layers)):
+        viewer.layers.remove(layer)
+
+
+def show_only(viewer: ViewerModel, fingerprint: str) -> None:
+    """Show one slide with its map and boxes, and hide the other slides with theirs."""
+    for layer in viewer.layers:
+        role, own = role_of(layer), fingerprint_of(layer) == fingerprint
+        if role and not own:
+            layer.visible = False
+        elif role in ("slide", "map", "boxes"):
+            layer.visible = True
+
+
+def show_scale_bar(viewer: ViewerModel) -> None:
+    """Show the scale bar, in a box that reads on white glass and on tissue alike."""
+    bar: Any = viewer.canvas.overlays.scale_bar
+    bar.visible, bar.box, bar.font_size = True, True, 12
+
+
+def _add(viewer: ViewerModel, data: LayerData) -> Layer:
+    from napari.layers import Layer
+
+    return viewer.add_layer(Layer.create(*data))
+
+
+def _entry(layer: Layer) -> dict[str, Any]:
+    entry = layer.metadata.get(SLIDE_KEY)
+    return entry if isinstance(entry, dict) else {}
