@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from amkd_core.bag import EncoderIdentity, FeatureBag
 from amkd_core.bundle_card import BundleCard
+from amkd_core.cohort.genes import GeneScaling
 from amkd_core.errors import BundleMismatchError
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import SurvivalModel
@@ -22,14 +23,6 @@ from amkd_core.survival.outcome import TimeBins
 
 # A bag's physical patch size may differ by this share from the model's.
 SCALE_TOLERANCE = 0.05
-
-
-@dataclass(frozen=True, eq=False)
-class GeneScaling:
-    """Mean and standard deviation of each gene over the training patients of one fold."""
-
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from amkd_core.atomic import atomic_path
-from amkd_core.bundle import Bundle, BundleMember, GeneScaling
+from amkd_core.bundle import Bundle, BundleMember
 from amkd_core.bundle_card import BundleCard, MemberCard, ModelCard, parse_card
+from amkd_core.cohort.genes import GeneScaling
 from amkd_core.errors import BundleError, ConfigError
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import SurvivalModel, build_model

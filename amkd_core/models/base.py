@@ -175,6 +175,13 @@ class SurvivalModel(nn.Module, ABC):
     def config(self) -> dict[str, Any]:
         """JSON-able settings from which `amkd_core.models.build_model` makes the same architecture."""
 
+    def standardise_features(self, mean: Tensor, scale: Tensor) -> None:
+        """Standardise the encoder's features by the training patients' mean and scale, (d_encoder,) each."""
+        for module in self.modules():
+            standardise = getattr(module, "standardise", None)
+            if callable(standardise):
+                standardise(mean, scale)
+
     @abstractmethod
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits of hazards for a batch; ``want_maps`` adds matrices that only maps need."""

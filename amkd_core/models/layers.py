@@ -88,18 +88,33 @@ class AttentionPool(nn.Module):
 
 
 class PatchProjection(nn.Module):
-    """Frozen-encoder features to normalised patch tokens, ``(total_patches, d_encoder) -> (total_patches, d)``."""
+    """Frozen-encoder features to normalised patch tokens, ``(total_patches, d_encoder) -> (total_patches, d)``.
+
+    Features are standardised first, by the mean and scale of the training patients (METHOD section 6: feature
+    scaling is fitted on the training part and travels with the model); 0 and 1 until they are set.
+    """
+
+    feature_mean: Tensor
+    feature_scale: Tensor
 
     def __init__(self, d_encoder: int, dim: int, dropout: float) -> None:
         super().__init__()
+        self.register_buffer("feature_mean", torch.zeros(d_encoder))
+        self.register_buffer("feature_scale", torch.ones(d_encoder))
         self.linear = nn.Linear(d_encoder, dim)
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Patch tokens ``z_p``, shape (total_patches, d)."""
-        tokens: Tensor = self.dropout(self.norm(self.linear(patches)))
+        standard = (patches - self.feature_mean) / self.feature_scale
+        tokens: Tensor = self.dropout(self.norm(self.linear(standard)))
         return tokens
+
+    def standardise(self, mean: Tensor, scale: Tensor) -> None:
+        """Set mean and scale of the encoder's features, shape (d_encoder,) each; a scale of 0 becomes 1."""
+        self.feature_mean.copy_(mean)
+        self.feature_scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
 
 
 def perceptron(d_in: int, d_hidden: int, d_out: int, dropout: float) -> nn.Sequential:

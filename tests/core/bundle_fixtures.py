@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from amkd_core.bag import EncoderIdentity, FeatureBag
-from amkd_core.bundle import Bundle, BundleMember, GeneScaling
+from amkd_core.bundle import Bundle, BundleMember
 from amkd_core.bundle_card import BundleCard, EncoderCard
+from amkd_core.cohort.genes import GeneScaling
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import build_model
 from amkd_core.survival.metrics import kaplan_meier
@@ -42,7 +43,11 @@ def random_bag(
 
 
 def random_bundle(
-    *, n_members: int = 1, teacher: bool = True, synthetic: bool = True, encoder: EncoderIdentity | None = None
+    *,
+    n_members: int = 1,
+    teacher: bool = True,
+    synthetic: bool = True,
+    encoder: EncoderIdentity | None = None,
 ) -> Bundle:
     """A bundle whose weights are random but whose parts all fit together."""
     encoder = encoder or encoder_identity()
@@ -91,6 +96,4 @@ def random_bundle(
     )
     slides = [random_bag(40, seed=100 + index, encoder=encoder).features for index in range(30)]
     curves = {group: kaplan_meier(time, event) for group in ("all", "low", "high")}
-    return Bundle(
-        card, tuple(members), FeatureRange.fit(slides), curves, membership if teacher else None
-    )
+    return Bundle(card, tuple(members), FeatureRange.fit(slides), curves, membership if teacher else None)

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from strategies import batches
 
+from amkd_core.models import ModelInput, build_model
 from amkd_core.models.base import split_bags
 from amkd_core.models.layers import AttentionPool, GatedScore, bag_softmax, pool_rows, uniform_weights
 
@@ -47,3 +48,15 @@ def test_pooling_of_a_case_worked_by_hand():
 
 def test_the_mean_owns_no_weights():
     assert sum(p.numel() for p in AttentionPool(6, None).parameters()) == 0
+
+
+def test_standardised_features_make_the_model_blind_to_their_units() -> None:
+    plain = build_model("amkd_student", {"d_encoder": 6, "dim": 8}, seed=3).eval()
+    scaled = build_model("amkd_student", {"d_encoder": 6, "dim": 8}, seed=3).eval()
+    patches = torch.randn(9, 6, generator=torch.Generator().manual_seed(0))
+    mean, scale = torch.arange(6.0), torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 0.0])
+    scaled.standardise_features(mean, scale)
+    units = torch.where(scale > 0, scale, torch.ones(6))
+    first = plain(ModelInput(patches, (9,))).logits
+    second = scaled(ModelInput(patches * units + mean, (9,))).logits
+    torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-5)

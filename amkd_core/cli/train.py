@@ -1,0 +1,91 @@
+"""`amkd-train`: a cohort in, a teacher, a student and a model bundle out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amkd_core.cli.terminal import EXIT_FOLDER_IN_USE, EXIT_WRONG_INPUT, drain, user_errors
+
+EXAMPLE_COHORT = """# A cohort for `amkd-train`. Paths are relative to this file.
+[cohort]
+name = "my-cohort"
+
+# CSV, TSV or Parquet with the columns patient_id, slide_ids (joined by ";"), os_months (above 0) and
+# os_event (1 = death, 0 = censored); optionally split (train, validation or test).
+clinical = "clinical.csv"
+
+# CSV, TSV or Parquet: a column patient_id, then one column per gene symbol, log scale.
+expression = "expression.parquet"
+
+# Gene sets, one a line: name, description, genes, separated by tabs.
+pathways = "pathways.gmt"
+
+# Slides named <slide_id>.<suffix>, and/or a folder of bags named <slide_id>.h5; missing bags are extracted.
+slides = "slides"
+# bags = "bags"
+
+encoder = "texture"
+# os, dss or pfi: which columns of the clinical table.
+endpoint = "os"
+"""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def train(
+    cohort: Annotated[Path | None, typer.Option(help="The cohort's TOML file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; repeat the command to continue.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings; see docs/training.md.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override, as in student.epochs=40.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes for slides without a bag.")] = 2,
+    weights: Annotated[Path | None, typer.Option(help="Weights of a foundation encoder.")] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="Print a commented example cohort file and stop.")
+    ] = False,
+) -> None:
+    """Train teacher and student on a cohort and write RUN/model.amkd (research use only)."""
+    if init:
+        typer.echo(EXAMPLE_COHORT, nl=False)
+        return
+    if cohort is None or out is None:
+        typer.echo("Error: --cohort and --out are needed (--init prints an example cohort file)", err=True)
+        raise typer.Exit(EXIT_WRONG_INPUT)
+    from amkd_core.training.config import load_config
+    from amkd_core.training.run import train_run
+    from amkd_core.training.run_folder import FolderInUseError
+
+    overrides = list(set_ or ())
+    overrides += [f"seed={seed}"] if seed is not None else []
+    overrides += [f'device="{device}"'] if device is not None else []
+    with user_errors():
+        try:
+            run = drain(train_run(cohort, out, load_config(config, overrides), jobs=jobs, weights=weights))
+        except FolderInUseError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(EXIT_FOLDER_IN_USE) from None
+    events = sum(patient.event for patient in run.cohort.patients)
+    total = len(run.cohort.patients)
+    synthetic = "SYNTHETIC cohort " if run.cohort.file.synthetic else ""
+    typer.echo(
+        f"{synthetic}{run.cohort.file.name}: {events} deaths among {total} patients ({events / total:.0%})"
+    )
+    for finding in run.cohort.findings:
+        typer.echo(str(finding))
+    membership = run.inputs.fitted.membership
+    typer.echo(f"{len(membership.pathways)} pathways kept, {len(membership.dropped)} dropped for coverage")
+    for item in run.scores:
+        typer.echo(str(item))
+    typer.echo(f"Model: {run.bundle_path}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,148 @@
+"""Expression tables, joined to patients by identifier and never by row position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.errors import CohortError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+PATIENT_COLUMN = "patient_id"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ExpressionTable:
+    """log-scale expression of patients.
+
+    Attributes
+    ----------
+    patients : tuple of str, length n
+    genes : tuple of str, length n_genes
+    values : array, shape (n, n_genes)
+    """
+
+    patients: tuple[str, ...]
+    genes: tuple[str, ...]
+    values: Array
+
+    def __repr__(self) -> str:
+        return f"ExpressionTable({len(self.patients)} patients x {len(self.genes)} genes)"
+
+    def rows(self, patients: Sequence[str], genes: Sequence[str]) -> Array:
+        """Values of some patients and genes, in their order, shape (len(patients), len(genes)).
+
+        Raises
+        ------
+        CohortError
+            When a patient or gene is not in the table.
+        """
+        by_patient = {name: row for row, name in enumerate(self.patients)}
+        by_gene = {name: column for column, name in enumerate(self.genes)}
+        absent = [name for name in patients if name not in by_patient] + [
+            g for g in genes if g not in by_gene
+        ]
+        if absent:
+            raise CohortError(
+                f"expression lacks {', '.join(absent[:5])}{' and others' if len(absent) > 5 else ''}"
+            )
+        rows = [by_patient[name] for name in patients]
+        columns = [by_gene[name] for name in genes]
+        values: Array = self.values[np.ix_(rows, columns)]
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class GeneScaling:
+    """Mean and standard deviation of each gene over training patients, for z-scores.
+
+    Attributes
+    ----------
+    mean, std : array, shape (n_genes,)
+        A gene that does not vary has a std of 1.
+    """
+
+    mean: Array
+    std: Array
+
+    @classmethod
+    def fit(cls, values: Array) -> GeneScaling:
+        """Learn from training patients alone, shape (n_training_patients, n_genes)."""
+        std = values.std(axis=0)
+        return cls(values.mean(axis=0), np.where(std > 0, std, 1.0))
+
+    def apply(self, values: Array) -> Array:
+        """z-scores, same shape as the values."""
+        return (values - self.mean) / self.std
+
+
+def read_expression(path: Path) -> ExpressionTable:
+    """Read a table with patients in rows and gene symbols in columns (CSV, TSV or Parquet).
+
+    Raises
+    ------
+    CohortError
+        When the file is missing or no such table, a patient or gene stands there twice, or a value is no
+        finite number.
+    """
+    frame = read_table(path)
+    if PATIENT_COLUMN not in frame.columns:
+        found = ", ".join(str(name) for name in frame.columns[:4])
+        raise CohortError(
+            f"{path.name}: no column {PATIENT_COLUMN} (found {found}, ...), expected patients in rows"
+        )
+    patients = [str(name) for name in frame[PATIENT_COLUMN]]
+    values = frame.drop(columns=PATIENT_COLUMN)
+    genes = [str(name) for name in values.columns]
+    for kind, names in (("patient", patients), ("gene", genes)):
+        twice = (
+            sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+        )
+        if twice:
+            raise CohortError(
+                f"{path.name}: {kind} {twice[0]} stands there more than once, expected each one once"
+            )
+    try:
+        numbers = values.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise CohortError(f"{path.name}: expression must be numbers ({error})") from error
+    broken = np.argwhere(~np.isfinite(numbers))
+    if len(broken):
+        row, column = broken[0]
+        raise CohortError(
+            f"{path.name}: patient {patients[row]}, gene {genes[column]} is {numbers[row, column]}, expected a finite "
+            f"number ({len(broken)} such values)"
+        )
+    return ExpressionTable(tuple(patients), tuple(genes), numbers)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV, TSV or Parquet file with its identifiers as text.
+
+    Raises
+    ------
+    CohortError
+        When the file is missing or cannot be parsed.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise CohortError(f"{path}: no such file")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        separator = "\t" if path.suffix in (".tsv", ".txt") else ","
+        return pd.read_csv(
+            path, sep=separator, dtype={PATIENT_COLUMN: str, "slide_ids": str}, encoding="utf-8-sig"
+        )
+    except (ValueError, OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise CohortError(f"{path.name}: cannot be read as a table ({error})") from error

@@ -1,0 +1,107 @@
+"""Gene sets, and which of them the expression covers well enough to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.errors import CohortError
+
+
+@dataclass(frozen=True)
+class GeneSet:
+    """A pathway's name and its genes."""
+
+    name: str
+    genes: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Membership:
+    """Pathways over the genes that they use.
+
+    Attributes
+    ----------
+    pathways : tuple of str, length n_pathways
+        In the order of the file.
+    genes : tuple of str, length n_genes
+        Genes of at least one kept pathway, sorted.
+    matrix : bool array, shape (n_pathways, n_genes)
+    dropped : tuple of str
+        Pathways whose coverage is below the threshold.
+    """
+
+    pathways: tuple[str, ...]
+    genes: tuple[str, ...]
+    matrix: NDArray[np.bool_]
+    dropped: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"Membership({len(self.pathways)} pathways, {len(self.genes)} genes, {len(self.dropped)} dropped)"
+        )
+
+
+def read_gmt(path: Path) -> tuple[GeneSet, ...]:
+    """Read a GMT file: name, description, genes, separated by tabs.
+
+    Raises
+    ------
+    CohortError
+        When the file is missing, a line has no genes, or a name stands there twice.
+    """
+    if not path.is_file():
+        raise CohortError(f"{path}: no such file")
+    sets: dict[str, GeneSet] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, *rest = line.split("\t")
+        genes = frozenset(gene.strip() for gene in rest[1:] if gene.strip())
+        if not genes:
+            raise CohortError(
+                f"{path.name}, line {number}: expected name, description and genes separated by tabs"
+            )
+        if name in sets:
+            raise CohortError(f"{path.name}, line {number}: pathway {name} stands there more than once")
+        sets[name] = GeneSet(name, genes)
+    if not sets:
+        raise CohortError(f"{path.name}: holds no pathways")
+    return tuple(sets.values())
+
+
+def cover(sets: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: float = 0.9) -> Membership:
+    """Keep the pathways of which enough genes were measured (paper section 2.3.1; METHOD section 1).
+
+    Parameters
+    ----------
+    measured
+        Genes of the expression table.
+    min_coverage
+        Least share of a pathway's genes that must be measured; the paper lost its number in print.
+
+    Raises
+    ------
+    CohortError
+        When no pathway is covered; the sentence says how well the best one is.
+    """
+    known = set(measured)
+    coverage = {item.name: len(item.genes & known) / len(item.genes) for item in sets}
+    kept = [item for item in sets if coverage[item.name] >= min_coverage and item.genes & known]
+    if not kept:
+        best = max(coverage, key=lambda name: coverage[name])
+        raise CohortError(
+            f"no pathway has {min_coverage:.0%} of its genes in the expression table (the best, {best}, has "
+            f"{coverage[best]:.0%}); check that both name genes the same way, or lower min_coverage"
+        )
+    genes = sorted(set().union(*(item.genes & known for item in kept)))
+    column = {gene: index for index, gene in enumerate(genes)}
+    matrix = np.zeros((len(kept), len(genes)), dtype=bool)
+    for row, item in enumerate(kept):
+        matrix[row, [column[gene] for gene in item.genes & known]] = True
+    dropped = tuple(item.name for item in sets if item not in kept)
+    return Membership(tuple(item.name for item in kept), tuple(genes), matrix, dropped)

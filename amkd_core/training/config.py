@@ -1,0 +1,173 @@
+"""Configuration of a training run: validated, frozen, and written in full into the run."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from amkd_core.errors import ConfigError
+from amkd_core.training.distillation import Direction, RedundancyForm
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(_Section):
+    """Sizes and pooling of teacher and student (METHOD sections 3 and 4).
+
+    Attributes
+    ----------
+    dim
+        Width of tokens in both networks.
+    dropout
+        On projections and in the perceptrons, never inside attention.
+    pooling
+        Of the teacher, within each modality.
+    """
+
+    dim: int = Field(default=256, ge=4, le=1024)
+    dropout: float = Field(default=0.25, ge=0, lt=1)
+    pooling: Literal["attention", "mean"] = "attention"
+
+
+class OptimConfig(_Section):
+    """Optimisation of either stage (METHOD section 6).
+
+    Attributes
+    ----------
+    learning_rate, weight_decay
+        Of Adam.
+    epochs
+        At most so many.
+    patience
+        Epochs without a better validation loss before a stage stops.
+    batch_patients
+        Patients per optimiser step.
+    patches_per_bag
+        Patches drawn from a larger bag in each epoch of training; evaluation uses all.
+    clip_norm
+        Largest norm of the gradient.
+    """
+
+    learning_rate: float = Field(default=5e-5, gt=0)
+    weight_decay: float = Field(default=1e-5, ge=0)
+    epochs: int = Field(default=100, ge=1)
+    patience: int = Field(default=15, ge=1)
+    batch_patients: int = Field(default=8, ge=1)
+    patches_per_bag: int = Field(default=4096, ge=1)
+    clip_norm: float = Field(default=5.0, gt=0)
+
+
+class DistillConfig(_Section):
+    """The student's objective (METHOD section 5).
+
+    Attributes
+    ----------
+    alpha
+        Weight of guidance, distillation and survival against redundancy reduction.
+    tau_features, tau_logits
+        Temperatures.
+    arr
+        Reading of the redundancy term.
+    guidance_direction
+        Of the Kullback-Leibler divergence between guided features.
+    teacher_loss
+        Where the teacher's loss in the ratio comes from: patients it had not seen, or those it was trained on.
+    inner_folds
+        Teachers that are trained for out-of-fold losses.
+    """
+
+    alpha: float = Field(default=0.75, ge=0, le=1)
+    tau_features: float = Field(default=1.0, gt=0)
+    tau_logits: float = Field(default=1.0, gt=0)
+    arr: RedundancyForm = "balanced"
+    guidance_direction: Direction = "student_to_teacher"
+    teacher_loss: Literal["out_of_fold", "in_sample"] = "out_of_fold"
+    inner_folds: int = Field(default=4, ge=2, le=20)
+
+
+class TrainingConfig(_Section):
+    """Everything that decides a run's numbers, beside the cohort.
+
+    Attributes
+    ----------
+    seed
+        Of weights, order of patients, drawn patches and dropout.
+    n_bins
+        Time bins, cut at quantiles of the uncensored training times.
+    min_coverage
+        Least share of a pathway's genes in the expression table.
+    device
+        As torch names it.
+    threads
+        Of torch on the CPU; equal seeds give equal numbers for equal threads.
+    """
+
+    seed: int = Field(default=0, ge=0)
+    n_bins: int = Field(default=4, ge=2, le=50)
+    min_coverage: float = Field(default=0.9, ge=0, le=1)
+    device: str = "cpu"
+    threads: int = Field(default=2, ge=1)
+    model: ModelConfig = ModelConfig()
+    teacher: OptimConfig = OptimConfig()
+    student: OptimConfig = OptimConfig()
+    distill: DistillConfig = DistillConfig()
+
+
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Read a TOML file of settings, or the defaults, and apply overrides such as ``student.epochs=40``.
+
+    Raises
+    ------
+    ConfigError
+        When a key is unknown (the nearest known one is named) or a value is out of its range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: no such configuration file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path.name}: is not TOML ({error})") from error
+    for override in overrides:
+        _apply(values, override)
+    _refuse_unknown(values, TrainingConfig, "")
+    try:
+        return TrainingConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"setting {key} is {first['input']!r}: {first['msg']}") from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"override {override!r} must look like section.key=value")
+    *sections, name = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"override {override!r}: {section} has no settings below it")
+    try:
+        values[name] = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[name] = text.strip()  # a bare word, such as a form's name
+
+
+def _refuse_unknown(values: Mapping[str, Any], kind: type[BaseModel], prefix: str) -> None:
+    for key, value in values.items():
+        if key not in kind.model_fields:
+            near = get_close_matches(key, kind.model_fields, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(kind.model_fields)}"
+            raise ConfigError(f"there is no setting {prefix}{key}; {hint}")
+        section = kind.model_fields[key].annotation
+        if isinstance(value, dict) and isinstance(section, type) and issubclass(section, BaseModel):
+            _refuse_unknown(value, section, f"{prefix}{key}.")

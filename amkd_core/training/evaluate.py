@@ -1,0 +1,86 @@
+"""Risks of patients and honest statistics on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amkd_core.errors import OutcomeError
+from amkd_core.models import SurvivalModel
+from amkd_core.survival.hazard import risk
+from amkd_core.survival.metrics import Interval, bootstrap_concordance
+from amkd_core.survival.outcome import Outcome
+from amkd_core.training.fit import batch_input
+from amkd_core.training.inputs import Example
+
+# Below this many deaths a C-index says hardly anything.
+FEW_EVENTS = 10
+
+
+@dataclass(frozen=True)
+class Score:
+    """Harrell's C-index of one model on one part of the cohort.
+
+    Attributes
+    ----------
+    model, part
+        "teacher" or "student"; "validation" or "test".
+    interval
+        C-index with its bootstrap interval by patient; None when no two patients can be compared.
+    n_patients, n_events
+    """
+
+    model: str
+    part: str
+    interval: Interval | None
+    n_patients: int
+    n_events: int
+
+    def __str__(self) -> str:
+        size = f"{self.n_patients} patients, {self.n_events} deaths"
+        if self.interval is None:
+            return f"{self.model} on {self.part}: C-index not estimable ({size})"
+        figure = self.interval
+        few = f"; only {self.n_events} deaths, hardly informative" if self.n_events < FEW_EVENTS else ""
+        return (
+            f"{self.model} on {self.part}: C-index {figure.estimate:.3f} "
+            f"[{figure.lower:.3f}, {figure.upper:.3f}] ({size}{few})"
+        )
+
+
+def risks_of(model: SurvivalModel, examples: Sequence[Example], device: str = "cpu") -> NDArray[np.float64]:
+    """Risk of each patient from all patches, shape (n,); higher is worse."""
+    model.eval()
+    with torch.inference_mode():
+        values = [float(risk(model(batch_input([example], device)).logits)[0]) for example in examples]
+    return np.array(values)
+
+
+def score(
+    model: SurvivalModel,
+    examples: Sequence[Example],
+    outcome: Outcome,
+    *,
+    part: str,
+    seed: int,
+    device: str = "cpu",
+) -> Score:
+    """C-index of a model on some patients, with a bootstrap interval.
+
+    Parameters
+    ----------
+    outcome
+        Follow-up of the examples, in their order.
+    seed
+        Of the bootstrap.
+    """
+    risks = risks_of(model, examples, device)
+    try:
+        interval = bootstrap_concordance(outcome, risks, generator=np.random.default_rng(seed))
+    except OutcomeError:
+        interval = None
+    return Score(model.name.removeprefix("amkd_"), part, interval, len(outcome), outcome.n_events)

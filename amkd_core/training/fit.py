@@ -1,0 +1,222 @@
+"""The only training loop: patients in batches, early stopping, a checkpoint after every epoch."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from amkd_core.atomic import atomic_path, write_text
+from amkd_core.models import ModelInput, ModelOutput, SurvivalModel
+from amkd_core.progress import Progress
+from amkd_core.training.config import OptimConfig
+from amkd_core.training.inputs import Example
+
+Terms = Mapping[str, Tensor]
+# Loss of a batch by name; "total" is what is minimised.
+Objective = Callable[[ModelOutput, Sequence[Example]], Terms]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is trained and where its checkpoints lie.
+
+    Attributes
+    ----------
+    name
+        For progress and logs ("teacher").
+    folder
+        Of the checkpoint; an unfinished stage in it is continued, a finished one is only read.
+    seed
+        Of the order of patients, drawn patches and dropout; each epoch has a stream of its own, so that a
+        continued run draws what an uninterrupted one would have drawn.
+    device
+        As torch names it.
+    """
+
+    name: str
+    folder: Path
+    seed: int
+    device: str = "cpu"
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds beside the tensors."""
+
+    epoch: int = 0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    finished: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def fit(
+    model: SurvivalModel,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    objective: Objective,
+    *,
+    config: OptimConfig,
+    stage: Stage,
+) -> Generator[Progress, None, list[dict[str, float]]]:
+    """Train a model in place and leave it with the weights of its best validation epoch.
+
+    The monitored value is the objective's "survival" term on the validation patients, all their patches.
+
+    Parameters
+    ----------
+    model
+        With fresh weights; a checkpoint in the stage's folder overrides them.
+    train, validation
+        Patients.
+    objective
+        Loss of a batch by name.
+    config
+        Optimisation.
+    stage
+        Name, checkpoint folder, seed and device.
+
+    Yields
+    ------
+    Progress
+        After each epoch, with the losses by name.
+
+    Returns
+    -------
+    list of dict
+        Losses of each epoch.
+    """
+    model.to(stage.device)
+    optimiser = torch.optim.Adam(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    best = _copied(model)
+    state = _restore(stage.folder, model, optimiser, best)
+    while not state.finished:
+        state.epoch += 1
+        row = _run_epoch(model, train, objective, optimiser, config=config, stage=stage, epoch=state.epoch)
+        row["validation"] = _validate(model, validation, objective, stage.device)
+        state.history.append({"epoch": float(state.epoch), **row})
+        if row["validation"] < state.best_loss:
+            state.best_loss, state.best_epoch = row["validation"], state.epoch
+            best = _copied(model)
+        state.finished = state.epoch >= config.epochs or state.epoch - state.best_epoch >= config.patience
+        _save(stage.folder, model, optimiser, best, state)
+        message = ", ".join(f"{name} {value:.3f}" for name, value in row.items())
+        yield Progress(f"Training {stage.name}", state.epoch, config.epochs, message)
+    model.load_state_dict(best)
+    model.eval()
+    return state.history
+
+
+def batch_input(examples: Sequence[Example], device: str) -> ModelInput:
+    """Batch of some patients on a device."""
+    genes = torch.stack([example.genes for example in examples])
+    return ModelInput.from_bags([example.patches for example in examples], genes).to(device)
+
+
+def _run_epoch(
+    model: SurvivalModel,
+    train: Sequence[Example],
+    objective: Objective,
+    optimiser: torch.optim.Optimizer,
+    *,
+    config: OptimConfig,
+    stage: Stage,
+    epoch: int,
+) -> dict[str, float]:
+    generator = torch.Generator().manual_seed(stage.seed * 100_003 + epoch)
+    order = torch.randperm(len(train), generator=generator).tolist()
+    batches = [
+        order[start : start + config.batch_patients] for start in range(0, len(order), config.batch_patients)
+    ]
+    sums: dict[str, float] = {}
+    model.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stage.seed * 100_003 + epoch)  # dropout
+        for batch in batches:
+            examples = [_drawn(train[index], config.patches_per_bag, generator) for index in batch]
+            optimiser.zero_grad(set_to_none=True)
+            terms = objective(model(batch_input(examples, stage.device)), examples)
+            torch.autograd.backward(terms["total"])
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            optimiser.step()
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(batch) / len(train)
+    return sums
+
+
+def _drawn(example: Example, most: int, generator: torch.Generator) -> Example:
+    """A patient with at most so many patches, drawn anew in each epoch."""
+    n_patches = len(example.patches)
+    if n_patches <= most:
+        return example
+    rows = torch.randperm(n_patches, generator=generator)[:most].sort().values
+    return example.drawn(rows)
+
+
+def _validate(
+    model: SurvivalModel, validation: Sequence[Example], objective: Objective, device: str
+) -> float:
+    model.eval()
+    with torch.inference_mode():
+        losses = [
+            float(objective(model(batch_input([example], device)), [example])["survival"])
+            for example in validation
+        ]
+    return sum(losses) / len(losses)
+
+
+def _copied(model: SurvivalModel) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _save(
+    folder: Path,
+    model: SurvivalModel,
+    optimiser: torch.optim.Optimizer,
+    best: Mapping[str, Tensor],
+    state: _State,
+) -> None:
+    """One file holds all of a checkpoint, so that a kill leaves the last one whole."""
+    tensors = {f"model.{name}": value.detach().cpu() for name, value in model.state_dict().items()}
+    tensors |= {f"best.{name}": value.cpu() for name, value in best.items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{name}": torch.as_tensor(value).cpu() for name, value in moments.items()}
+    tensors = {name: value.contiguous().clone() for name, value in tensors.items()}
+    with atomic_path(folder / "checkpoint.safetensors") as temporary:
+        save_file(tensors, temporary, metadata={"state": json.dumps(vars(state))})
+    names = list(dict.fromkeys(name for row in state.history for name in row))
+    lines = [",".join(names)] + [",".join(f"{row.get(name, '')}" for name in names) for row in state.history]
+    write_text(folder / "history.csv", "\n".join(lines) + "\n")
+
+
+def _restore(
+    folder: Path, model: SurvivalModel, optimiser: torch.optim.Optimizer, best: dict[str, Tensor]
+) -> _State:
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        return _State()
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        state = _State(**json.loads(file.metadata()["state"]))
+    tensors = load_file(path)
+    model.load_state_dict(_part(tensors, "model."))
+    best.update(_part(tensors, "best."))
+    moments: dict[int, dict[str, Any]] = {}
+    for name, value in _part(tensors, "adam.").items():
+        index, _, moment = name.partition(".")
+        moments.setdefault(int(index), {})[moment] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    return state
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,176 @@
+"""Patients to tensors: the one place where cohort and models meet.
+
+Everything fitted here is fitted on training patients alone, and records whom it saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amkd_core.bag import EncoderIdentity, FeatureBag, concatenate_bags
+from amkd_core.bag_file import read_bag
+from amkd_core.cohort.cohort import Cohort, Patient, outcome_of
+from amkd_core.cohort.folds import Split
+from amkd_core.cohort.genes import GeneScaling
+from amkd_core.cohort.pathways import Membership, cover
+from amkd_core.errors import CohortError
+from amkd_core.survival.outcome import TimeBins
+from amkd_core.training.config import TrainingConfig
+from amkd_core.training.distillation import TeacherTargets
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One patient, ready for a model.
+
+    Attributes
+    ----------
+    patches : Tensor, shape (n_patches, d_encoder)
+    genes : Tensor, shape (n_genes,)
+        z-scored.
+    bin_index, event
+        Time bin, and whether the death was seen.
+    targets : TeacherTargets, optional
+        Of the frozen teacher, for a batch of this one patient.
+    """
+
+    patient_id: str
+    patches: Tensor
+    genes: Tensor
+    bin_index: int
+    event: bool
+    targets: TeacherTargets | None = None
+
+    def drawn(self, rows: Tensor) -> Example:
+        """The same patient with some patches only; what the teacher says of each patch goes along.
+
+        A teacher's guided feature of a patch depends on that patch and the genes alone, so it stays valid.
+        """
+        targets = self.targets
+        if targets is not None:
+            targets = replace(targets, guided=targets.guided[rows])
+        return replace(self, patches=self.patches[rows], targets=targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Numbers fitted on the training patients of a split.
+
+    Attributes
+    ----------
+    time_bins, membership, scaling
+        Bins of survival time, kept pathways, z-scores of genes.
+    feature_mean, feature_scale : Tensor, shape (d_encoder,)
+        Of the encoder's features over the training patients' patches, each patient counting alike.
+    fitted_on : tuple of str
+        The patients that these numbers have seen.
+    """
+
+    time_bins: TimeBins
+    membership: Membership
+    scaling: GeneScaling
+    feature_mean: Tensor
+    feature_scale: Tensor
+    fitted_on: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Examples of the three parts, what was fitted, and the encoder that made the bags."""
+
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+    fitted: Fitted
+    encoder: EncoderIdentity
+    patch_size_px: int
+    mpp: float
+
+
+def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
+    """One bag a patient, read once and kept; a patient's slides are joined.
+
+    Raises
+    ------
+    CohortError
+        When bags are missing, or were made by different encoders or at different scales.
+    """
+    missing = [
+        name
+        for patient in cohort.patients
+        for name in patient.slide_ids
+        if not (folder / f"{name}.h5").is_file()
+    ]
+    if missing:
+        raise CohortError(
+            f"{len(missing)} bags are missing in {folder.name} ({', '.join(missing[:5])}); give the slides' folder "
+            "so that they can be extracted, or leave those patients out"
+        )
+    bags = {patient.patient_id: _bag_of(patient, folder) for patient in cohort.patients}
+    kinds = {(bag.encoder, bag.patch_size_px, round(bag.mpp / 0.05)) for bag in bags.values()}
+    if len(kinds) > 1:
+        found = " and ".join(
+            sorted({f"{e.name} {e.version} {px} px {step * 0.05:.2f} um/px" for e, px, step in kinds})
+        )
+        raise CohortError(f"the bags were made in different ways ({found}); extract all of them alike")
+    return bags
+
+
+def make_inputs(
+    cohort: Cohort, bags: Mapping[str, FeatureBag], split: Split, config: TrainingConfig
+) -> Inputs:
+    """Fit on the training part, and turn every patient into tensors with what was fitted."""
+    patients = {patient.patient_id: patient for patient in cohort.patients}
+    membership = cover(cohort.pathways, cohort.expression.genes, min_coverage=config.min_coverage)
+    scaling = GeneScaling.fit(cohort.expression.rows(split.train, membership.genes))
+    mean, scale = _feature_scaling([bags[name] for name in split.train])
+    time_bins = TimeBins.fit(outcome_of([patients[name] for name in split.train]), config.n_bins)
+    fitted = Fitted(time_bins, membership, scaling, mean, scale, split.train)
+
+    def examples(names: Sequence[str]) -> tuple[Example, ...]:
+        genes = scaling.apply(cohort.expression.rows(names, membership.genes))
+        bins = time_bins.assign([patients[name].time for name in names])
+        return tuple(
+            Example(
+                name,
+                torch.from_numpy(np.ascontiguousarray(bags[name].features)),
+                torch.from_numpy(row).float(),
+                int(index),
+                patients[name].event,
+            )
+            for name, row, index in zip(names, genes, bins, strict=True)
+        )
+
+    first = bags[split.train[0]]
+    parts = (examples(split.train), examples(split.validation), examples(split.test))
+    return Inputs(*parts, fitted, first.encoder, first.patch_size_px, config_mpp(first.mpp))
+
+
+def config_mpp(mpp: float) -> float:
+    """Scale of a model: the bags' own, rounded to the 1 % that slides of one scanner differ by."""
+    return round(mpp, 2)
+
+
+def with_targets(examples: Sequence[Example], targets: Mapping[str, TeacherTargets]) -> tuple[Example, ...]:
+    """The same patients with what the teacher says of each."""
+    return tuple(replace(example, targets=targets[example.patient_id]) for example in examples)
+
+
+def _bag_of(patient: Patient, folder: Path) -> FeatureBag:
+    return concatenate_bags(
+        [read_bag(folder / f"{name}.h5") for name in patient.slide_ids], patient_id=patient.patient_id
+    )
+
+
+def _feature_scaling(bags: Sequence[FeatureBag]) -> tuple[Tensor, Tensor]:
+    means = np.stack([bag.features.mean(axis=0, dtype=np.float64) for bag in bags])
+    squares = np.stack([np.square(bag.features, dtype=np.float64).mean(axis=0) for bag in bags])
+    mean = means.mean(axis=0)
+    variance = np.maximum(squares.mean(axis=0) - mean**2, 0)
+    return torch.from_numpy(mean).float(), torch.from_numpy(np.sqrt(variance)).float()

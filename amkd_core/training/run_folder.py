@@ -1,0 +1,97 @@
+"""An output folder that one run owns, and that a later run of the same command continues."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from amkd_core import __version__
+from amkd_core.atomic import write_text
+from amkd_core.errors import RunFolderError
+from amkd_core.training.config import TrainingConfig
+
+
+class FolderInUseError(RunFolderError):
+    """Another process works in the folder right now."""
+
+
+@contextmanager
+def run_folder(folder: Path, config: TrainingConfig, cohort_file: Path) -> Iterator[Path]:
+    """Own a run's folder for the length of the block.
+
+    The first run writes ``run.json`` (configuration in full, versions, a hash of the cohort file); a later
+    one continues when both are the same. The lock is the kernel's, so it does not outlive a killed run.
+
+    Raises
+    ------
+    FolderInUseError
+        When another run holds it.
+    RunFolderError
+        When it holds a run of other settings or another cohort; the first difference is named.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FolderInUseError(
+            f"{folder}: another run is working in this folder; wait for it, or choose another"
+        ) from None
+    try:
+        _claim(folder, config, cohort_file)
+        yield folder
+    finally:
+        lock.release()
+
+
+def _claim(folder: Path, config: TrainingConfig, cohort_file: Path) -> None:
+    record = {
+        "config": config.model_dump(mode="json"),
+        "cohort_sha256": hashlib.sha256(cohort_file.read_bytes()).hexdigest(),
+    }
+    path = folder / "run.json"
+    if path.exists():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise RunFolderError(f"{path}: is damaged ({error}); choose another folder") from error
+        for key, value in record.items():
+            if found.get(key) != value:
+                raise RunFolderError(
+                    f"{folder}: holds a run with {_difference(key, found.get(key), value)}; choose another folder, "
+                    "or repeat the same command to continue it"
+                )
+        return
+    write_text(path, json.dumps({**record, "environment": environment()}, indent=1))
+
+
+def environment() -> dict[str, Any]:
+    """Versions that decide a run's numbers."""
+    import numpy
+    import torch
+
+    return {
+        "amkd": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def _difference(name: str, found: Any, asked: Any) -> str:
+    if isinstance(found, dict) and isinstance(asked, dict):
+        for key in asked:
+            if found.get(key) != asked[key]:
+                return _difference(f"{name}.{key}", found.get(key), asked[key])
+    if name == "cohort_sha256":
+        return "another cohort file"
+    return f"{name} = {found!r} where this one has {asked!r}"

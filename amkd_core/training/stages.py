@@ -1,0 +1,164 @@
+"""The two stages: a teacher on slides and genes, then a student that imitates it from slides alone."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amkd_core.models import ModelOutput, SurvivalModel, build_model
+from amkd_core.progress import Progress
+from amkd_core.survival.hazard import nll_loss
+from amkd_core.training.config import TrainingConfig
+from amkd_core.training.distillation import DistillationObjective, TeacherTargets
+from amkd_core.training.fit import Objective, Stage, Terms, batch_input, fit
+from amkd_core.training.inputs import Example, Inputs, with_targets
+
+
+def survival_losses(output: ModelOutput, examples: Sequence[Example]) -> Tensor:
+    """Discrete-time likelihood loss of each patient, shape (batch,) (METHOD section 2)."""
+    device = output.logits.device
+    bins = torch.tensor([example.bin_index for example in examples], device=device)
+    events = torch.tensor([example.event for example in examples], device=device)
+    return nll_loss(output.logits, bins, events, reduction="none")
+
+
+def survival_objective(output: ModelOutput, examples: Sequence[Example]) -> Terms:
+    """Objective of the teacher, and of models without a teacher."""
+    loss = survival_losses(output, examples).mean()
+    return {"total": loss, "survival": loss}
+
+
+def distillation_objective(config: TrainingConfig) -> Objective:
+    """Objective of the student; each patient's `targets` must be there."""
+    settings = config.distill
+    distillation = DistillationObjective(
+        alpha=settings.alpha,
+        tau_features=settings.tau_features,
+        tau_logits=settings.tau_logits,
+        form=settings.arr,
+        direction=settings.guidance_direction,
+    )
+
+    def objective(output: ModelOutput, examples: Sequence[Example]) -> Terms:
+        targets = _batched([example.targets for example in examples if example.targets], output.logits.device)
+        terms = distillation(output, targets, survival_losses(output, examples))
+        return {
+            "total": terms.total,
+            "survival": terms.survival,
+            "guidance": terms.gene_enhancement,
+            "distillation": terms.distillation,
+            "redundancy": terms.redundancy,
+        }
+
+    return objective
+
+
+def train_teacher(
+    inputs: Inputs, config: TrainingConfig, folder: Path, *, name: str = "teacher"
+) -> Generator[Progress, None, SurvivalModel]:
+    """First stage (METHOD section 3).
+
+    Returns
+    -------
+    SurvivalModel
+        With the weights of the best validation epoch, in eval mode.
+    """
+    sizes = {
+        "d_encoder": inputs.encoder.dimension,
+        "dim": config.model.dim,
+        "n_bins": config.n_bins,
+        "dropout": config.model.dropout,
+        "pooling": config.model.pooling,
+    }
+    model = build_model("amkd_teacher", sizes, membership=inputs.fitted.membership.matrix, seed=config.seed)
+    model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
+    stage = Stage(name, folder / name, config.seed, config.device)
+    yield from fit(
+        model, inputs.train, inputs.validation, survival_objective, config=config.teacher, stage=stage
+    )
+    return model
+
+
+def train_student(
+    inputs: Inputs, config: TrainingConfig, folder: Path, *, name: str = "student", distilled: bool = True
+) -> Generator[Progress, None, SurvivalModel]:
+    """Second stage (METHOD sections 4 and 5); `inputs` carry the teacher's targets.
+
+    Parameters
+    ----------
+    distilled
+        False trains the same network on survival alone, for comparison.
+    """
+    sizes = {
+        "d_encoder": inputs.encoder.dimension,
+        "dim": config.model.dim,
+        "n_bins": config.n_bins,
+        "dropout": config.model.dropout,
+    }
+    model = build_model("amkd_student", sizes, seed=config.seed + 1)
+    model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
+    objective = distillation_objective(config) if distilled else survival_objective
+    stage = Stage(name, folder / name, config.seed + 1, config.device)
+    yield from fit(model, inputs.train, inputs.validation, objective, config=config.student, stage=stage)
+    return model
+
+
+def attach_targets(
+    inputs: Inputs, teacher: SurvivalModel, config: TrainingConfig, folder: Path
+) -> Generator[Progress, None, Inputs]:
+    """What the frozen teacher says of every training and validation patient.
+
+    With ``teacher_loss = "out_of_fold"`` the losses of training patients, which enter the ratio of the
+    redundancy term, come from teachers that had not seen them (METHOD section 5).
+    """
+    targets = {
+        example.patient_id: _targets_of(teacher, example, config.device)
+        for example in (*inputs.train, *inputs.validation)
+    }
+    if config.distill.teacher_loss == "out_of_fold":
+        unseen = yield from _out_of_fold_losses(inputs, config, folder)
+        for name, loss in unseen.items():
+            targets[name] = replace(targets[name], survival_loss=torch.tensor([loss]))
+    train, validation = (with_targets(part, targets) for part in (inputs.train, inputs.validation))
+    return replace(inputs, train=train, validation=validation)
+
+
+def _out_of_fold_losses(
+    inputs: Inputs, config: TrainingConfig, folder: Path
+) -> Generator[Progress, None, dict[str, float]]:
+    """Loss of each training patient under a teacher trained on the other inner folds."""
+    n_folds = config.distill.inner_folds
+    order = np.random.default_rng(config.seed).permutation(len(inputs.train))
+    # Dealt out by event, so that no inner fold is without deaths.
+    order = order[np.argsort([inputs.train[index].event for index in order], kind="stable")]
+    losses: dict[str, float] = {}
+    for fold in range(n_folds):
+        held_out = set(order[fold::n_folds].tolist())
+        rest = tuple(example for index, example in enumerate(inputs.train) if index not in held_out)
+        part = replace(inputs, train=rest)
+        name = f"inner teacher {fold + 1} of {n_folds}"
+        teacher = yield from train_teacher(part, config, folder / "inner", name=name)
+        for index in held_out:
+            example = inputs.train[index]
+            losses[example.patient_id] = float(_targets_of(teacher, example, config.device).survival_loss[0])
+    return losses
+
+
+def _targets_of(teacher: SurvivalModel, example: Example, device: str) -> TeacherTargets:
+    with torch.no_grad():
+        output = teacher.eval()(batch_input([example], device))
+        targets = TeacherTargets.from_output(output, survival_losses(output, [example]))
+    return TeacherTargets(targets.logits.cpu(), targets.guided.cpu(), targets.survival_loss.cpu())
+
+
+def _batched(targets: Sequence[TeacherTargets], device: torch.device) -> TeacherTargets:
+    return TeacherTargets(
+        torch.cat([item.logits for item in targets]).to(device),
+        torch.cat([item.guided for item in targets]).to(device),
+        torch.cat([item.survival_loss for item in targets]).to(device),
+    )
