@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ class OmeImage:
     name: str
     microns: Microns | None
     objective_power: float | None
+    n_planes: int = 1
 
 
 def read_ome(xml: str) -> tuple[OmeImage, ...]:
@@ -35,13 +37,20 @@ def read_ome(xml: str) -> tuple[OmeImage, ...]:
 
 def _image(image: ElementTree.Element, powers: dict[str | None, float | None]) -> OmeImage:
     microns = power = None
+    n_planes = 1
     for child in image:
         if _tag(child) == "ObjectiveSettings":
             power = powers.get(child.get("ID"))
         if _tag(child) == "Pixels":
             x, y = (_length_um(child, axis) for axis in "XY")
             microns = Microns(x, y, "vendor") if x is not None and y is not None else None
-    return OmeImage(image.get("Name", ""), microns, power)
+            n_planes = _n_planes(child)
+    return OmeImage(image.get("Name", ""), microns, power, n_planes)
+
+
+def _n_planes(pixels: ElementTree.Element) -> int:
+    sizes = [_number(pixels.get(f"Size{axis}", "1")) for axis in "ZCT"]
+    return math.prod(int(size) if size is not None and 1 <= size < 1e9 else 1 for size in sizes)
 
 
 def _length_um(pixels: ElementTree.Element, axis: str) -> float | None:

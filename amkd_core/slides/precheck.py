@@ -12,6 +12,7 @@ import numpy as np
 
 from amkd_core.errors import SlideError
 from amkd_core.slides.tiff_tags import (
+    MAX_VALUES,
     ROWS_PER_STRIP,
     SAMPLES,
     STRIP_BYTES,
@@ -83,6 +84,8 @@ def _check_all(tags: TiffFileTags) -> None:
             continue  # the high halves of its 64-bit offsets lie outside the tags
         out, count = _check_segments(tags, directory)
         beyond, total = beyond + out, total + count
+        if total > MAX_VALUES:
+            raise TiffTagError(f"its images claim more than {MAX_VALUES} tiles together")
     if beyond:
         raise TiffTagError(f"{beyond} of {total} tiles lie beyond its end at byte {tags.size}")
 

@@ -105,7 +105,7 @@ class Slide:
         right, bottom = min(x + width, limits[0]), min(y + height, limits[1])
         if left >= right or top >= bottom:
             return blank((width, height))
-        inside = self._backend.read(level, (left, top), (right - left, bottom - top))
+        inside = self._backend.read(int(level), (left, top), (right - left, bottom - top))
         if (right - left, bottom - top) == (width, height):
             return inside
         region = blank((width, height))

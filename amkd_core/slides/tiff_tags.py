@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_DIRECTORIES = 4096
+MAX_SUB_DIRECTORIES = 64
 MAX_ENTRIES = 1024
 MAX_VALUES = 1 << 22
 """Values of one tag that are ever read: 4 million tiles are a slide of 500,000 x 500,000 px."""
@@ -212,7 +213,9 @@ def _walk(file: TiffFileTags, first: int) -> None:
         file.directories.append(directory)
         if following and not is_sub:
             pending.append((following, False))
-        subs = [] if is_sub else [int(sub) for sub in directory.numbers(SUB_DIRECTORIES)[:MAX_DIRECTORIES]]
+        subs = (
+            [] if is_sub else [int(sub) for sub in directory.numbers(SUB_DIRECTORIES)[:MAX_SUB_DIRECTORIES]]
+        )
         pending.extend((sub, True) for sub in reversed(subs))
     file.ndpi = file.ndpi or NDPI_VERSION in file.directories[0].tags
 

@@ -7,10 +7,24 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 
-from amkd_core.slides.backends.base import Pixels, blank
+import numpy as np
 
-DEFAULT_CACHE_BYTES = 160 << 20
+from amkd_core.slides.backends.base import Pixels
+
+LARGEST_CACHE_BYTES = 160 << 20
 """Two tile rows of a slide 100,000 px wide: what a row-wise walk over unaligned patches comes back to."""
+
+_SMALLEST_CACHE_BYTES = 8 << 20
+_ROWS_KEPT = 4
+
+
+def cache_bytes_for(width_px: int, tile_px: tuple[int, int]) -> int:
+    """Bytes for a few tile rows of a level: more is never asked for again by a walk in rows.
+
+    A small cache is also a fast one, because its memory is soon reused instead of fetched from the system.
+    """
+    row = -(-width_px // tile_px[0]) * tile_px[0] * tile_px[1] * 3
+    return min(LARGEST_CACHE_BYTES, max(_SMALLEST_CACHE_BYTES, _ROWS_KEPT * row))
 
 
 class TileCache:
@@ -25,7 +39,7 @@ class TileCache:
         Bytes of decoded pixels that are kept. One tile larger than this is kept alone.
     """
 
-    def __init__(self, limit_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+    def __init__(self, limit_bytes: int = LARGEST_CACHE_BYTES) -> None:
         self.limit_bytes = limit_bytes
         self._lock = threading.Lock()
         self._tiles: OrderedDict[Hashable, Pixels] = OrderedDict()
@@ -37,10 +51,19 @@ class TileCache:
         """Bytes of pixels kept now."""
         return self._bytes
 
-    def get(self, key: Hashable, make: Callable[[], Pixels]) -> Pixels:
+    def get(self, key: Hashable, make: Callable[[], Pixels], *, keep: bool = True) -> Pixels:
         """Return the tile of `key`, calling `make` when it is not kept; the tile is read-only.
 
         An error of `make` goes to every thread that waited for this tile, and nothing is kept.
+
+        Parameters
+        ----------
+        key
+            Names the tile.
+        make
+            Decodes it.
+        keep
+            Keep it for later; where not, it still goes to every thread that waits for it now.
         """
         with self._lock:
             tile = self._tiles.get(key)
@@ -61,7 +84,7 @@ class TileCache:
             ours.set_exception(error)
             raise
         tile.flags.writeable = False
-        self._keep(key, tile)
+        self._settle(key, tile, keep)
         ours.set_result(tile)
         return tile
 
@@ -76,9 +99,11 @@ class TileCache:
             self._tiles.clear()
             self._bytes = 0
 
-    def _keep(self, key: Hashable, tile: Pixels) -> None:
+    def _settle(self, key: Hashable, tile: Pixels, keep: bool) -> None:
         with self._lock:
             self._pending.pop(key, None)
+            if not keep:
+                return
             self._tiles[key] = tile
             self._bytes += tile.nbytes
             while self._bytes > self.limit_bytes and len(self._tiles) > 1:
@@ -90,7 +115,7 @@ def compose(
     xy_px: tuple[int, int],
     size_px: tuple[int, int],
     tile_px: tuple[int, int],
-    fetch: Callable[[int, int], Pixels],
+    fetch: Callable[[int, int, bool], Pixels],
 ) -> Pixels:
     """Put a region together from the tiles that it touches.
 
@@ -101,23 +126,27 @@ def compose(
     tile_px
         (width, height) of its tiles.
     fetch
-        From (column, row) of a tile to its pixels; edge tiles may be smaller or padded.
+        From (column, row, partly) of a tile to its pixels; `partly` tells that the region takes only a
+        part of the tile, so that a neighbouring region will want it too. Edge tiles may be smaller or padded.
 
     Returns
     -------
     ndarray of uint8, (height, width, 3)
-        A new array.
+        A new array; white where a tile is smaller than its place.
     """
     (x, y), (width, height), (tile_width, tile_height) = xy_px, size_px, tile_px
-    region = blank(size_px)
+    region = np.empty((height, width, 3), np.uint8)
     for row in range(y // tile_height, (y + height - 1) // tile_height + 1):
-        top = max(y, row * tile_height)
+        up = row * tile_height
+        top, bottom = max(y, up), min(y + height, up + tile_height)
         for column in range(x // tile_width, (x + width - 1) // tile_width + 1):
-            left = max(x, column * tile_width)
-            tile = fetch(column, row)
-            part = tile[
-                top - row * tile_height : y + height - row * tile_height,
-                left - column * tile_width : x + width - column * tile_width,
-            ]
-            region[top - y : top - y + part.shape[0], left - x : left - x + part.shape[1]] = part
+            left = column * tile_width
+            start, stop = max(x, left), min(x + width, left + tile_width)
+            partly = (stop - start, bottom - top) != tile_px
+            part = fetch(column, row, partly)[top - up : bottom - up, start - left : stop - left]
+            place = region[top - y : bottom - y, start - x : stop - x]
+            if part.shape != place.shape:
+                place[...] = 255
+                place = place[: part.shape[0], : part.shape[1]]
+            place[...] = part
     return region

@@ -22,7 +22,7 @@ from amkd_core.slides.backends.base import BackendFacts, Pixels
 from amkd_core.slides.backends.openslide import OpenSlideBackend
 from amkd_core.slides.positioned_file import PositionedFile
 from amkd_core.slides.tiff_tags import TiffDirectory, TiffFileTags
-from amkd_core.slides.tile_cache import DEFAULT_CACHE_BYTES, TileCache, compose
+from amkd_core.slides.tile_cache import TileCache, cache_bytes_for, compose
 
 VENDORS = frozenset({"aperio", "generic-tiff", "philips"})
 """Formats whose tiles lie on a plain grid, without overlap."""
@@ -120,7 +120,7 @@ class DirectBackend:
     levels
         Per level of `behind` how to decode it, or None to leave it to OpenSlide.
     cache_bytes
-        Decoded tiles that are kept.
+        Decoded tiles that are kept; 0 for a few tile rows of the widest level.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class DirectBackend:
         behind: OpenSlideBackend,
         levels: Sequence[TiledLevel | None],
         *,
-        cache_bytes: int = DEFAULT_CACHE_BYTES,
+        cache_bytes: int = 0,
     ) -> None:
         self._behind = behind
         self._levels = list(levels)
         self._file: PositionedFile | None = PositionedFile(behind.path)
-        self._cache = TileCache(cache_bytes)
+        self._cache = TileCache(cache_bytes or max(_cache_bytes(level) for level in levels))
         compression = {True: "none", False: "jpeg"}[levels[0] is not None and levels[0].colorspace is None]
         self._facts = replace(behind.facts, backend="direct", compression=compression)
 
@@ -156,7 +156,10 @@ class DirectBackend:
             return self._behind.read(level, xy_px, size_px)
         try:
             return compose(
-                xy_px, size_px, tiled.tile_px, lambda column, row: self._tile(file, level, column, row)
+                xy_px,
+                size_px,
+                tiled.tile_px,
+                lambda column, row, partly: self._tile(file, level, (column, row), partly),
             )
         except (imagecodecs.DelayedImportError, ImportError):
             raise
@@ -197,14 +200,13 @@ class DirectBackend:
         self._cache.clear()
         return self._levels[0] is not None
 
-    def _tile(self, file: PositionedFile, level: int, column: int, row: int) -> Pixels:
+    def _tile(self, file: PositionedFile, level: int, place: tuple[int, int], keep: bool) -> Pixels:
         tiled = self._levels[level]
         if tiled is None:
             raise ValueError(f"level {level} is not decoded directly")
-        index = row * tiled.columns + column
+        index = place[1] * tiled.columns + place[0]
         offset, length = int(tiled.offsets[index]), int(tiled.lengths[index])
-        # Tiles that share their bytes share one decoded copy.
-        return self._cache.get((level, offset, length), lambda: tiled.decode(file.read(offset, length)))
+        return self._cache.get((level, index), lambda: tiled.decode(file.read(offset, length)), keep=keep)
 
     @staticmethod
     def _touches_missing(level: TiledLevel, xy_px: tuple[int, int], size_px: tuple[int, int]) -> bool:
@@ -229,6 +231,10 @@ class DirectBackend:
             if not np.array_equal(self.read(index, (x, y), size), theirs):
                 return False
         return compared > 0
+
+
+def _cache_bytes(level: TiledLevel | None) -> int:
+    return 0 if level is None else cache_bytes_for(level.size_px[0], level.tile_px)
 
 
 def _aligned(side_px: int, tile_px: int, n_tiles: int, factor: float) -> NDArray[np.int64]:

@@ -24,6 +24,7 @@ from amkd_core.slides.tile_cache import TileCache, compose
 
 _ASIDE = ("label", "macro", "thumbnail", "overview", "barcode", "map")
 _LARGEST_ASSOCIATED_PX = 1 << 26
+_MOST_PLANES = 100_000
 _PHOTOMETRIC = (2, 6)
 _JPEG_LIKE = frozenset({6, 7, 33003, 33005, 33007, 34712, 34892})
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class TiffBackend:
         # tifffile reports odd tags by logging; what matters is refused here in a sentence.
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)
         try:
-            with tifffile.TiffFile(path) as tiff:
+            with _opened(path) as tiff:
                 self._aside, self._grids, self._facts = _gather(path, tiff, scene)
         except (
             tifffile.TiffFileError,
@@ -73,8 +74,8 @@ class TiffBackend:
         """See `Backend.read`."""
         file, grid = self._open_file(), self._grids[level]
 
-        def fetch(column: int, row: int) -> Pixels:
-            return self._cache.get((level, column, row), lambda: grid.read(file, column, row))
+        def fetch(column: int, row: int, partly: bool) -> Pixels:
+            return self._cache.get((level, column, row), lambda: grid.read(file, column, row), keep=partly)
 
         return compose(xy_px, size_px, grid.segment_px, fetch)
 
@@ -82,7 +83,7 @@ class TiffBackend:
         """See `Backend.associated_image`."""
         self._open_file()
         try:
-            with tifffile.TiffFile(self._path) as tiff:
+            with _opened(self._path) as tiff:
                 series = tiff.series[self._aside[name]]
                 if int(np.prod(series.shape[:2])) > _LARGEST_ASSOCIATED_PX:
                     raise SlideReadError(
@@ -105,9 +106,19 @@ class TiffBackend:
         return file
 
 
+def _opened(path: Path) -> Any:
+    # One file only: OME-XML may name others, anywhere on the disk, which tifffile would open and show.
+    return tifffile.TiffFile(path, _multifile=False)
+
+
 def _gather(
     path: Path, tiff: Any, scene: int
 ) -> tuple[dict[str, int], tuple[SegmentGrid, ...], BackendFacts]:
+    images = read_ome(tiff.ome_metadata) if tiff.is_ome and tiff.ome_metadata else ()
+    n_planes = sum(image.n_planes for image in images)
+    if n_planes > _MOST_PLANES:
+        # tifffile makes a list of as many entries as the text claims.
+        raise SlideError(f"{path} claims {n_planes} image planes in its OME-XML, more than a slide can have.")
     series = list(tiff.series)
     aside = {(s.name or "").lower(): i for i, s in enumerate(series) if _is_aside(s, i)}
     slides = [i for i, s in enumerate(series) if not _is_aside(s, i) and _is_rgb(s)]
@@ -120,7 +131,6 @@ def _gather(
     chosen = series[slides[scene]]
     grids = _levels(path, chosen)
     page = chosen.keyframe
-    images = read_ome(tiff.ome_metadata) if tiff.is_ome and tiff.ome_metadata else ()
     image = images[slides[scene]] if slides[scene] < len(images) else OmeImage("", None, None)
     facts = BackendFacts(
         backend="tifffile",

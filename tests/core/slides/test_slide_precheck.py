@@ -1,0 +1,174 @@
+"""Directories of TIFF files are checked before a native library sees them; bombs cost neither time nor memory."""
+
+from __future__ import annotations
+
+import struct
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from slide_files import tissue_like, write_gigapixel, write_ome, write_svs, write_tiff
+
+from amkd_core.errors import SlideError
+from amkd_core.slides import open_slide
+from amkd_core.slides.precheck import checked_tags
+from amkd_core.slides.tiff_tags import read_tiff_tags
+
+IMAGE = tissue_like(700, 520)
+
+
+def patch_tag(path: Path, tag: int, *, value: int | None = None, count: int | None = None) -> Path:
+    """Overwrite value or count of one tag in the first directory of a little-endian classic TIFF."""
+    body = bytearray(path.read_bytes())
+    (first,) = struct.unpack_from("<I", body, 4)
+    (n_entries,) = struct.unpack_from("<H", body, first)
+    for at in range(first + 2, first + 2 + 12 * n_entries, 12):
+        if struct.unpack_from("<H", body, at)[0] == tag:
+            if value is not None:
+                struct.pack_into("<HII", body, at + 2, 4, count or 1, value)
+            elif count is not None:
+                struct.pack_into("<I", body, at + 4, count)
+    path.write_bytes(body)
+    return path
+
+
+def test_crash_file_is_refused(shared: Path) -> None:
+    with pytest.raises(SlideError, match="claims tiles of 218104048 x 240 px, but no side may exceed 4096"):
+        open_slide(shared / "slides/malformed/crash_tilewidth.svs")
+
+
+def test_truncated_directory_names_the_cut(shared: Path) -> None:
+    with pytest.raises(
+        SlideError, match=r"truncated or damaged: its first directory should be at byte 1275950"
+    ):
+        open_slide(shared / "slides/malformed/derived_cmu1_truncated60.svs")
+
+
+def test_sound_files_pass(shared: Path, tmp_path: Path) -> None:
+    files = [
+        file for file in (shared / "slides").glob("*/*") if file.suffix in (".svs", ".tif", ".tiff", ".ndpi")
+    ]
+    sound = [file for file in files if file.parent.name != "malformed"]
+    sound += [
+        write_svs(tmp_path / "a.svs", [IMAGE]),
+        write_ome(tmp_path / "b.ome.tif", [[IMAGE, IMAGE[::2, ::2]]]),
+    ]
+    assert len(sound) >= 10
+    for file in sound:
+        with checked_tags(file) as tags:
+            assert tags.directories
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "sentence"),
+    [
+        (256, 2_000_000, r"claims to be 2000000 x 520 px"),
+        (257, 0, r"claims to be 700 x 0 px"),
+        (322, 65_536, r"claims tiles of 65536 x 256 px"),
+        (323, 0, r"claims tiles of 256 x 0 px"),
+        (322, 16, r"needs \d+ tiles, but its directory lists 9 offsets"),
+        (277, 60_000, r"60000 samples per pixel"),
+    ],
+)
+def test_impossible_tags_are_refused(tmp_path: Path, tag: int, value: int, sentence: str) -> None:
+    path = patch_tag(write_tiff(tmp_path / "a.tif", [IMAGE]), tag, value=value)
+    with pytest.raises(SlideError, match=rf"a\.tif is truncated or damaged: .*{sentence}"):
+        open_slide(path)
+
+
+def test_impossible_counts_are_refused(tmp_path: Path) -> None:
+    path = patch_tag(write_tiff(tmp_path / "a.tif", [IMAGE]), 324, count=12_000_000)
+    with pytest.raises(SlideError, match="tag 324 claims 12000000 values"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("share", np.linspace(0.02, 0.98, 13))
+def test_every_cut_is_noticed(tmp_path: Path, share: float) -> None:
+    whole = write_tiff(tmp_path / "whole.tif", [IMAGE, IMAGE[::2, ::2]]).read_bytes()
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(SlideError, match=r"cut\.tif is (truncated or damaged|not a slide)"):
+        open_slide(cut)
+
+
+def test_tiles_beyond_the_end_are_counted(tmp_path: Path) -> None:
+    path = write_gigapixel(tmp_path / "giga.tif", (4096, 2048), factors=(1,))
+    with checked_tags(path) as tags:
+        offsets = tags.directories[0].numbers(324)
+        where = tags.directories[0].tags[324].offset
+    body = bytearray(path.read_bytes())
+    offsets[:3] = len(body) + 10
+    body[where : where + offsets.nbytes] = offsets.astype("<u8").tobytes()
+    path.write_bytes(body)
+    with pytest.raises(SlideError, match="3 of 128 tiles lie beyond its end"):
+        open_slide(path)
+
+
+def test_directory_loop_ends(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "loop.tif", [IMAGE])
+    body = bytearray(path.read_bytes())
+    (first,) = struct.unpack_from("<I", body, 4)
+    (n_entries,) = struct.unpack_from("<H", body, first)
+    struct.pack_into("<I", body, first + 2 + 12 * n_entries, first)
+    path.write_bytes(body)
+    with read_tiff_tags(path) as tags:
+        assert len(tags.directories) == 1
+        assert tags.bad_next == first
+
+
+def chain_of(path: Path, n: int) -> Path:
+    """A TIFF of `n` empty directories."""
+    body = bytearray(b"II*\0" + struct.pack("<I", 8))
+    for index in range(n):
+        entries = struct.pack("<HHII", 256, 4, 1, 64) + struct.pack("<HHII", 257, 4, 1, 64)
+        body += struct.pack("<H", 2) + entries
+        body += struct.pack("<I", len(body) + 4 if index < n - 1 else 0)
+    path.write_bytes(body)
+    return path
+
+
+def bombs(folder: Path) -> list[Path]:
+    huge = write_gigapixel(folder / "wide.tif", (2048, 2048), factors=(1,))
+    body = bytearray(huge.read_bytes())
+    with read_tiff_tags(huge) as tags:
+        width = tags.directories[0].tags[256].offset
+        height = tags.directories[0].tags[257].offset
+    struct.pack_into("<I", body, width, 2_000_000)
+    struct.pack_into("<I", body, height, 400_000)
+    huge.write_bytes(body)
+    many = patch_tag(write_tiff(folder / "many.tif", [IMAGE]), 325, count=0xFFFFFFFF)
+    return [huge, many, chain_of(folder / "chain.tif", 200_000)]
+
+
+def test_bombs_are_refused_quickly_and_without_memory(tmp_path: Path) -> None:
+    for bomb in bombs(tmp_path):
+        tracemalloc.start()
+        started = time.perf_counter()
+        with pytest.raises(SlideError, match="truncated or damaged"):
+            open_slide(bomb)
+        assert time.perf_counter() - started < 2, bomb
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20, bomb
+        tracemalloc.stop()
+
+
+def test_ome_text_with_millions_of_planes_is_refused(tmp_path: Path) -> None:
+    path = write_ome(tmp_path / "planes.ome.tif", [[IMAGE]])
+    body = path.read_bytes()
+    assert body.count(b'SizeZ="1" ') == 1
+    name = b'<Image ID="Image:0" Name="scene 0"'
+    assert body.count(name) == 1
+    # same length, so that no offset moves: the name makes room for a larger number
+    body = body.replace(b'Name="scene 0"', b'Name="s"').replace(b'SizeZ="1" ', b'SizeZ="1000000" ')
+    path.write_bytes(body)
+    with pytest.raises(SlideError, match="claims 3000000 image planes in its OME-XML"):
+        open_slide(path)
+
+
+def test_big_slide_is_checked_fast(tmp_path: Path) -> None:
+    path = write_gigapixel(tmp_path / "giga.tif", (100_000, 80_000))
+    started = time.perf_counter()
+    with checked_tags(path) as tags:
+        assert tags.directories[0].numbers(324).size == 391 * 313
+    assert time.perf_counter() - started < 1
