@@ -1,0 +1,46 @@
+"""Where the demo's model and slide are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from amkd_core.errors import BundleError
+
+_NAME = Path("demo") / "demo.amkd"
+
+
+def demo_bundle_path() -> Path:
+    """Path of the demo bundle: in a checkout's assets, or where an installed package puts it.
+
+    Raises
+    ------
+    BundleError
+        When it is in neither place.
+    """
+    places = (
+        Path(__file__).resolve().parents[2] / "assets" / _NAME,
+        Path(sys.prefix) / "share" / "amkd" / _NAME,
+    )
+    for place in places:
+        if place.is_file():
+            return place
+    raise BundleError(
+        "the demo model is not installed; give a model with --bundle, or train one with amkd-train"
+    )
+
+
+def demo_folder() -> Path:
+    """Folder in the user's cache that holds the demo slide, once it is drawn."""
+    return Path(user_cache_path("amkd-viewer")) / "demo"
+
+
+def demo_slide_path() -> Path:
+    """Path of the synthetic demo slide; it is drawn at first use, which takes some seconds."""
+    from amkd_core.simulate.demo import make_demo_slide
+
+    folder = demo_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return make_demo_slide(folder)
