@@ -191,7 +191,7 @@ def _memory() -> Finding:
 
 
 def _encoder_weights() -> Iterator[Finding]:
-    from amkd_core.slides.encoders import ENCODERS, find_weights
+    from amkd_core.slides.encoders import ENCODERS, find_weights, weight_folders
 
     for name, card in ENCODERS.items():
         if card.hub_id is None:
@@ -199,18 +199,22 @@ def _encoder_weights() -> Iterator[Finding]:
             continue
         path = find_weights(name)
         if path is None:
-            advice = f"from {card.hub_id} ({card.licence}); see `amkd extract --help` for where to put them"
+            folder = _short(weight_folders(name)[-1])
+            advice = (
+                f"get them from {card.hub_id} ({card.licence}) and put them into {folder}, or give --weights"
+            )
             yield Finding(f"Encoder {name}", "missing", "no weights found", advice)
         else:
             yield Finding(f"Encoder {name}", "ok", f"weights at {_short(path)}")
 
 
 def _demo_bundle() -> Finding:
+    from amkd_core.errors import BundleError
     from amkd_core.inference.demo import demo_bundle_path
 
     try:
         path = demo_bundle_path()
-    except FileNotFoundError as error:
+    except BundleError as error:
         return Finding("Demo bundle", "missing", str(error))
     return Finding("Demo bundle", "ok", _short(path))
 

@@ -1,0 +1,107 @@
+"""`amkd demo`: the whole main job on the synthetic demo slide."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amkd_core.cli.terminal import drain, user_errors
+
+if TYPE_CHECKING:
+    from amkd_core.bag import FeatureBag
+    from amkd_core.bundle import Bundle
+
+WINDOW_TIMEOUT_S = 600
+VIRTUAL_SCREEN = ("xvfb-run", "-a", "-s", "-screen 0 1600x1000x24")
+
+
+def demo_command(
+    out: Annotated[Path, typer.Option(help="Folder of the pictures and results.")] = Path("demo_output"),
+    screenshot: Annotated[
+        bool, typer.Option("--screenshot", help="Take a picture of the window and end, even with a screen.")
+    ] = False,
+) -> None:
+    """Predict the demo slide, write all results, and show the window or take its picture (all SYNTHETIC)."""
+    from amkd_core.cli.predict import THUMBNAIL_PX, load_bundle, write_results
+    from amkd_core.inference.demo import demo_slide_path
+    from amkd_core.inference.expression import read_genes
+    from amkd_core.inference.predict import predict_bag
+    from amkd_core.slides.slide import open_slide
+
+    with user_errors():
+        bundle = load_bundle(None)
+        typer.echo("Demo slide (synthetic; drawn at first use) ...")
+        slide_path = demo_slide_path()
+        bag = _bag(slide_path, bundle)
+        genes = read_genes(slide_path.with_name(f"{slide_path.stem}-expression.csv"))
+        prediction = predict_bag(bag, bundle, genes=genes)
+        with open_slide(slide_path, isolated=True) as slide:
+            write_results(out, prediction, slide.thumbnail(THUMBNAIL_PX))
+    typer.echo(
+        f"SYNTHETIC demo: risk {prediction.risk:.3f}, {prediction.risk_group} group, higher than "
+        f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} simulated training patients"
+    )
+    typer.echo(f"Results: {out}/prediction.json, {out}/heatmap.h5, {out}/heatmap.png")
+    has_screen = (
+        bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or sys.platform != "linux"
+    )
+    if has_screen and not screenshot:
+        with user_errors():
+            from amkd_core.cli.view import viewer_command
+
+            viewer_command("view")(slide_path, None)
+        return
+    _photograph(slide_path, out / "window.png", has_screen=has_screen)
+
+
+def _bag(slide_path: Path, bundle: Bundle) -> FeatureBag:
+    """The demo slide's bag, kept beside it so that a second demo starts in seconds."""
+    from amkd_core.bag_file import read_bag, write_bag
+    from amkd_core.errors import BagError
+    from amkd_core.inference.predict import encode_for
+
+    path = slide_path.with_suffix(".h5")
+    if path.exists():
+        try:
+            bag = read_bag(path)
+        except BagError:
+            bag = None  # damaged: made again below
+        if bag is not None and bag.encoder == bundle.card.encoder.identity:
+            return bag
+    bag = drain(encode_for(slide_path, bundle))
+    write_bag(path, bag)
+    return bag
+
+
+def _photograph(slide_path: Path, picture: Path, *, has_screen: bool) -> None:
+    """Picture of the real window, in a process of its own; says why where there can be none."""
+    command = [sys.executable, "-c", _PHOTOGRAPH, str(slide_path), str(picture)]
+    if not has_screen:
+        if shutil.which(VIRTUAL_SCREEN[0]) is None:
+            typer.echo(
+                "No screen and no Xvfb (`make system` names the packages): wrote pictures only, no window."
+            )
+            return
+        command = [*VIRTUAL_SCREEN, *command]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WINDOW_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        typer.echo(f"Error: the window did not finish within {WINDOW_TIMEOUT_S} s", err=True)
+        raise typer.Exit(1) from None
+    if done.returncode != 0 or not picture.exists():
+        typer.echo(f"Error: the window could not be opened:\n{done.stderr.strip()[-2000:]}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Window: {picture}")
+
+
+_PHOTOGRAPH = """
+import sys
+from amkd_core.cli.view import viewer_command
+viewer_command("screenshot")(sys.argv[1], None, sys.argv[2])
+"""

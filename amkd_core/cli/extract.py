@@ -1,0 +1,78 @@
+"""`amkd extract`: slides to feature bags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amkd_core.cli.terminal import EXIT_PARTIAL, EXIT_WRONG_INPUT, drain, user_errors
+
+
+def extract_command(
+    slides: Annotated[list[Path], typer.Argument(help="Slide files, or folders that are slides (DICOM).")],
+    out: Annotated[Path, typer.Option(help="Folder of the bags; finished ones in it are skipped.")],
+    encoder: Annotated[str, typer.Option(help="Patch encoder; `amkd doctor` lists them.")] = "texture",
+    mpp: Annotated[
+        float | None, typer.Option(help="Micrometres per pixel, where slides do not tell.")
+    ] = None,
+    mpp_table: Annotated[
+        Path | None, typer.Option(help="CSV with the columns slide and mpp, for slides that do not tell.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="File or folder of the encoder's weights.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    jobs: Annotated[int, typer.Option(min=1, help="Slides at a time, each in a process of its own.")] = 1,
+    half: Annotated[bool, typer.Option("--half", help="Store features as float16.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Extract again what is there already.")] = False,
+) -> None:
+    """Find tissue, cut patches and encode them: one bag of features per slide.
+
+    Exit code 0: all bags are there; 1: some slides failed and are listed; 2: wrong input, or none succeeded.
+    """
+    from amkd_core.inference.extract import ExtractSettings, SlideTask, extract_slides
+    from amkd_core.slides.encoders import card_of
+
+    with user_errors():
+        card_of(encoder)  # a wrong name is said before any process starts
+        scales = _read_scales(mpp_table)
+        tasks = [SlideTask(path, scales.get(path.name, scales.get(path.stem, mpp))) for path in slides]
+        _refuse_missing_weights(encoder, weights)
+        settings = ExtractSettings(encoder, weights, device, "float16" if half else "float32", force)
+        outcomes = drain(extract_slides(tasks, out, settings, jobs=jobs))
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    for outcome in outcomes:
+        if outcome.state != "failed":
+            note = "kept" if outcome.state == "skipped" else f"{outcome.seconds:.1f} s"
+            typer.echo(f"{outcome.path.name}: {outcome.n_patches} patches ({note})")
+    for outcome in failed:
+        typer.echo(f"FAILED {outcome.path.name}: {outcome.reason}", err=True)
+    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} slides have a bag in {out}")
+    if failed:
+        raise typer.Exit(EXIT_PARTIAL if len(failed) < len(outcomes) else EXIT_WRONG_INPUT)
+
+
+def _refuse_missing_weights(encoder: str, weights: Path | None) -> None:
+    from amkd_core.slides.encoders import card_of, find_weights, missing_weights
+
+    card = card_of(encoder)
+    if card.hub_id is not None and find_weights(encoder, weights) is None:
+        raise missing_weights(card, weights)
+
+
+def _read_scales(path: Path | None) -> dict[str, float]:
+    """Micrometres per pixel by slide name, with or without the extension."""
+    if path is None:
+        return {}
+    import csv
+
+    from amkd_core.errors import CohortError
+
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        return {row["slide"]: float(row["mpp"]) for row in rows}
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise CohortError(
+            f"{path.name}: expected a CSV with the columns slide and mpp, one number per slide ({error})"
+        ) from error

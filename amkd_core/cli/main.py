@@ -1,0 +1,53 @@
+"""The command line `amkd`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from amkd_core import __version__
+from amkd_core.cli.demo import demo_command
+from amkd_core.cli.doctor import doctor_command
+from amkd_core.cli.extract import extract_command
+from amkd_core.cli.predict import predict_command
+from amkd_core.cli.simulate import simulate_command
+from amkd_core.cli.view import view_command
+
+app = typer.Typer(
+    name="amkd",
+    help="Cancer survival risk from H&E slides. Research use only; not for diagnosis or treatment decisions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("view")(view_command)
+app.command("predict")(predict_command)
+app.command("extract")(extract_command)
+app.command("simulate")(simulate_command)
+app.command("demo")(demo_command)
+app.command("doctor")(doctor_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"amkd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

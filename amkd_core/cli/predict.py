@@ -1,0 +1,172 @@
+"""`amkd predict`: a slide or a bag in, risk, map and pictures out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amkd_core.cli.terminal import EXIT_PARTIAL, EXIT_WRONG_INPUT, drain, user_errors
+from amkd_core.progress import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from amkd_core.bag_formats import BagAssumptions
+    from amkd_core.bundle import Bundle
+    from amkd_core.inference.prediction import Prediction
+
+BAG_SUFFIXES = (".h5", ".hdf5", ".pt")
+THUMBNAIL_PX = 1400
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to predict from, and how."""
+
+    source: Path
+    mpp: float | None
+    scene: int
+    device: str
+    weights: Path | None
+    genes: dict[str, float] | None
+    assume: BagAssumptions
+
+
+def predict_command(
+    sources: Annotated[list[Path], typer.Argument(help="Slides or feature bags (.h5, .pt).")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the results; one folder a slide when there are several.")
+    ],
+    bundle: Annotated[
+        Path | None, typer.Option(help="Model bundle (.amkd); the synthetic demo's by default.")
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="Micrometres per pixel, where the slide does not tell.")
+    ] = None,
+    scene: Annotated[int, typer.Option(min=0, help="Which image of a file with several.")] = 0,
+    expression: Annotated[
+        Path | None, typer.Option(help="Expression table; the teacher predicts as well then.")
+    ] = None,
+    patient: Annotated[
+        str | None, typer.Option(help="Patient in that table; the only one by default.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights of a foundation encoder.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    encoder: Annotated[str | None, typer.Option(help="What made a foreign bag.")] = None,
+    bag_mpp: Annotated[float | None, typer.Option(help="Scale of a foreign bag's patches.")] = None,
+    patch_size: Annotated[int | None, typer.Option(help="Side of a foreign bag's patches in px.")] = None,
+    patch_size_level0: Annotated[int | None, typer.Option(help="The same in level-0 px.")] = None,
+) -> None:
+    """Predict survival risk without a window (research use only).
+
+    Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded.
+    """
+    from amkd_core.errors import AmkdError
+    from amkd_core.inference.expression import read_genes
+
+    with user_errors():
+        model = load_bundle(bundle)
+        genes = None if expression is None else read_genes(expression, patient)
+        assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, mpp)
+    failed = 0
+    for source in sources:
+        request = Request(source, mpp, scene, device, weights, genes, assume)
+        folder = out if len(sources) == 1 else out / safe_name(source.stem)
+        try:
+            prediction, thumbnail = drain(predict_any(request, model))
+            write_results(folder, prediction, thumbnail)
+        except (AmkdError, OSError) as error:
+            typer.echo(f"Error: {error}", err=True)
+            failed += 1
+            continue
+        _report(prediction, folder)
+    if failed:
+        raise typer.Exit(EXIT_PARTIAL if failed < len(sources) else EXIT_WRONG_INPUT)
+
+
+def load_bundle(path: Path | None) -> Bundle:
+    """Open a bundle, by default the demo's."""
+    from amkd_core.bundle_file import open_bundle
+    from amkd_core.inference.demo import demo_bundle_path
+
+    return open_bundle(path or demo_bundle_path())
+
+
+def predict_any(
+    request: Request, bundle: Bundle
+) -> Generator[Progress, None, tuple[Prediction, NDArray[np.uint8] | None]]:
+    """Predict from a slide or a bag; of a slide the thumbnail comes along."""
+    from amkd_core.bag_file import read_bag
+    from amkd_core.inference.predict import predict_bag, predict_slide
+    from amkd_core.slides.slide import open_slide
+
+    if request.source.suffix.lower() in BAG_SUFFIXES:
+        yield Progress("Predicting", 0, 1)
+        bag = read_bag(request.source, assume=request.assume)
+        return predict_bag(bag, bundle, genes=request.genes, device=request.device), None
+    prediction = yield from predict_slide(
+        request.source,
+        bundle,
+        mpp=request.mpp,
+        scene=request.scene,
+        genes=request.genes,
+        weights=request.weights,
+        device=request.device,
+    )
+    with open_slide(request.source, mpp=request.mpp, scene=request.scene, isolated=True) as slide:
+        return prediction, slide.thumbnail(THUMBNAIL_PX)
+
+
+def write_results(folder: Path, prediction: Prediction, thumbnail: NDArray[np.uint8] | None) -> None:
+    """Write ``prediction.json``, ``heatmap.h5`` and ``heatmap.png`` into a folder."""
+    from amkd_core.export.figures import write_figure
+    from amkd_core.export.heatmap_file import write_heatmap
+    from amkd_core.export.prediction_json import write_prediction_json
+
+    write_heatmap(folder / "heatmap.h5", prediction)
+    write_figure(folder / "heatmap.png", prediction, thumbnail)
+    write_prediction_json(folder / "prediction.json", prediction)
+
+
+def safe_name(text: str) -> str:
+    """Name that stays inside its folder on every system: letters, digits, dot, dash, underscore."""
+    name = re.sub(r"[^\w.-]+", "_", text).strip("._") or "slide"
+    return name[:120]
+
+
+def _assumptions(
+    encoder: str | None,
+    bag_mpp: float | None,
+    patch_size: int | None,
+    patch_size_level0: int | None,
+    slide_mpp: float | None,
+) -> BagAssumptions:
+    from amkd_core.bag import EncoderIdentity
+    from amkd_core.bag_formats import NOT_RECORDED, BagAssumptions
+    from amkd_core.slides.encoders import card_of
+
+    identity = None
+    if encoder is not None:
+        card = card_of(encoder)
+        # Nothing but the name is known of what made the bag; the bundle compares no more than that.
+        identity = EncoderIdentity(
+            card.name, "", card.dimension, "", NOT_RECORDED, NOT_RECORDED, card.licence
+        )
+    return BagAssumptions(identity, bag_mpp, patch_size, patch_size_level0, slide_mpp)
+
+
+def _report(prediction: Prediction, folder: Path) -> None:
+    typer.echo(
+        f"{prediction.slide_id}: risk {prediction.risk:.3f}, {prediction.risk_group} group, higher than "
+        f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} training patients "
+        f"({len(prediction.patch_scores)} patches)"
+    )
+    for notice in prediction.notices:
+        typer.echo(f"  - {notice.sentence}")
+    typer.echo(f"  results: {folder}")

@@ -1,0 +1,50 @@
+"""`amkd view`: the window, opened straight on a slide."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from amkd_core.cli.terminal import user_errors
+from amkd_core.errors import MissingExtraError
+
+
+def view_command(
+    slide: Annotated[Path | None, typer.Argument(help="A slide; without it the window opens empty.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Model bundle (.amkd); the synthetic demo's by default.")
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="Micrometres per pixel, where the slide does not tell.")
+    ] = None,
+    predict: Annotated[bool, typer.Option(help="Start predicting at once.")] = True,
+) -> None:
+    """Open a slide in napari with its predicted risk, map and most telling patches (research use only)."""
+    with user_errors():
+        if slide is not None and not slide.exists():
+            from amkd_core.errors import SlideError
+
+            raise SlideError(f"{slide}: no such file or folder")
+        viewer_command("view")(slide, bundle, mpp=mpp, run=predict)
+
+
+def viewer_command(name: str) -> Callable[..., Any]:
+    """A command of the viewer, which the core does not import but finds among the installed entry points.
+
+    Raises
+    ------
+    MissingExtraError
+        When the viewer, napari or a Qt binding is not installed.
+    """
+    how = "pip install 'amkd-viewer[viewer]' 'napari[pyqt6]'"
+    if importlib.util.find_spec("napari") is None:
+        raise MissingExtraError(f"windows need napari, which is not installed: {how}")
+    for entry in importlib.metadata.entry_points(group="amkd.commands", name=name):
+        command: Callable[..., Any] = entry.load()
+        return command
+    raise MissingExtraError(f"the viewer is not installed: {how}")

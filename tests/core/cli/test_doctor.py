@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from amkd_core.cli import doctor
+
+
+def run_doctor() -> tuple[int, str]:
+    app = typer.Typer()
+    app.command()(doctor.doctor_command)
+    result = CliRunner().invoke(app)
+    return result.exit_code, result.output
+
+
+def test_a_working_machine_is_told_so_and_every_subject_is_named() -> None:
+    exit_code, output = run_doctor()
+    assert exit_code == 0, output
+    for subject in (
+        "Python",
+        "OpenSlide",
+        "PyTorch",
+        "GPU",
+        "napari and Qt",
+        "OpenGL",
+        "Screen",
+        "disk",
+        "Memory",
+    ):
+        assert subject in output
+    assert "built in" in output  # the texture encoder needs no weights
+
+
+def test_missing_encoder_weights_name_their_source() -> None:
+    _, output = run_doctor()
+    assert "Encoder uni: no weights found" in output
+    assert "MahmoodLab/UNI" in output
+
+
+def test_an_old_openslide_is_a_problem_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    import openslide
+
+    monkeypatch.setattr(openslide, "__library_version__", "4.0.0")
+    exit_code, output = run_doctor()
+    assert exit_code == 1
+    assert "PROBLEM  OpenSlide: 4.0.0, older than 4.0.1" in output
+    assert "pip install --upgrade openslide-bin" in output
+
+
+def test_a_full_disk_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 2**30})
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
+    exit_code, output = run_doctor()
+    assert exit_code == 1
+    assert "PROBLEM  Free disk: 1.0 GiB" in output
+
+
+def test_without_a_screen_pictures_are_still_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    exit_code, output = run_doctor()
+    assert exit_code == 0
+    assert "missing  Screen: no display and no Xvfb" in output
+
+
+def test_asking_a_fresh_interpreter_survives_its_failure() -> None:
+    assert doctor._ask_python("raise SystemExit(3)") == ""
+    assert doctor._ask_python("print(6 * 7)") == "42"
+
+
+def test_the_installed_command_runs() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "amkd_core.cli.main", "doctor"], capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "OpenSlide" in answer.stdout
