@@ -12,7 +12,14 @@ import numpy as np
 
 from amkd_core.errors import SlideError
 from amkd_core.slides.tiff_tags import (
+    BITS,
+    COMPRESSION,
+    DESCRIPTION,
+    JPEG_TABLES,
     MAX_VALUES,
+    PHOTOMETRIC,
+    PLANAR,
+    PREDICTOR,
     ROWS_PER_STRIP,
     SAMPLES,
     STRIP_BYTES,
@@ -31,6 +38,7 @@ MAX_AREA_PX = 200_000_000_000
 MAX_SAMPLES = 64
 
 _FOUR_GIB = 1 << 32
+_READ_LATER = (BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION, PLANAR, PREDICTOR, JPEG_TABLES)
 
 
 def checked_tags(path: Path) -> TiffFileTags:
@@ -82,6 +90,10 @@ def _check_all(tags: TiffFileTags) -> None:
             raise TiffTagError(f"an image claims {directory.number(SAMPLES)} samples per pixel")
         if tags.ndpi and tags.size >= _FOUR_GIB:
             continue  # the high halves of its 64-bit offsets lie outside the tags
+        for tag in _READ_LATER:
+            entry = directory.tags.get(tag)
+            if entry is not None and entry.offset + entry.n_bytes > tags.size:
+                raise TiffTagError(f"tag {tag} lies beyond its end at byte {tags.size}")
         out, count = _check_segments(tags, directory)
         beyond, total = beyond + out, total + count
         if total > MAX_VALUES:

@@ -51,6 +51,11 @@ class TiffTag:
         """Numpy type of one value in native byte order, rationals as their two halves."""
         return np.dtype(_TYPES[self.kind])
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that all values take."""
+        return self.count * self.dtype.itemsize * (2 if self.kind in _RATIONALS else 1)
+
 
 @dataclass(frozen=True)
 class TiffDirectory:

@@ -63,7 +63,12 @@ class SegmentGrid:
         """
         index = row * self.columns + column
         parts = [self._plane(file, index + plane * self.columns * self.rows) for plane in range(self.planes)]
-        return to_rgb(parts[0] if self.planes == 1 else np.concatenate(parts, axis=2))
+        pixels = parts[0] if self.planes == 1 else np.concatenate(parts, axis=2)
+        if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or 0 in pixels.shape:
+            raise SlideReadError(
+                f"{file.path}: a tile decodes to shape {pixels.shape} instead of RGB; it is damaged."
+            )
+        return to_rgb(pixels)
 
     def _plane(self, file: PositionedFile, index: int) -> NDArray[Any]:
         offset, length = int(self.offsets[index]), int(self.lengths[index])

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from slide_files import tissue_like, write_gigapixel, write_ome, write_svs, write_tiff
+from slide_files import tissue_like, write_gigapixel, write_ome, write_striped, write_svs, write_tiff
 
-from amkd_core.errors import SlideError
+from amkd_core.errors import AmkdError, SlideError
 from amkd_core.slides import open_slide
 from amkd_core.slides.precheck import checked_tags
 from amkd_core.slides.tiff_tags import read_tiff_tags
@@ -76,6 +76,63 @@ def test_impossible_tags_are_refused(tmp_path: Path, tag: int, value: int, sente
     path = patch_tag(write_tiff(tmp_path / "a.tif", [IMAGE]), tag, value=value)
     with pytest.raises(SlideError, match=rf"a\.tif is truncated or damaged: .*{sentence}"):
         open_slide(path)
+
+
+@pytest.mark.parametrize("tag", [258, 270])
+def test_tags_beyond_the_end_are_refused(tmp_path: Path, tag: int) -> None:
+    path = write_svs(tmp_path / "a.svs", [IMAGE])
+    patch_tag(path, tag, count=1 << 20)
+    with pytest.raises(SlideError, match=rf"tag {tag} lies beyond its end"):
+        open_slide(path)
+
+
+MUTATIONS = 120
+
+
+def test_mutants_give_pixels_or_one_sentence(tmp_path: Path) -> None:
+    """Flipped bits, overwritten directories, cuts: nothing but a slide or an `AmkdError` comes out."""
+    rng = np.random.default_rng(11)
+    image = IMAGE[:260, :300]
+    sources = [
+        write_svs(tmp_path / "a.svs", [image, image[::4, ::4]]),
+        write_tiff(tmp_path / "a.tif", [image, image[::2, ::2]]),
+        write_ome(tmp_path / "a.ome.tif", [[image, image[::2, ::2]]]),
+        write_striped(tmp_path / "strips.tif", image, compression="lzw", rows=50),
+    ]
+    outcomes = {"opened": 0, "refused": 0}
+    for number in range(MUTATIONS):
+        source = sources[number % len(sources)]
+        mutant = tmp_path / f"mutant{''.join(source.suffixes)}"
+        mutant.write_bytes(mutate(source, rng))
+        try:
+            with open_slide(mutant) as slide:
+                slide.thumbnail(200)
+                for level in slide.info.levels:
+                    slide.read_region((10, 10), level.index, (100, 100))
+        except AmkdError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - whether it raises is not known beforehand
+            outcomes["refused"] += 1
+        else:
+            outcomes["opened"] += 1
+    assert min(outcomes.values()) > MUTATIONS // 10, outcomes
+
+
+def mutate(source: Path, rng: np.random.Generator) -> bytes:
+    body = bytearray(source.read_bytes())
+    with read_tiff_tags(source) as tags:
+        directory = int(rng.choice([directory.offset for directory in tags.directories]))
+    match int(rng.integers(4)):
+        case 0:
+            body[int(rng.integers(len(body)))] ^= 1 << int(rng.integers(8))
+        case 1:
+            for at in rng.integers(directory, directory + 200, 3):
+                body[min(int(at), len(body) - 1)] = int(rng.integers(256))
+        case 2:
+            del body[int(rng.integers(1, len(body))) :]
+        case _:
+            at = directory + 2 + 12 * int(rng.integers(12)) + 8
+            body[at : at + 4] = b"\xff\xff\xff\x7f"
+    return bytes(body)
 
 
 def test_impossible_counts_are_refused(tmp_path: Path) -> None:
