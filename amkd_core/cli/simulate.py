@@ -12,17 +12,39 @@ def simulate_command(
     out: Annotated[Path, typer.Option(help="Folder of the cohort; finished slides in it are kept.")],
     patients: Annotated[int, typer.Option(min=4, help="Number of patients, one slide each.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
-    width: Annotated[int, typer.Option(min=512, help="Slide width in pixels.")] = 2560,
-    height: Annotated[int, typer.Option(min=512, help="Slide height in pixels.")] = 2048,
+    slide_size: Annotated[
+        tuple[int, int], typer.Option(help="Width and height of a slide in pixels, each at least 512.")
+    ] = (2560, 2048),
     mpp: Annotated[float, typer.Option(min=0.1, max=2.0, help="Micrometres per pixel.")] = 0.5,
-    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    pathways: Annotated[
+        Path | None, typer.Option(help="GMT file of real gene sets, in place of made-up ones.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes; the result does not depend on it.")] = 2,
 ) -> None:
     """Simulate slides, expression and follow-up with a known truth. Everything in it is SYNTHETIC."""
+    from pydantic import ValidationError
+
     from amkd_core.cli.terminal import drain, user_errors
+    from amkd_core.errors import ConfigError
     from amkd_core.simulate.cohorts import simulate_cohort
     from amkd_core.simulate.config import SimulationConfig
 
     with user_errors():
-        config = SimulationConfig(n_patients=patients, seed=seed, width_px=width, height_px=height, mpp=mpp)
+        try:
+            config = SimulationConfig(
+                n_patients=patients,
+                seed=seed,
+                width_px=slide_size[0],
+                height_px=slide_size[1],
+                mpp=mpp,
+                pathways=pathways,
+            )
+        except ValidationError as error:
+            found = error.errors()[0]
+            raise ConfigError(
+                f"{'.'.join(map(str, found['loc']))} is {found['input']}: {found['msg']}"
+            ) from None
         toml = drain(simulate_cohort(config, out, jobs=jobs))
-    typer.echo(f"SYNTHETIC cohort of {patients} patients: {toml}")
+    typer.echo(f"SYNTHETIC cohort of {patients} patients (no real patient stands behind it): {toml}")
+    typer.echo(f"Slides: {toml.parent / 'slides'}; their truth masks: {toml.parent / 'truth'}")
+    typer.echo(f"True hazards, activities and planted shares: {toml.parent / 'truth.csv'}")

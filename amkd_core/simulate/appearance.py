@@ -6,33 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
+from scipy import ndimage
 
 from amkd_core.simulate.nuclei import DENSITY_STEPS
+from amkd_core.simulate.textures import SIDE_PX, Textures, textures
 from amkd_core.simulate.tissue_map import MAP_MPP, Region
 
 Float = NDArray[np.float32]
 
-# Optical density of the two stains in red, green and blue, before a slide's own variation.
-HEMATOXYLIN = (0.55, 0.77, 0.32)
-EOSIN = (0.13, 0.85, 0.51)
-# Eosin density, hematoxylin density between the nuclei, fibrous share and granular share of each region.
-REGION_STAINS = {
-    Region.BACKGROUND: (0.0, 0.0, 0.0, 0.0),
-    Region.STROMA: (0.36, 0.04, 0.95, 0.1),
-    Region.GLAND: (0.30, 0.08, 0.5, 0.2),
-    Region.HIGH_GRADE: (0.27, 0.17, 0.1, 0.45),
-    Region.LYMPHOCYTES: (0.16, 0.10, 0.25, 0.2),
-    Region.NECROSIS: (0.50, 0.03, 0.05, 1.0),
-    Region.PEN: (0.0, 0.0, 0.0, 0.0),
-}
-INKS = ((30, 60, 165), (20, 120, 60), (25, 25, 30))
-NOISE_SIDE = 1024
+# Optical density of the stains in red, green and blue, before a slide's own variation.
+HEMATOXYLIN = (0.60, 0.72, 0.30)
+EOSIN = (0.12, 0.86, 0.46)
+# Share of light that inks let through: blue, green, black.
+INKS = ((0.22, 0.38, 0.78), (0.20, 0.62, 0.36), (0.13, 0.13, 0.15))
+# Map pixels added around the map, so that blocks may reach over the slide's border.
+PAD = 4
+PLANES = (Region.HIGH_GRADE, Region.LYMPHOCYTES, Region.NECROSIS)
 
 
 @dataclass(frozen=True, eq=False)
 class Staining:
-    """One slide's stains, glass and noise.
+    """One slide's stains, glass, focus and ink.
 
     Attributes
     ----------
@@ -41,119 +36,190 @@ class Staining:
     glass : array, shape (3,)
         Colour of empty glass.
     ink : array, shape (3,)
-        Colour of the pen.
-    textures : mapping of array, shape (1024, 1024)
-        Periodic noise, zero mean and unit spread: "fibre_a", "fibre_b", "granular", "fine".
+        Share of light that the pen lets through.
+    blur_px : float
+        Standard deviation of the point spread.
+    offset : (int, int)
+        Where in the periodic textures this slide begins.
     """
 
     stains: Float
     glass: Float
     ink: Float
-    textures: dict[str, Float]
+    blur_px: float
+    offset: tuple[int, int]
 
 
-def draw_staining(rng: np.random.Generator, mpp: float) -> Staining:
+def draw_staining(rng: np.random.Generator) -> Staining:
     """Stains that vary from slide to slide, as those of real laboratories do."""
-    vectors = np.array([HEMATOXYLIN, EOSIN]) + rng.normal(0, 0.02, (2, 3))
+    vectors = np.array([HEMATOXYLIN, EOSIN]) + rng.normal(0, 0.022, (2, 3))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    intensity = rng.uniform(0.88, 1.14, (2, 1)) * np.array([[1.15], [1.0]])
-    textures = {
-        "fibre_a": _periodic_noise(rng, (1.2, 9.0), mpp, angle=rng.uniform(0, np.pi)),
-        "fibre_b": _periodic_noise(rng, (1.2, 9.0), mpp, angle=rng.uniform(0, np.pi)),
-        "granular": _periodic_noise(rng, (1.3, 1.3), mpp),
-        "fine": _periodic_noise(rng, (0.35, 0.35), mpp),
-    }
+    intensity = rng.uniform(0.88, 1.14, (2, 1)) * np.array([[1.42], [1.12]])
+    offset = rng.integers(0, SIDE_PX, 2)
     return Staining(
         stains=(vectors * intensity).astype(np.float32),
-        glass=rng.uniform(238, 246, 3).astype(np.float32),
+        glass=(rng.uniform(239, 245) + rng.uniform(-2, 2, 3)).astype(np.float32),
         ink=np.array(INKS[rng.integers(len(INKS))], dtype=np.float32),
-        textures=textures,
+        blur_px=float(rng.uniform(0.45, 0.8)),
+        offset=(int(offset[0]), int(offset[1])),
     )
 
 
-def _periodic_noise(
-    rng: np.random.Generator, correlation_um: tuple[float, float], mpp: float, *, angle: float = 0.0
-) -> Float:
-    """Gaussian noise of a given length across and along an angle, without seams when tiled."""
-    frequency = np.fft.fftfreq(NOISE_SIDE)
-    rows, columns = np.meshgrid(frequency, frequency, indexing="ij")
-    across = rows * np.cos(angle) - columns * np.sin(angle)
-    along = rows * np.sin(angle) + columns * np.cos(angle)
-    lengths = np.array(correlation_um) / mpp
-    response = np.exp(-2 * np.pi**2 * ((across * lengths[0]) ** 2 + (along * lengths[1]) ** 2) / 2)
-    field = np.fft.ifft2(np.fft.fft2(rng.normal(size=(NOISE_SIDE, NOISE_SIDE))) * response).real
-    normalised: Float = ((field - field.mean()) / field.std()).astype(np.float32)
-    return normalised
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """Softened shares of tissue, planted regions and pen at map resolution, padded by `PAD`.
+
+    Attributes
+    ----------
+    tissue, pen : array, shape (rows + 2 PAD, columns + 2 PAD)
+    planted : mapping of array
+        By region of `PLANES`.
+    """
+
+    tissue: Float
+    pen: Float
+    planted: dict[Region, Float]
+
+    @classmethod
+    def of_labels(cls, labels: NDArray[np.uint8]) -> Cover:
+        """Soften labels by about half a map pixel; a pen lies on glass or tissue alike."""
+
+        def soft(mask: NDArray[np.bool_]) -> Float:
+            padded = np.pad(mask, PAD, mode="edge").astype(np.float32)
+            softened: Float = ndimage.gaussian_filter(padded, 0.7)
+            return softened
+
+        tissue = (labels != Region.BACKGROUND) & (labels != Region.PEN)
+        # The tissue under the pen is not in the labels: it is what lies around the stroke.
+        tissue |= (labels == Region.PEN) & (ndimage.uniform_filter(tissue.astype(np.float32), 9) > 0.3)
+        planted = {region: soft(labels == region) for region in PLANES}
+        return cls(soft(tissue), soft(labels == Region.PEN), planted)
+
+    def block(
+        self, plane: Float, corner: tuple[int, int], shape: tuple[int, int], mpp: float
+    ) -> Float | None:
+        """A plane at level-0 resolution, shape (height, width); None where it is 0 throughout."""
+        step = MAP_MPP / mpp
+        left, top = corner[0] / step + PAD, corner[1] / step + PAD
+        right = min(left + shape[1] / step, plane.shape[1])
+        bottom = min(top + shape[0] / step, plane.shape[0])
+        around = plane[int(top) : int(np.ceil(bottom)) + 1, int(left) : int(np.ceil(right)) + 1]
+        if not around.any():
+            return None
+        picture = Image.fromarray(plane).resize(
+            (shape[1], shape[0]), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
+        )
+        return np.array(picture, dtype=np.float32)
 
 
-def property_maps(labels: NDArray[np.uint8]) -> Float:
-    """Region stains as images at map resolution, shape (4, rows, columns)."""
-    table = np.array([REGION_STAINS[region] for region in Region], dtype=np.float32)
-    return np.ascontiguousarray(np.moveaxis(table[labels], -1, 0))
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """What was stamped on one block, each a uint8 array of shape (height, width).
+
+    Attributes
+    ----------
+    nuclei
+        Hematoxylin density in steps.
+    epithelium, lumen
+        Coverage of glands, 255 full.
+    """
+
+    nuclei: NDArray[np.uint8]
+    epithelium: NDArray[np.uint8]
+    lumen: NDArray[np.uint8]
 
 
 def paint_block(
-    staining: Staining,
-    properties: Float,
-    labels: NDArray[np.uint8],
-    nuclei: NDArray[np.uint8],
-    lumen: NDArray[np.uint8],
-    *,
-    corner: tuple[int, int],
-    mpp: float,
+    staining: Staining, cover: Cover, cells: Cells, *, corner: tuple[int, int], mpp: float
 ) -> NDArray[np.uint8]:
-    """RGB of one block of a slide.
+    """RGB of one block of a slide, shape (height, width, 3).
+
+    Transmitted light is ``glass * exp(-(H s_H + E s_E))`` with the densities H and E of `_densities`.
 
     Parameters
     ----------
-    properties : array, shape (4, map rows, map columns)
-        From `property_maps`, of the whole slide.
-    labels : array, shape (map rows, map columns)
-    nuclei, lumen : uint8 array, shape (height, width)
-        Hematoxylin density in steps, and openness of gland lumina (255 open), of this block.
-    corner : (int, int)
-        (x, y) of the block at level 0.
-
-    Returns
-    -------
-    uint8 array, shape (height, width, 3)
+    corner
+        (x, y) of the block at level 0; may be a little negative.
     """
-    eosin, haze, fibrous, granular = (_enlarge(plane, corner, nuclei.shape, mpp) for plane in properties)
-    texture = {name: _window(noise, corner, nuclei.shape) for name, noise in staining.textures.items()}
-    wavy = np.where(texture["fibre_a"] > -0.2, texture["fibre_a"], texture["fibre_b"])
-    closed = 1 - lumen.astype(np.float32) / 255
-    eosin *= (
-        1 + 0.28 * fibrous * wavy + 0.3 * granular * texture["granular"] + 0.05 * texture["fine"]
-    ) * closed
-    haze *= (1 + 0.35 * texture["granular"]) * closed
-    hematoxylin = np.maximum(nuclei.astype(np.float32) / DENSITY_STEPS, 0) + np.maximum(haze, 0)
-    hematoxylin *= 1 + 0.06 * texture["fine"]
-    eosin = np.maximum(eosin, 0) * (1 - 0.35 * np.minimum(hematoxylin, 1))
-    rgb = np.empty((*nuclei.shape, 3), dtype=np.uint8)
-    sensor = 1.2 * texture["fine"]
-    pen = _enlarge((labels == Region.PEN).astype(np.float32), corner, nuclei.shape, mpp) > 0.5
-    for channel in range(3):
-        density = hematoxylin * staining.stains[0, channel] + eosin * staining.stains[1, channel]
-        light = staining.glass[channel] * np.exp(-density) + sensor
-        light[pen] = 0.15 * light[pen] + 0.85 * staining.ink[channel]
-        rgb[..., channel] = np.clip(light, 0, 255)
-    return rgb
+    shape = (cells.nuclei.shape[0], cells.nuclei.shape[1])
+    bank = textures(mpp)
+    start = (corner[0] + staining.offset[0], corner[1] + staining.offset[1])
+    tissue = cover.block(cover.tissue, corner, shape, mpp)
+    light = np.empty((*shape, 3), dtype=np.float32)
+    light[:] = staining.glass
+    if tissue is not None:
+        hematoxylin, eosin = _densities(cover, cells, tissue, bank, corner=corner, start=start, mpp=mpp)
+        for channel in range(3):
+            density = hematoxylin * staining.stains[0, channel] + eosin * staining.stains[1, channel]
+            light[..., channel] *= np.exp(-density)
+    pen = cover.block(cover.pen, corner, shape, mpp)
+    if pen is not None:
+        streaks = 1 + 0.06 * bank.window("mottle", start, shape)
+        opacity = np.clip((pen - 0.5) * 6 + 0.5, 0, 1) * streaks
+        light *= 1 - opacity[..., None] * (1 - staining.ink)
+    sharp = np.clip(light, 0, 255).astype(np.uint8)
+    blurred = np.asarray(Image.fromarray(sharp).filter(ImageFilter.GaussianBlur(staining.blur_px)))
+    grain = 1.3 * bank.window("fine", (start[0] + 311, start[1] + 173), shape)
+    painted: NDArray[np.uint8] = np.clip(blurred + grain[..., None], 0, 255).astype(np.uint8)
+    return painted
 
 
-def _enlarge(plane: Float, corner: tuple[int, int], shape: tuple[int, ...], mpp: float) -> Float:
-    """Part of a map at slide resolution, interpolated so that regions blend over a few micrometres."""
-    step = MAP_MPP / mpp
-    x, y = corner
-    box = (x / step, y / step, (x + shape[1]) / step, (y + shape[0]) / step)
-    limits = (plane.shape[1], plane.shape[0])
-    box = (box[0], box[1], min(box[2], limits[0]), min(box[3], limits[1]))
-    picture = Image.fromarray(np.ascontiguousarray(plane)).resize(
-        (shape[1], shape[0]), Image.Resampling.BILINEAR, box=box
+def _densities(
+    cover: Cover,
+    cells: Cells,
+    tissue: Float,
+    bank: Textures,
+    *,
+    corner: tuple[int, int],
+    start: tuple[int, int],
+    mpp: float,
+) -> tuple[Float, Float]:
+    """Densities of hematoxylin and eosin: sums over regions of a mean, times a texture of the region's own."""
+    shape = (tissue.shape[0], tissue.shape[1])
+    fibres, grain, clumps, mottle = (
+        bank.window(name, start, shape) for name in ("fibres", "grain", "clumps", "mottle")
     )
-    return np.array(picture, dtype=np.float32)
+    inside = np.clip((tissue + 0.10 * mottle + 0.05 * clumps - 0.5) * 5 + 0.5, 0, 1)
+    gland = cells.epithelium.astype(np.float32) / 255
+    left = 1 - gland
+    eosin = gland * (0.40 + 0.05 * grain + 0.02 * clumps)
+    haze = gland * (0.12 + 0.02 * grain)
+    for region in PLANES:
+        share = cover.block(cover.planted[region], corner, shape, mpp)
+        if share is None:
+            continue
+        taken = np.clip((share + 0.12 * mottle - 0.5) * 3 + 0.5, 0, 1) * left
+        left = left - taken
+        eosin += taken * _planted_eosin(region, grain, clumps, mottle)
+        haze += taken * _planted_haze(region, grain, clumps)
+    # Collagen is dense in bundles and torn apart where the fibres are thinnest.
+    torn = np.clip((fibres + 0.35 * clumps + 2.3 - 0.25 * mottle) * 1.6, 0.15, 1)
+    eosin += (
+        left * np.maximum(0.43 + (0.085 + 0.035 * mottle) * fibres + 0.02 * grain + 0.03 * mottle, 0.1) * torn
+    )
+    haze += left * 0.035
+    nuclei = cells.nuclei.astype(np.float32) * (1 / DENSITY_STEPS)
+    open_share = inside * (1 - cells.lumen.astype(np.float32) / 255)
+    hematoxylin = (np.maximum(haze, 0) + nuclei * (1 + 0.05 * grain)) * open_share
+    eosin = np.maximum(eosin, 0) * (1 - 0.45 * np.minimum(nuclei, 1)) * open_share
+    return hematoxylin, eosin
 
 
-def _window(noise: Float, corner: tuple[int, int], shape: tuple[int, ...]) -> Float:
-    rows = (corner[1] + np.arange(shape[0])) % NOISE_SIDE
-    columns = (corner[0] + np.arange(shape[1])) % NOISE_SIDE
-    return noise[np.ix_(rows, columns)]
+def _planted_eosin(region: Region, grain: Float, clumps: Float, mottle: Float) -> Float:
+    density: Float
+    if region is Region.HIGH_GRADE:
+        # Pale borders between cells that touch.
+        density = 0.30 + 0.035 * grain + 0.05 * mottle - 0.12 * (np.abs(clumps) < 0.18)
+    elif region is Region.LYMPHOCYTES:
+        density = 0.15 + 0.03 * grain + 0.03 * mottle
+    else:
+        density = np.maximum(0.43 + 0.06 * clumps + 0.06 * grain + 0.06 * mottle, 0.15)
+    return density.astype(np.float32, copy=False)
+
+
+def _planted_haze(region: Region, grain: Float, clumps: Float) -> Float:
+    if region is Region.HIGH_GRADE:
+        return 0.15 + 0.03 * clumps + 0.02 * grain
+    if region is Region.LYMPHOCYTES:
+        return 0.13 + 0.04 * clumps
+    return 0.05 + 0.02 * clumps

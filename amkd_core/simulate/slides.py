@@ -1,4 +1,4 @@
-"""Render a simulated H&E slide as a pyramidal, JPEG-tiled TIFF with its truth mask."""
+"""Render a simulated H&E slide with its truth mask."""
 
 from __future__ import annotations
 
@@ -7,27 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
-from amkd_core.atomic import atomic_path
-from amkd_core.simulate.appearance import Staining, draw_staining, paint_block, property_maps
-from amkd_core.simulate.nuclei import (
-    gland_centers,
-    gland_nuclei,
-    nucleus_kinds,
-    scatter_nuclei,
-    sprites,
-    stamp,
-)
-from amkd_core.simulate.tissue_map import Look, Region, draw_regions
+from amkd_core.simulate.appearance import Cells, Cover, Staining, draw_staining, paint_block
+from amkd_core.simulate.glands import GlandShape, draw_shapes, gland_pictures
+from amkd_core.simulate.nuclei import Nuclei, nucleus_kinds, place_nuclei, sprite_number, sprites, stamp
+from amkd_core.simulate.pyramid_file import STRIP_PX, write_pyramid
+from amkd_core.simulate.textures import SIDE_PX, textures
+from amkd_core.simulate.tissue_map import Look, Region, TissueMap, draw_tissue_map
 from amkd_core.simulate.truth import TruthMask, write_truth
 
-TILE_PX = 256
-BLOCK_PX = 1024
-JPEG_QUALITY = 87
-SYNTHETIC_MARK = "SYNTHETIC slide simulated by AMKD Viewer; no patient"
+# Rendered around each block and cut away, so that no seam shows where the focus blurs across its border.
+MARGIN_PX = 8
 
 
 @dataclass(frozen=True)
@@ -55,107 +46,98 @@ class SlideSpec:
     pen: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class _Stamps:
+    """Pictures of one kind and where their centres lie at level 0, sorted by nothing."""
+
+    centers_px: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    pictures: list[NDArray[np.uint8]]
+    reach_px: int
+
+    @classmethod
+    def at(
+        cls,
+        xy_um: NDArray[np.float64],
+        numbers: NDArray[np.int64],
+        pictures: list[NDArray[np.uint8]],
+        mpp: float,
+    ) -> _Stamps:
+        reach = max(picture.shape[0] // 2 + 1 for picture in pictures)
+        return cls(np.floor(xy_um / mpp).astype(np.int64), numbers, pictures, reach)
+
+    def draw(self, canvas: NDArray[np.uint8], corner: tuple[int, int]) -> None:
+        local = self.centers_px - np.array(corner)
+        limits = np.array([canvas.shape[1], canvas.shape[0]]) + self.reach_px
+        near = ((local > -self.reach_px) & (local < limits)).all(axis=1)
+        stamp(canvas, local[near], self.numbers[near], self.pictures)
+
+
 def render_slide(spec: SlideSpec, path: Path, truth_path: Path) -> None:
     """Write the slide and its truth mask, both atomically, the slide last.
 
     Parameters
     ----------
     path
-        ``.tif``; levels are halved in turn by 4, with the resolution in the tags.
+        ``.tif``; each level a quarter as wide as the one before, with the resolution in the tags.
     truth_path
         ``.png`` of `Region` labels; see `amkd_core.simulate.truth`.
     """
     rng = np.random.default_rng(list(spec.seed))
-    labels = draw_regions(rng, spec.size_px, spec.mpp, spec.look, pen=spec.pen)
-    staining = draw_staining(rng, spec.mpp)
-    nuclei, lumen = _draw_cells(rng, labels, spec)
-    pixels = _paint(spec, staining, labels, nuclei, lumen)
-    write_truth(truth_path, TruthMask.of_slide(labels, spec.mpp))
-    _write_pyramid(path, pixels, spec.mpp)
+    shapes = draw_shapes(rng)
+    plan = draw_tissue_map(rng, size_um(spec), spec.look, shapes, pen=spec.pen)
+    staining = draw_staining(rng)
+    nuclei = [place_nuclei(rng, plan, kind, shapes) for kind in nucleus_kinds(spec.look)]
+    layers = [_nucleus_stamps(rng, layer, staining, spec.mpp) for layer in nuclei]
+    write_truth(truth_path, TruthMask.of_slide(plan.labels, spec.mpp))
+    strips = _strips(spec, staining, plan, layers, _gland_stamps(plan, shapes, spec.mpp))
+    write_pyramid(path, strips, spec.size_px, spec.mpp)
 
 
-def _draw_cells(
-    rng: np.random.Generator, labels: NDArray[np.uint8], spec: SlideSpec
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Hematoxylin density of all nuclei, and openness of gland lumina, at level 0."""
-    width, height = spec.size_px
-    nuclei = np.zeros((height, width), dtype=np.uint8)
-    lumen = np.zeros((height, width), dtype=np.uint8)
-    glands = gland_centers(rng, labels)
-    _open_lumina(lumen, glands, spec.mpp)
-    for region, kind in nucleus_kinds(spec.look).items():
-        if region is Region.GLAND:
-            places = gland_nuclei(rng, glands)
-        else:
-            places = scatter_nuclei(rng, labels, region, kind.per_mm2)
-        stamp(nuclei, places / spec.mpp, sprites(rng, kind, spec.mpp), rng)
-    return nuclei, lumen
+def size_um(spec: SlideSpec) -> tuple[float, float]:
+    """(width, height) of the slide in micrometres."""
+    return spec.size_px[0] * spec.mpp, spec.size_px[1] * spec.mpp
 
 
-def _open_lumina(lumen: NDArray[np.uint8], glands: NDArray[np.float64], mpp: float) -> None:
-    for x, y, radius in glands / mpp:
-        half = int(radius * 0.5)
-        rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
-        turn = np.arctan2(rows, columns)
-        border = 0.42 * radius * (1 + 0.15 * np.sin(3 * turn + x) + 0.1 * np.sin(5 * turn + y))
-        disc = np.clip((border - np.hypot(rows, columns)) * 40, 0, 255).astype(np.uint8)
-        top, left = int(y) - half, int(x) - half
-        if (
-            top >= 0
-            and left >= 0
-            and top + disc.shape[0] <= lumen.shape[0]
-            and left + disc.shape[1] <= lumen.shape[1]
-        ):
-            window = lumen[top : top + disc.shape[0], left : left + disc.shape[1]]
-            np.maximum(window, disc, out=window)
+def _nucleus_stamps(rng: np.random.Generator, layer: Nuclei, staining: Staining, mpp: float) -> _Stamps:
+    turn = layer.turn
+    if layer.kind.region is Region.STROMA:
+        # Spindle nuclei lie along the collagen that is painted under them.
+        offset = np.array(staining.offset)
+        columns, rows = (np.floor(layer.xy_um / mpp).astype(np.int64) + offset).T % SIDE_PX
+        turn = textures(mpp).direction[rows, columns] + rng.normal(0, 0.12, len(rows))
+    return _Stamps.at(layer.xy_um, sprite_number(rng, turn), sprites(rng, layer.kind, mpp), mpp)
 
 
-def _paint(
+def _gland_stamps(plan: TissueMap, shapes: list[GlandShape], mpp: float) -> tuple[_Stamps, _Stamps]:
+    """Epithelium and lumina."""
+    pictures = [gland_pictures(shape, mpp) for shape in shapes]
+    numbers = plan.glands[:, 2].astype(np.int64)
+    covered, opened = ([pair[part] for pair in pictures] for part in (0, 1))
+    places = plan.glands[:, :2]
+    return _Stamps.at(places, numbers, covered, mpp), _Stamps.at(places, numbers, opened, mpp)
+
+
+def _strips(
     spec: SlideSpec,
     staining: Staining,
-    labels: NDArray[np.uint8],
-    nuclei: NDArray[np.uint8],
-    lumen: NDArray[np.uint8],
-) -> NDArray[np.uint8]:
+    plan: TissueMap,
+    layers: list[_Stamps],
+    glands: tuple[_Stamps, _Stamps],
+) -> Iterator[NDArray[np.uint8]]:
     width, height = spec.size_px
-    properties = property_maps(labels)
-    pixels = np.empty((height, width, 3), dtype=np.uint8)
-    for y in range(0, height, BLOCK_PX):
-        for x in range(0, width, BLOCK_PX):
-            window = np.s_[y : y + BLOCK_PX, x : x + BLOCK_PX]
-            pixels[window] = paint_block(
-                staining, properties, labels, nuclei[window], lumen[window], corner=(x, y), mpp=spec.mpp
-            )
-    return pixels
-
-
-def _write_pyramid(path: Path, pixels: NDArray[np.uint8], mpp: float) -> None:
-    with (
-        atomic_path(path) as temporary,
-        tifffile.TiffWriter(temporary, bigtiff=pixels.nbytes > 3e9) as writer,
-    ):
-        for index, level in enumerate(_levels(pixels)):
-            # Each level's own resolution, from its own size: halving rounds.
-            per_cm = 1e4 / mpp * level.shape[1] / pixels.shape[1]
-            writer.write(
-                level,
-                photometric="rgb",
-                compression="jpeg",
-                compressionargs={"level": JPEG_QUALITY},
-                tile=(TILE_PX, TILE_PX),
-                subfiletype=0 if index == 0 else 1,
-                resolution=(per_cm, per_cm),
-                resolutionunit="CENTIMETER",
-                description=SYNTHETIC_MARK if index == 0 else None,
-                software="AMKD Viewer",
-                metadata=None,
-            )
-
-
-def _levels(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Level 0 and coarser ones, each a quarter as wide, down to about one tile."""
-    yield pixels
-    picture = Image.fromarray(pixels)
-    while min(picture.size) > 2 * TILE_PX:
-        picture = picture.reduce(4)
-        yield np.asarray(picture)
+    cover = Cover.of_labels(plan.labels)
+    inner = np.s_[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+    for y in range(0, height, STRIP_PX):
+        strip = np.empty((min(STRIP_PX, height - y), width, 3), dtype=np.uint8)
+        for x in range(0, width, STRIP_PX):
+            block = strip[:, x : x + STRIP_PX]
+            corner = (x - MARGIN_PX, y - MARGIN_PX)
+            shape = (block.shape[0] + 2 * MARGIN_PX, block.shape[1] + 2 * MARGIN_PX)
+            cells = Cells(*(np.zeros(shape, dtype=np.uint8) for _ in range(3)))
+            for layer in layers:
+                layer.draw(cells.nuclei, corner)
+            glands[0].draw(cells.epithelium, corner)
+            glands[1].draw(cells.lumen, corner)
+            block[:] = paint_block(staining, cover, cells, corner=corner, mpp=spec.mpp)[inner]
+        yield strip

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from amkd_core.atomic import atomic_path, write_text
-from amkd_core.simulate.tissue_map import MAP_MPP, Region
+from amkd_core.simulate.tissue_map import MAP_MPP, PLANTED, Region
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,16 @@ class TruthMask:
         )
         shares: NDArray[np.float64] = inside / (high - low).prod(axis=1)
         return shares
+
+
+def patch_truth(
+    truth: TruthMask,
+    xy_level0: NDArray[np.int64],
+    size_level0: tuple[int, int],
+    labels: Collection[Region] = PLANTED,
+) -> NDArray[np.float64]:
+    """Share of each patch that lies in some regions, by default the planted ones; shape (n,), in [0, 1]."""
+    return truth.fractions(xy_level0, size_level0, labels)
 
 
 def write_truth(path: Path, truth: TruthMask) -> None:
