@@ -19,7 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from amkd_viewer.demo import demo_bundle_path
+from amkd_core.errors import BundleError
+from amkd_core.inference.demo import demo_bundle_path
 from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.wording import SCALE_QUESTION
 
@@ -61,7 +62,8 @@ class InputsWidget(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._bundle_path = demo_bundle_path()
+        self._demo_path = _demo_path()
+        self._bundle_path: Path | None = None
 
         # Interactive elements
         self.slides = QComboBox()
@@ -83,7 +85,7 @@ class InputsWidget(QWidget):
         # Initial values
         for name, device in _DEVICES:
             self.device.addItem(name, device)
-        self.bundle_path = self._bundle_path
+        self.bundle_path = self._demo_path
         self.slides.setPlaceholderText("No slide is open")
         for box in (self.slides, self.device):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -107,16 +109,16 @@ class InputsWidget(QWidget):
         return layer
 
     @property
-    def bundle_path(self) -> Path:
-        """The chosen model bundle."""
+    def bundle_path(self) -> Path | None:
+        """The chosen model bundle; None where none was chosen and the demo's is not installed."""
         return self._bundle_path
 
     @bundle_path.setter
-    def bundle_path(self, path: Path) -> None:
-        self._bundle_path = Path(path)
-        is_demo = self._bundle_path == demo_bundle_path()
-        self.bundle_name.setText("Demo (synthetic)" if is_demo else self._bundle_path.name)
-        self.bundle_name.setToolTip(str(self._bundle_path))
+    def bundle_path(self, path: Path | None) -> None:
+        self._bundle_path = path
+        name = "none chosen" if path is None else path.name
+        self.bundle_name.setText("Demo (synthetic)" if path is not None and path == self._demo_path else name)
+        self.bundle_name.setToolTip("" if path is None else str(path))
 
     @property
     def device_name(self) -> str:
@@ -157,6 +159,13 @@ class InputsWidget(QWidget):
         if value > 0:
             self._form.setRowVisible(self.scale_question, False)
             self.scale_given.emit(value)
+
+
+def _demo_path() -> Path | None:
+    try:
+        return demo_bundle_path()
+    except BundleError:
+        return None  # the field says that no model is chosen
 
 
 def _button(text: str, tip: str) -> QPushButton:

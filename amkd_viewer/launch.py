@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amkd_core.atomic import atomic_path
-from amkd_core.errors import AmkdError
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -95,14 +94,18 @@ def screenshot(
         If the result is not there in time.
     """
     viewer, panel = _open_window(bundle)
+    from napari.utils.notifications import notification_manager
+
     try:
-        viewer.window.resize(*size_px)
-        panel.open_slide(slide, mpp=mpp, run=True)
-        _wait_until(lambda: panel.outcome is not None, timeout_s, f"the prediction of {slide}")
-        if isinstance(panel.outcome, AmkdError):
-            raise panel.outcome
-        settle(viewer, timeout_s)
-        return _save(viewer, Path(out_png))
+        # As under napari.run: an error in a slot becomes a notification and not the end of the process.
+        with notification_manager:
+            viewer.window.resize(*size_px)
+            panel.open_slide(slide, mpp=mpp, run=True)
+            _wait_until(lambda: panel.outcome is not None, timeout_s, f"the prediction of {slide}")
+            if isinstance(panel.outcome, BaseException):
+                raise panel.outcome
+            settle(viewer, timeout_s)
+            return _save(viewer, Path(out_png))
     finally:
         viewer.close()
 
@@ -125,8 +128,11 @@ def _open_window(bundle: Path | str | None) -> tuple[Viewer, PredictWidget]:
     os.environ.setdefault("NAPARI_ASYNC", "1")
     import napari
 
-    # Loading torch holds the interpreter for a moment: better now than in the middle of a run.
-    import amkd_core.inference.predict  # noqa: F401
+    from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
+
+    # Better before there is a window than while it is being looked at.
+    warm_up_layers()
+    warm_up_prediction()
 
     viewer = napari.Viewer(title="AMKD Viewer")
     _, panel = viewer.window.add_plugin_dock_widget(_PLUGIN, PANEL)

@@ -5,28 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton
 
-from amkd_core.errors import AmkdError, MissingMicronsError
-from amkd_viewer import slide_layers
+from amkd_core.errors import AmkdError, BundleError, MissingMicronsError
+from amkd_viewer import events, slide_layers
 from amkd_viewer.colours import window_colours
+from amkd_viewer.events import PredictionRequest, SessionEvent
 from amkd_viewer.inputs_widget import InputsWidget
 from amkd_viewer.labels_widget import style_sheet, wrapped_label
 from amkd_viewer.layers import prediction_layers
-from amkd_viewer.reader import LayerData, slide_layer
+from amkd_viewer.painter_widget import OverlayPainter
+from amkd_viewer.panel_widget import PanelWidget
+from amkd_viewer.reader import slide_layer
 from amkd_viewer.result_widget import ResultWidget
-from amkd_viewer.session import (
-    Advanced,
-    Cancelled,
-    Crashed,
-    Failed,
-    Finished,
-    Opened,
-    PredictionRequest,
-    PredictionSession,
-    SessionEvent,
-)
+from amkd_viewer.session import PredictionSession
+from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
 from amkd_viewer.wording import RESEARCH_USE, SCALE_QUESTION
 
 if TYPE_CHECKING:
@@ -39,6 +33,7 @@ if TYPE_CHECKING:
     from amkd_core.slides import Slide
 
 WIDTH_PX = 380
+WARM_UP_AFTER_MS = 3000
 _PROGRESS_STEPS = 1000
 
 
@@ -48,7 +43,7 @@ class SessionBridge(QObject):
     told = Signal(object)
 
 
-class PredictWidget(QWidget):
+class PredictWidget(PanelWidget):
     """Choose a slide and a model, run, cancel, read the result.
 
     Parameters
@@ -60,15 +55,16 @@ class PredictWidget(QWidget):
     ----------
     session : PredictionSession
         Does the work; scripts may drive it directly.
-    outcome : Prediction or AmkdError or None
-        How the last run ended; None before its end, and after a cancel.
+    outcome : Prediction or error or None
+        How the last run ended; None before everything is drawn, and after a cancel.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
+        super().__init__(WIDTH_PX)
         self._viewer = napari_viewer
         self._run_when_opened = False
-        self.outcome: Prediction | AmkdError | None = None
+        self.outcome: Prediction | BaseException | None = None
+        self._prediction: Prediction | None = None
 
         # Interactive elements
         self.inputs = InputsWidget()
@@ -88,6 +84,10 @@ class PredictWidget(QWidget):
         self._bridge.told.connect(self._on_told, Qt.ConnectionType.QueuedConnection)
         self.destroyed.connect(self.session.close)
 
+        self._painter = OverlayPainter(
+            napari_viewer, chosen=lambda: self.inputs.slide, done=self._on_painted, parent=self
+        )
+
         # Event handlers
         self.inputs.slide_chosen.connect(self._on_slide_chosen)
         self.inputs.open_requested.connect(self.open_slide)
@@ -99,6 +99,10 @@ class PredictWidget(QWidget):
         napari_viewer.events.theme.connect(self._on_theme_changed)
 
         # Initial values
+        self.session.prepare(opening=warm_up_layers)
+        # Later: together with the first drawing of a slide it would hold the window up.
+        session = self.session
+        QTimer.singleShot(WARM_UP_AFTER_MS, lambda: session.prepare(running=warm_up_prediction))
         self.progress.setTextVisible(False)
         self._lay_out()
         self._on_theme_changed()
@@ -107,8 +111,8 @@ class PredictWidget(QWidget):
         self._offer_slides()
 
     @property
-    def bundle_path(self) -> Path:
-        """The chosen model bundle."""
+    def bundle_path(self) -> Path | None:
+        """The chosen model bundle, or None."""
         return self.inputs.bundle_path
 
     @bundle_path.setter
@@ -127,8 +131,13 @@ class PredictWidget(QWidget):
         layer = self.inputs.slide
         if layer is None:
             return
-        info, mpp = slide_layers.info_of(layer), slide_layers.mpp_of(layer)
-        if mpp is None:
+        if self.bundle_path is None:
+            self._fail(
+                BundleError("No model is chosen, and the demo's is not installed; choose a bundle (.amkd).")
+            )
+            return
+        info = slide_layers.info_of(layer)
+        if slide_layers.mpp_of(layer) is None:
             self.inputs.mpp.setFocus()
             self._fail(MissingMicronsError(SCALE_QUESTION))
             return
@@ -172,19 +181,20 @@ class PredictWidget(QWidget):
 
     def _on_told(self, event: SessionEvent) -> None:
         match event:
-            case Advanced():
+            case events.Advanced():
                 self._show_progress(event.progress)
-            case Finished():
+            case events.Finished():
                 self._on_finished(event.request.fingerprint, event.prediction)
-            case Cancelled():
+            case events.Cancelled():
                 self._set_running(False)
                 self._say("Cancelled")
-            case Opened():
+            case events.Opened():
                 self._on_opened(event.slide)
-            case Failed():
+            case events.Failed():
                 self._fail(event.error)
-            case Crashed():
+            case events.Crashed():
                 self._set_running(self.session.running is not None)
+                self.outcome = event.error
                 raise event.error
 
     def _on_finished(self, fingerprint: str, prediction: Prediction) -> None:
@@ -197,21 +207,15 @@ class PredictWidget(QWidget):
         try:
             drawn = prediction_layers(prediction, mpp=mpp, fingerprint=fingerprint, name=layer.name)
         except AmkdError as error:
-            drawn = []
             self._fail(error)
-        self._draw(fingerprint, drawn)
-        chosen = self.inputs.slide
-        if chosen is layer:
+            return
+        self._prediction = prediction
+        if self.inputs.slide is layer:
             self._show_prediction(prediction)
-        elif chosen is not None:
-            slide_layers.show_only(self._viewer, slide_layers.fingerprint_of(chosen))
-        self.outcome = prediction
+        self._painter.paint(drawn)
 
-    def _draw(self, fingerprint: str, drawn: list[LayerData]) -> None:
-        for layer in slide_layers.replace_overlays(self._viewer, fingerprint, drawn):
-            if slide_layers.role_of(layer) == "map":
-                # The chosen layer's value under the cursor stands in the status bar, and its opacity at hand.
-                self._viewer.layers.selection.active = layer
+    def _on_painted(self) -> None:
+        self.outcome = self._prediction
 
     def _on_opened(self, slide: Slide) -> None:
         self._say("")
@@ -294,25 +298,6 @@ class PredictWidget(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(12, 10, 12, 10)
-        column.setSpacing(8)
-        column.addWidget(self.inputs)
-        column.addLayout(buttons)
-        for widget in (self.progress, self.stage, self.error, self.result):
-            column.addWidget(widget)
-        column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(page)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll, 1)
-        foot = QVBoxLayout()
-        foot.setContentsMargins(12, 4, 12, 6)
-        foot.addWidget(self.research_use)
-        outer.addLayout(foot)
-        self.setMinimumWidth(WIDTH_PX)
+        for item in (self.inputs, buttons, self.progress, self.stage, self.error, self.result):
+            self.add(item)
+        self.add_foot(self.research_use)

@@ -79,7 +79,7 @@ def pixel_geometry(mpp: tuple[float, float] | None) -> dict[str, Any]:
 
 def demo_slide() -> list[LayerData]:
     """Open the synthetic demo slide; it is drawn at first use and kept in the user's cache."""
-    from amkd_viewer.demo import demo_slide_path
+    from amkd_core.inference.demo import demo_slide_path
 
     return read_slides(demo_slide_path())
 

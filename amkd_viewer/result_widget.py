@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from amkd_viewer.colours import HIGH_RISK, LOW_RISK, WindowColours
 from amkd_viewer.labels_widget import FactsTable, heading_label, muted_label, wrapped_label
 from amkd_viewer.legend_widget import LegendWidget
-from amkd_viewer.survival_widget import SurvivalPlot
 from amkd_viewer.wording import (
     MAP_CAPTION,
     MAP_HINT,
@@ -22,6 +21,7 @@ from amkd_viewer.wording import (
 
 if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
+    from amkd_viewer.survival_widget import SurvivalPlot
 
 
 class NoticeList(QWidget):
@@ -51,12 +51,13 @@ class ResultWidget(QFrame):
 
     def __init__(self, colours: WindowColours, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._colours = colours
         self.percentile = QLabel()
         self.percentile.setObjectName("amkdNumber")
         self.group = QLabel()
         self.group.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.sentence = wrapped_label()
-        self.plot = SurvivalPlot(colours)
+        self.plot: SurvivalPlot | None = None
         self.legend = LegendWidget(colours)
         self.notices = NoticeList()
         self.facts = FactsTable()
@@ -74,7 +75,8 @@ class ResultWidget(QFrame):
         column.addWidget(self.sentence)
         column.addWidget(self.notices)
         column.addWidget(heading_label("Predicted survival"))
-        column.addWidget(self.plot)
+        self._plot_place = QVBoxLayout()
+        column.addLayout(self._plot_place)
         column.addWidget(heading_label(MAP_CAPTION))
         column.addWidget(self.legend)
         column.addWidget(wrapped_label(MAP_HINT, role="amkdMuted"))
@@ -90,11 +92,22 @@ class ResultWidget(QFrame):
             f"background: {colour}; color: white; font-weight: 600; padding: 5px 10px; border-radius: 4px;"
         )
         self.sentence.setText(risk_sentence(prediction))
-        self.plot.show_prediction(prediction)
+        self._plot().show_prediction(prediction)
         self.notices.set_sentences(notice_sentences(prediction))
         self.facts.set_facts(prediction_facts(prediction))
 
     def set_colours(self, colours: WindowColours) -> None:
         """Follow the window's theme."""
-        self.plot.set_colours(colours)
+        self._colours = colours
+        if self.plot is not None:
+            self.plot.set_colours(colours)
         self.legend.set_colours(colours)
+
+    def _plot(self) -> SurvivalPlot:
+        """Make the plot at the first result: matplotlib takes longer to load than the rest of the panel."""
+        if self.plot is None:
+            from amkd_viewer.survival_widget import SurvivalPlot
+
+            self.plot = SurvivalPlot(self._colours)
+            self._plot_place.addWidget(self.plot)
+        return self.plot

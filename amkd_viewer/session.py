@@ -12,13 +12,22 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amkd_core.errors import AmkdError, SlideError
 from amkd_core.progress import Progress
+from amkd_viewer.events import (
+    Advanced,
+    Cancelled,
+    Crashed,
+    Failed,
+    Finished,
+    Opened,
+    PredictionRequest,
+    SessionEvent,
+)
 
 if TYPE_CHECKING:
     from amkd_core.bundle import Bundle
@@ -31,81 +40,6 @@ PROGRESS_INTERVAL_S = 0.1
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class PredictionRequest:
-    """What to predict, with what.
-
-    Attributes
-    ----------
-    slide_path
-        File or folder of the slide.
-    fingerprint
-        Of the slide as it is shown; a file that has changed since is refused.
-    bundle_path
-        Model bundle.
-    mpp
-        (x, y) micrometres per level-0 pixel, where the user gave them.
-    scene
-        Which image of a file with several.
-    device
-        As torch names it.
-    """
-
-    slide_path: Path
-    fingerprint: str
-    bundle_path: Path
-    mpp: tuple[float, float] | None = None
-    scene: int = 0
-    device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class Advanced:
-    """The prediction under way has come this far."""
-
-    request: PredictionRequest
-    progress: Progress
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A prediction is there."""
-
-    request: PredictionRequest
-    prediction: Prediction
-
-
-@dataclass(frozen=True)
-class Cancelled:
-    """The prediction was given up; nothing of it will follow."""
-
-    request: PredictionRequest
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A slide is open; whoever hears this owns it."""
-
-    slide: Slide
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Something went wrong that the user can mend; ``str(error)`` is the sentence for him."""
-
-    request: PredictionRequest | Path
-    error: AmkdError
-
-
-@dataclass(frozen=True)
-class Crashed:
-    """Something went wrong that is a fault of ours; the listener must let it surface."""
-
-    request: PredictionRequest | Path
-    error: BaseException
-
-
-SessionEvent = Advanced | Finished | Cancelled | Opened | Failed | Crashed
 Predict = Callable[[PredictionRequest, "Bundle"], Generator[Progress, None, "Prediction"]]
 
 
@@ -157,6 +91,17 @@ class PredictionSession:
         """Return the last prediction of the slide with this content, or None."""
         with self._lock:
             return self._results.get(fingerprint)
+
+    def prepare(
+        self, *, opening: Callable[[], None] | None = None, running: Callable[[], None] | None = None
+    ) -> None:
+        """Do something slow in the session's threads before the next slide is opened, and before the next run."""
+        with self._lock:
+            if self._closed:
+                return
+            for executor, task in ((self._opener, opening), (self._runner, running)):
+                if task is not None:
+                    executor.submit(task)
 
     def start(self, request: PredictionRequest) -> None:
         """Predict; a prediction under way is cancelled first.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from amkd_viewer import slide_layers
 from amkd_viewer.colours import window_colours
 from amkd_viewer.inputs_widget import ScaleBox
 from amkd_viewer.labels_widget import FactsTable, heading_label, style_sheet, wrapped_label
+from amkd_viewer.panel_widget import PanelWidget
 from amkd_viewer.wording import SCALE_HINT, slide_facts
 
 if TYPE_CHECKING:
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from napari.utils.events import Event
     from napari.viewer import Viewer
 
+WIDTH_PX = 320
 
-class SlideWidget(QWidget):
+
+class SlideWidget(PanelWidget):
     """Facts about the chosen slide layer.
 
     Parameters
@@ -29,7 +31,7 @@ class SlideWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
+        super().__init__(WIDTH_PX)
         self._viewer = napari_viewer
 
         # Interactive elements
@@ -53,7 +55,8 @@ class SlideWidget(QWidget):
 
         # Initial values
         self.slides.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self._lay_out()
+        for widget in (self.empty, self.slides, self.facts, self.scale_heading, self.mpp, self.scale_hint):
+            self.add(widget)
         self._on_theme_changed()
         self._on_layers_changed()
 
@@ -96,21 +99,3 @@ class SlideWidget(QWidget):
         self.mpp.show_value(None if mpp is None else mpp[0])
         for widget in (self.scale_heading, self.mpp, self.scale_hint):
             widget.setVisible(info.microns is None)
-
-    def _lay_out(self) -> None:
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(12, 10, 12, 10)
-        column.setSpacing(8)
-        for widget in (self.empty, self.slides, self.facts, self.scale_heading, self.mpp, self.scale_hint):
-            column.addWidget(widget)
-        column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(page)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
-        self.setMinimumWidth(300)

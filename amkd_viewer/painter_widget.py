@@ -1,0 +1,64 @@
+"""Overlays into the viewer, one in each turn of the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer
+
+from amkd_viewer import slide_layers
+from amkd_viewer.reader import SLIDE_KEY, LayerData
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+
+class OverlayPainter(QObject):
+    """Adds maps and boxes; each costs napari a tenth of a second or more, and between two the window lives.
+
+    Parameters
+    ----------
+    viewer
+        Where to draw.
+    chosen
+        Gives the slide layer that is looked at; overlays of others are drawn hidden.
+    done
+        Called when everything that was asked for is drawn.
+    """
+
+    def __init__(
+        self, viewer: Viewer, *, chosen: Callable[[], Layer | None], done: Callable[[], None], parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._chosen, self._done = viewer, chosen, done
+        self._waiting: list[LayerData] = []
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.timeout.connect(self._draw_next)
+
+    def paint(self, overlays: list[LayerData]) -> None:
+        """Draw these, bottom first; what another call has left undrawn is dropped."""
+        self._waiting = list(overlays)
+        self._turn.start()
+
+    def _draw_next(self) -> None:
+        if not self._waiting:
+            self._done()
+            return
+        data = self._waiting.pop(0)
+        fingerprint = data[1]["metadata"][SLIDE_KEY]["fingerprint"]
+        # The slide may have been taken away meanwhile.
+        if slide_layers.slide_of(fingerprint, self._viewer.layers) is not None:
+            self._draw(data, fingerprint)
+        self._turn.start()
+
+    def _draw(self, data: LayerData, fingerprint: str) -> None:
+        layer = slide_layers.draw_overlay(self._viewer, data)
+        chosen = self._chosen()
+        if chosen is None or slide_layers.fingerprint_of(chosen) != fingerprint:
+            layer.visible = False
+        elif slide_layers.role_of(layer) == "map":
+            # The chosen layer's value under the cursor stands in the status bar, and its opacity at hand.
+            self._viewer.layers.selection.active = layer

@@ -1,0 +1,115 @@
+"""A real window, a real slide file and a real bundle for the viewer's tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# The writers of small slides and bundles stand with the tests of the core.
+for folder in ("core", "core/slides"):
+    sys.path.append(str(Path(__file__).resolve().parents[1] / folder))
+
+HAS_SCREEN = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+SIZE_PX = (3072, 2304)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Windows need a screen, and what Qt and OpenGL bindings warn of at import is not ours."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and "viewer" in getattr(item, "fixturenames", ()):
+            if not HAS_SCREEN:
+                item.add_marker(pytest.mark.skip(reason="no display; run under xvfb-run"))
+
+
+@pytest.fixture(scope="session")
+def slide_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pyramidal TIFF at 0.5 um per pixel, pink blobs on glass."""
+    from slide_files import halved, tissue_like, write_tiff
+
+    image = tissue_like(*SIZE_PX, seed=3)
+    return write_tiff(tmp_path_factory.mktemp("slides") / "first.tif", [image, halved(image)])
+
+
+@pytest.fixture(scope="session")
+def second_slide_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another slide, with other content and of another size."""
+    from slide_files import tissue_like, write_tiff
+
+    return write_tiff(tmp_path_factory.mktemp("slides") / "second.tif", [tissue_like(2048, 1536, seed=8)])
+
+
+@pytest.fixture(scope="session")
+def slide_without_scale(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide that does not tell its micrometres per pixel."""
+    from slide_files import tissue_like, write_tiff
+
+    return write_tiff(tmp_path_factory.mktemp("slides") / "unscaled.tif", [tissue_like(1536, 1536, seed=5)], mpp=None)
+
+
+@pytest.fixture(scope="session")
+def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real bundle for the built-in encoder; its weights are random."""
+    from bundle_fixtures import random_bundle
+
+    from amkd_core.bundle_file import write_bundle
+    from amkd_core.slides.encoders import load_encoder
+
+    path = tmp_path_factory.mktemp("bundles") / "random.amkd"
+    write_bundle(path, random_bundle(encoder=load_encoder("texture").identity))
+    return path
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, monkeypatch):
+    """A real napari window, asynchronous as in use."""
+    monkeypatch.setenv("NAPARI_ASYNC", "1")
+    window = make_napari_viewer(show=True)
+    window.window.resize(1400, 900)
+    return window
+
+
+@pytest.fixture
+def spin(qtbot) -> Callable[..., None]:
+    """Let the window live until a condition holds."""
+
+    def until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+        qtbot.waitUntil(condition, timeout=int(1000 * timeout_s))
+
+    return until
+
+
+@pytest.fixture
+def panel(viewer, bundle_path, spin) -> Iterator:
+    """The docked prediction panel; its threads must be gone after it."""
+    _, widget = viewer.window.add_plugin_dock_widget("amkd-viewer", "Predict survival risk")
+    widget.bundle_path = bundle_path
+    yield widget
+    widget.session.close()
+    _no_threads_left()
+
+
+def own_threads() -> list[str]:
+    """Names of our threads that are alive."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("amkd-")]
+
+
+def _no_threads_left(within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    working = ("amkd-prediction", "amkd-opening")
+    while any(name.startswith(working) for name in own_threads()):
+        assert time.monotonic() < deadline, f"threads outlive their window: {own_threads()}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Seeded randomness."""
+    return np.random.default_rng(0)

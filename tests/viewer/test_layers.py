@@ -1,0 +1,108 @@
+"""Predictions as layer data: where everything lies, to the pixel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bundle_fixtures import random_bag, random_bundle
+
+from amkd_core.inference.maps import Heatmap, heatmap
+from amkd_core.inference.predict import predict_bag
+from amkd_viewer.colours import heat_colours
+from amkd_viewer.layers import boxes_layer, heatmap_layer, prediction_layers
+from amkd_viewer.reader import SLIDE_KEY
+
+# (x, y): non-square pixels, so that a flip of the axes cannot pass.
+MPP = (0.25, 0.3)
+
+
+@pytest.fixture(scope="module")
+def prediction():
+    return predict_bag(random_bag(57), random_bundle())
+
+
+def cell_edges(layer, axis: int, index: int) -> tuple[float, float]:
+    """World coordinates of the two edges of a pixel, by napari's rule: its centre lies at index times scale."""
+    _, options, _ = layer
+    centre = options["translate"][axis] + index * options["scale"][axis]
+    return centre - options["scale"][axis] / 2, centre + options["scale"][axis] / 2
+
+
+def slide_edge(axis: int, pixel: float) -> float:
+    """World coordinate of the upper or left edge of a level-0 pixel of the slide."""
+    return (pixel - 0.5) * (MPP[1], MPP[0])[axis]
+
+
+def test_a_cell_of_the_map_covers_exactly_its_patch(prediction) -> None:
+    layer = heatmap_layer(heatmap(prediction), mpp=MPP, name="map")
+    image = layer[0]
+    for row in (0, 13, 42, 56):
+        x, y = prediction.bag.coords[row]
+        width, height = prediction.bag.patch_size_level0
+        cell = ((y - 100) // height, (x - 100) // width)
+        assert np.isfinite(image[cell])
+        assert cell_edges(layer, 0, cell[0]) == pytest.approx((slide_edge(0, y), slide_edge(0, y + height)))
+        assert cell_edges(layer, 1, cell[1]) == pytest.approx((slide_edge(1, x), slide_edge(1, x + width)))
+
+
+def test_the_highest_cell_of_the_map_is_the_first_box(prediction) -> None:
+    *_, attention, boxes = prediction_layers(prediction, mpp=MPP, fingerprint="f", name="slide")
+    row, column = np.unravel_index(np.nanargmax(attention[0]), attention[0].shape)
+    corners = boxes[0][0] * np.array(boxes[1]["scale"])
+    assert (corners[:, 0].min(), corners[:, 0].max()) == pytest.approx(cell_edges(attention, 0, row))
+    assert (corners[:, 1].min(), corners[:, 1].max()) == pytest.approx(cell_edges(attention, 1, column))
+    assert boxes[1]["features"]["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert (np.diff(boxes[1]["features"]["score"]) <= 0).all()
+
+
+def test_places_without_tissue_are_clear(prediction) -> None:
+    data, options, _ = heatmap_layer(heatmap(prediction), mpp=MPP, name="map")
+    assert np.isnan(data).sum() == 6 * 10 - 57
+    assert options["colormap"].nan_color[3] == 0
+    assert options["contrast_limits"] == (0.0, 100.0)
+    assert options["blending"] == "translucent"
+
+
+def test_layers_name_their_slide_and_their_role(prediction) -> None:
+    layers = prediction_layers(prediction, mpp=MPP, fingerprint="content", name="slide")
+    entries = [options["metadata"][SLIDE_KEY] for _, options, _ in layers]
+    assert [entry["role"] for entry in entries] == ["map", "boxes"]
+    assert {entry["fingerprint"] for entry in entries} == {"content"}
+
+
+def test_the_teachers_map_lies_hidden_below() -> None:
+    bundle = random_bundle()
+    genes = {gene: 5.0 for gene in bundle.card.genes}
+    taught = predict_bag(random_bag(57), bundle, genes=genes)
+    layers = prediction_layers(taught, mpp=MPP, fingerprint="content", name="slide")
+    assert [options["metadata"][SLIDE_KEY]["role"] for _, options, _ in layers] == ["teacher_map", "map", "boxes"]
+    assert layers[0][1]["visible"] is False
+    assert not np.array_equal(layers[0][0], layers[1][0], equal_nan=True)
+
+
+def test_without_places_nothing_is_drawn(prediction) -> None:
+    placeless = replace(prediction, bag=replace(prediction.bag, coords=None, patch_size_level0=None))
+    assert prediction_layers(placeless, mpp=MPP, fingerprint="f", name="slide") == []
+
+
+def test_a_map_of_equal_raw_scores_has_limits() -> None:
+    flat = Heatmap(np.ones((2, 2), np.float32), "raw", (0, 0), (512, 512), "flat")
+    low, high = heatmap_layer(flat, mpp=MPP, name="map")[1]["contrast_limits"]
+    assert low < high
+
+
+def test_no_boxes_make_an_empty_layer() -> None:
+    data, options, kind = boxes_layer([], mpp=MPP, name="none")
+    assert (data, kind) == ([], "shapes")
+    assert len(options["features"]["rank"]) == 0
+
+
+def test_heat_grows_brighter_and_denser_with_attention() -> None:
+    colours = heat_colours()
+    luminance = colours[:, :3] @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(luminance) > -1e-3).all()
+    assert (np.diff(colours[:, 3]) >= 0).all()
+    assert colours[0, 3] == 0
+    assert colours[-1, 3] < 0.8, "the tissue must stay visible under the strongest attention"
