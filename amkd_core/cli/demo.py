@@ -29,7 +29,7 @@ def demo_command(
 ) -> None:
     """Predict the demo slide, write all results, and show the window or take its picture (all SYNTHETIC)."""
     from amkd_core.cli.predict import THUMBNAIL_PX, load_bundle, write_results
-    from amkd_core.inference.demo import demo_slide_path
+    from amkd_core.inference.demo import demo_expression_path, demo_slide_path
     from amkd_core.inference.expression import read_genes
     from amkd_core.inference.predict import predict_bag
     from amkd_core.slides.slide import open_slide
@@ -39,7 +39,7 @@ def demo_command(
         typer.echo("Demo slide (synthetic; drawn at first use) ...")
         slide_path = demo_slide_path()
         bag = _bag(slide_path, bundle)
-        genes = read_genes(slide_path.with_name(f"{slide_path.stem}-expression.csv"))
+        genes = read_genes(demo_expression_path())
         prediction = predict_bag(bag, bundle, genes=genes)
         with open_slide(slide_path, isolated=True) as slide:
             write_results(out, prediction, slide.thumbnail(THUMBNAIL_PX))

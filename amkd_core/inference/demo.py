@@ -7,6 +7,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from amkd_core import __version__
 from amkd_core.errors import BundleError
 
 _NAME = Path("demo") / "demo.amkd"
@@ -33,14 +34,23 @@ def demo_bundle_path() -> Path:
 
 
 def demo_folder() -> Path:
-    """Folder in the user's cache that holds the demo slide, once it is drawn."""
-    return Path(user_cache_path("amkd-viewer")) / "demo"
+    """Folder in the user's cache that holds the demo slide, once it is drawn.
+
+    Its name tells the release and the simulated patient, so that a later release draws its own.
+    """
+    from amkd_core.simulate.demo import DEMO_PATIENT, DEMO_SEED
+
+    return Path(user_cache_path("amkd-viewer")) / f"demo-{__version__}-{DEMO_SEED}-{DEMO_PATIENT}"
 
 
 def demo_slide_path() -> Path:
     """Path of the synthetic demo slide; it is drawn at first use, which takes some seconds."""
-    from amkd_core.simulate.demo import make_demo_slide
+    from amkd_core.simulate.demo import demo_slide
 
-    folder = demo_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    return make_demo_slide(folder)
+    return demo_slide(demo_folder() / "synthetic-demo-slide.tif")
+
+
+def demo_expression_path() -> Path:
+    """Path of the demo patient's expression table, beside the slide."""
+    slide = demo_slide_path()
+    return slide.with_name(f"{slide.stem}-expression.csv")
