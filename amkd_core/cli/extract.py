@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from amkd_core.cli.terminal import EXIT_PARTIAL, EXIT_WRONG_INPUT, drain, user_errors
+from amkd_core.cli.terminal import EXIT_FOLDER_IN_USE, EXIT_PARTIAL, EXIT_WRONG_INPUT, drain, user_errors
 
 
 def extract_command(
@@ -28,9 +28,16 @@ def extract_command(
 ) -> None:
     """Find tissue, cut patches and encode them: one bag of features per slide.
 
-    Exit code 0: all bags are there; 1: some slides failed and are listed; 2: wrong input, or none succeeded.
+    Exit code 0: all bags are there; 1: some slides failed and are listed; 2: wrong input, or none succeeded;
+    3: another run is working in the folder.
     """
-    from amkd_core.inference.extract import ExtractSettings, SlideTask, extract_slides
+    from amkd_core.inference.extract import (
+        BagFolderInUseError,
+        ExtractSettings,
+        SlideTask,
+        bag_folder,
+        extract_slides,
+    )
     from amkd_core.slides.encoders import card_of
 
     with user_errors():
@@ -39,7 +46,12 @@ def extract_command(
         tasks = [SlideTask(path, scales.get(path.name, scales.get(path.stem, mpp))) for path in slides]
         _refuse_missing_weights(encoder, weights)
         settings = ExtractSettings(encoder, weights, device, "float16" if half else "float32", force)
-        outcomes = drain(extract_slides(tasks, out, settings, jobs=jobs))
+        try:
+            with bag_folder(out):
+                outcomes = drain(extract_slides(tasks, out, settings, jobs=jobs))
+        except BagFolderInUseError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(EXIT_FOLDER_IN_USE) from None
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     for outcome in outcomes:
         if outcome.state != "failed":
@@ -53,7 +65,7 @@ def extract_command(
 
 
 def _refuse_missing_weights(encoder: str, weights: Path | None) -> None:
-    from amkd_core.slides.encoders import card_of, find_weights, missing_weights
+    from amkd_core.slides.encoders.registry import card_of, find_weights, missing_weights
 
     card = card_of(encoder)
     if card.hub_id is not None and find_weights(encoder, weights) is None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from amkd_core.errors import AmkdError
 from amkd_core.progress import Progress
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Result = TypeVar("Result")
 
@@ -34,19 +37,18 @@ def user_errors() -> Iterator[None]:
 
 
 def drain(steps: Generator[Progress, None, Result]) -> Result:
-    """Run a generator of progress to its end with a bar on stderr, and return its result."""
-    from tqdm import tqdm
+    """Run a generator of progress to its end with a bar on stderr, and return its result.
 
+    The bar is drawn on a terminal only, so that logs of batch systems hold sentences and no bars.
+    """
     bar: tqdm | None = None
-    stage = ""
     try:
         while True:
             step = next(steps)
-            if bar is None or step.stage != stage:
+            if bar is None or step.stage != bar.desc:
                 if bar is not None:
                     bar.close()
-                stage = step.stage
-                bar = tqdm(total=step.total or None, desc=stage, file=sys.stderr, leave=True, mininterval=0.2)
+                bar = _bar(step)
             bar.n = step.done
             bar.set_postfix_str(step.message, refresh=False)
             bar.refresh()
@@ -57,3 +59,14 @@ def drain(steps: Generator[Progress, None, Result]) -> Result:
         if bar is not None:
             bar.close()
         steps.close()
+
+
+def _bar(step: Progress) -> tqdm:
+    from tqdm import tqdm
+
+    unknown = None if step.total else "{desc} ... [{elapsed}]"
+    bar = tqdm(
+        total=step.total or None, file=sys.stderr, disable=None, bar_format=unknown, dynamic_ncols=True
+    )
+    bar.desc = step.stage
+    return bar

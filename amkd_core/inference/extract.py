@@ -1,29 +1,29 @@
-"""Slides to bags in worker processes: a slide that kills its reader costs that slide, never the run."""
+"""Slides to bags, one after another or many at a time."""
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
-from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, TimeoutError
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from amkd_core.atomic import TEMPORARY_PREFIX
 from amkd_core.bag_file import read_bag, write_bag
-from amkd_core.errors import AmkdError, BagError
+from amkd_core.errors import AmkdError, BagError, RunFolderError
 from amkd_core.progress import Progress
 
 if TYPE_CHECKING:
     from amkd_core.slides.encoders.registry import PatchEncoder
+    from amkd_core.slides.slide import Slide
 
 State = Literal["done", "skipped", "failed"]
-# A slide that takes longer than this hangs; foundation encoders on a CPU take hours.
-SLIDE_TIMEOUT_S = 48 * 3600.0
+
+
+class BagFolderInUseError(RunFolderError):
+    """Another process extracts into the folder right now."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class ExtractSettings:
         Extract again what is there already.
     workers
         Reading threads per slide.
+    stall_s
+        A slide that makes no progress for so long hangs, and fails. Loading a large encoder from a slow disk
+        or one batch of it on an old processor takes minutes.
     """
 
     encoder: str = "texture"
@@ -52,6 +55,7 @@ class ExtractSettings:
     precision: Literal["float32", "float16"] = "float32"
     force: bool = False
     workers: int = 2
+    stall_s: float = 1800.0
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,14 @@ class SlideOutcome:
     reason: str = ""
 
 
-def extract_slide(task: SlideTask, out: Path, settings: ExtractSettings) -> SlideOutcome:
+def extract_slide(
+    task: SlideTask, out: Path, settings: ExtractSettings
+) -> Generator[Progress, None, SlideOutcome]:
     """Extract one slide in this process, or keep its bag when it is whole and fits.
+
+    Yields
+    ------
+    Progress
 
     Returns
     -------
@@ -88,7 +98,7 @@ def extract_slide(task: SlideTask, out: Path, settings: ExtractSettings) -> Slid
     """
     start = time.monotonic()
     try:
-        n_patches, state = _extract(task, out, settings)
+        n_patches, state = yield from _extract(task, out, settings)
     except (AmkdError, OSError) as error:
         return SlideOutcome(task.path, "failed", 0, time.monotonic() - start, str(error))
     return SlideOutcome(task.path, state, n_patches, time.monotonic() - start)
@@ -109,7 +119,7 @@ def extract_slides(
     Yields
     ------
     Progress
-        After each slide.
+        `done` counts slides; the message tells the patches of the slides under way.
 
     Returns
     -------
@@ -121,92 +131,39 @@ def extract_slides(
     AmkdError
         When two slides would write the same bag.
     """
+    from amkd_core.inference.workers import run_in_workers
+
     _refuse_same_names(tasks)
-    waiting: queue.SimpleQueue[tuple[int, SlideTask]] = queue.SimpleQueue()
-    finished: queue.SimpleQueue[tuple[int, SlideOutcome | Exception]] = queue.SimpleQueue()
-    for item in enumerate(tasks):
-        waiting.put(item)
-    stop = threading.Event()
-    lanes = [
-        threading.Thread(target=_lane, args=(waiting, finished, out, settings, stop), daemon=True)
-        for _ in range(max(1, min(jobs, len(tasks))))
-    ]
-    for lane in lanes:
-        lane.start()
-    outcomes: dict[int, SlideOutcome] = {}
-    yield Progress("Extracting slides", 0, len(tasks))
+    return (yield from run_in_workers(tasks, out, settings, jobs=jobs))
+
+
+@contextmanager
+def bag_folder(folder: Path) -> Iterator[Path]:
+    """Own a folder of bags for the length of the block, and clear what killed runs left half-written.
+
+    The lock is the kernel's, so it does not outlive a killed run.
+
+    Raises
+    ------
+    BagFolderInUseError
+        When another run holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
     try:
-        while len(outcomes) < len(tasks):
-            index, outcome = finished.get()
-            if isinstance(outcome, Exception):
-                raise outcome
-            outcomes[index] = outcome
-            yield Progress("Extracting slides", len(outcomes), len(tasks), outcome.path.name)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BagFolderInUseError(
+            f"{folder}: another run extracts into this folder; wait for it, or choose another"
+        ) from None
+    try:
+        for left_over in folder.glob(f"{TEMPORARY_PREFIX}*.h5"):
+            left_over.unlink(missing_ok=True)
+        yield folder
     finally:
-        stop.set()
-        for lane in lanes:
-            lane.join()
-    return [outcomes[index] for index in range(len(tasks))]
-
-
-def _lane(
-    waiting: queue.SimpleQueue[tuple[int, SlideTask]],
-    finished: queue.SimpleQueue[tuple[int, SlideOutcome | Exception]],
-    out: Path,
-    settings: ExtractSettings,
-    stop: threading.Event,
-) -> None:
-    """Feed one worker process with slides; replace it when it dies."""
-    pool = _new_worker()
-    try:
-        while not stop.is_set():
-            try:
-                index, task = waiting.get_nowait()
-            except queue.Empty:
-                return
-            outcome = _in_worker(pool, task, out, settings, stop)
-            finished.put((index, outcome))
-            if isinstance(outcome, SlideOutcome) and outcome.reason.startswith(_LOST):
-                _kill(pool)
-                pool = _new_worker()
-    finally:
-        _kill(pool)
-
-
-_LOST = "the worker process"
-
-
-def _in_worker(
-    pool: ProcessPoolExecutor, task: SlideTask, out: Path, settings: ExtractSettings, stop: threading.Event
-) -> SlideOutcome | Exception:
-    start = time.monotonic()
-    try:
-        future = pool.submit(extract_slide, task, out, settings)
-        while True:
-            try:
-                return future.result(timeout=0.25)
-            except TimeoutError:
-                if stop.is_set() or time.monotonic() - start > SLIDE_TIMEOUT_S:
-                    return SlideOutcome(
-                        task.path, "failed", 0, time.monotonic() - start, f"{_LOST} was stopped"
-                    )
-    except BrokenProcessPool:
-        reason = (
-            f"{_LOST} died while reading it: the file is damaged in a way that the reader does not survive"
-        )
-        return SlideOutcome(task.path, "failed", 0, time.monotonic() - start, reason)
-    except Exception as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
-        return error
-
-
-def _new_worker() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    for process in list((pool._processes or {}).values()):
-        process.kill()
-    pool.shutdown(wait=True, cancel_futures=True)
+        lock.release()
 
 
 def _refuse_same_names(tasks: Sequence[SlideTask]) -> None:
@@ -220,35 +177,38 @@ def _refuse_same_names(tasks: Sequence[SlideTask]) -> None:
         seen[task.slide_id] = task.path
 
 
-def _extract(task: SlideTask, out: Path, settings: ExtractSettings) -> tuple[int, State]:
+def _extract(
+    task: SlideTask, out: Path, settings: ExtractSettings
+) -> Generator[Progress, None, tuple[int, State]]:
     from amkd_core.slides.encoders import encode_slide
     from amkd_core.slides.slide import open_slide
 
     path = out / f"{task.slide_id}.h5"
+    yield Progress("Loading encoder")
     encoder = _encoder(settings.encoder, settings.weights, settings.device)
+    yield Progress("Opening slide")
     with open_slide(task.path, mpp=task.mpp) as slide:
         if not settings.force and path.exists():
-            kept = _kept(path, encoder, slide.info.fingerprint)
+            kept = _kept(path, encoder, slide)
             if kept is not None:
                 return kept, "skipped"
-        steps = encode_slide(slide, encoder, workers=settings.workers)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                bag = stop.value
-                break
+        bag = yield from encode_slide(slide, encoder, workers=settings.workers)
     write_bag(path, bag, precision=settings.precision)
     return len(bag), "done"
 
 
-def _kept(path: Path, encoder: PatchEncoder, fingerprint: str) -> int | None:
-    """Patches of a bag that is whole and of this slide and encoder; None when it must be made again."""
+def _kept(path: Path, encoder: PatchEncoder, slide: Slide) -> int | None:
+    """Patches of a bag that is whole and of this slide, scale and encoder; None when it must be made again."""
     try:
         bag = read_bag(path)
     except BagError:
         return None
-    fits = bag.encoder == encoder.identity and bag.slide_fingerprint == fingerprint
+    microns = slide.microns
+    fits = (
+        bag.encoder == encoder.identity
+        and bag.slide_fingerprint == slide.info.fingerprint
+        and bag.slide_mpp == (microns.x, microns.y)
+    )
     return len(bag) if fits else None
 
 
