@@ -99,17 +99,23 @@ class Cover:
         self, plane: Float, corner: tuple[int, int], shape: tuple[int, int], mpp: float
     ) -> Float | None:
         """A plane at level-0 resolution, shape (height, width); None where it is 0 throughout."""
-        step = MAP_MPP / mpp
-        left, top = corner[0] / step + PAD, corner[1] / step + PAD
-        right = min(left + shape[1] / step, plane.shape[1])
-        bottom = min(top + shape[0] / step, plane.shape[0])
-        around = plane[int(top) : int(np.ceil(bottom)) + 1, int(left) : int(np.ceil(right)) + 1]
+        rows, below = _between(corner[1], shape[0], mpp, plane.shape[0])
+        columns, right = _between(corner[0], shape[1], mpp, plane.shape[1])
+        around = plane[rows[0] : rows[-1] + 2, columns[0] : columns[-1] + 2]
         if not around.any():
             return None
-        picture = Image.fromarray(plane).resize(
-            (shape[1], shape[0]), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
-        )
-        return np.array(picture, dtype=np.float32)
+        rows, columns = rows - rows[0], columns - columns[0]
+        tall = around[rows] * (1 - below[:, None]) + around[rows + 1] * below[:, None]
+        wide: Float = tall[:, columns] * (1 - right) + tall[:, columns + 1] * right
+        return wide
+
+
+def _between(start: int, length: int, mpp: float, limit: int) -> tuple[NDArray[np.intp], Float]:
+    """Map pixel before each level-0 pixel's centre, and how far towards the next one it lies (0 to 1)."""
+    place = (start + np.arange(length) + 0.5) * (mpp / MAP_MPP) + PAD - 0.5
+    place = np.clip(place, 0, limit - 1.001)
+    before = place.astype(np.intp)
+    return before, (place - before).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +185,7 @@ def _densities(
     fibres, grain, clumps, mottle = (
         bank.window(name, start, shape) for name in ("fibres", "grain", "clumps", "mottle")
     )
-    inside = np.clip((tissue + 0.10 * mottle + 0.05 * clumps - 0.5) * 5 + 0.5, 0, 1)
+    inside = _border(tissue, 0.10 * mottle + 0.05 * clumps, sharpness=5)
     gland = cells.epithelium.astype(np.float32) / 255
     left = 1 - gland
     eosin = gland * (0.40 + 0.05 * grain + 0.02 * clumps)
@@ -188,7 +194,7 @@ def _densities(
         share = cover.block(cover.planted[region], corner, shape, mpp)
         if share is None:
             continue
-        taken = np.clip((share + 0.12 * mottle - 0.5) * 3 + 0.5, 0, 1) * left
+        taken = _border(share, 0.12 * mottle, sharpness=3) * left
         left = left - taken
         eosin += taken * _planted_eosin(region, grain, clumps, mottle)
         haze += taken * _planted_haze(region, grain, clumps)
@@ -203,6 +209,12 @@ def _densities(
     hematoxylin = (np.maximum(haze, 0) + nuclei * (1 + 0.05 * grain)) * open_share
     eosin = np.maximum(eosin, 0) * (1 - 0.45 * np.minimum(nuclei, 1)) * open_share
     return hematoxylin, eosin
+
+
+def _border(share: Float, ragged: Float, *, sharpness: float) -> Float:
+    """Turn a soft share into a ragged border where it passes a half; where it is 0 or 1 it stays so."""
+    moved: Float = share + 4 * share * (1 - share) * ragged
+    return np.clip((moved - 0.5) * sharpness + 0.5, 0, 1)
 
 
 def _planted_eosin(region: Region, grain: Float, clumps: Float, mottle: Float) -> Float:

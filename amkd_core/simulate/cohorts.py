@@ -18,6 +18,7 @@ from amkd_core.simulate.config import SimulationConfig
 from amkd_core.simulate.slides import SlideSpec, render_slide
 from amkd_core.simulate.tables import patient_id, write_tables, write_truth_table
 from amkd_core.simulate.tissue_map import Look
+from amkd_core.simulate.truth import is_current
 
 PEN_SHARE = 0.2
 SETTINGS_NAME = "simulation.json"
@@ -118,7 +119,7 @@ def _paths(out: Path, index: int) -> tuple[Path, Path]:
 def _is_done(out: Path, index: int) -> bool:
     # The truth is written first and the slide last, both whole or not at all.
     slide, truth = _paths(out, index)
-    return slide.exists() and truth.exists() and truth.with_suffix(".json").exists()
+    return slide.exists() and is_current(truth)
 
 
 def _claim(out: Path, config: SimulationConfig) -> None:

@@ -9,6 +9,7 @@ from amkd_core.simulate.biology import draw_patient, make_pathways
 from amkd_core.simulate.cohorts import slide_spec
 from amkd_core.simulate.config import SimulationConfig
 from amkd_core.simulate.slides import render_slide
+from amkd_core.simulate.truth import is_current
 
 # The demo model's cohort has this seed and fewer than 1,000 patients. This one, of another thousand, was chosen
 # because every kind of region is large on the slide; it was never used to fit or to choose anything.
@@ -35,7 +36,7 @@ def demo_slide(path: Path, *, seed: int = DEMO_SEED, size_px: tuple[int, int] = 
     """Render the demo slide with a pen mark, and write the truth and the expression beside it; atomic.
 
     Beside ``demo.tif`` stand ``demo-truth.png``, ``demo-truth.json`` and ``demo-expression.csv`` (columns
-    ``gene`` and ``synthetic-demo-patient``). What is there already is kept.
+    ``gene`` and ``synthetic-demo-patient``). What this version drew before is kept.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def demo_slide(path: Path, *, seed: int = DEMO_SEED, size_px: tuple[int, int] = 
         rows = [f"{gene},{value:.4f}" for gene, value in demo_patient(seed=seed).items()]
         write_text(expression, "\n".join([f"gene,{SAMPLE_NAME}", *rows]) + "\n")
     truth = path.with_name(f"{path.stem}-truth.png")
-    if not (path.exists() and truth.exists()):
+    if not (path.exists() and is_current(truth)):
         config = demo_config(seed=seed, size_px=size_px)
         patient = draw_patient(config, make_pathways(config), DEMO_PATIENT)
         spec = slide_spec(config, patient, DEMO_PATIENT, row=0, pen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from amkd_core.simulate.truth import TruthMask, write_truth
 
 # Rendered around each block and cut away, so that no seam shows where the focus blurs across its border.
 MARGIN_PX = 8
+# Small enough for the processor's cache to hold a block's planes.
+BLOCK_PX = 256
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,9 @@ def _strips(
     inner = np.s_[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
     for y in range(0, height, STRIP_PX):
         strip = np.empty((min(STRIP_PX, height - y), width, 3), dtype=np.uint8)
-        for x in range(0, width, STRIP_PX):
-            block = strip[:, x : x + STRIP_PX]
-            corner = (x - MARGIN_PX, y - MARGIN_PX)
+        for top, x in product(range(0, strip.shape[0], BLOCK_PX), range(0, width, BLOCK_PX)):
+            block = strip[top : top + BLOCK_PX, x : x + BLOCK_PX]
+            corner = (x - MARGIN_PX, y + top - MARGIN_PX)
             shape = (block.shape[0] + 2 * MARGIN_PX, block.shape[1] + 2 * MARGIN_PX)
             cells = Cells(*(np.zeros(shape, dtype=np.uint8) for _ in range(3)))
             for layer in layers:

@@ -41,9 +41,8 @@ class Textures:
 
     def window(self, name: str, corner: tuple[int, int], shape: tuple[int, ...]) -> Float:
         """Cut a texture at (x, y) with (height, width), wrapping around."""
-        rows = (corner[1] + np.arange(shape[0])) % SIDE_PX
-        columns = (corner[0] + np.arange(shape[1])) % SIDE_PX
-        cut: Float = getattr(self, name)[rows][:, columns]
+        rows = np.take(getattr(self, name), range(corner[1], corner[1] + shape[0]), axis=0, mode="wrap")
+        cut: Float = np.take(rows, range(corner[0], corner[0] + shape[1]), axis=1, mode="wrap")
         return cut
 
 

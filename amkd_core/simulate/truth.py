@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from amkd_core.atomic import atomic_path, write_text
+from amkd_core.errors import CohortError
+from amkd_core.simulate.config import SIMULATION_VERSION
 from amkd_core.simulate.tissue_map import MAP_MPP, PLANTED, Region
 
 
@@ -79,6 +81,7 @@ def write_truth(path: Path, truth: TruthMask) -> None:
     """Write ``<slide>.png`` of labels and ``<slide>.json`` that names them."""
     sidecar = {
         "synthetic": True,
+        "simulation_version": SIMULATION_VERSION,
         "level0_px_per_mask_px": truth.downsample,
         "labels": {int(region): region.name.lower() for region in Region},
     }
@@ -88,7 +91,39 @@ def write_truth(path: Path, truth: TruthMask) -> None:
 
 
 def read_truth(path: Path) -> TruthMask:
-    """Read what `write_truth` wrote."""
-    sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    with Image.open(path) as picture:
-        return TruthMask(np.asarray(picture), float(sidecar["level0_px_per_mask_px"]))
+    """Read what `write_truth` wrote.
+
+    Raises
+    ------
+    CohortError
+        When the mask or the JSON file beside it is missing or no truth mask.
+    """
+    sidecar = path.with_suffix(".json")
+    try:
+        downsample = float(json.loads(sidecar.read_text(encoding="utf-8"))["level0_px_per_mask_px"])
+        with Image.open(path) as picture:
+            labels = np.asarray(picture)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CohortError(
+            f"{path}: not a readable truth mask with its labels in {sidecar.name} ({type(error).__name__}: {error}); "
+            "simulate the cohort again"
+        ) from error
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        raise CohortError(
+            f"{path}: expected one label of 8 bits per pixel, found shape {labels.shape} of {labels.dtype}; simulate "
+            "the cohort again"
+        )
+    return TruthMask(labels, downsample)
+
+
+def is_current(path: Path) -> bool:
+    """Whether a truth mask stands there whose slide this version of the simulation rendered."""
+    try:
+        sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return (
+        path.exists()
+        and isinstance(sidecar, dict)
+        and sidecar.get("simulation_version") == SIMULATION_VERSION
+    )
