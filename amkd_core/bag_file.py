@@ -1,9 +1,10 @@
 """Our bag file: HDF5 that CLAM and TRIDENT users can read, with provenance and a checksum.
 
 Layout: ``features`` (n, d) contiguous, ``coords`` (n, 2) at level 0 with the attributes that TRIDENT
-writes on it, and as root attributes a JSON record of provenance and a SHA-256 over features,
-coordinates and record. Plain HDF5 accepts most damaged files as different data without a word; the
-checksum is what makes a damaged bag an error.
+writes on it, and as a root attribute a JSON record of provenance. HDF5 reserves bytes in front of its own data for
+others (the user block); ours holds a SHA-256 of all that follows. It is checked before the HDF5 library sees the
+file, because that library accepts most damaged files as different data without a word, and never
+returns from some.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from amkd_core.notices import Notice
 
 FORMAT_VERSION = 1
 MAX_RECORD_BYTES = 2**20
+USER_BLOCK_BYTES = 512  # the smallest that HDF5 allows
+MAGIC = b"AMKD feature bag, HDF5 follows; sha256 "
 
 
 def write_bag(
@@ -48,17 +51,20 @@ def write_bag(
     features = np.ascontiguousarray(bag.features, dtype=precision)
     coords = None if bag.coords is None else np.ascontiguousarray(bag.coords, dtype=np.int64)
     record = json.dumps(_record(bag), sort_keys=True)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("features", data=features)
-        if coords is not None:
-            dataset = file.create_dataset("coords", data=coords)
-            dataset.attrs.update(_trident_attributes(bag))
-        if bag.n_slides > 1:
-            file.create_dataset("slide_index", data=bag.slide_index)
-        file.attrs["amkd_format"] = FORMAT_VERSION
-        file.attrs["amkd_record"] = record
-        file.attrs["amkd_sha256"] = _checksum(features, coords, bag.slide_index, record)
-        file.attrs["encoder"] = bag.encoder.name
+    with atomic_path(path) as temporary:
+        with h5py.File(temporary, "w", userblock_size=USER_BLOCK_BYTES) as file:
+            file.create_dataset("features", data=features)
+            if coords is not None:
+                dataset = file.create_dataset("coords", data=coords)
+                dataset.attrs.update(_trident_attributes(bag))
+            if bag.n_slides > 1:
+                file.create_dataset("slide_index", data=bag.slide_index)
+            file.attrs["amkd_format"] = FORMAT_VERSION
+            file.attrs["amkd_record"] = record
+            file.attrs["encoder"] = bag.encoder.name
+        with temporary.open("r+b") as raw:
+            block = MAGIC + _checksum(temporary).encode()
+            raw.write(block.ljust(USER_BLOCK_BYTES, b"\0"))
 
 
 def read_bag(path: Path | str, *, assume: BagAssumptions | None = None) -> FeatureBag:
@@ -78,12 +84,11 @@ def read_bag(path: Path | str, *, assume: BagAssumptions | None = None) -> Featu
     path = Path(path)
     if not path.is_file():
         raise BagError(f"{path.name}: no such file, expected a feature bag (.h5 or .pt)")
-    if not h5py.is_hdf5(path):
+    if not _is_ours(path):
         return read_foreign_bag(path, assume or BagAssumptions())
+    _verify(path)
     with open_hdf5(path, BagError) as file:
-        if "amkd_format" in file.attrs:
-            return _read_ours(file, path)
-    return read_foreign_bag(path, assume or BagAssumptions())
+        return _read_ours(file, path)
 
 
 def _record(bag: FeatureBag) -> dict[str, Any]:
@@ -121,17 +126,31 @@ def _trident_attributes(bag: FeatureBag) -> dict[str, Any]:
     return attributes
 
 
-def _checksum(features: Any, coords: Any, slide_index: Any, record: str) -> str:
-    digest = hashlib.sha256(record.encode())
-    for array in (features, coords, np.asarray(slide_index, dtype=np.int32)):
-        if array is not None:
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+def _checksum(path: Path) -> str:
+    """SHA-256 of everything behind the user block."""
+    with path.open("rb") as raw:
+        raw.seek(USER_BLOCK_BYTES)
+        return hashlib.file_digest(raw, "sha256").hexdigest()
+
+
+def _verify(path: Path) -> None:
+    """Refuse a bag of ours that was changed since it was written."""
+    with path.open("rb") as raw:
+        block = raw.read(USER_BLOCK_BYTES)
+    expected = (MAGIC + _checksum(path).encode()).ljust(USER_BLOCK_BYTES, b"\0")
+    if block != expected:
+        raise BagError(
+            f"{path.name}: the checksum does not match, the file is damaged; extract the slide again"
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as raw:
+        return raw.read(len(MAGIC)) == MAGIC
 
 
 def _read_ours(file: h5py.File, path: Path) -> FeatureBag:
-    version = int(file.attrs["amkd_format"])
+    version = int(file.attrs.get("amkd_format", 0))
     if version != FORMAT_VERSION:
         raise BagError(
             f"{path.name}: bag format {version}, this release reads {FORMAT_VERSION}; upgrade or extract again"
@@ -144,10 +163,6 @@ def _read_ours(file: h5py.File, path: Path) -> FeatureBag:
     index = np.zeros(features.shape[:1], dtype=np.int32)
     if "slide_index" in file:
         index = read_dataset(file, "slide_index", path=path, error=BagError, kinds="i")
-    if _checksum(features, coords, index, text) != file.attrs.get("amkd_sha256"):
-        raise BagError(
-            f"{path.name}: the checksum does not match, the file is damaged; extract the slide again"
-        )
     return _from_record(json.loads(text), features, coords, index)
 
 

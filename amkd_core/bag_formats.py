@@ -92,6 +92,10 @@ def read_foreign_bag(path: Path, assume: BagAssumptions) -> FeatureBag:
 
 
 def _read_hdf5(file: h5py.File, path: Path) -> _Recorded:
+    if "amkd_format" in file.attrs:
+        raise BagError(
+            f"{path.name}: a bag of ours whose checksum is missing; it was changed, extract the slide again"
+        )
     name = next((name for name in ("features", "feats") if name in file), None)
     if name is None:
         found = ", ".join(sorted(file)) or "nothing"

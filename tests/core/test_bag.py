@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from bundle_fixtures import encoder_identity, random_bag
+
+from amkd_core import bag_file
+from amkd_core.bag import EncoderIdentity, FeatureBag, concatenate_bags
+from amkd_core.bag_file import read_bag, write_bag
+from amkd_core.bag_formats import BagAssumptions
+from amkd_core.errors import BagError
+from amkd_core.notices import Notice
+
+STATED = BagAssumptions(encoder_identity(8), 0.5, 256, 512)
+
+
+def features(n_patches: int = 6, dimension: int = 8) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n_patches, dimension)).astype(np.float32) + 0.1
+
+
+def same(first: FeatureBag, second: FeatureBag) -> bool:
+    arrays = all(
+        np.array_equal(getattr(first, name), getattr(second, name))
+        for name in ("features", "coords", "slide_index")
+    )
+    plain = (
+        "encoder", "patch_size_px", "mpp", "slide_id", "patch_size_level0", "slide_fingerprint", "slide_size_level0",
+        "slide_mpp", "slide_mpp_source", "notices", "verified",
+    )  # fmt: skip
+    return arrays and all(getattr(first, name) == getattr(second, name) for name in plain)
+
+
+def test_a_bag_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    bag = random_bag()
+    object.__setattr__(bag, "notices", (Notice("coarse_scale", "coarser than 20x"),))
+    write_bag(tmp_path / "slide.h5", bag)
+    assert same(read_bag(tmp_path / "slide.h5"), bag)
+
+
+def test_half_precision_rounds_the_features_and_nothing_else(tmp_path: Path) -> None:
+    bag = random_bag()
+    write_bag(tmp_path / "slide.h5", bag, precision="float16")
+    again = read_bag(tmp_path / "slide.h5")
+    np.testing.assert_array_equal(again.features, bag.features.astype(np.float16).astype(np.float32))
+    np.testing.assert_array_equal(again.coords, bag.coords)
+
+
+def test_clam_and_trident_users_find_what_their_tools_write(tmp_path: Path) -> None:
+    write_bag(tmp_path / "slide.h5", random_bag())
+    with h5py.File(tmp_path / "slide.h5") as file:
+        assert file["features"].shape == (30, 16)
+        assert file["features"].chunks is None  # contiguous: one read
+        attributes = dict(file["coords"].attrs)
+    assert attributes["patch_size"] == 256
+    assert attributes["patch_size_level0"] == 512
+    assert attributes["target_magnification"] == 20
+    assert attributes["level0_magnification"] == 40
+    assert attributes["level0_width"] == 6000
+    assert attributes["level0_height"] == 3000
+    assert attributes["savetodir"] == "."
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_bags_are_refused_or_unchanged_never_different(tmp_path: Path, seed: int) -> None:
+    bag = random_bag(40)
+    path = tmp_path / "slide.h5"
+    write_bag(path, bag)
+    original = path.read_bytes()
+    rng = np.random.default_rng(seed)
+    refused = 0
+    for _ in range(25):
+        path.write_bytes(mutated(original, rng))
+        try:
+            again = read_bag(path)
+        except BagError:
+            refused += 1
+        else:
+            assert same(again, bag)
+    assert refused > 5  # the mutations do reach what matters
+
+
+def mutated(original: bytes, rng: np.random.Generator) -> bytes:
+    """Bit flips, zero runs, truncation, header bytes or inserted bytes."""
+    data = bytearray(original)
+    kind = rng.integers(5)
+    place = int(rng.integers(len(data)))
+    if kind == 0:
+        data[place] ^= 1 << int(rng.integers(8))
+    elif kind == 1:
+        data[place : place + 64] = bytes(len(data[place : place + 64]))
+    elif kind == 2:
+        del data[place:]
+    elif kind == 3:
+        data[int(rng.integers(min(512, len(data))))] = int(rng.integers(256))
+    else:
+        data[place:place] = bytes(rng.integers(0, 256, 16).tolist())
+    return bytes(data)
+
+
+def write_hdf5(
+    path: Path, name: str, values: np.ndarray, coords: np.ndarray | None = None, **attributes: object
+) -> None:
+    with h5py.File(path, "w") as file:
+        file[name] = values
+        if coords is not None:
+            file["coords"] = coords
+            file["coords"].attrs.update(attributes)
+
+
+def test_a_clam_bag_asks_for_all_that_it_lacks_in_one_sentence(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "clam.h5", "features", features(), np.zeros((6, 2), dtype=np.int32))
+    expected = r"CLAM bag does not record encoder \(--encoder NAME\), mpp .*patch_size_px .*patch_size_level0"
+    with pytest.raises(BagError, match=expected):
+        read_bag(tmp_path / "clam.h5")
+    bag = read_bag(tmp_path / "clam.h5", assume=STATED)
+    assert bag.patch_size_level0 == (512, 512)
+    assert not bag.verified
+    assert "unverified_bag" in {notice.code for notice in bag.notices}
+
+
+def test_a_trident_bag_needs_only_what_it_does_not_record(tmp_path: Path) -> None:
+    attributes = {"patch_size": 256, "patch_size_level0": 508, "target_magnification": 20, "level0_width": 9000,
+                  "level0_height": 8000}  # fmt: skip
+    write_hdf5(tmp_path / "t.h5", "features", features(), np.arange(12).reshape(6, 2), **attributes)
+    with pytest.raises(
+        BagError, match=r"TRIDENT bag does not record encoder \(--encoder NAME\); please give it"
+    ):
+        read_bag(tmp_path / "t.h5")
+    bag = read_bag(tmp_path / "t.h5", assume=BagAssumptions(encoder_identity(8)))
+    assert (bag.patch_size_level0, bag.mpp, bag.slide_size_level0) == ((508, 508), 0.5, (9000, 8000))
+
+
+def test_a_stated_value_may_not_contradict_a_recorded_one(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "t.h5", "features", features(), np.zeros((6, 2), int), patch_size=512, patch_size_level0=512,
+               target_magnification=10)  # fmt: skip
+    with pytest.raises(BagError, match=r"records mpp 1, but --bag-mpp says 0.5"):
+        read_bag(tmp_path / "t.h5", assume=STATED)
+
+
+def test_stamp_coordinates_become_level0_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "stamp.h5"
+    coords_um = np.array([[0.0, 256.0], [256.0, 512.0]])
+    write_hdf5(path, "feats", features(2).astype(np.float16), coords_um)
+    with h5py.File(path, "a") as file:
+        file.attrs.update({"unit": "um", "tile_size_um": 256.0, "tile_size_px": 224, "extractor": "virchow2"})
+    with pytest.raises(BagError, match=r"STAMP bag does not record slide_mpp \(--mpp UM_PER_PX\)"):
+        read_bag(path)
+    bag = read_bag(path, assume=BagAssumptions(slide_mpp=0.25))
+    np.testing.assert_array_equal(bag.coords, [[0, 1024], [1024, 2048]])
+    assert bag.patch_size_level0 == (1024, 1024)
+    assert bag.mpp == pytest.approx(256 / 224)
+    assert bag.encoder.name == "virchow2"
+
+
+def test_a_tensor_without_coordinates_predicts_but_cannot_be_mapped(tmp_path: Path) -> None:
+    torch.save(torch.from_numpy(features()), tmp_path / "slide.pt")
+    bag = read_bag(tmp_path / "slide.pt", assume=BagAssumptions(encoder_identity(8), 0.5, 256))
+    assert bag.coords is None
+    assert not bag.has_map
+    assert "no_map" in {notice.code for notice in bag.notices}
+    np.testing.assert_array_equal(bag.features, features())
+
+
+class Canary:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        import os
+
+        return os.system, (f"touch {self.path}",)
+
+
+def test_code_hidden_in_a_pt_file_is_refused_and_not_run(tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    torch.save({"features": Canary(canary)}, tmp_path / "evil.pt")
+    with pytest.raises(BagError, match=r"evil.pt: is damaged or holds more than a tensor"):
+        read_bag(tmp_path / "evil.pt", assume=STATED)
+    assert not canary.exists()
+
+
+def test_a_tensor_that_declares_more_than_it_stores_is_refused(tmp_path: Path) -> None:
+    bomb = torch.zeros(1).as_strided((100_000_000, 1024), (0, 0))
+    torch.save(bomb, tmp_path / "bomb.pt")
+    with pytest.raises(BagError, match=r"declares shape \(100000000, 1024\) over fewer bytes"):
+        read_bag(tmp_path / "bomb.pt", assume=STATED)
+
+
+def test_hdf5_that_leads_outside_the_file_is_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(b"S" * 4096)
+    with h5py.File(tmp_path / "external.h5", "w") as file:
+        file.create_dataset("features", (8, 8), "float32", external=[(str(secret), 0, 256)])
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["features"] = h5py.ExternalLink(str(tmp_path / "external.h5"), "features")
+    with h5py.File(tmp_path / "soft.h5", "w") as file:
+        file["features"] = h5py.SoftLink("/elsewhere")
+    layout = h5py.VirtualLayout((8, 8), "float32")
+    layout[:] = h5py.VirtualSource(tmp_path / "external.h5", "features", (8, 8))
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("features", layout)
+    for name in ("external.h5", "virtual.h5"):
+        with pytest.raises(BagError, match="keeps its data in another file"):
+            read_bag(tmp_path / name, assume=STATED)
+    for name in ("link.h5", "soft.h5"):
+        with pytest.raises(BagError, match="is a link to other data"):
+            read_bag(tmp_path / name, assume=STATED)
+
+
+def test_a_tiny_file_that_declares_gigabytes_is_not_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        file.create_dataset("features", (10_000_000, 1024), "float32", chunks=(1024, 1024))
+    assert (tmp_path / "bomb.h5").stat().st_size < 10_000
+    with pytest.raises(BagError, match=r"features declares shape \(10000000, 1024\), 38.1 GiB"):
+        read_bag(tmp_path / "bomb.h5", assume=STATED)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("empty.h5", b"", "empty.h5: is empty, expected a feature bag"),
+        ("text.h5", b"not a bag at all", "text.h5: is neither HDF5 nor a .pt file"),
+        ("archive.pt", b"PK\x03\x04broken", "archive.pt: is neither HDF5 nor a .pt file"),
+    ],
+)
+def test_what_is_no_bag_gets_one_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BagError, match=sentence):
+        read_bag(tmp_path / name)
+
+
+def test_a_missing_file_and_an_hdf5_of_something_else(tmp_path: Path) -> None:
+    with pytest.raises(BagError, match=r"absent.h5: no such file"):
+        read_bag(tmp_path / "absent.h5")
+    write_hdf5(tmp_path / "other.h5", "weights", features())
+    with pytest.raises(BagError, match=r"other.h5: holds weights, expected a dataset named features"):
+        read_bag(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file["features"] = np.zeros((0, 8), dtype=np.float32)
+    with pytest.raises(BagError, match=r"holds no patches, features have shape \(0, 8\)"):
+        read_bag(tmp_path / "empty.h5", assume=STATED)
+
+
+def test_a_bag_of_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bag_file, "FORMAT_VERSION", 9)
+    write_bag(tmp_path / "slide.h5", random_bag())
+    monkeypatch.undo()
+    with pytest.raises(BagError, match="bag format 9, this release reads 1"):
+        read_bag(tmp_path / "slide.h5")
+
+
+def test_a_changed_record_fails_the_checksum(tmp_path: Path) -> None:
+    write_bag(tmp_path / "slide.h5", random_bag())
+    with h5py.File(tmp_path / "slide.h5", "a") as file:
+        record = json.loads(file.attrs["amkd_record"])
+        record["mpp"] = 0.25
+        file.attrs["amkd_record"] = json.dumps(record, sort_keys=True)
+    with pytest.raises(BagError, match="the checksum does not match"):
+        read_bag(tmp_path / "slide.h5")
+
+
+def test_a_bag_of_ours_without_its_checksum_is_refused(tmp_path: Path) -> None:
+    write_bag(tmp_path / "slide.h5", random_bag())
+    with (tmp_path / "slide.h5").open("r+b") as raw:
+        raw.write(b"\0" * 512)
+    with pytest.raises(BagError, match="a bag of ours whose checksum is missing"):
+        read_bag(tmp_path / "slide.h5", assume=STATED)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(np.nan, "NaN or infinite"), (np.inf, "NaN or infinite"), (0, "all zero")]
+)
+def test_unusable_rows_are_named(value: float, words: str) -> None:
+    broken = features(20)
+    broken[[3, 7]] = value
+    with pytest.raises(BagError, match=rf"2 patches are {words} \(rows 3, 7\)"):
+        FeatureBag(broken, encoder_identity(8), 256, 0.5, "slide")
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(BagError, match="width 8, but encoder texture gives 9"):
+        FeatureBag(features(), encoder_identity(9), 256, 0.5, "slide")
+    with pytest.raises(BagError, match=r"coords must have shape \(6, 2\), found \(5, 2\)"):
+        FeatureBag(features(), encoder_identity(8), 256, 0.5, "slide", coords=np.zeros((5, 2)))
+    with pytest.raises(BagError, match="the bag holds no patches"):
+        FeatureBag(features(0), encoder_identity(8), 256, 0.5, "slide")
+    with pytest.raises(BagError, match=r"patch size 256 px at 0 um/px"):
+        FeatureBag(features(), encoder_identity(8), 256, 0, "slide")
+
+
+def test_slides_of_a_patient_become_one_bag() -> None:
+    first, second = random_bag(5, seed=1, slide_id="a"), random_bag(7, seed=2, slide_id="b")
+    joined = concatenate_bags([first, second], patient_id="P")
+    np.testing.assert_array_equal(joined.features, np.concatenate([first.features, second.features]))
+    np.testing.assert_array_equal(joined.slide_index, [0] * 5 + [1] * 7)
+    assert joined.n_slides == 2
+    assert joined.slide_id == "P"
+
+
+def test_bags_of_different_encoders_are_not_joined() -> None:
+    other = random_bag(7, encoder=encoder_identity(16, name="resnet50"))
+    with pytest.raises(BagError, match="differ in encoder"):
+        concatenate_bags([random_bag(5), other], patient_id="P")
+
+
+def test_an_identity_with_missing_or_wrong_fields_is_refused() -> None:
+    values = encoder_identity().to_dict()
+    assert EncoderIdentity.from_dict(values) == encoder_identity()
+    with pytest.raises(BagError, match="fields missing or unknown: licence"):
+        EncoderIdentity.from_dict({key: value for key, value in values.items() if key != "licence"})
+    with pytest.raises(BagError, match="dimension must be int, found '16'"):
+        EncoderIdentity.from_dict({**values, "dimension": "16"})
+
+
+def test_real_bags_load_under_stated_assumptions_or_say_what_they_lack(shared: Path) -> None:
+    folder = shared / "data" / "bags"
+    with pytest.raises(BagError, match=r"plain feats bag does not record encoder .*patch_size_level0"):
+        read_bag(folder / "TCGA-AD-6964-01Z-00-DX1.h5")
+    stated = BagAssumptions(encoder_identity(512, "mopadi"), 0.5, 512, 512)
+    bag = read_bag(folder / "TCGA-AD-6964-01Z-00-DX1.h5", assume=stated)
+    assert len(bag) == 777
+    assert bag.has_map
+    without_places = read_bag(folder / "TCGA-3X-AAVA-01Z-00-DX1.h5", assume=stated)
+    assert len(without_places) == 180
+    assert without_places.coords is None
+    with pytest.raises(BagError, match="holds more than a tensor"):
+        read_bag(folder / "uni_prototypes_tcga_brca.npz")
