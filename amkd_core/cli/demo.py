@@ -28,7 +28,8 @@ def demo_command(
     ] = False,
 ) -> None:
     """Predict the demo slide, write all results, and show the window or take its picture (all SYNTHETIC)."""
-    from amkd_core.cli.predict import THUMBNAIL_PX, load_bundle, write_results
+    from amkd_core.cli.predict import load_bundle, write_results
+    from amkd_core.export.pictures import read_pictures
     from amkd_core.inference.demo import demo_expression_path, demo_slide_path
     from amkd_core.inference.expression import read_genes
     from amkd_core.inference.predict import predict_bag
@@ -42,7 +43,7 @@ def demo_command(
         genes = read_genes(demo_expression_path())
         prediction = predict_bag(bag, bundle, genes=genes)
         with open_slide(slide_path, isolated=True) as slide:
-            write_results(out, prediction, slide.thumbnail(THUMBNAIL_PX))
+            write_results(out, prediction, read_pictures(slide, prediction))
     typer.echo(
         f"SYNTHETIC demo: risk {prediction.risk:.3f}, {prediction.risk_group} group, higher than "
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} simulated training patients"

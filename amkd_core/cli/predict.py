@@ -14,15 +14,12 @@ from amkd_core.cli.terminal import EXIT_PARTIAL, EXIT_WRONG_INPUT, drain, user_e
 from amkd_core.progress import Progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from amkd_core.bag_formats import BagAssumptions
     from amkd_core.bundle import Bundle
+    from amkd_core.export.pictures import SlidePictures
     from amkd_core.inference.prediction import Prediction
 
 BAG_SUFFIXES = (".h5", ".hdf5", ".pt")
-THUMBNAIL_PX = 1400
 
 
 @dataclass(frozen=True)
@@ -79,8 +76,8 @@ def predict_command(
         request = Request(source, mpp, scene, device, weights, genes, assume)
         folder = out if len(sources) == 1 else out / safe_name(source.stem)
         try:
-            prediction, thumbnail = drain(predict_any(request, model))
-            write_results(folder, prediction, thumbnail)
+            prediction, pictures = drain(predict_any(request, model))
+            write_results(folder, prediction, pictures)
         except (AmkdError, OSError) as error:
             typer.echo(f"Error: {error}", err=True)
             failed += 1
@@ -100,9 +97,10 @@ def load_bundle(path: Path | None) -> Bundle:
 
 def predict_any(
     request: Request, bundle: Bundle
-) -> Generator[Progress, None, tuple[Prediction, NDArray[np.uint8] | None]]:
-    """Predict from a slide or a bag; of a slide the thumbnail comes along."""
+) -> Generator[Progress, None, tuple[Prediction, SlidePictures | None]]:
+    """Predict from a slide or a bag; of a slide its pictures come along."""
     from amkd_core.bag_file import read_bag
+    from amkd_core.export.pictures import read_pictures
     from amkd_core.inference.predict import predict_bag, predict_slide
     from amkd_core.slides.slide import open_slide
 
@@ -120,17 +118,17 @@ def predict_any(
         device=request.device,
     )
     with open_slide(request.source, mpp=request.mpp, scene=request.scene, isolated=True) as slide:
-        return prediction, slide.thumbnail(THUMBNAIL_PX)
+        return prediction, read_pictures(slide, prediction)
 
 
-def write_results(folder: Path, prediction: Prediction, thumbnail: NDArray[np.uint8] | None) -> None:
+def write_results(folder: Path, prediction: Prediction, pictures: SlidePictures | None) -> None:
     """Write ``prediction.json``, ``heatmap.h5`` and ``heatmap.png`` into a folder."""
     from amkd_core.export.figures import write_figure
     from amkd_core.export.heatmap_file import write_heatmap
     from amkd_core.export.prediction_json import write_prediction_json
 
     write_heatmap(folder / "heatmap.h5", prediction)
-    write_figure(folder / "heatmap.png", prediction, thumbnail)
+    write_figure(folder / "heatmap.png", prediction, pictures)
     write_prediction_json(folder / "prediction.json", prediction)
 
 

@@ -42,13 +42,14 @@ def drain(steps: Generator[Progress, None, Result]) -> Result:
     The bar is drawn on a terminal only, so that logs of batch systems hold sentences and no bars.
     """
     bar: tqdm | None = None
+    stage = ""
     try:
         while True:
             step = next(steps)
-            if bar is None or step.stage != bar.desc:
+            if bar is None or step.stage != stage:
                 if bar is not None:
                     bar.close()
-                bar = _bar(step)
+                bar, stage = _bar(step), step.stage
             bar.n = step.done
             bar.set_postfix_str(step.message, refresh=False)
             bar.refresh()
@@ -64,9 +65,7 @@ def drain(steps: Generator[Progress, None, Result]) -> Result:
 def _bar(step: Progress) -> tqdm:
     from tqdm import tqdm
 
-    unknown = None if step.total else "{desc} ... [{elapsed}]"
-    bar = tqdm(
-        total=step.total or None, file=sys.stderr, disable=None, bar_format=unknown, dynamic_ncols=True
-    )
-    bar.desc = step.stage
-    return bar
+    unknown = None if step.total else "{desc}[{elapsed}]"
+    return tqdm(
+        total=step.total or None, desc=step.stage, file=sys.stderr, disable=None, bar_format=unknown, dynamic_ncols=True
+    )  # fmt: skip

@@ -4,95 +4,126 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amkd_core.atomic import atomic_path
-from amkd_core.inference.maps import Heatmap, TopPatch, heatmap, top_patches
+from amkd_core.export.curve_figure import draw_curve
+from amkd_core.export.pictures import N_PATCHES, SlidePictures
+from amkd_core.inference.maps import TopPatch, heatmap, top_patches
 from amkd_core.inference.prediction import Prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
 COLOUR_MAP = "inferno"
-GROUP_COLOURS = {"low": "#2166ac", "high": "#b2182b"}
+BOX_COLOUR = "#00e5ff"
+WARNING_COLOUR = "#8b1a1a"
 DPI = 110
+WIDTH_IN = 16.0
+# A box narrower than this share of the slide has no room for its number.
+SMALL_BOX = 0.04
 
 
-def write_figure(path: Path, prediction: Prediction, thumbnail: NDArray[np.uint8] | None) -> None:
+def write_figure(path: Path, prediction: Prediction, pictures: SlidePictures | None = None) -> None:
     """Write the picture atomically as PNG.
 
     Parameters
     ----------
-    thumbnail : array, shape (rows, columns, 3), uint8, optional
-        Of the whole slide; without it, or without coordinates, the picture holds the curve alone.
+    pictures : SlidePictures, optional
+        Without them the map is drawn on white; without places of the patches the curve stands alone.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    mapped = thumbnail is not None and prediction.bag.has_map and prediction.bag.slide_size_level0 is not None
-    if thumbnail is None or not mapped:
-        figure = Figure(figsize=(7.5, 5.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        _draw_curve(figure.subplots(), prediction)
-    else:
-        figure = _mapped_figure(prediction, thumbnail)
-    _title(figure, prediction)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI, metadata={"Software": "AMKD Viewer"})
-
-
-def _mapped_figure(prediction: Prediction, thumbnail: NDArray[np.uint8]) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    aspect = thumbnail.shape[0] / thumbnail.shape[1]
-    height = float(np.clip(5.2 * aspect, 3.4, 9.0)) + 1.6
-    figure = Figure(figsize=(16, height), layout="constrained")
+    size = (WIDTH_IN, _height(prediction, pictures)) if prediction.has_map else (8.5, 6.5)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    slide, overlay, curve = figure.subplots(1, 3, width_ratios=[1, 1, 0.85])
-    shown = heatmap(prediction)
-    size = prediction.bag.slide_size_level0 or (thumbnail.shape[1], thumbnail.shape[0])
-    extent = (0.0, float(size[0]), float(size[1]), 0.0)
-    for axes, title in ((slide, "Slide"), (overlay, "Gene-guided attention, percentile within the slide")):
-        axes.imshow(thumbnail, extent=extent, interpolation="bilinear")
-        axes.set(xticks=[], yticks=[], title=title)
-    _draw_heatmap(figure, overlay, shown)
-    _draw_boxes(overlay, top_patches(prediction))
+    if prediction.has_map:
+        _draw_mapped(figure, prediction, pictures)
+    else:
+        draw_curve(figure.add_subplot(), prediction)
+    _write_title(figure, prediction)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, metadata={"Software": "AMKD Viewer"})
+
+
+def _slide_size(prediction: Prediction) -> tuple[float, float]:
+    """Width and height of what is drawn, in level-0 pixels; the patches' extent where the bag tells no size."""
+    bag = prediction.bag
+    if bag.slide_size_level0 is not None:
+        return float(bag.slide_size_level0[0]), float(bag.slide_size_level0[1])
+    if bag.coords is None or bag.patch_size_level0 is None:
+        return 1.0, 1.0
+    far = bag.coords.max(axis=0) + np.array(bag.patch_size_level0)
+    return float(far[0]), float(far[1])
+
+
+def _height(prediction: Prediction, pictures: SlidePictures | None) -> float:
+    width, height = _slide_size(prediction)
+    strip = 2.1 if pictures is not None and pictures.patches else 0.0
+    return float(np.clip(5.1 * height / width, 4.0, 9.5)) + strip + 2.1
+
+
+def _draw_mapped(figure: Figure, prediction: Prediction, pictures: SlidePictures | None) -> None:
+    has_strip = pictures is not None and bool(pictures.patches)
+    main = _height(prediction, pictures) - (4.2 if has_strip else 2.1)
+    grid = figure.add_gridspec(
+        2 if has_strip else 1, 3, width_ratios=[1, 1, 0.85], height_ratios=[main, 1.9] if has_strip else [main]
+    )  # fmt: skip
+    slide, overlay = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+    width, height = _slide_size(prediction)
+    for axes, title in ((slide, "Slide"), (overlay, "What the model weighed, with the most telling patches")):
+        if pictures is not None:
+            axes.imshow(pictures.thumbnail, extent=(0, width, height, 0), interpolation="antialiased")
+        axes.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0), aspect="equal")
+        axes.set_title(title, fontsize=11)
+    _draw_heatmap(figure, overlay, prediction, opacity=0.6 if pictures is not None else 1.0)
+    patches = top_patches(prediction, N_PATCHES)
+    _draw_boxes(overlay, patches, width)
     _draw_scale(slide, prediction)
-    _draw_curve(curve, prediction)
-    return figure
+    draw_curve(figure.add_subplot(grid[0, 2]), prediction)
+    if pictures is not None and has_strip:
+        _draw_strip(figure, grid[1, :2], patches, pictures)
+        _draw_table(figure.add_subplot(grid[1, 2]), patches, prediction)
 
 
-def _draw_heatmap(figure: Figure, axes: Axes, shown: Heatmap) -> None:
+def _draw_heatmap(figure: Figure, axes: Axes, prediction: Prediction, *, opacity: float) -> None:
+    shown = heatmap(prediction)
     rows, columns = shown.image.shape
     (x, y), (width, height) = shown.origin_level0, shown.cell_level0
-    extent = (x, x + columns * width, y + rows * height, y)
     limits = axes.get_xlim(), axes.get_ylim()
     image = axes.imshow(
-        np.ma.masked_invalid(shown.image), extent=extent, cmap=COLOUR_MAP, vmin=0, vmax=100, alpha=0.55,
-        interpolation="nearest",
+        np.ma.masked_invalid(shown.image), extent=(x, x + columns * width, y + rows * height, y),
+        cmap=COLOUR_MAP, vmin=0, vmax=100, alpha=opacity, interpolation="nearest",
     )  # fmt: skip
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])
-    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, pad=0.02)
-    bar.set_label("percentile")
+    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.75, pad=0.02, aspect=35)
+    bar.set_label("gene-guided attention: percentile within the slide (no proof of cause)", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
 
 
-def _draw_boxes(axes: Axes, patches: tuple[TopPatch, ...]) -> None:
+def _draw_boxes(axes: Axes, patches: tuple[TopPatch, ...], slide_width: float) -> None:
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 
     for patch in patches:
-        box = Rectangle(patch.xy_level0, *patch.size_level0, fill=False, edgecolor="#00e5ff", linewidth=1.6)
-        axes.add_patch(box)
-        corner = (patch.xy_level0[0] + patch.size_level0[0], patch.xy_level0[1])
+        axes.add_patch(
+            Rectangle(
+                patch.xy_level0, *patch.size_level0, fill=False, edgecolor=BOX_COLOUR, linewidth=1.8,
+                path_effects=[withStroke(linewidth=3.2, foreground="black")],
+            )
+        )  # fmt: skip
+        small = patch.size_level0[0] < SMALL_BOX * slide_width
+        corner = (patch.xy_level0[0] + (patch.size_level0[0] if small else 0), patch.xy_level0[1])
         axes.annotate(
-            str(patch.rank), corner, xytext=(2, 2), textcoords="offset points", color="white", fontsize=11,
-            fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground="black")], annotation_clip=True,
+            str(patch.rank), corner, xytext=(3, 3) if small else (3, -3), textcoords="offset points",
+            va="bottom" if small else "top", color="white", fontsize=11, fontweight="bold",
+            path_effects=[withStroke(linewidth=2.5, foreground="black")],
         )  # fmt: skip
 
 
@@ -105,49 +136,56 @@ def _draw_scale(axes: Axes, prediction: Prediction) -> None:
     lengths = [step * 10.0**power for power in range(1, 5) for step in (1, 2, 5)]
     length_um = min(lengths, key=lambda length: abs(length - width_um / 5))
     width_px = length_um / bag.slide_mpp[0]
-    x, y = 0.04 * bag.slide_size_level0[0], 0.96 * bag.slide_size_level0[1]
+    x, y = 0.04 * bag.slide_size_level0[0], 0.965 * bag.slide_size_level0[1]
     axes.plot([x, x + width_px], [y, y], color="black", linewidth=3, solid_capstyle="butt")
-    label = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} um"
+    label = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
+    box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
     axes.annotate(
-        label, (x + width_px / 2, y), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=9
-    )
+        label, (x + width_px / 2, y), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=9, bbox=box
+    )  # fmt: skip
 
 
-def _draw_curve(axes: Axes, prediction: Prediction) -> None:
-    for group, colour in GROUP_COLOURS.items():
-        curve = prediction.cohort.kaplan_meier[group]
-        axes.step(
-            curve.time,
-            curve.survival,
-            where="post",
-            color=colour,
-            linewidth=1.2,
-            label=f"cohort, {group} risk",
-        )
-        axes.fill_between(
-            curve.time, curve.lower, curve.upper, step="post", color=colour, alpha=0.15, linewidth=0
-        )
-    axes.plot(
-        prediction.curve.time_months,
-        prediction.curve.survival,
-        color="black",
-        linewidth=2.2,
-        label="this slide",
-    )
-    axes.set(xlabel="months", ylabel="probability of survival", ylim=(0, 1.02), title="Predicted survival")
-    axes.set_xlim(left=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+def _draw_strip(
+    figure: Figure, place: SubplotSpec, patches: tuple[TopPatch, ...], pictures: SlidePictures
+) -> None:
+    cells = place.subgridspec(1, N_PATCHES)
+    for index, (patch, pixels) in enumerate(zip(patches, pictures.patches, strict=True)):
+        axes = figure.add_subplot(cells[0, index])
+        axes.imshow(pixels, interpolation="antialiased")
+        axes.set(xticks=[], yticks=[])
+        for spine in axes.spines.values():
+            spine.set(color="#007c8a", linewidth=2)
+        axes.set_title(f"{patch.rank}", fontsize=11, fontweight="bold", loc="left", pad=3)
 
 
-def _title(figure: Figure, prediction: Prediction) -> None:
+def _draw_table(axes: Axes, patches: tuple[TopPatch, ...], prediction: Prediction) -> None:
+    axes.set_axis_off()
+    axes.set_title("Most telling patches", fontsize=11, loc="left")
+    lines = ["#   x, y (level 0)      weight / mean"]
+    for patch in patches:
+        place = f"{patch.xy_level0[0]}, {patch.xy_level0[1]}"
+        lines.append(f"{patch.rank}   {place:<18} {patch.score:10.2f}")
+    size = prediction.bag.patch_size_px * prediction.bag.mpp
+    lines.append(f"\neach {size:.0f} µm wide; {len(prediction.patch_scores):,} patches in all")
+    axes.text(0, 0.98, "\n".join(lines), family="monospace", fontsize=9, va="top", transform=axes.transAxes)
+
+
+def _write_title(figure: Figure, prediction: Prediction) -> None:
     cohort = prediction.cohort
-    first = (
-        f"{prediction.slide_id}: risk {prediction.risk:.2f}, higher than {prediction.risk_percentile:.0f} % of the "
-        f"{cohort.size} training patients ({prediction.risk_group} risk group)"
+    spread = ""
+    if len(prediction.member_risks) > 1:
+        spread = f" (models {prediction.member_risks.min():.2f} to {prediction.member_risks.max():.2f})"
+    risk = (
+        f"risk {prediction.risk:.2f}{spread}, higher than {prediction.risk_percentile:.0f} % of the "
+        f"{cohort.size} training patients: {prediction.risk_group} risk group"
     )
-    figure.suptitle(first, fontsize=13, fontweight="bold")
+    synthetic = any(notice.code == "synthetic_bundle" for notice in prediction.notices)
+    stamp = "RESEARCH USE ONLY" + (", SYNTHETIC MODEL" if synthetic else "")
+    wide = figure.get_figwidth() > 10
+    # Identifiers come from file names: no mathematics in them, and no longer than the picture.
+    name = textwrap.shorten(prediction.slide_id.replace("$", r"\$"), 80 if wide else 50) or "slide"
+    parts = [name, *([f"{risk}   |   {stamp}"] if wide else [*textwrap.wrap(risk, 70), stamp])]
+    figure.suptitle("\n".join(parts), fontsize=13 if wide else 10.5, fontweight="bold")
     sentences = " ".join(notice.sentence for notice in prediction.notices)
-    style: dict[str, Any] = {"fontsize": 9, "color": "#7a1f1f"}
-    width = 190 if figure.get_figwidth() > 10 else 95
-    figure.supxlabel("\n".join(textwrap.wrap(sentences, width)), **style)
+    lines = textwrap.wrap(sentences.replace("$", r"\$"), 190 if wide else 95)
+    figure.supxlabel("\n".join(lines), fontsize=9, color=WARNING_COLOUR)

@@ -39,7 +39,7 @@ def prediction_record(prediction: Prediction, *, n_top: int = 5) -> dict[str, An
         "notices": [notice.to_dict() for notice in prediction.notices],
         "provenance": dict(prediction.provenance),
     }
-    if prediction.bag.has_map:
+    if prediction.has_map:
         record["top_patches"] = [
             {
                 "rank": patch.rank,

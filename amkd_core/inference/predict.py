@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import datetime
-import platform
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amkd_core import __version__
 from amkd_core.bag import FeatureBag
-from amkd_core.bundle import Bundle, BundleMember
-from amkd_core.errors import AmkdError, ModalityError
+from amkd_core.bundle import Bundle
+from amkd_core.errors import AmkdError
+from amkd_core.inference.forward import check_device, normalised, run_model
 from amkd_core.inference.prediction import (
     CohortReference,
     Prediction,
     RiskGroup,
     SurvivalCurve,
-    TeacherPrediction,
 )
-from amkd_core.models import ModelInput, ModelOutput, SurvivalModel
-from amkd_core.notices import Notice
+from amkd_core.inference.record import notices_of, provenance_of
+from amkd_core.inference.teacher import predict_teacher
+from amkd_core.models import ModelInput, ModelOutput
 from amkd_core.progress import Progress
 from amkd_core.survival.curve import survival_curve
 from amkd_core.survival.hazard import hazards, risk, survival
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     from amkd_core.slides.encoders.registry import PatchEncoder
 
 Array = NDArray[np.float64]
-
-# Fewer of the teacher's genes than this, and its answer would rest on filled-in means.
-MIN_GENE_COVERAGE = 0.9
 
 
 def predict_bag(
@@ -63,10 +58,15 @@ def predict_bag(
         When the bag was made with another encoder, patch size or scale.
     ModalityError
         When expression is given to a bundle without a teacher, or covers too few of its genes.
+    ConfigError
+        When this machine has no such device.
     """
+    check_device(device)
     bundle.check_bag(bag)
     patches = torch.from_numpy(np.ascontiguousarray(bag.features))
-    outputs = [_run(member.student, ModelInput(patches, (len(bag),)), device) for member in bundle.members]
+    outputs = [
+        run_model(member.student, ModelInput(patches, (len(bag),)), device) for member in bundle.members
+    ]
     risks = np.array([float(risk(output.logits)[0]) for output in outputs])
     percentiles = [
         _percentile(value, member.training_risks) for value, member in zip(risks, bundle.members, strict=True)
@@ -84,11 +84,11 @@ def predict_bag(
         survival=_mean([survival(output.logits)[0] for output in outputs]),
         bin_edges_months=tuple(bundle.members[0].time_bins.to_list()),
         curve=_curve(bundle, outputs),
-        patch_scores=_normalised(_mean([_attention(output) for output in outputs])),
+        patch_scores=normalised(_mean([_attention(output) for output in outputs])),
         cohort=_cohort(bundle),
-        notices=_notices(bag, bundle),
-        provenance=_provenance(bag, bundle, device),
-        teacher=None if genes is None else _predict_teacher(patches, bundle, genes, device),
+        notices=notices_of(bag, bundle),
+        provenance=provenance_of(bag, bundle, genes, device),
+        teacher=None if genes is None else predict_teacher(patches, bundle, genes, device),
     )
 
 
@@ -167,6 +167,7 @@ def encode_for(
     from amkd_core.slides.grid import PatchSpec
     from amkd_core.slides.slide import open_slide
 
+    check_device(device)
     yield Progress("Opening slide")
     with open_slide(path, mpp=mpp, scene=scene, isolated=isolated) as slide:
         if encoder is None:
@@ -177,19 +178,9 @@ def encode_for(
         return (yield from encode_slide(slide, encoder, spec=spec, workers=workers))
 
 
-def _run(model: SurvivalModel, inputs: ModelInput, device: str, *, want_maps: bool = False) -> ModelOutput:
-    with torch.inference_mode():
-        return model.to(device)(inputs.to(device), want_maps=want_maps)
-
-
 def _mean(tensors: list[torch.Tensor]) -> Array:
     mean: Array = np.mean([tensor.double().cpu().numpy() for tensor in tensors], axis=0)
     return mean
-
-
-def _normalised(weights: Array) -> Array:
-    shares: Array = weights / weights.sum()
-    return shares
 
 
 def _attention(output: ModelOutput) -> torch.Tensor:
@@ -225,102 +216,3 @@ def _cohort(bundle: Bundle) -> CohortReference:
         events=bundle.card.cohort_events,
         kaplan_meier=bundle.kaplan_meier,
     )
-
-
-def _notices(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
-    notices = [Notice("research_only", bundle.card.research_use_notice)]
-    if bundle.card.synthetic:
-        notices.append(
-            Notice(
-                "synthetic_bundle",
-                "The model was trained on simulated slides; its prediction means nothing for a real patient.",
-            )
-        )
-    notices.extend(bag.notices)
-    if bundle.feature_range.is_outside(bag.features):
-        notices.append(
-            Notice(
-                "out_of_range",
-                "The slide lies outside the range of the slides that the model was trained on "
-                f"({bundle.feature_range.distance(bag.features):.1f} times the limit); do not rely on the prediction.",
-            )
-        )
-    if not bag.has_map and all(notice.code != "no_map" for notice in bag.notices):
-        notices.append(Notice("no_map", "The features have no place on one slide, so no map can be drawn."))
-    licence = bundle.card.encoder.licence.lower()
-    if "-nc" in licence or "non-commercial" in licence:
-        notices.append(
-            Notice(
-                "encoder_licence",
-                f"The model was trained on features of {bundle.card.encoder.name}, whose terms reach it: "
-                f"{bundle.card.encoder.licence}.",
-            )
-        )
-    return tuple(dict.fromkeys(notices))
-
-
-def _provenance(bag: FeatureBag, bundle: Bundle, device: str) -> dict[str, Any]:
-    return {
-        "software": {"amkd": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "device": device,
-        "bundle": {"name": bundle.card.name, "sha256": bundle.sha256, "synthetic": bundle.card.synthetic},
-        "encoder": bag.encoder.to_dict(),
-        "slide": {
-            "id": bag.slide_id,
-            "fingerprint": bag.slide_fingerprint,
-            "size_level0_px": bag.slide_size_level0,
-            "mpp": bag.slide_mpp,
-            "mpp_source": bag.slide_mpp_source,
-        },
-        "patches": {"count": len(bag), "size_px": bag.patch_size_px, "mpp": bag.mpp},
-        "verified": bag.verified,
-    }
-
-
-def _predict_teacher(
-    patches: torch.Tensor, bundle: Bundle, genes: Mapping[str, float], device: str
-) -> TeacherPrediction:
-    if not bundle.has_teacher:
-        raise ModalityError(
-            f"model {bundle.card.name} has no teacher, so expression cannot be used; leave it out"
-        )
-    expression = _expression(bundle, genes)
-    results = [_run_teacher(member, patches, expression, device) for member in bundle.members]
-    coattention = np.mean([result[1] for result in results], axis=0)  # (n_pathways, n_patches)
-    importance = _normalised(np.mean([result[2] for result in results], axis=0))
-    return TeacherPrediction(
-        risk=float(np.mean([result[0] for result in results])),
-        patch_scores=_normalised(importance @ coattention),
-        pathways=tuple(bundle.card.pathways),
-        pathway_importance=importance,
-        coattention=(coattention * coattention.shape[1]).astype(np.float16),
-    )
-
-
-def _expression(bundle: Bundle, genes: Mapping[str, float]) -> Array:
-    """Expression in the bundle's gene order; NaN where the patient's table lacks a gene."""
-    values = np.array([float(genes.get(name, np.nan)) for name in bundle.card.genes])
-    covered = float(np.isfinite(values).mean())
-    if covered < MIN_GENE_COVERAGE:
-        raise ModalityError(
-            f"the expression covers {covered:.0%} of the {len(values)} genes that model {bundle.card.name} reads, "
-            f"expected at least {MIN_GENE_COVERAGE:.0%}; check that genes are named as in the training table"
-        )
-    return values
-
-
-def _run_teacher(
-    member: BundleMember, patches: torch.Tensor, expression: Array, device: str
-) -> tuple[float, Array, Array]:
-    if member.teacher is None or member.scaling is None:
-        raise ModalityError("a member of this model has no teacher")
-    scaled = (expression - member.scaling.mean) / member.scaling.std
-    # A missing gene counts as the training mean.
-    row = torch.from_numpy(np.nan_to_num(scaled, nan=0.0)).float()[None]
-    output = _run(member.teacher, ModelInput(patches, (len(patches),), row), device, want_maps=True)
-    if output.coattention is None:
-        raise AmkdError("this teacher gives no co-attention, so pathways cannot be mapped")
-    maps = output.coattention.genes_to_patches[0].double().cpu().numpy()
-    importance = output.coattention.pathway_importance[0].double().cpu().numpy()
-    return float(risk(output.logits)[0]), maps, importance

@@ -128,6 +128,11 @@ class Prediction:
     provenance: Mapping[str, Any]
     teacher: TeacherPrediction | None = None
 
+    @property
+    def has_map(self) -> bool:
+        """Whether the patches' scores can be drawn: their places are known, and lie on one slide."""
+        return self.bag.has_map and self.bag.n_slides == 1
+
     def __repr__(self) -> str:
         return (
             f"Prediction({self.slide_id}: risk {self.risk:.3f}, {self.risk_group} group, percentile "

@@ -1,0 +1,59 @@
+"""What a figure shows of the slide itself: a thumbnail, and the most telling patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.inference.maps import top_patches
+from amkd_core.inference.prediction import Prediction
+
+if TYPE_CHECKING:
+    from amkd_core.slides.slide import Slide
+
+THUMBNAIL_PX = 1400
+PATCH_PX = 256
+N_PATCHES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class SlidePictures:
+    """Pixels of a slide for a figure; label and macro images are never among them.
+
+    Attributes
+    ----------
+    thumbnail : array, shape (rows, columns, 3), uint8
+        The whole slide.
+    patches : tuple of arrays, each (256, 256, 3), uint8
+        The most telling patches, the first one first; empty when there is no map.
+    """
+
+    thumbnail: NDArray[np.uint8]
+    patches: tuple[NDArray[np.uint8], ...] = ()
+
+
+def read_pictures(slide: Slide, prediction: Prediction) -> SlidePictures:
+    """Read them from an open slide.
+
+    Raises
+    ------
+    SlideReadError
+        When the slide cannot be read any more.
+    """
+    if not prediction.has_map:
+        return SlidePictures(slide.thumbnail(THUMBNAIL_PX))
+    patches = tuple(
+        _shrunk(slide.read_region(patch.xy_level0, 0, patch.size_level0))
+        for patch in top_patches(prediction, N_PATCHES)
+    )
+    return SlidePictures(slide.thumbnail(THUMBNAIL_PX), patches)
+
+
+def _shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    resized = Image.fromarray(pixels).resize((PATCH_PX, PATCH_PX), Image.Resampling.LANCZOS)
+    return np.asarray(resized)

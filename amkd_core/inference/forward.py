@@ -1,0 +1,45 @@
+"""One forward pass without gradients, for student and teacher alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amkd_core.errors import ConfigError
+from amkd_core.models import ModelInput, ModelOutput, SurvivalModel
+
+Array = NDArray[np.float64]
+
+
+def check_device(name: str) -> torch.device:
+    """Device of that name, once it is known to work.
+
+    Raises
+    ------
+    ConfigError
+        When torch knows no such device, or this machine has none.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
+        cause = str(error).splitlines()[0].rstrip(".")
+        raise ConfigError(
+            f"device {name!r} cannot be used ({cause}); `amkd doctor` says what this machine has, cpu always works"
+        ) from error
+    return device
+
+
+def run_model(
+    model: SurvivalModel, inputs: ModelInput, device: str, *, want_maps: bool = False
+) -> ModelOutput:
+    """Move a model and its input to a device, and predict."""
+    with torch.inference_mode():
+        return model.to(device)(inputs.to(device), want_maps=want_maps)
+
+
+def normalised(weights: Array) -> Array:
+    """Weights as shares that sum to 1; the means of several models do so but for rounding."""
+    shares: Array = weights / weights.sum()
+    return shares

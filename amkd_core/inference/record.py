@@ -1,0 +1,98 @@
+"""What stands beside a prediction: its limits in sentences, and what made it."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import torch
+
+from amkd_core import __version__
+from amkd_core.bag import FeatureBag
+from amkd_core.bundle import Bundle
+from amkd_core.notices import Notice
+
+_LIBRARIES = ("torch", "numpy", "openslide-bin", "tifffile")
+
+
+def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
+    """Notices of a prediction: of the model, of the bag, and of how well the two fit."""
+    notices = [Notice("research_only", bundle.card.research_use_notice)]
+    if bundle.card.synthetic:
+        notices.append(
+            Notice(
+                "synthetic_bundle",
+                "The model was trained on simulated slides; its prediction means nothing for a real patient.",
+            )
+        )
+    notices.extend(bag.notices)
+    if bundle.feature_range.is_outside(bag.features):
+        notices.append(
+            Notice(
+                "out_of_range",
+                "The slide lies outside the range of the slides that the model was trained on "
+                f"({bundle.feature_range.distance(bag.features):.1f} times the limit); do not rely on the prediction.",
+            )
+        )
+    if not (bag.has_map and bag.n_slides == 1) and all(notice.code != "no_map" for notice in bag.notices):
+        notices.append(Notice("no_map", "The features have no place on one slide, so no map can be drawn."))
+    licence = bundle.card.encoder.licence.lower()
+    if "-nc" in licence or "non-commercial" in licence:
+        notices.append(
+            Notice(
+                "encoder_licence",
+                f"The model was trained on features of {bundle.card.encoder.name}, whose terms reach it: "
+                f"{bundle.card.encoder.licence}.",
+            )
+        )
+    return tuple(dict.fromkeys(notices))
+
+
+def provenance_of(
+    bag: FeatureBag, bundle: Bundle, genes: Mapping[str, float] | None, device: str
+) -> dict[str, Any]:
+    """JSON-able record of software, model, slide and scale; it names no path."""
+    return {
+        "software": {
+            "amkd": __version__,
+            **_versions(),
+            "python": platform.python_version(),
+        },
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "bundle": {"name": bundle.card.name, "sha256": bundle.sha256, "synthetic": bundle.card.synthetic},
+        "encoder": bag.encoder.to_dict(),
+        "slide": {
+            "id": bag.slide_id,
+            "fingerprint": bag.slide_fingerprint,
+            "size_level0_px": bag.slide_size_level0,
+            "mpp": bag.slide_mpp,
+            "mpp_source": bag.slide_mpp_source,
+        },
+        "patches": {"count": len(bag), "size_px": bag.patch_size_px, "mpp": bag.mpp},
+        "verified": bag.verified,
+        "genes": _gene_record(bundle, genes),
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the libraries that decide the numbers; those installed in another way are left out."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _gene_record(bundle: Bundle, genes: Mapping[str, float] | None) -> dict[str, Any] | None:
+    if genes is None:
+        return None
+    missing = [name for name in bundle.card.genes if not np.isfinite(genes.get(name, np.nan))]
+    return {"needed": len(bundle.card.genes), "missing": missing}

@@ -1,0 +1,82 @@
+"""The teacher's prediction, for a patient whose expression is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amkd_core.bundle import Bundle, BundleMember
+from amkd_core.errors import AmkdError, ModalityError
+from amkd_core.inference.forward import normalised, run_model
+from amkd_core.inference.prediction import TeacherPrediction
+from amkd_core.models import ModelInput
+from amkd_core.survival.hazard import risk
+
+Array = NDArray[np.float64]
+
+# Fewer of the teacher's genes than this, and its answer would rest on filled-in means.
+MIN_GENE_COVERAGE = 0.9
+
+
+def predict_teacher(
+    patches: torch.Tensor, bundle: Bundle, genes: Mapping[str, float], device: str
+) -> TeacherPrediction:
+    """Run every member's teacher and average.
+
+    Parameters
+    ----------
+    patches : tensor, shape (n, d)
+    genes
+        Log-scale expression by gene symbol; joined by name, never by position.
+
+    Raises
+    ------
+    ModalityError
+        When the bundle has no teacher, or the expression covers too few of its genes.
+    """
+    if not bundle.has_teacher:
+        raise ModalityError(
+            f"model {bundle.card.name} has no teacher, so expression cannot be used; leave it out"
+        )
+    expression = _expression(bundle, genes)
+    results = [_run_teacher(member, patches, expression, device) for member in bundle.members]
+    coattention = np.mean([result[1] for result in results], axis=0)  # (n_pathways, n_patches)
+    importance = normalised(np.mean([result[2] for result in results], axis=0))
+    return TeacherPrediction(
+        risk=float(np.mean([result[0] for result in results])),
+        patch_scores=normalised(importance @ coattention),
+        pathways=tuple(bundle.card.pathways),
+        pathway_importance=importance,
+        coattention=(coattention * coattention.shape[1]).astype(np.float16),
+    )
+
+
+def _expression(bundle: Bundle, genes: Mapping[str, float]) -> Array:
+    """Expression in the bundle's gene order; NaN where the patient's table lacks a gene."""
+    values = np.array([float(genes.get(name, np.nan)) for name in bundle.card.genes])
+    covered = float(np.isfinite(values).mean())
+    if covered < MIN_GENE_COVERAGE:
+        raise ModalityError(
+            f"the expression covers {covered:.0%} of the {len(values)} genes that model {bundle.card.name} reads, "
+            f"expected at least {MIN_GENE_COVERAGE:.0%}; check that genes are named as in the training table"
+        )
+    return values
+
+
+def _run_teacher(
+    member: BundleMember, patches: torch.Tensor, expression: Array, device: str
+) -> tuple[float, Array, Array]:
+    if member.teacher is None or member.scaling is None:
+        raise ModalityError("a member of this model has no teacher")
+    scaled = (expression - member.scaling.mean) / member.scaling.std
+    # A missing gene counts as the training mean.
+    row = torch.from_numpy(np.nan_to_num(scaled, nan=0.0)).float()[None]
+    output = run_model(member.teacher, ModelInput(patches, (len(patches),), row), device, want_maps=True)
+    if output.coattention is None:
+        raise AmkdError("this teacher gives no co-attention, so pathways cannot be mapped")
+    maps = output.coattention.genes_to_patches[0].double().cpu().numpy()
+    importance = output.coattention.pathway_importance[0].double().cpu().numpy()
+    return float(risk(output.logits)[0]), maps, importance
