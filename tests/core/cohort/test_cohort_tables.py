@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amkd_core.cohort.cohort import Patient, read_cohort
+from amkd_core.cohort.folds import Split, make_split, stratified_split
+from amkd_core.cohort.genes import GeneScaling, read_expression
+from amkd_core.cohort.pathways import GeneSet, cover, read_gmt
+from amkd_core.errors import CohortError, ConfigError
+
+CLINICAL = """patient_id,slide_ids,os_months,os_event
+A,A1;A2,12.5,1
+B,B1,30,0
+C,C1,7,1
+"""
+EXPRESSION = "patient_id,G1,G2,G3\nC,3,4,5\nA,1,2,3\nB,2,3,4\n"
+GMT = "P1\tsource\tG1\tG2\nP2\tsource\tG3\n"
+TOML = """[cohort]
+name = "tiny"
+clinical = "clinical.csv"
+expression = "expression.csv"
+pathways = "pathways.gmt"
+"""
+
+
+def write_cohort(
+    folder: Path, *, clinical: str = CLINICAL, expression: str = EXPRESSION, toml: str = TOML
+) -> Path:
+    (folder / "clinical.csv").write_text(clinical)
+    (folder / "expression.csv").write_text(expression)
+    (folder / "pathways.gmt").write_text(GMT)
+    (folder / "cohort.toml").write_text(toml)
+    return folder / "cohort.toml"
+
+
+def test_patients_come_with_slides_months_and_deaths(tmp_path: Path) -> None:
+    cohort = read_cohort(write_cohort(tmp_path))
+    assert cohort.patients[0] == Patient("A", ("A1", "A2"), 12.5, True)
+    assert [patient.event for patient in cohort.patients] == [True, False, True]
+    assert cohort.outcome.n_events == 2
+    assert cohort.findings == ()
+
+
+def test_genes_are_joined_by_identifier_not_by_row(tmp_path: Path) -> None:
+    cohort = read_cohort(write_cohort(tmp_path))
+    rows = cohort.expression.rows(["A", "B", "C"], ["G3", "G1"])
+    np.testing.assert_array_equal(rows, [[3, 1], [4, 2], [5, 3]])
+    with pytest.raises(CohortError, match="expression lacks Z, G9"):
+        cohort.expression.rows(["A", "Z"], ["G1", "G9"])
+
+
+def test_incomplete_patients_are_kept_out_and_named(tmp_path: Path) -> None:
+    clinical = CLINICAL + "D,D1,,1\nE,,4,1\nF,F1,5,0\n"
+    cohort = read_cohort(write_cohort(tmp_path, clinical=clinical))
+    assert [patient.patient_id for patient in cohort.patients] == ["A", "B", "C"]
+    told = {finding.reason: finding.patients for finding in cohort.findings}
+    assert told == {"no follow-up": ("D",), "no expression": ("F",), "no slide": ("E",)}
+    assert str(cohort.findings[0]) == "1 patients kept out: no follow-up (D)"
+
+
+def test_contradictions_are_listed_all_at_once(tmp_path: Path) -> None:
+    clinical = CLINICAL + "A,A3,5,1\n"
+    clinical = clinical.replace("B,B1,30,0", "B,B1,-3,0").replace("C,C1,7,1", "C,C1,7,2")
+    expected = (
+        r"clinical.csv: 3 problems: patient B: os_months is -3.0, expected months above 0; patient C: os_event is 2, "
+        r"expected 1 \(death\) or 0 \(censored\); patient A stands there more than once"
+    )
+    with pytest.raises(CohortError, match=expected):
+        read_cohort(write_cohort(tmp_path, clinical=clinical))
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("sample,G1\nA,1\n", r"no column patient_id \(found sample, G1"),
+        ("patient_id,G1\nA,1\nA,2\n", "patient A stands there more than once"),
+        ("patient_id,G1\nA,\n", "patient A, gene G1 is nan, expected a finite number"),
+        ("patient_id,G1\nA,high\n", "expression must be numbers"),
+    ],
+)
+def test_unusable_expression_is_refused(tmp_path: Path, table: str, sentence: str) -> None:
+    (tmp_path / "expression.csv").write_text(table)
+    with pytest.raises(CohortError, match=sentence):
+        read_expression(tmp_path / "expression.csv")
+
+
+@pytest.mark.parametrize(
+    ("toml", "sentence"),
+    [
+        (TOML + 'colour = "red"\n', r"cohort.toml: \[cohort\] colour: Extra inputs"),
+        (TOML + 'endpoint = "rfs"\n', r"\[cohort\] endpoint: Input should be 'os', 'dss' or 'pfi'"),
+        ("[cohort\n", "cohort.toml: is not TOML"),
+        ('[cohort]\nname = "x"\n', r"\[cohort\] clinical: Field required"),
+        (TOML + 'endpoint = "dss"\n', "clinical.csv: no column dss_months, dss_event; found patient_id"),
+    ],
+)
+def test_cohort_files_that_cannot_be_used_are_refused(tmp_path: Path, toml: str, sentence: str) -> None:
+    with pytest.raises((ConfigError, CohortError), match=sentence):
+        read_cohort(write_cohort(tmp_path, toml=toml))
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent.toml: no such cohort file"):
+        read_cohort(tmp_path / "absent.toml")
+    path = write_cohort(tmp_path)
+    (tmp_path / "expression.csv").unlink()
+    with pytest.raises(CohortError, match=r"expression.csv: no such file"):
+        read_cohort(path)
+
+
+def test_a_gmt_file_keeps_its_order_and_refuses_nonsense(tmp_path: Path) -> None:
+    path = tmp_path / "sets.gmt"
+    path.write_text("B\turl\tG2\tG1\nA\turl\tG3\n\n")
+    assert [item.name for item in read_gmt(path)] == ["B", "A"]
+    path.write_text("B\turl\tG1\nB\turl\tG2\n")
+    with pytest.raises(CohortError, match="line 2: pathway B stands there more than once"):
+        read_gmt(path)
+    path.write_text("B G1 G2\n")
+    with pytest.raises(CohortError, match="line 1: expected name, description and genes separated by tabs"):
+        read_gmt(path)
+
+
+def test_pathways_below_the_coverage_are_dropped_and_named() -> None:
+    sets = (
+        GeneSet("full", frozenset("AB")),
+        GeneSet("half", frozenset("AX")),
+        GeneSet("none", frozenset("YZ")),
+    )
+    kept = cover(sets, ["A", "B", "C"])
+    assert (kept.pathways, kept.dropped, kept.genes) == (("full",), ("half", "none"), ("A", "B"))
+    wider = cover(sets, ["A", "B", "C"], min_coverage=0.5)
+    assert wider.pathways == ("full", "half")
+    np.testing.assert_array_equal(wider.matrix, [[True, True], [True, False]])
+    with pytest.raises(CohortError, match=r"no pathway has 90% of its genes .*the best, full, has 0%"):
+        cover(sets[:1], ["Q"])
+
+
+def test_the_papers_pathways_and_real_expression_fit(shared: Path) -> None:
+    sets = read_gmt(shared / "data" / "pathways.gmt")
+    assert len(sets) == 331
+    table = read_expression(shared / "data" / "rna_stad_xena.parquet")
+    assert (len(table.patients), len(table.genes)) == (318, 1577)
+    kept = cover(sets, table.genes)
+    assert len(kept.pathways) + len(kept.dropped) == 331
+    assert len(kept.pathways) >= 281  # all pathways but Hallmark's are measured in full
+
+
+def test_z_scores_use_the_statistics_that_they_were_fitted_on() -> None:
+    scaling = GeneScaling.fit(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    np.testing.assert_allclose(scaling.apply(np.array([[2.0, 5.0], [5.0, 6.0]])), [[0, 0], [3, 1]])
+
+
+def patients(n: int, share: float = 0.4) -> list[Patient]:
+    return [Patient(f"P{index:03d}", ("s",), 1.0 + index, index < share * n) for index in range(n)]
+
+
+def test_the_split_is_by_patient_stratified_and_seeded() -> None:
+    everyone = patients(200)
+    split = stratified_split(everyone, seed=3)
+    assert (len(split.train), len(split.validation), len(split.test)) == (128, 32, 40)
+    assert set(split.train) | set(split.validation) | set(split.test) == {p.patient_id for p in everyone}
+    deaths = {p.patient_id for p in everyone if p.event}
+    assert [len(deaths & set(part)) for part in (split.train, split.validation, split.test)] == [51, 13, 16]
+    assert split == stratified_split(everyone[::-1], seed=3)
+    assert split != stratified_split(everyone, seed=4)
+
+
+def test_a_split_of_the_table_is_taken_or_refused() -> None:
+    parts = ["train", "validation", "test"] * 10
+    marked = [Patient(f"P{i}", ("s",), 1.0, True, part) for i, part in enumerate(parts)]
+    assert make_split(marked, seed=0).test == tuple(p.patient_id for p in marked if p.split == "test")
+    with pytest.raises(CohortError, match="split is given for 29 of 30 patients"):
+        make_split([*marked[1:], Patient("P0", ("s",), 1.0, True)], seed=0)
+    with pytest.raises(CohortError, match="the validation part has 1 deaths, expected at least 2"):
+        make_split(patients(10), seed=0)
+    with pytest.raises(CohortError, match="patient A is in two parts"):
+        Split(("A",), ("B",), ("A",))
