@@ -208,13 +208,14 @@ def _densities(
     open_share = inside * (1 - cells.lumen.astype(np.float32) / 255)
     hematoxylin = (np.maximum(haze, 0) + nuclei * (1 + 0.05 * grain)) * open_share
     eosin = np.maximum(eosin, 0) * (1 - 0.45 * np.minimum(nuclei, 1)) * open_share
-    return hematoxylin, eosin
+    return hematoxylin.astype(np.float32, copy=False), eosin.astype(np.float32, copy=False)
 
 
 def _border(share: Float, ragged: Float, *, sharpness: float) -> Float:
     """Turn a soft share into a ragged border where it passes a half; where it is 0 or 1 it stays so."""
     moved: Float = share + 4 * share * (1 - share) * ragged
-    return np.clip((moved - 0.5) * sharpness + 0.5, 0, 1)
+    border: Float = np.clip((moved - 0.5) * sharpness + 0.5, 0, 1)
+    return border
 
 
 def _planted_eosin(region: Region, grain: Float, clumps: Float, mottle: Float) -> Float:

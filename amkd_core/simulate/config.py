@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Raised with every change that alters a pixel or a number of a simulated cohort.
-SIMULATION_VERSION = 3
+SIMULATION_VERSION = 4
 
 
 class SimulationConfig(BaseModel):

@@ -109,7 +109,7 @@ def draw_tissue_map(
     middle = 0.8 * fields["tumour"] + fields["necrosis"]
     _fill(labels, Region.NECROSIS, middle, shares[Region.NECROSIS] * n_tissue, source=Region.HIGH_GRADE)
     away_um = ndimage.distance_transform_edt(labels != Region.HIGH_GRADE) * MAP_MPP
-    near = fields["lymphocytes"] + 1.2 * np.exp(-away_um / (INFILTRATE_REACH_UM * scale))
+    near = fields["lymphocytes"] + 2.0 * np.exp(-away_um / (INFILTRATE_REACH_UM * scale))
     _fill(labels, Region.LYMPHOCYTES, near, shares[Region.LYMPHOCYTES] * n_tissue, source=Region.STROMA)
     glands = _lay_glands(rng, labels, fields["gland"], shapes)
     if pen:
