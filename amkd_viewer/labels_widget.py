@@ -62,13 +62,4 @@ def style_sheet(colours: WindowColours) -> str:
 
 def heading_label(text: str) -> QLabel:
     """A heading within a panel."""
-    label = QLabel(text)
-    label.setObjectName("amkdHeading")
-    return label
-
-
-def muted_label(text: str) -> QLabel:
-    """Small print beside something more important."""
-    label = QLabel(text)
-    label.setObjectName("amkdMuted")
-    return label
+    return wrapped_label(text, role="amkdHeading")

@@ -107,6 +107,7 @@ def screenshot(
             settle(viewer, timeout_s)
             return _save(viewer, Path(out_png))
     finally:
+        panel.session.close()
         viewer.close()
 
 

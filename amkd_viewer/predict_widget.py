@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton
 
 from amkd_core.errors import AmkdError, BundleError, MissingMicronsError
@@ -83,6 +83,7 @@ class PredictWidget(PanelWidget):
         self.session = PredictionSession(self._bridge.told.emit)
         self._bridge.told.connect(self._on_told, Qt.ConnectionType.QueuedConnection)
         self.destroyed.connect(self.session.close)
+        QCoreApplication.instance().aboutToQuit.connect(self._on_about_to_quit)
 
         self._painter = OverlayPainter(
             napari_viewer, chosen=lambda: self.inputs.slide, done=self._on_painted, parent=self
@@ -248,6 +249,10 @@ class PredictWidget(PanelWidget):
                 self.session.cancel()
             slide_layers.remove_overlays(self._viewer, fingerprint)
         self._offer_slides(self.inputs.slide)
+
+    def _on_about_to_quit(self) -> None:
+        # Python waits for threads at its end, and they would go on to the end of the slide.
+        self.session.close()
 
     def _on_theme_changed(self, event: Event | None = None) -> None:
         colours = window_colours(self._viewer.theme)

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from amkd_viewer.colours import HIGH_RISK, LOW_RISK, WindowColours
-from amkd_viewer.labels_widget import FactsTable, heading_label, muted_label, wrapped_label
+from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
 from amkd_viewer.legend_widget import LegendWidget
 from amkd_viewer.wording import (
     MAP_CAPTION,
@@ -64,8 +64,7 @@ class ResultWidget(QFrame):
 
         head = QHBoxLayout()
         head.addWidget(self.percentile)
-        head.addWidget(muted_label("risk percentile\namong training cohort"))
-        head.addStretch(1)
+        head.addWidget(wrapped_label("risk percentile among training cohort", role="amkdMuted"), 1)
         head.addWidget(self.group, alignment=Qt.AlignmentFlag.AlignVCenter)
 
         column = QVBoxLayout(self)

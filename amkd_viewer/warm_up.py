@@ -21,7 +21,7 @@ def warm_up_layers() -> None:
     import scipy.ndimage  # noqa: F401
 
     # The registry is parsed at the first attribute that is asked of it.
-    _ = pint.get_application_registry().micrometer
+    _ = pint.get_application_registry().micrometer  # type: ignore[no-untyped-call]
 
 
 def warm_up_prediction() -> None:

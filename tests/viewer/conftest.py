@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 # The writers of small slides and bundles stand with the tests of the core.
@@ -21,12 +20,12 @@ SIZE_PX = (3072, 2304)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Windows need a screen, and what Qt and OpenGL bindings warn of at import is not ours."""
+    """Windows need a screen."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents and "viewer" in getattr(item, "fixturenames", ()):
-            if not HAS_SCREEN:
-                item.add_marker(pytest.mark.skip(reason="no display; run under xvfb-run"))
+        needs_screen = {"viewer", "screen"} & set(getattr(item, "fixturenames", ()))
+        if here in item.path.parents and needs_screen and not HAS_SCREEN:
+            item.add_marker(pytest.mark.skip(reason="no display; run under xvfb-run"))
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +50,9 @@ def slide_without_scale(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A slide that does not tell its micrometres per pixel."""
     from slide_files import tissue_like, write_tiff
 
-    return write_tiff(tmp_path_factory.mktemp("slides") / "unscaled.tif", [tissue_like(1536, 1536, seed=5)], mpp=None)
+    return write_tiff(
+        tmp_path_factory.mktemp("slides") / "unscaled.tif", [tissue_like(1536, 1536, seed=5)], mpp=None
+    )
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +66,11 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bundles") / "random.amkd"
     write_bundle(path, random_bundle(encoder=load_encoder("texture").identity))
     return path
+
+
+@pytest.fixture
+def screen() -> None:
+    """For tests whose child processes open windows."""
 
 
 @pytest.fixture
@@ -107,9 +113,3 @@ def _no_threads_left(within_s: float = 20) -> None:
     while any(name.startswith(working) for name in own_threads()):
         assert time.monotonic() < deadline, f"threads outlive their window: {own_threads()}"
         time.sleep(0.02)
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """Seeded randomness."""
-    return np.random.default_rng(0)

@@ -74,10 +74,14 @@ def test_layers_name_their_slide_and_their_role(prediction) -> None:
 
 def test_the_teachers_map_lies_hidden_below() -> None:
     bundle = random_bundle()
-    genes = {gene: 5.0 for gene in bundle.card.genes}
+    genes = dict.fromkeys(bundle.card.genes, 5.0)
     taught = predict_bag(random_bag(57), bundle, genes=genes)
     layers = prediction_layers(taught, mpp=MPP, fingerprint="content", name="slide")
-    assert [options["metadata"][SLIDE_KEY]["role"] for _, options, _ in layers] == ["teacher_map", "map", "boxes"]
+    assert [options["metadata"][SLIDE_KEY]["role"] for _, options, _ in layers] == [
+        "teacher_map",
+        "map",
+        "boxes",
+    ]
     assert layers[0][1]["visible"] is False
     assert not np.array_equal(layers[0][0], layers[1][0], equal_nan=True)
 

@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         "import sys, amkd_viewer, amkd_viewer.session, amkd_viewer.wording, amkd_viewer.reader\n"
         "print([name for name in ('torch', 'qtpy', 'PyQt6', 'napari', 'matplotlib', 'pandas') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -58,7 +61,7 @@ def test_a_slide_is_a_lazy_pyramid_in_micrometres(slide_path: Path) -> None:
     assert kind == "image"
     assert levels[0].shape == (2304, 3072, 3)
     assert not any(isinstance(level, np.ndarray) for level in levels)
-    assert all(a.shape[0] > b.shape[0] for a, b in zip(levels, levels[1:], strict=False))
+    assert all(a.shape[0] > b.shape[0] for a, b in pairwise(levels))
     assert options["scale"] == pytest.approx((0.5, 0.5))
     assert options["units"] == ("um", "um")
     assert options["contrast_limits"] == (0, 255)

@@ -43,7 +43,9 @@ class Steps:
 
 
 def session_with(steps, events: list, **options) -> PredictionSession:
-    return PredictionSession(events.append, predict=steps, load_bundle=options.pop("load_bundle", lambda path: "bundle"))
+    return PredictionSession(
+        events.append, predict=steps, load_bundle=options.pop("load_bundle", lambda path: "bundle")
+    )
 
 
 def kinds(events: list) -> list[type]:

@@ -1,0 +1,224 @@
+"""The panel in real napari windows, driven by its buttons."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+
+from amkd_core.errors import AmkdError
+from amkd_viewer import slide_layers
+from amkd_viewer.wording import RESEARCH_USE
+
+
+def click(qtbot, button) -> None:
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def roles(viewer) -> list[str]:
+    return [slide_layers.role_of(layer) for layer in viewer.layers]
+
+
+def finished(panel):
+    return lambda: panel.outcome is not None
+
+
+@pytest.fixture
+def opened(panel, viewer, slide_path, spin):
+    """The panel with a slide in it."""
+    panel.open_slide(slide_path)
+    spin(lambda: roles(viewer) == ["slide"])
+    return panel
+
+
+def test_the_panels_stand_under_plugins_amkd(viewer) -> None:
+    menu = viewer.window._qt_window.menuBar()
+    plugins = next(action for action in menu.actions() if action.text().replace("&", "") == "Plugins").menu()
+    plugins.aboutToShow.emit()
+    ours = [action for action in plugins.actions() if action.text() == "AMKD"]
+    assert len(ours) == 1
+    entries = [action.text() for action in ours[0].menu().actions()]
+    assert entries == ["Predict survival risk", "Slide information"]
+
+
+def test_the_menu_entry_docks_the_panel(viewer, spin) -> None:
+    from napari._app_model import get_app_model
+
+    get_app_model().commands.execute_command("amkd-viewer.predict").result()
+    docked = viewer.window.dock_widgets
+    assert any("Predict survival risk" in name for name in docked)
+
+
+def test_a_click_on_predict_brings_risk_map_and_boxes(opened, viewer, qtbot, spin) -> None:
+    click(qtbot, opened.run_button)
+    spin(finished(opened))
+    assert roles(viewer) == ["slide", "map", "boxes"]
+    result = opened.result
+    assert result.isVisible()
+    assert result.percentile.text() == f"{opened.outcome.risk_percentile:.0f}"
+    assert result.group.text() in ("LOW RISK", "HIGH RISK")
+    assert opened.research_use.text() == RESEARCH_USE
+    assert opened.research_use.isVisible()
+    assert any("trained on simulated slides" in sentence for sentence in result.notices.sentences)
+    assert any("outside the range" in sentence for sentence in result.notices.sentences)
+    facts = result.facts.text
+    for expected in (
+        "texture",
+        "BSD-3-Clause",
+        "0.5 µm per pixel, from the TIFF resolution tags",
+        "50 patients",
+    ):
+        assert expected in facts
+    # patient, low and high
+    assert len(result.plot.figure.axes[0].get_lines()) == 3
+    assert not opened.error.isVisible()
+    assert viewer.canvas.overlays.scale_bar.visible
+
+
+def test_a_second_run_draws_into_the_same_layers_and_they_leave_with_the_slide(
+    opened, viewer, qtbot, spin
+) -> None:
+    click(qtbot, opened.run_button)
+    spin(finished(opened))
+    viewer.layers[1].opacity = 0.3
+    before, image = list(viewer.layers), viewer.layers[1].data.copy()
+    click(qtbot, opened.run_button)
+    spin(finished(opened))
+    assert list(viewer.layers) == before
+    assert viewer.layers[1].opacity == 0.3
+    np.testing.assert_array_equal(viewer.layers[1].data, image)
+    viewer.layers.remove(viewer.layers[0])
+    assert list(viewer.layers) == []
+    assert not opened.result.isVisible()
+
+
+def test_cancel_acts_within_a_second(opened, viewer, qtbot, spin) -> None:
+    click(qtbot, opened.run_button)
+    spin(lambda: "patches" in opened.stage.text(), 60)
+    start = time.monotonic()
+    click(qtbot, opened.cancel_button)
+    spin(lambda: opened.run_button.isEnabled() and opened.stage.text() == "Cancelled", 5)
+    assert time.monotonic() - start < 1
+    assert opened.session.wait(10), "the thread must follow soon"
+    assert roles(viewer) == ["slide"]
+    assert opened.outcome is None
+    # and the next run works
+    click(qtbot, opened.run_button)
+    spin(finished(opened))
+    assert roles(viewer) == ["slide", "map", "boxes"]
+
+
+def test_a_missing_bundle_is_a_sentence_in_panel_and_notification(opened, qtbot, spin, tmp_path) -> None:
+    opened.bundle_path = tmp_path / "lost.amkd"
+    heard: list[str] = []
+    notification_manager.notification_ready.connect(lambda note: heard.append(note.message))
+    click(qtbot, opened.run_button)
+    spin(finished(opened))
+    assert isinstance(opened.outcome, AmkdError)
+    assert "lost.amkd" in opened.error.text()
+    assert opened.error.isVisible()
+    assert heard == [opened.error.text()]
+    assert opened.run_button.isEnabled()
+    assert not opened.cancel_button.isEnabled()
+
+
+def test_a_file_that_is_no_slide_is_a_sentence(panel, spin, tmp_path) -> None:
+    path = tmp_path / "empty.svs"
+    path.touch()
+    panel.open_slide(path, run=True)
+    spin(finished(panel))
+    assert "is empty" in panel.error.text()
+
+
+def test_a_slide_without_scale_is_asked_for_it(panel, viewer, slide_without_scale, qtbot, spin) -> None:
+    panel.open_slide(slide_without_scale)
+    spin(lambda: roles(viewer) == ["slide"])
+    assert panel.inputs.mpp.isVisible()
+    assert panel.inputs.scale_question.isVisible()
+    click(qtbot, panel.run_button)
+    assert "does not tell its scale" in panel.error.text()
+    assert panel.session.running is None
+    panel.inputs.mpp.setValue(0.5)
+    assert not panel.inputs.scale_question.isVisible()
+    assert tuple(viewer.layers[0].scale) == (0.5, 0.5)
+    assert {str(unit) for unit in viewer.layers[0].units} == {"micrometer"}
+    click(qtbot, panel.run_button)
+    spin(finished(panel))
+    assert not isinstance(panel.outcome, BaseException), panel.outcome
+    assert panel.outcome.bag.slide_mpp_source == "user"
+    assert "given by you" in panel.result.facts.text
+
+
+def test_taking_the_slide_away_ends_its_run(opened, viewer, qtbot, spin) -> None:
+    click(qtbot, opened.run_button)
+    spin(lambda: "patches" in opened.stage.text())
+    viewer.layers.clear()
+    assert opened.session.running is None
+    assert not opened.run_button.isEnabled()
+    assert opened.session.wait(20)
+    qtbot.wait(200)
+    assert list(viewer.layers) == []
+    assert not opened.result.isVisible()
+
+
+def test_a_map_is_shown_on_its_own_slide_only(opened, viewer, second_slide_path, qtbot, spin) -> None:
+    click(qtbot, opened.run_button)
+    spin(lambda: "patches" in opened.stage.text())
+    # opened, and thereby chosen, in the middle of the first slide's run
+    opened.open_slide(second_slide_path)
+    spin(lambda: roles(viewer).count("slide") == 2)
+    spin(lambda: "boxes" in roles(viewer))
+    visible = {layer.name for layer in viewer.layers if layer.visible}
+    assert visible == {"second"}
+    assert not opened.result.isVisible()
+    opened.inputs.slides.setCurrentIndex(0)
+    visible = {layer.name for layer in viewer.layers if layer.visible}
+    assert visible == {"first", "Attention: first", "Top patches: first"}
+    assert opened.result.isVisible()
+
+
+def test_closing_the_panel_in_mid_run_ends_its_threads(opened, viewer, qtbot, spin) -> None:
+    click(qtbot, opened.run_button)
+    spin(lambda: "patches" in opened.stage.text())
+    session = opened.session
+    viewer.window.remove_dock_widget(opened)
+    opened.deleteLater()
+    qtbot.wait(50)
+    assert session.wait(20)
+    assert session.running is None
+
+
+def test_napari_opens_slides_itself(panel, viewer, slide_path, spin) -> None:
+    (layer,) = viewer.open(slide_path, plugin="amkd-viewer")
+    assert panel.inputs.slide is layer
+    spin(lambda: layer.loaded)
+    assert layer.extent.world[1] == pytest.approx((1151.5, 1535.5), abs=1)
+
+
+def test_slide_information_tells_and_asks(viewer, slide_without_scale, slide_path, spin) -> None:
+    _, widget = viewer.window.add_plugin_dock_widget("amkd-viewer", "Slide information")
+    spin(widget.empty.isVisible)
+    viewer.open(slide_path, plugin="amkd-viewer")
+    assert "3,072 × 2,304" in widget.facts.text
+    assert "1.54 × 1.15 mm" in widget.facts.text
+    assert not widget.mpp.isVisible()
+    viewer.layers.clear()
+    viewer.open(slide_without_scale, plugin="amkd-viewer")
+    assert widget.mpp.isVisible()
+    widget.mpp.setValue(0.25)
+    assert tuple(viewer.layers[0].scale) == (0.25, 0.25)
+    assert "0.25 µm per pixel, given by you" in widget.facts.text
+
+
+def test_immunohistochemistry_is_noticed(panel, viewer, shared: Path, spin) -> None:
+    panel.open_slide(shared / "slides" / "real" / "OS-2-ndpi.ome.tif", run=True)
+    spin(finished(panel), 120)
+    assert not isinstance(panel.outcome, BaseException), panel.outcome
+    assert any(notice.code == "not_he" for notice in panel.outcome.notices)
+    shown = " ".join(panel.result.notices.sentences)
+    assert next(notice for notice in panel.outcome.notices if notice.code == "not_he").sentence in shown
