@@ -49,16 +49,20 @@ def demo_command(
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} simulated training patients"
     )
     typer.echo(f"Results: {out}/prediction.json, {out}/heatmap.h5, {out}/heatmap.png")
-    has_screen = (
-        bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or sys.platform != "linux"
-    )
-    if has_screen and not screenshot:
+    # A script that pipes the demo's output waits for nobody to close a window.
+    if _has_screen() and sys.stdout.isatty() and not screenshot:
+        typer.echo("Opening the window; close it to end the demo.")
         with user_errors():
             from amkd_core.cli.view import viewer_command
 
             viewer_command("view")(slide_path, None)
         return
-    _photograph(slide_path, out / "window.png", has_screen=has_screen)
+    _photograph(slide_path, out / "window.png")
+
+
+def _has_screen() -> bool:
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(shown) or sys.platform != "linux"
 
 
 def _bag(slide_path: Path, bundle: Bundle) -> FeatureBag:
@@ -73,17 +77,25 @@ def _bag(slide_path: Path, bundle: Bundle) -> FeatureBag:
             bag = read_bag(path)
         except BagError:
             bag = None  # damaged: made again below
-        if bag is not None and bag.encoder == bundle.card.encoder.identity:
+        if bag is not None and _fits(bag, slide_path, bundle):
             return bag
     bag = drain(encode_for(slide_path, bundle))
     write_bag(path, bag)
     return bag
 
 
-def _photograph(slide_path: Path, picture: Path, *, has_screen: bool) -> None:
+def _fits(bag: FeatureBag, slide_path: Path, bundle: Bundle) -> bool:
+    from amkd_core.slides.slide import open_slide
+
+    with open_slide(slide_path, isolated=True) as slide:
+        same_slide = bag.slide_fingerprint == slide.info.fingerprint
+    return same_slide and bag.encoder == bundle.card.encoder.identity
+
+
+def _photograph(slide_path: Path, picture: Path) -> None:
     """Picture of the real window, in a process of its own; says why where there can be none."""
     command = [sys.executable, "-c", _PHOTOGRAPH, str(slide_path), str(picture)]
-    if not has_screen:
+    if not _has_screen():
         if shutil.which(VIRTUAL_SCREEN[0]) is None:
             typer.echo(
                 "No screen and no Xvfb (`make system` names the packages): wrote pictures only, no window."

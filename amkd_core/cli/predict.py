@@ -68,13 +68,15 @@ def predict_command(
     from amkd_core.inference.expression import read_genes
 
     with user_errors():
+        folders = _result_folders(sources, out)
+        if expression is not None and len(sources) > 1:
+            raise AmkdError("expression is of one patient; predict one slide at a time with --expression")
         model = load_bundle(bundle)
         genes = None if expression is None else read_genes(expression, patient)
         assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, mpp)
     failed = 0
-    for source in sources:
+    for source, folder in zip(sources, folders, strict=True):
         request = Request(source, mpp, scene, device, weights, genes, assume)
-        folder = out if len(sources) == 1 else out / safe_name(source.stem)
         try:
             prediction, pictures = drain(predict_any(request, model))
             write_results(folder, prediction, pictures)
@@ -136,6 +138,23 @@ def safe_name(text: str) -> str:
     """Name that stays inside its folder on every system: letters, digits, dot, dash, underscore."""
     name = re.sub(r"[^\w.-]+", "_", text).strip("._") or "slide"
     return name[:120]
+
+
+def _result_folders(sources: list[Path], out: Path) -> list[Path]:
+    """One folder per source, inside `out`; `out` itself when there is one source."""
+    from amkd_core.errors import AmkdError
+
+    if len(sources) == 1:
+        return [out]
+    folders: dict[str, Path] = {}
+    for source in sources:
+        name = safe_name(source.stem)
+        if name in folders:
+            raise AmkdError(
+                f"{folders[name]} and {source} would both be written to {out / name}; predict them one at a time"
+            )
+        folders[name] = source
+    return [out / name for name in folders]
 
 
 def _assumptions(

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from amkd_core.bag import FeatureBag
 from amkd_core.errors import BagError, ModalityError
 from amkd_core.inference.prediction import Prediction
 
@@ -18,11 +17,14 @@ MapKind = Literal["percentile", "raw"]
 
 # A map of more cells than this is no grid of patches but scattered places.
 MAX_CELLS = 64_000_000
+# Patches count as lying on one grid when they are off it by no more than this share of their size.
+GRID_TOLERANCE = 0.02
+SUBDIVISIONS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """A small image, one cell per patch, and where it lies on the slide.
+    """A small image, one cell per patch where patches follow a grid, and where it lies on the slide.
 
     Attributes
     ----------
@@ -125,19 +127,26 @@ def heatmap(prediction: Prediction, kind: MapKind = "percentile", *, source: str
     Raises
     ------
     BagError
-        When the bag records no places, or they are not on a grid.
+        When the bag records no places on one slide, or absurd ones.
     ModalityError
         As `map_scores`.
     """
     scores = map_scores(prediction, source)
     values = percentile_ranks(scores) if kind == "percentile" else scores * len(scores)
-    rows, columns, origin, size = _cells(prediction.bag)
-    image = np.full((int(rows.max()) + 1, int(columns.max()) + 1), np.nan, dtype=np.float32)
-    image[rows, columns] = values
-    title = "gene-guided attention" if source in ("student", "teacher") else source
-    return Heatmap(
-        image, kind, origin, size, f"{title} ({source})" if source in ("student", "teacher") else title
-    )
+    title = f"gene-guided attention ({source})" if source in ("student", "teacher") else source
+    bag = prediction.bag
+    if bag.coords is None or bag.patch_size_level0 is None or bag.n_slides > 1:
+        raise BagError(f"{bag.slide_id}: the bag records no places on one slide, so no map can be drawn")
+    origin, size = bag.coords.min(axis=0), np.array(bag.patch_size_level0)
+    cells = np.rint((bag.coords - origin) / size).astype(np.int64)
+    tolerance = np.maximum(1, GRID_TOLERANCE * size)
+    on_grid = bool((np.abs(bag.coords - origin - cells * size) <= tolerance).all())
+    if on_grid and _all_different(cells):
+        image, cell = _scattered(cells, values, bag.slide_id), size
+    else:
+        image, cell = _averaged(bag.coords - origin, size, values, bag.slide_id), size / SUBDIVISIONS
+    corner = (float(origin[0]), float(origin[1]))
+    return Heatmap(image, kind, corner, (float(cell[0]), float(cell[1])), title)
 
 
 def top_patches(prediction: Prediction, n: int = 5, *, source: str = "student") -> tuple[TopPatch, ...]:
@@ -181,20 +190,44 @@ def _highest(scores: Array, n: int) -> set[int]:
     return set(np.argsort(-scores, kind="stable")[:n].tolist())
 
 
-def _cells(
-    bag: FeatureBag,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[float, float], tuple[float, float]]:
-    """Row and column of each patch in the map, the map's origin, and the size of a cell."""
-    if bag.coords is None or bag.patch_size_level0 is None or bag.n_slides > 1:
-        raise BagError(f"{bag.slide_id}: the bag records no places on one slide, so no map can be drawn")
-    origin = bag.coords.min(axis=0)
-    size = np.array(bag.patch_size_level0)
-    cells = np.rint((bag.coords - origin) / size).astype(np.int64)
-    off_grid = np.abs((bag.coords - origin) - cells * size).max()
-    n_columns, n_rows = (int(side) + 1 for side in cells.max(axis=0))
-    n_places = len(np.unique(cells[:, 1] * n_columns + cells[:, 0]))
-    if off_grid > 0.25 * size.min() or n_columns * n_rows > MAX_CELLS or n_places < len(cells):
+def _all_different(cells: NDArray[np.int64]) -> bool:
+    flat = cells[:, 1] * (int(cells[:, 0].max()) + 1) + cells[:, 0]
+    return len(np.unique(flat)) == len(flat)
+
+
+def _scattered(cells: NDArray[np.int64], values: Array, slide_id: str) -> NDArray[np.float32]:
+    """Map of patches on one grid: a cell each, `cells` being (column, row)."""
+    image = np.full(_checked_shape(cells.max(axis=0) + 1, slide_id), np.nan, dtype=np.float32)
+    image[cells[:, 1], cells[:, 0]] = values
+    return image
+
+
+def _averaged(
+    offsets: NDArray[np.int64], size: NDArray[np.int64], values: Array, slide_id: str
+) -> NDArray[np.float32]:
+    """Map of patches that overlap or follow several grids (CLAM lays one per piece of tissue).
+
+    Cells are a quarter of a patch wide, so a patch is drawn at most an eighth of its width off; where
+    patches overlap their mean is shown.
+    """
+    corners = np.rint(offsets / (size / SUBDIVISIONS)).astype(np.int64)  # (n, 2) column, row
+    rows, columns = _checked_shape(corners.max(axis=0) + SUBDIVISIONS, slide_id)
+    total, count = np.zeros(rows * columns), np.zeros(rows * columns)
+    for row in range(SUBDIVISIONS):
+        for column in range(SUBDIVISIONS):
+            flat = (corners[:, 1] + row) * columns + corners[:, 0] + column
+            total += np.bincount(flat, values, rows * columns)
+            count += np.bincount(flat, minlength=rows * columns)
+    mean = np.divide(total, count, out=np.full(rows * columns, np.nan), where=count > 0)
+    image: NDArray[np.float32] = mean.reshape(rows, columns).astype(np.float32)
+    return image
+
+
+def _checked_shape(columns_rows: NDArray[np.int64], slide_id: str) -> tuple[int, int]:
+    columns, rows = (int(side) for side in columns_rows)
+    if rows * columns > MAX_CELLS:
         raise BagError(
-            f"{bag.slide_id}: the patches overlap or lie off a grid of {size[0]} x {size[1]} px; maps need a plain grid"
+            f"{slide_id}: the patches' coordinates span {columns} x {rows} cells of a map, expected at most "
+            f"{MAX_CELLS:,} in all; the coordinates or the patch size are wrong"
         )
-    return cells[:, 1], cells[:, 0], (float(origin[0]), float(origin[1])), (float(size[0]), float(size[1]))
+    return rows, columns
