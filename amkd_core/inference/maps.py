@@ -138,13 +138,10 @@ def heatmap(prediction: Prediction, kind: MapKind = "percentile", *, source: str
     if bag.coords is None or bag.patch_size_level0 is None or bag.n_slides > 1:
         raise BagError(f"{bag.slide_id}: the bag records no places on one slide, so no map can be drawn")
     origin, size = bag.coords.min(axis=0), np.array(bag.patch_size_level0)
-    cells = np.rint((bag.coords - origin) / size).astype(np.int64)
-    tolerance = np.maximum(1, GRID_TOLERANCE * size)
-    on_grid = bool((np.abs(bag.coords - origin - cells * size) <= tolerance).all())
-    if on_grid and _all_different(cells):
-        image, cell = _scattered(cells, values, bag.slide_id), size
-    else:
-        image, cell = _averaged(bag.coords - origin, size, values, bag.slide_id), size / SUBDIVISIONS
+    offsets, cell = bag.coords - origin, size.astype(np.float64)
+    image = _scattered(offsets, size, values, bag.slide_id)
+    if image is None:
+        image, cell = _averaged(offsets, size, values, bag.slide_id), size / SUBDIVISIONS
     corner = (float(origin[0]), float(origin[1]))
     return Heatmap(image, kind, corner, (float(cell[0]), float(cell[1])), title)
 
@@ -161,8 +158,8 @@ def top_patches(prediction: Prediction, n: int = 5, *, source: str = "student") 
     if bag.coords is None or bag.patch_size_level0 is None:
         raise BagError(f"{bag.slide_id}: the bag records no coordinates, so patches cannot be shown")
     scores = map_scores(prediction, source)
-    ranks = percentile_ranks(scores)
-    order = np.argsort(-scores, kind="stable")[:n]
+    order = _highest(scores, n)
+    percentiles = [_percentile_of(scores, scores[row]) for row in order]
     return tuple(
         TopPatch(
             rank=place + 1,
@@ -170,7 +167,7 @@ def top_patches(prediction: Prediction, n: int = 5, *, source: str = "student") 
             xy_level0=(int(bag.coords[row, 0]), int(bag.coords[row, 1])),
             size_level0=bag.patch_size_level0,
             score=float(scores[row] * len(scores)),
-            percentile=float(ranks[row]),
+            percentile=percentiles[place],
         )
         for place, row in enumerate(order)
     )
@@ -179,27 +176,45 @@ def top_patches(prediction: Prediction, n: int = 5, *, source: str = "student") 
 def agreement(first: Array, second: Array) -> Agreement:
     """Agreement of two score vectors of the same patches, shape (n,) each."""
     n_top = max(1, round(0.05 * len(first)))
-    shared_share = len(_highest(first, n_top) & _highest(second, n_top)) / n_top
-    shared_five = len(_highest(first, 5) & _highest(second, 5))
+    shared_share = _n_shared(first, second, n_top) / n_top
+    shared_five = _n_shared(first, second, 5)
     constant = np.ptp(first) == 0 or np.ptp(second) == 0
     rho = float("nan") if constant else float(stats.spearmanr(first, second).statistic)
     return Agreement(rho, shared_five, shared_share)
 
 
-def _highest(scores: Array, n: int) -> set[int]:
-    return set(np.argsort(-scores, kind="stable")[:n].tolist())
+def _highest(scores: Array, n: int) -> NDArray[np.int64]:
+    """Rows of the n highest scores, the highest first; equal scores in the order of their rows."""
+    n = min(n, len(scores))
+    candidates = np.flatnonzero(scores >= np.partition(scores, -n)[-n])
+    order: NDArray[np.int64] = candidates[np.argsort(-scores[candidates], kind="stable")][:n]
+    return order
 
 
-def _all_different(cells: NDArray[np.int64]) -> bool:
-    flat = cells[:, 1] * (int(cells[:, 0].max()) + 1) + cells[:, 0]
-    return len(np.unique(flat)) == len(flat)
+def _n_shared(first: Array, second: Array, n: int) -> int:
+    return len(np.intersect1d(_highest(first, n), _highest(second, n)))
 
 
-def _scattered(cells: NDArray[np.int64], values: Array, slide_id: str) -> NDArray[np.float32]:
-    """Map of patches on one grid: a cell each, `cells` being (column, row)."""
+def _percentile_of(scores: Array, score: float) -> float:
+    """`percentile_ranks` of one score."""
+    if len(scores) == 1:
+        return 100.0
+    below, equal = np.count_nonzero(scores < score), np.count_nonzero(scores == score)
+    return float((below + (equal - 1) / 2) / (len(scores) - 1) * 100)
+
+
+def _scattered(
+    offsets: NDArray[np.int64], size: NDArray[np.int64], values: Array, slide_id: str
+) -> NDArray[np.float32] | None:
+    """Map of patches on one grid, a cell each; None when they are not on one, or share a place."""
+    cells = (offsets + size // 2) // size  # (n, 2) column, row
+    tolerance = np.maximum(1, (GRID_TOLERANCE * size).astype(np.int64))
+    if (np.abs(offsets - cells * size) > tolerance).any():
+        return None
     image = np.full(_checked_shape(cells.max(axis=0) + 1, slide_id), np.nan, dtype=np.float32)
     image[cells[:, 1], cells[:, 0]] = values
-    return image
+    # Fewer cells than patches: some have the same place.
+    return image if image.size - np.count_nonzero(np.isnan(image)) == len(values) else None
 
 
 def _averaged(

@@ -39,7 +39,9 @@ def placed(
 
 
 def test_ranks_share_ties_and_span_0_to_100() -> None:
-    np.testing.assert_allclose(percentile_ranks(np.array([3.0, 1.0, 3.0, 2.0, 9.0])), [62.5, 0, 62.5, 25, 100])
+    np.testing.assert_allclose(
+        percentile_ranks(np.array([3.0, 1.0, 3.0, 2.0, 9.0])), [62.5, 0, 62.5, 25, 100]
+    )
     np.testing.assert_allclose(percentile_ranks(np.full(7, 0.2)), np.full(7, 50.0))
     np.testing.assert_array_equal(percentile_ranks(np.array([0.4])), [100.0])
 
