@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from amkd_core.bag_file import read_bag
 from amkd_core.bundle import Bundle
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cli.terminal import drain
@@ -35,27 +34,30 @@ from amkd_core.survival.metrics import bootstrap_concordance
 from amkd_core.training.config import load_config
 from amkd_core.training.evaluate import risks_of
 from amkd_core.training.inputs import make_inputs, read_bags
-from amkd_core.training.run import train_run
 from amkd_core.training.stages import train_student
 
 ROOT = Path(__file__).resolve().parents[1]
-N_PATIENTS, N_TEST = 280, 80
+N_PATIENTS = 400
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, help="folder for cohort and run; kept (default: a temporary one)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--work", type=Path, help="folder for cohort and run; kept (default: a temporary one)"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
-        config = SimulationConfig(n_patients=N_PATIENTS, seed=DEMO_SEED, test_share=N_TEST / N_PATIENTS)
+        config = SimulationConfig(n_patients=N_PATIENTS, seed=DEMO_SEED)
         toml = drain(simulate_cohort(config, work / "cohort", jobs=arguments.jobs))
         settings = ROOT / "assets" / "demo" / "training.toml"
         run = work / "run"
-        command = ["amkd-train", "--cohort", toml, "--out", run, "--config", settings, "--jobs", arguments.jobs]
-        train = str(Path(sys.executable).with_name("amkd-train"))
-        subprocess.run([train, *map(str, command[1:])], check=True)
+        command = [Path(sys.executable).with_name("amkd-train"), "--cohort", toml, "--out", run]
+        command += ["--config", settings, "--jobs", arguments.jobs]
+        subprocess.run(list(map(str, command)), check=True)
         bundle = open_bundle(run / "model.amkd")
         table = measure(work / "cohort", run, bundle)
         shutil.copyfile(run / "model.amkd", ROOT / "assets" / "demo" / "demo.amkd")
@@ -88,10 +90,10 @@ def measure(cohort_folder: Path, run: Path, bundle: Bundle) -> str:
     lines = [
         "# The demo model on held-out simulated slides",
         "",
-        "Made by `make demo-bundle` (scripts/make_demo_bundle.py). SYNTHETIC: nothing here says anything about patients.",
+        "Made by `make demo-bundle` (scripts/make_demo_bundle.py). SYNTHETIC: nothing here tells of patients.",
         f"Trained on {bundle.card.cohort_size} simulated patients ({bundle.card.cohort_events} deaths), measured on "
-        f"{len(outcome)} others ({outcome.n_events} deaths). One split, one seed: intervals are wide and differences of "
-        "a few hundredths mean nothing.",
+        f"{len(outcome)} others ({outcome.n_events} deaths). One split, one seed: the intervals are wide, and "
+        "differences of a few hundredths mean nothing.",
         "",
         "| risk by | C-index | 95 % interval (bootstrap by patient) |",
         "|---|---|---|",
