@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from bundle_fixtures import encoder_identity, random_bag, random_bundle
+from scipy import stats
+
+from amkd_core.bag import FeatureBag
+from amkd_core.bundle import Bundle
+from amkd_core.errors import BundleMismatchError, ConfigError, ModalityError
+from amkd_core.inference.predict import predict_bag
+from amkd_core.models import ModelInput
+from amkd_core.notices import Notice
+
+GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(12)}
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return random_bundle(n_members=3)
+
+
+@pytest.fixture
+def bag() -> FeatureBag:
+    return random_bag(30)
+
+
+def codes(notices: tuple[Notice, ...]) -> list[str]:
+    return [notice.code for notice in notices]
+
+
+def test_risk_survival_and_group_by_hand(bag: FeatureBag, bundle: Bundle) -> None:
+    found = predict_bag(bag, bundle)
+    risks, survivals, percentiles = [], [], []
+    for member in bundle.members:
+        with torch.inference_mode():
+            output = member.student(ModelInput(torch.from_numpy(bag.features), (30,)))
+        hazard = 1 / (1 + np.exp(-output.logits[0].double().numpy()))
+        survivals.append(np.cumprod(1 - hazard))
+        risks.append(-survivals[-1].sum())
+        percentiles.append(stats.percentileofscore(member.training_risks, risks[-1], kind="mean"))
+    np.testing.assert_allclose(found.member_risks, risks, rtol=1e-6)
+    assert found.risk == pytest.approx(np.mean(risks), rel=1e-6)
+    np.testing.assert_allclose(found.survival, np.mean(survivals, axis=0), rtol=1e-6)
+    assert found.risk_percentile == pytest.approx(np.mean(percentiles))
+    # All members' cuts are at -2 and their median vote decides.
+    assert found.risk_group == ("high" if sum(risk > -2 for risk in risks) >= 2 else "low")
+    assert found.cohort.size == 50
+    assert len(found.cohort.risks) == 150
+
+
+def test_the_group_is_cut_at_the_training_median(bag: FeatureBag, bundle: Bundle) -> None:
+    risk = predict_bag(bag, bundle).member_risks
+    for cut, group in ((risk.max() + 0.01, "low"), (risk.min() - 0.01, "high")):
+        members = tuple(dataclasses.replace(member, risk_cut=float(cut)) for member in bundle.members)
+        assert predict_bag(bag, dataclasses.replace(bundle, members=members)).risk_group == group
+
+
+def test_the_curve_passes_through_the_survival_of_the_bins(bag: FeatureBag) -> None:
+    found = predict_bag(bag, random_bundle())
+    months, survival = found.curve.time_months, found.curve.survival
+    np.testing.assert_allclose(
+        np.interp([0, 6, 12, 30], months, survival), [1, *found.survival[:3]], rtol=1e-6
+    )
+    assert (np.diff(survival) <= 0).all()
+    assert (np.diff(months) > 0).all()
+
+
+def test_twice_the_same(bag: FeatureBag, bundle: Bundle) -> None:
+    first, second = (predict_bag(bag, bundle, genes=GENES) for _ in range(2))
+    assert first.risk == second.risk
+    np.testing.assert_array_equal(first.patch_scores, second.patch_scores)
+    assert first.teacher is not None
+    assert second.teacher is not None
+    assert first.teacher.risk == second.teacher.risk
+
+
+def test_shuffled_patches_give_the_same_risk_and_shuffled_scores(bag: FeatureBag, bundle: Bundle) -> None:
+    order = np.random.default_rng(5).permutation(30)
+    straight, shuffled = predict_bag(bag, bundle), predict_bag(bag.subset(order), bundle)
+    assert shuffled.risk == pytest.approx(straight.risk, abs=1e-5)
+    np.testing.assert_allclose(shuffled.patch_scores, straight.patch_scores[order], rtol=1e-4)
+
+
+def test_scores_are_the_mean_of_the_members_weights(bag: FeatureBag, bundle: Bundle) -> None:
+    found = predict_bag(bag, bundle)
+    weights = []
+    for member in bundle.members:
+        with torch.inference_mode():
+            output = member.student(ModelInput(torch.from_numpy(bag.features), (30,)))
+        assert output.patch_attention is not None
+        weights.append(output.patch_attention.numpy())
+    np.testing.assert_allclose(found.patch_scores, np.mean(weights, axis=0), rtol=1e-5)
+    assert found.patch_scores.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_bag_of_one_patch_predicts(bundle: Bundle) -> None:
+    found = predict_bag(random_bag(1), bundle, genes=GENES)
+    assert np.isfinite(found.risk)
+    np.testing.assert_allclose(found.patch_scores, [1.0])
+
+
+def test_another_encoder_is_refused_with_both_names(bundle: Bundle) -> None:
+    other = random_bag(5, encoder=encoder_identity(name="uni"))
+    with pytest.raises(BundleMismatchError, match="name 'uni', but model random needs 'texture'"):
+        predict_bag(other, bundle)
+
+
+def test_an_absent_device_is_refused(bag: FeatureBag, bundle: Bundle) -> None:
+    for name in ("gpu", "cuda:77"):
+        with pytest.raises(ConfigError, match=f"device '{name}' cannot be used"):
+            predict_bag(bag, bundle, device=name)
+
+
+def test_notices_tell_the_limits(bag: FeatureBag) -> None:
+    plain = random_bundle(synthetic=False)
+    assert codes(predict_bag(bag, plain).notices) == ["research_only"]
+    assert codes(predict_bag(bag, random_bundle()).notices) == ["research_only", "synthetic_bundle"]
+    shifted = dataclasses.replace(bag, features=bag.features[:, ::-1] * 3 + 1)
+    found = predict_bag(shifted, plain).notices
+    assert codes(found) == ["research_only", "out_of_range"]
+    assert "times the limit" in found[1].sentence
+    stated = dataclasses.replace(bag, notices=(Notice("unverified_bag", "Stated."),), coords=None)
+    assert codes(predict_bag(stated, plain).notices) == ["research_only", "unverified_bag", "no_map"]
+
+
+def test_the_licence_of_a_non_commercial_encoder_reaches_the_user(bag: FeatureBag) -> None:
+    encoder = dataclasses.replace(encoder_identity(), licence="CC BY-NC-ND 4.0")
+    found = predict_bag(random_bag(30, encoder=encoder), random_bundle(encoder=encoder, synthetic=False))
+    assert codes(found.notices) == ["research_only", "encoder_licence"]
+    assert "CC BY-NC-ND 4.0" in found.notices[1].sentence
+
+
+def test_provenance_is_strict_json_without_paths(bag: FeatureBag, bundle: Bundle) -> None:
+    record = predict_bag(bag, bundle, genes={**GENES, "GENE3": float("nan")}).provenance
+    text = json.dumps(record, allow_nan=False)
+    assert "/" not in text.replace("+00:00", "")
+    assert record["software"]["torch"] == torch.__version__.split("+")[0] or record["software"]["torch"]
+    assert record["slide"]["mpp_source"] == "vendor"
+    assert record["genes"] == {"needed": 12, "missing": ["GENE3"]}
+    assert record["patches"]["count"] == 30
+
+
+def test_the_teacher_joins_genes_by_name(bag: FeatureBag, bundle: Bundle) -> None:
+    straight = predict_bag(bag, bundle, genes=GENES).teacher
+    turned = predict_bag(bag, bundle, genes=dict(reversed(GENES.items()))).teacher
+    swapped = predict_bag(bag, bundle, genes={**GENES, "GENE0": 9.0}).teacher
+    assert straight is not None
+    assert turned is not None
+    assert swapped is not None
+    assert straight.risk == turned.risk
+    assert straight.risk != swapped.risk
+
+
+def test_teacher_maps_add_up(bag: FeatureBag, bundle: Bundle) -> None:
+    teacher = predict_bag(bag, bundle, genes=GENES).teacher
+    assert teacher is not None
+    assert teacher.coattention.shape == (4, 30)
+    assert teacher.coattention.dtype == np.float16
+    maps = teacher.coattention.astype(float) / 30
+    np.testing.assert_allclose(maps.sum(axis=1), 1, atol=2e-3)
+    assert teacher.pathway_importance.sum() == pytest.approx(1)
+    np.testing.assert_allclose(teacher.patch_scores, teacher.pathway_importance @ maps, rtol=2e-3)
+    assert teacher.patch_scores.sum() == pytest.approx(1)
+
+
+def test_one_missing_gene_counts_as_the_training_mean_and_more_are_refused(
+    bag: FeatureBag, bundle: Bundle
+) -> None:
+    single = random_bundle()
+    scaling = single.members[0].scaling
+    assert scaling is not None
+    without = {name: value for name, value in GENES.items() if name != "GENE5"}
+    filled = {**GENES, "GENE5": float(scaling.mean[5])}
+    left, right = (predict_bag(bag, single, genes=genes).teacher for genes in (without, filled))
+    assert left is not None
+    assert right is not None
+    assert left.risk == pytest.approx(right.risk, abs=1e-6)
+    with pytest.raises(ModalityError, match="covers 17% of the 12 genes.*expected at least 90%"):
+        predict_bag(bag, bundle, genes={"GENE0": 1.0, "GENE1": 2.0})
+
+
+def test_genes_without_a_teacher_are_refused(bag: FeatureBag) -> None:
+    with pytest.raises(ModalityError, match="model random has no teacher"):
+        predict_bag(bag, random_bundle(teacher=False), genes=GENES)
