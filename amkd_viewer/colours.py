@@ -17,7 +17,7 @@ BOX = "#111111"
 HEAT_NAME = "amkd attention"
 
 _STEPS = 256
-_STRONGEST = 0.7
+_STRONGEST = 0.62
 
 
 def heat_colours() -> NDArray[np.float32]:

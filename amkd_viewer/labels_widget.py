@@ -39,6 +39,7 @@ class FactsTable(QWidget):
         for name, value in facts:
             label = QLabel(name)
             label.setObjectName("amkdMuted")
+            label.setAlignment(Qt.AlignmentFlag.AlignTop)
             self._form.addRow(label, wrapped_label(value))
 
     @property

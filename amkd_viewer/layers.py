@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
 
 N_TOP_PATCHES = 5
-_EDGE_SHARE = 0.07
+_EDGE_SHARE = 0.05
 """Width of a box's edge as a share of the patch's side."""
 
 

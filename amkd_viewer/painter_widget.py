@@ -34,6 +34,7 @@ class OverlayPainter(QObject):
         super().__init__(parent)
         self._viewer, self._chosen, self._done = viewer, chosen, done
         self._waiting: list[LayerData] = []
+        self._map: Layer | None = None
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
         self._turn.timeout.connect(self._draw_next)
@@ -45,6 +46,10 @@ class OverlayPainter(QObject):
 
     def _draw_next(self) -> None:
         if not self._waiting:
+            if self._map is not None and self._map in self._viewer.layers:
+                # The chosen layer's value under the cursor stands in the status bar, and its opacity at hand.
+                self._viewer.layers.selection.active = self._map
+            self._map = None
             self._done()
             return
         data = self._waiting.pop(0)
@@ -60,5 +65,4 @@ class OverlayPainter(QObject):
         if chosen is None or slide_layers.fingerprint_of(chosen) != fingerprint:
             layer.visible = False
         elif slide_layers.role_of(layer) == "map":
-            # The chosen layer's value under the cursor stands in the status bar, and its opacity at hand.
-            self._viewer.layers.selection.active = layer
+            self._map = layer

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton
 
 from amkd_core.errors import AmkdError, BundleError, MissingMicronsError
 from amkd_viewer import events, slide_layers
+from amkd_viewer.bridge_widget import SessionBridge
 from amkd_viewer.colours import window_colours
 from amkd_viewer.events import PredictionRequest, SessionEvent
 from amkd_viewer.inputs_widget import InputsWidget
@@ -21,7 +22,7 @@ from amkd_viewer.reader import slide_layer
 from amkd_viewer.result_widget import ResultWidget
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
-from amkd_viewer.wording import RESEARCH_USE, SCALE_QUESTION
+from amkd_viewer.wording import NO_MODEL, RESEARCH_USE, SCALE_QUESTION, progress_text
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
 WIDTH_PX = 380
 WARM_UP_AFTER_MS = 3000
 _PROGRESS_STEPS = 1000
-
-
-class SessionBridge(QObject):
-    """Carries events from the session's threads to the GUI thread; lives as long as the session."""
-
-    told = Signal(object)
 
 
 class PredictWidget(PanelWidget):
@@ -133,9 +128,7 @@ class PredictWidget(PanelWidget):
         if layer is None:
             return
         if self.bundle_path is None:
-            self._fail(
-                BundleError("No model is chosen, and the demo's is not installed; choose a bundle (.amkd).")
-            )
+            self._fail(BundleError(NO_MODEL))
             return
         info = slide_layers.info_of(layer)
         if slide_layers.mpp_of(layer) is None:
@@ -286,8 +279,7 @@ class PredictWidget(PanelWidget):
         fraction = progress.fraction if progress.total > 1 else None
         self.progress.setRange(0, 0 if fraction is None else _PROGRESS_STEPS)
         self.progress.setValue(0 if fraction is None else round(_PROGRESS_STEPS * fraction))
-        count = f": {progress.done:,} of {progress.total:,}" if progress.total > 1 else ""
-        self._say(f"{progress.stage}{count}")
+        self._say(progress_text(progress))
 
     def _say(self, text: str) -> None:
         self.stage.setText(text)

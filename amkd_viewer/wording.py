@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
+    from amkd_core.progress import Progress
     from amkd_core.slides import Microns, SlideInfo
 
 RESEARCH_USE = "Research use only. Not for diagnosis or treatment decisions."
 """Shown at all times, whatever the bundle says."""
-MAP_CAPTION = "Gene-guided attention, percentile within slide"
-MAP_HINT = "What the model weighed, not proof of cause."
+MAP_CAPTION = "Gene-guided attention"
+MAP_HINT = "Percentile within the slide. What the model weighed, not proof of cause."
+NO_MODEL = "No model is chosen, and the demo's is not installed; choose a bundle (.amkd)."
 SCALE_HINT = "About 0.25 for a 40× scan, 0.5 for 20×."
 SCALE_QUESTION = (
     "This slide does not tell its scale; enter its micrometres per pixel: "
@@ -53,6 +55,12 @@ def scale_text(microns: Microns | None) -> str:
         return "unknown"
     value = f"{microns.x:.4g}" if microns.x == microns.y else f"{microns.x:.4g} × {microns.y:.4g}"
     return f"{value} µm per pixel, {_SOURCES[microns.source]}"
+
+
+def progress_text(progress: Progress) -> str:
+    """Say what is being done, and how far it has come."""
+    count = f": {progress.done:,} of {progress.total:,}" if progress.total > 1 else ""
+    return f"{progress.stage}{count}"
 
 
 def content_text(fingerprint: str) -> str:

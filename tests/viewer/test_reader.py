@@ -110,3 +110,33 @@ def test_a_dicom_folder_is_a_slide(shared: Path) -> None:
     ((levels, options, _),) = reader(str(folder))
     assert levels[0].shape == (2967, 2220, 3)
     assert options["scale"] == pytest.approx((0.499, 0.499))
+
+
+def test_the_sample_is_the_demo_slide(slide_path: Path, monkeypatch) -> None:
+    import amkd_core.inference.demo
+    from amkd_viewer.reader import demo_slide
+
+    monkeypatch.setattr(amkd_core.inference.demo, "demo_slide_path", lambda: slide_path)
+    ((levels, options, _),) = demo_slide()
+    assert levels[0].shape == (2304, 3072, 3)
+    assert options["name"] == "first"
+
+
+@pytest.mark.parametrize("chosen", [None, "0"])
+def test_background_slicing_is_for_this_session_and_respects_the_user(
+    chosen: str | None, monkeypatch
+) -> None:
+    import napari.settings
+    from napari.settings import NapariSettings
+
+    from amkd_viewer.slicing import slice_in_background
+
+    monkeypatch.delenv("NAPARI_ASYNC", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("NAPARI_ASYNC", chosen)
+    settings = NapariSettings(config_path=None)
+    monkeypatch.setattr(napari.settings, "get_settings", lambda: settings)
+    slice_in_background()
+    assert settings.experimental.async_ is (chosen is None)
+    # Nothing of it may reach the user's preferences.
+    assert "async_" not in settings._save_dict().get("experimental", {})

@@ -78,6 +78,8 @@ def test_a_click_on_predict_brings_risk_map_and_boxes(opened, viewer, qtbot, spi
     assert len(result.plot.figure.axes[0].get_lines()) == 3
     assert not opened.error.isVisible()
     assert viewer.canvas.overlays.scale_bar.visible
+    # The map is the chosen layer: heat under the cursor stands in the status bar.
+    assert slide_layers.role_of(viewer.layers.selection.active) == "map"
 
 
 def test_a_second_run_draws_into_the_same_layers_and_they_leave_with_the_slide(
