@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amkd_core.cli.terminal import drain, user_errors
+from amkd_core.cli.view import has_viewer, viewer_command
 
 if TYPE_CHECKING:
     from amkd_core.bag import FeatureBag
@@ -49,12 +50,13 @@ def demo_command(
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} simulated training patients"
     )
     typer.echo(f"Results: {out}/prediction.json, {out}/heatmap.h5, {out}/heatmap.png")
+    if not has_viewer():
+        typer.echo("napari is not installed: wrote pictures only, no window.")
+        return
     # A script that pipes the demo's output waits for nobody to close a window.
     if _has_screen() and sys.stdout.isatty() and not screenshot:
         typer.echo("Opening the window; close it to end the demo.")
         with user_errors():
-            from amkd_core.cli.view import viewer_command
-
             viewer_command("view")(slide_path, None)
         return
     _photograph(slide_path, out / "window.png")

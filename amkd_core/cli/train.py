@@ -58,8 +58,10 @@ def train(
     if cohort is None or out is None:
         typer.echo("Error: --cohort and --out are needed (--init prints an example cohort file)", err=True)
         raise typer.Exit(EXIT_WRONG_INPUT)
+    from amkd_core.cohort.cohort import read_cohort
+    from amkd_core.inference.extract import BagFolderInUseError
     from amkd_core.training.config import load_config
-    from amkd_core.training.run import train_run
+    from amkd_core.training.run import train_run, with_slides
     from amkd_core.training.run_folder import FolderInUseError
 
     overrides = list(set_ or ())
@@ -67,21 +69,18 @@ def train(
     overrides += [f'device="{device}"'] if device is not None else []
     with user_errors():
         try:
-            run = drain(train_run(cohort, out, load_config(config, overrides), jobs=jobs, weights=weights))
-        except FolderInUseError as error:
+            settings = load_config(config, overrides)
+            found = with_slides(read_cohort(cohort), out)
+            typer.echo(("SYNTHETIC cohort " if found.file.synthetic else "") + found.summary)
+            for finding in found.findings:
+                typer.echo(str(finding))
+            run = drain(train_run(found, out, settings, jobs=jobs, weights=weights))
+        except (FolderInUseError, BagFolderInUseError) as error:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(EXIT_FOLDER_IN_USE) from None
-    events = sum(patient.event for patient in run.cohort.patients)
-    total = len(run.cohort.patients)
-    synthetic = "SYNTHETIC cohort " if run.cohort.file.synthetic else ""
-    typer.echo(
-        f"{synthetic}{run.cohort.file.name}: {events} deaths among {total} patients ({events / total:.0%})"
-    )
-    for finding in run.cohort.findings:
-        typer.echo(str(finding))
     membership = run.inputs.fitted.membership
     typer.echo(f"{len(membership.pathways)} pathways kept, {len(membership.dropped)} dropped for coverage")
-    for item in run.scores:
+    for item in (*run.scores, *run.groups):
         typer.echo(str(item))
     typer.echo(f"Model: {run.bundle_path}")
 

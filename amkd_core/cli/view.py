@@ -42,9 +42,14 @@ def viewer_command(name: str) -> Callable[..., Any]:
         When the viewer, napari or a Qt binding is not installed.
     """
     how = "pip install 'amkd-viewer[viewer]' 'napari[pyqt6]'"
-    if importlib.util.find_spec("napari") is None:
+    if not has_viewer():
         raise MissingExtraError(f"windows need napari, which is not installed: {how}")
     for entry in importlib.metadata.entry_points(group="amkd.commands", name=name):
         command: Callable[..., Any] = entry.load()
         return command
     raise MissingExtraError(f"the viewer is not installed: {how}")
+
+
+def has_viewer() -> bool:
+    """Whether napari is installed; asking does not import it."""
+    return importlib.util.find_spec("napari") is not None

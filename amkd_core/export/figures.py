@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,9 @@ def write_figure(path: Path, prediction: Prediction, pictures: SlidePictures | N
     else:
         draw_curve(figure.add_subplot(), prediction)
     _write_title(figure, prediction)
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; the JSON beside has it in full.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(temporary, metadata={"Software": "AMKD Viewer"})
 
 
@@ -182,10 +185,12 @@ def _write_title(figure: Figure, prediction: Prediction) -> None:
     synthetic = any(notice.code == "synthetic_bundle" for notice in prediction.notices)
     stamp = "RESEARCH USE ONLY" + (", SYNTHETIC MODEL" if synthetic else "")
     wide = figure.get_figwidth() > 10
-    # Identifiers come from file names: no mathematics in them, and no longer than the picture.
-    name = textwrap.shorten(prediction.slide_id.replace("$", r"\$"), 80 if wide else 50) or "slide"
+    longest = 80 if wide else 50
+    name = (
+        prediction.slide_id if len(prediction.slide_id) <= longest else f"{prediction.slide_id[:longest]}..."
+    )
     parts = [name, *([f"{risk}   |   {stamp}"] if wide else [*textwrap.wrap(risk, 70), stamp])]
-    figure.suptitle("\n".join(parts), fontsize=13 if wide else 10.5, fontweight="bold")
+    figure.suptitle("\n".join(parts), fontsize=13 if wide else 10.5, fontweight="bold", parse_math=False)
     sentences = " ".join(notice.sentence for notice in prediction.notices)
-    lines = textwrap.wrap(sentences.replace("$", r"\$"), 190 if wide else 95)
-    figure.supxlabel("\n".join(lines), fontsize=9, color=WARNING_COLOUR)
+    lines = textwrap.wrap(sentences, 190 if wide else 95)
+    figure.supxlabel("\n".join(lines), fontsize=9, color=WARNING_COLOUR, parse_math=False)

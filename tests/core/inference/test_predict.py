@@ -139,7 +139,7 @@ def test_provenance_is_strict_json_without_paths(bag: FeatureBag, bundle: Bundle
     record = predict_bag(bag, bundle, genes={**GENES, "GENE3": float("nan")}).provenance
     text = json.dumps(record, allow_nan=False)
     assert "/" not in text.replace("+00:00", "")
-    assert record["software"]["torch"] == torch.__version__.split("+")[0] or record["software"]["torch"]
+    assert record["software"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert record["slide"]["mpp_source"] == "vendor"
     assert record["genes"] == {"needed": 12, "missing": ["GENE3"]}
     assert record["patches"]["count"] == 30
@@ -180,7 +180,7 @@ def test_one_missing_gene_counts_as_the_training_mean_and_more_are_refused(
     assert left is not None
     assert right is not None
     assert left.risk == pytest.approx(right.risk, abs=1e-6)
-    with pytest.raises(ModalityError, match="covers 17% of the 12 genes.*expected at least 90%"):
+    with pytest.raises(ModalityError, match=r"covers 17% of the 12 genes.*expected at least 90%"):
         predict_bag(bag, bundle, genes={"GENE0": 1.0, "GENE1": 2.0})
 
 

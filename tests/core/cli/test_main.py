@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+from amkd_core import __version__
+
+HEAVY = {
+    "torch",
+    "napari",
+    "qtpy",
+    "PyQt6",
+    "PySide6",
+    "vispy",
+    "magicgui",
+    "matplotlib",
+    "pandas",
+    "h5py",
+    "scipy",
+}
+GUI = {"napari", "qtpy", "PyQt6", "PySide6", "vispy", "magicgui", "superqt"}
+
+
+def modules_after(code: str) -> tuple[set[str], str]:
+    """Top-level packages that a fresh interpreter holds after `code`, and what it printed before."""
+    script = f"{code}\nimport json, sys\nprint('\\n' + json.dumps(sorted({{n.split('.')[0] for n in sys.modules}})))"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert answer.returncode == 0, answer.stderr
+    printed, _, listed = answer.stdout.rstrip().rpartition("\n")
+    return set(json.loads(listed)), printed
+
+
+def test_help_imports_nothing_heavy_and_names_every_command() -> None:
+    code = (
+        "import sys\nsys.argv = ['amkd', '--help']\nfrom amkd_core.cli.main import main\ntry:\n    main()\n"
+    )
+    modules, printed = modules_after(code + "except SystemExit as end:\n    assert not end.code")
+    assert not modules & HEAVY
+    for command in ("view", "predict", "extract", "simulate", "demo", "doctor"):
+        assert command in printed
+    assert "Research use only" in printed
+
+
+def test_importing_the_core_imports_nothing_heavy() -> None:
+    modules, _ = modules_after("import amkd_core, amkd_core.inference, amkd_core.export, amkd_core.cli")
+    assert not modules & HEAVY
+
+
+def test_no_module_of_the_core_brings_a_window_along() -> None:
+    code = (
+        "import importlib, pkgutil, amkd_core\n"
+        "names = [m.name for m in pkgutil.walk_packages(amkd_core.__path__, 'amkd_core.')]\n"
+        "assert len(names) > 60\n"
+        "for name in names: importlib.import_module(name)"
+    )
+    modules, _ = modules_after(code)
+    assert not modules & GUI
+    assert "torch" in modules
+
+
+def test_help_starts_at_once() -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "amkd_core.cli.main", "--version"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - start)
+    assert answer.stdout == f"amkd {__version__}\n"
+    assert min(seconds) < 1.5  # 0.4 s where it was measured; the rest is for busy machines
+
+
+def test_a_wrong_option_is_a_usage_error() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "amkd_core.cli.main", "predict", "--colour"], capture_output=True, text=True
+    )
+    assert answer.returncode == 2
+    assert "No such option" in answer.stderr
+    assert "Traceback" not in answer.stderr

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+from amkd_core.cli import predict as command
+from amkd_core.cli.predict import safe_name
+
+Run = Callable[..., Result]
+Refusal = Callable[..., str]
+
+
+def strict(path: Path) -> dict[str, Any]:
+    """JSON that any reader takes: no NaN, no infinity."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{path} holds {constant}")
+
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    return record
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, slide_path: Path, bundle_path: Path) -> Path:
+    """Results of the slide, by the real command in a process of its own."""
+    out = tmp_path_factory.mktemp("out") / "results"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "amkd_core.cli.main",
+            "predict",
+            slide_path,
+            "--bundle",
+            bundle_path,
+            "--out",
+            out,
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Research use only" in done.stdout
+    assert "higher than" in done.stdout
+    return out
+
+
+def test_a_slide_gives_json_hdf5_and_a_picture(results: Path) -> None:
+    assert sorted(path.name for path in results.iterdir()) == ["heatmap.h5", "heatmap.png", "prediction.json"]
+    record = strict(results / "prediction.json")
+    assert record["slide_id"] == "first"
+    assert record["risk"] == pytest.approx(-sum(record["survival"]), abs=1e-6)
+    assert len(record["top_patches"]) == 5
+    assert [notice["code"] for notice in record["notices"]][:2] == ["research_only", "synthetic_bundle"]
+    with h5py.File(results / "heatmap.h5") as file:
+        scores, percentiles, coords = (file[name][()] for name in ("scores", "percentiles", "coords"))
+        size = tuple(file["coords"].attrs["patch_size_level0"])
+    assert scores.mean() == pytest.approx(1, abs=1e-5)
+    assert percentiles.min() == 0
+    assert percentiles.max() == 100
+    best = int(scores.argmax())
+    assert record["top_patches"][0]["xy_level0"] == coords[best].tolist()
+    assert record["top_patches"][0]["score"] == pytest.approx(scores[best], rel=1e-6)
+    assert size == (256, 256)
+    with Image.open(results / "heatmap.png") as picture:
+        assert min(picture.size) > 600
+        # A drawn picture, not an empty canvas.
+        assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 500
+
+
+def test_results_name_no_path_of_this_machine(results: Path, slide_path: Path, bundle_path: Path) -> None:
+    for file in results.iterdir():
+        content = file.read_bytes()
+        for path in (slide_path.parent, bundle_path.parent, Path.home(), Path(sys.prefix)):
+            assert str(path).encode() not in content, file
+            assert str(path).encode("utf-16-le") not in content, file
+
+
+def test_the_slide_and_its_bag_give_the_same_risk(
+    amkd: Run, results: Path, slide_path: Path, bundle_path: Path, tmp_path: Path
+) -> None:
+    assert amkd("extract", slide_path, "--out", tmp_path / "bags").exit_code == 0
+    bag = tmp_path / "bags" / "first.h5"
+    done = amkd("predict", bag, "--bundle", bundle_path, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    from_slide, from_bag = strict(results / "prediction.json"), strict(tmp_path / "out" / "prediction.json")
+    assert from_bag["risk"] == from_slide["risk"]
+    assert from_bag["top_patches"] == from_slide["top_patches"]
+    assert (tmp_path / "out" / "heatmap.png").exists()
+
+
+def test_one_bad_slide_does_not_stop_the_others(
+    amkd: Run, slide_path: Path, bundle_path: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"not a slide" * 100)
+    done = amkd("predict", bad, slide_path, "--bundle", bundle_path, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "bad.svs is not a slide" in done.stderr
+    assert strict(tmp_path / "out" / "first" / "prediction.json")["slide_id"] == "first"
+    assert not (tmp_path / "out" / "bad").exists()
+
+
+def test_slides_of_one_name_are_refused_before_any_work(
+    refusal: Refusal, bundle_path: Path, tmp_path: Path
+) -> None:
+    assert "would both be written to" in refusal(
+        "predict", "a/s.svs", "b/s.svs", "--bundle", bundle_path, "--out", tmp_path
+    )
+
+
+def test_expression_makes_the_teacher_predict(
+    amkd: Run, refusal: Refusal, slide_path: Path, bundle_path: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "expression.csv"
+    rows = [f"GENE{index},{index},{12 - index}" for index in range(12)]
+    table.write_text("\n".join(["gene,p1,p2", *rows]))
+    options = ("--bundle", bundle_path, "--out", tmp_path / "out", "--expression", table)
+    assert "say which patient with --patient" in refusal("predict", slide_path, *options)
+    assert "there is no patient p3" in refusal("predict", slide_path, *options, "--patient", "p3")
+    done = amkd("predict", slide_path, *options, "--patient", "p2")
+    assert done.exit_code == 0, done.stderr
+    teacher = strict(tmp_path / "out" / "prediction.json")["teacher"]
+    importance = [pathway["importance"] for pathway in teacher["pathways"]]
+    assert importance == sorted(importance, reverse=True)
+    assert sum(importance) == pytest.approx(1)
+    assert -1 <= teacher["agreement"]["spearman"] <= 1
+    with h5py.File(tmp_path / "out" / "heatmap.h5") as file:
+        assert file["teacher/pathways"].shape == (4, len(file["scores"]))
+    assert "one patient" in refusal(
+        "predict", slide_path, tmp_path / "other.tif", *options, "--patient", "p2"
+    )
+
+
+def test_a_foreign_bag_is_asked_for_everything_at_once(
+    amkd: Run, refusal: Refusal, bundle_path: Path, tmp_path: Path
+) -> None:
+    bag = tmp_path / "clam.h5"
+    rng = np.random.default_rng(0)
+    from amkd_core.slides.encoders import ENCODERS
+
+    with h5py.File(bag, "w") as file:
+        file["features"] = rng.normal(size=(9, ENCODERS["texture"].dimension)).astype(np.float32)
+        file["coords"] = np.array([(x * 512, y * 512) for x in range(3) for y in range(3)], dtype=np.int32)
+    options: list[object] = ["--bundle", bundle_path, "--out", tmp_path / "out"]
+    asked = refusal("predict", bag, *options)
+    for option in ("--encoder", "--bag-mpp", "--patch-size", "--patch-size-level0"):
+        assert option in asked
+    options += ["--encoder", "texture", "--bag-mpp", 0.5, "--patch-size", 256, "--patch-size-level0", 512]
+    done = amkd("predict", bag, *options)
+    assert done.exit_code == 0, done.stderr
+    record = strict(tmp_path / "out" / "prediction.json")
+    assert "unverified_bag" in [notice["code"] for notice in record["notices"]]
+    assert record["provenance"]["verified"] is False
+    other = amkd("predict", bag, *options, "--encoder", "uni")
+    assert other.exit_code == 2
+
+
+def damaged(kind: str, folder: Path, whole: Path) -> Path:
+    path = folder / f"{kind}.svs"
+    if kind == "empty":
+        path.touch()
+    elif kind == "text":
+        path.write_text("a letter to the pathologist\n" * 50)
+    elif kind == "picture":
+        Image.new("RGB", (300, 300), (200, 30, 90)).save(path, format="PNG")
+    elif kind == "cut":
+        content = whole.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "picture", "cut", "folder", "absent"])
+def test_what_is_no_slide_is_one_sentence_and_exit_code_2(
+    refusal: Refusal, kind: str, slide_path: Path, bundle_path: Path, tmp_path: Path
+) -> None:
+    path = damaged(kind, tmp_path, slide_path)
+    assert f"{kind}.svs" in refusal("predict", path, "--bundle", bundle_path, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+MALFORMED = {
+    "boxes.tiff": "does not tell its micrometres per pixel",
+    "broken.svs": "is not a slide",
+    "crash_tilewidth.svs": "no side may exceed 4096",
+    "derived_cmu1_10-tiles-zeroed.svs": "cannot be read, more than 1% of all",
+    "derived_cmu1_truncated60.svs": "truncated or damaged",
+    "hamamatsu-vms-stub": "give the slide file itself",
+    "hamamatsu-vms-stub/CMU-1-40x - 2010-01-12 13.24.05.vms": "CMU-1-40x",
+    "small.svs": "smaller than one patch",
+    "unopenable.tiff": "neither OpenSlide nor tifffile can decode",
+    "unreadable.svs": "smaller than one patch",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_files_give_their_cause(
+    refusal: Refusal, shared: Path, bundle_path: Path, tmp_path: Path, name: str
+) -> None:
+    path = shared / "slides/malformed" / name
+    assert MALFORMED[name] in refusal("predict", path, "--bundle", bundle_path, "--out", tmp_path / "out")
+
+
+def test_every_malformed_file_is_among_them(shared: Path) -> None:
+    found = {path.name for path in (shared / "slides/malformed").iterdir()}
+    assert found == {name for name in MALFORMED if "/" not in name}
+
+
+def test_a_process_of_its_own_ends_with_one_line_and_no_traceback(tmp_path: Path, bundle_path: Path) -> None:
+    path = tmp_path / "empty.svs"
+    path.touch()
+    arguments = ["predict", str(path), "--bundle", str(bundle_path), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "amkd_core.cli.main", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_wrong_bundles_are_refused(refusal: Refusal, slide_path: Path, tmp_path: Path) -> None:
+    absent = tmp_path / "none.amkd"
+    assert "no such file" in refusal("predict", slide_path, "--bundle", absent, "--out", tmp_path)
+    absent.write_bytes(b"PK" + b"0" * 200)
+    assert "none.amkd" in refusal("predict", slide_path, "--bundle", absent, "--out", tmp_path)
+
+
+def test_an_unwritable_folder_is_a_sentence(
+    refusal: Refusal, results: Path, slide_path: Path, bundle_path: Path
+) -> None:
+    inside_a_file = results / "prediction.json" / "out"
+    assert "prediction.json" in refusal(
+        "predict", slide_path, "--bundle", bundle_path, "--out", inside_a_file
+    )
+
+
+def test_our_own_mistakes_surface(
+    amkd: Run, slide_path: Path, bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr(command, "predict_any", broken)
+    done = amkd("predict", slide_path, "--bundle", bundle_path, "--out", tmp_path)
+    assert isinstance(done.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc/passwd",
+        "/abs/olute",
+        "C:\\Users\\x",
+        "a\0b",
+        "..",
+        "...",
+        "",
+        " ",
+        "con/aux",
+        "x" * 300,
+        "Größe $1$",
+    ],
+)
+def test_names_of_results_stay_in_their_folder(name: str, tmp_path: Path) -> None:
+    inside = (tmp_path / safe_name(name)).resolve()
+    assert inside.parent == tmp_path.resolve()
+    assert 1 <= len(safe_name(name)) <= 120
+    assert not set(safe_name(name)) & set('/\\:*?"<>|$\0 ')

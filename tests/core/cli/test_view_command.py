@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from amkd_core.cli import view
+from amkd_core.errors import MissingExtraError
+
+Refusal = Callable[..., str]
+
+
+def test_a_missing_slide_is_said_before_a_window_opens(refusal: Refusal, tmp_path: Path) -> None:
+    assert "no such file or folder" in refusal("view", tmp_path / "absent.svs")
+
+
+def test_without_napari_the_sentence_says_how_to_get_it(
+    refusal: Refusal, slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view, "has_viewer", lambda: False)
+    assert "pip install 'amkd-viewer[viewer]'" in refusal("view", slide_path)
+
+
+def test_the_window_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "has_viewer", lambda: True)
+    assert view.viewer_command("view").__module__ == "amkd_viewer.launch"
+    assert view.viewer_command("screenshot").__name__ == "screenshot"
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: ())
+    with pytest.raises(MissingExtraError, match="the viewer is not installed"):
+        view.viewer_command("view")
+
+
+def test_slide_bundle_and_scale_reach_the_window(
+    amkd: Callable[..., object], slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[object, ...]] = []
+
+    def opened(slide: Path, bundle: Path | None, **options: object) -> None:
+        calls.append((slide, bundle, options))
+
+    monkeypatch.setattr(view, "viewer_command", lambda name: opened)
+    amkd("view", slide_path, "--bundle", "b.amkd", "--mpp", 0.3, "--no-predict")
+    assert calls == [(slide_path, Path("b.amkd"), {"mpp": 0.3, "run": False})]

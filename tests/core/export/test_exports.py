@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from bundle_fixtures import random_bag, random_bundle
+from PIL import Image
+
+from amkd_core.export.figures import write_figure
+from amkd_core.export.heatmap_file import write_heatmap
+from amkd_core.export.pictures import SlidePictures, read_pictures
+from amkd_core.export.prediction_json import prediction_record, write_prediction_json
+from amkd_core.inference.maps import percentile_ranks, top_patches
+from amkd_core.inference.predict import predict_bag
+from amkd_core.inference.prediction import Prediction
+
+GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(12)}
+BOX_COLOUR = (0, 229, 255)
+
+
+@pytest.fixture(scope="module")
+def prediction() -> Prediction:
+    return predict_bag(random_bag(30), random_bundle(n_members=2), genes=GENES)
+
+
+@pytest.fixture
+def white() -> SlidePictures:
+    """Blank pictures of the slide of 6000 x 3000 px, so that whatever has a colour was drawn."""
+    patch = np.full((256, 256, 3), 255, dtype=np.uint8)
+    return SlidePictures(np.full((500, 1000, 3), 255, dtype=np.uint8), (patch,) * 5)
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def test_json_is_what_was_predicted(prediction: Prediction, tmp_path: Path) -> None:
+    write_prediction_json(tmp_path / "p.json", prediction)
+    record = json.loads((tmp_path / "p.json").read_text())
+    assert record == json.loads(json.dumps(prediction_record(prediction)))
+    assert record["risk"] == prediction.risk
+    assert record["member_risks"] == prediction.member_risks.tolist()
+    assert record["curve"]["months"][0] == 0
+    assert [patch["rank"] for patch in record["top_patches"]] == [1, 2, 3, 4, 5]
+    assert record["cohort"] == {"size": 50, "events": prediction.cohort.events, "risk_cut": -2.0}
+    assert {pathway["name"] for pathway in record["teacher"]["pathways"]} == {
+        f"SIM_PATHWAY_{index}" for index in range(4)
+    }
+
+
+def test_every_field_of_the_json_is_documented(prediction: Prediction) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "file-formats.md").read_text(encoding="utf-8")
+
+    def names(value: object) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {name for item in value.values() for name in names(item)}
+        return {name for item in value for name in names(item)} if isinstance(value, list) else set()
+
+    missing = {name for name in names(prediction_record(prediction)) if f"`{name}`" not in page}
+    # Names of libraries are values, not fields.
+    assert missing - {"openslide-bin", "tifffile", "torch", "numpy", "python", "amkd"} == set()
+
+
+def test_a_prediction_without_places_has_no_top_patches(prediction: Prediction) -> None:
+    bare = dataclasses.replace(prediction, bag=dataclasses.replace(prediction.bag, coords=None), teacher=None)
+    record = prediction_record(bare)
+    assert record["top_patches"] == []
+    assert record["teacher"] is None
+
+
+def test_a_map_that_cannot_be_ranked_is_null_and_not_nan(prediction: Prediction, tmp_path: Path) -> None:
+    flat = dataclasses.replace(prediction, patch_scores=np.full(30, 1 / 30))
+    write_prediction_json(tmp_path / "p.json", flat)
+    assert json.loads((tmp_path / "p.json").read_text())["teacher"]["agreement"]["spearman"] is None
+
+
+def test_hdf5_holds_raw_scores_and_ranks(prediction: Prediction, tmp_path: Path) -> None:
+    write_heatmap(tmp_path / "h.h5", prediction)
+    with h5py.File(tmp_path / "h.h5") as file:
+        np.testing.assert_allclose(file["scores"][()], prediction.patch_scores * 30, rtol=1e-6)
+        np.testing.assert_allclose(
+            file["percentiles"][()], percentile_ranks(prediction.patch_scores), rtol=1e-6
+        )
+        np.testing.assert_array_equal(file["coords"][()], prediction.bag.coords)
+        assert file["coords"].attrs["patch_size_level0"].tolist() == [512, 512]
+        assert prediction.teacher is not None
+        np.testing.assert_array_equal(file["teacher/pathways"][()], prediction.teacher.coattention)
+        assert json.loads(file["teacher"].attrs["pathway_names"]) == list(prediction.teacher.pathways)
+        assert json.loads(file.attrs["provenance"])["slide"]["id"] == "slide"
+
+
+def test_the_picture_shows_five_boxes_and_the_map(
+    prediction: Prediction, white: SlidePictures, tmp_path: Path
+) -> None:
+    write_figure(tmp_path / "p.png", prediction, white)
+    drawn = pixels(tmp_path / "p.png").astype(int)
+    boxes = (np.abs(drawn - BOX_COLOUR).max(axis=2) < 40).sum()
+    assert boxes > 5 * 60  # five frames of some dozens of pixels each
+    # Colours of the map fill the grid's share of the second panel: 30 of 6000 x 3000 / 512^2 cells.
+    middle = drawn[:, drawn.shape[1] // 3 : 2 * drawn.shape[1] // 3]
+    assert ((middle.max(axis=2) - middle.min(axis=2)) > 40).mean() > 0.03
+
+
+def test_the_map_in_the_picture_lies_where_the_patches_lie(
+    prediction: Prediction, white: SlidePictures, tmp_path: Path
+) -> None:
+    # One patch in the lower right corner of the slide, on a blank slide: nothing else may have a colour.
+    bag = dataclasses.replace(
+        prediction.bag.subset(np.arange(1)), coords=np.array([[5000, 2400]]), patch_size_level0=(512, 512)
+    )
+    single = dataclasses.replace(prediction, bag=bag, patch_scores=np.ones(1), teacher=None)
+    write_figure(tmp_path / "p.png", single, SlidePictures(white.thumbnail, white.patches[:1]))
+    drawn = pixels(tmp_path / "p.png").astype(int)
+    rows, columns = np.nonzero(np.abs(drawn - BOX_COLOUR).max(axis=2) < 40)
+    frame_rows, frame_columns = _frame(drawn, columns.mean())
+    share = (
+        (columns.mean() - frame_columns[0]) / np.ptp(frame_columns),
+        (rows.mean() - frame_rows[0]) / np.ptp(frame_rows),
+    )
+    np.testing.assert_allclose(share, (5256 / 6000, 2656 / 3000), atol=0.01)
+
+
+def _frame(drawn: np.ndarray, near_column: float) -> tuple[np.ndarray, np.ndarray]:
+    """First and last row and column of the black frame of the panel around a column."""
+    black = drawn.max(axis=2) < 60
+    rows = np.flatnonzero(black.sum(axis=1) > 0.4 * drawn.shape[1])
+    rows = rows[[0, -1]]
+    columns = np.flatnonzero(black[rows[0] : rows[1]].mean(axis=0) > 0.9)
+    left, right = columns[columns < near_column].max(), columns[columns > near_column].min()
+    return rows, np.array([left, right])
+
+
+def test_a_picture_without_slide_or_without_places(prediction: Prediction, tmp_path: Path) -> None:
+    write_figure(tmp_path / "map.png", prediction)
+    boxes = np.abs(pixels(tmp_path / "map.png").astype(int) - BOX_COLOUR).max(axis=2) < 40
+    assert boxes.sum() > 300
+    unsized = dataclasses.replace(prediction.bag, slide_size_level0=None, slide_mpp=None)
+    write_figure(tmp_path / "unsized.png", dataclasses.replace(prediction, bag=unsized))
+    bare = dataclasses.replace(prediction, bag=dataclasses.replace(prediction.bag, coords=None), teacher=None)
+    write_figure(tmp_path / "curve.png", bare)
+    assert pixels(tmp_path / "curve.png").shape[1] < pixels(tmp_path / "map.png").shape[1]
+
+
+@pytest.mark.parametrize("name", ["$x^$ \\frac", "x" * 400, "Größe_切片", "{braces} %s"])
+def test_odd_names_are_drawn(prediction: Prediction, tmp_path: Path, name: str) -> None:
+    write_figure(tmp_path / "p.png", dataclasses.replace(prediction, slide_id=name))
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_pictures_are_read_from_the_slide_and_never_its_label(prediction: Prediction) -> None:
+    asked: list[tuple[tuple[int, int], tuple[int, int]]] = []
+
+    class Recorder:
+        """A slide that remembers what was asked of it."""
+
+        def thumbnail(self, max_side_px: int) -> np.ndarray:
+            return np.zeros((10, 20, 3), dtype=np.uint8)
+
+        def read_region(self, xy: tuple[int, int], level: int, size: tuple[int, int]) -> np.ndarray:
+            assert level == 0
+            asked.append((xy, size))
+            return np.zeros((*size[::-1], 3), dtype=np.uint8)
+
+        def associated_image(self, name: str) -> np.ndarray:
+            raise AssertionError(f"read {name}")
+
+    pictures = read_pictures(Recorder(), prediction)  # type: ignore[arg-type]
+    assert asked == [(patch.xy_level0, patch.size_level0) for patch in top_patches(prediction)]
+    assert [patch.shape for patch in pictures.patches] == [(256, 256, 3)] * 5
