@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from amkd_core.cohort.genes import PATIENT_COLUMN, ExpressionTable, read_expression, read_table
+from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinical
+from amkd_core.cohort.genes import ExpressionTable, read_expression
 from amkd_core.cohort.pathways import GeneSet, read_gmt
 from amkd_core.errors import CohortError, ConfigError
 from amkd_core.survival.outcome import Outcome
 
+__all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
+
 Endpoint = Literal["os", "dss", "pfi"]
+Table = TypeVar("Table")
 
 
 class CohortFile(BaseModel):
@@ -56,46 +61,25 @@ class CohortFile(BaseModel):
     synthetic: bool = False
 
 
-@dataclass(frozen=True)
-class Patient:
-    """One patient with complete follow-up.
+@dataclass(frozen=True, eq=False, repr=False)
+class Cohort:
+    """Patients with slides, expression and follow-up, and the tables that belong to them.
 
     Attributes
     ----------
-    patient_id
-    slide_ids
-        At least one.
-    time
-        Months to death or censoring, above 0.
-    event
-        True when the death was seen.
-    split
-        "train", "validation", "test", or empty when the table does not say.
+    path
+        The TOML file.
+    file
+        Its settings, with absolute paths.
+    patients
+        Complete ones, in the order of the clinical table.
+    expression, pathways
+        As they were read.
+    findings
+        Who was kept out, and why.
     """
 
-    patient_id: str
-    slide_ids: tuple[str, ...]
-    time: float
-    event: bool
-    split: str = ""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Patients that were kept out, and why."""
-
-    reason: str
-    patients: tuple[str, ...]
-
-    def __str__(self) -> str:
-        shown = ", ".join(self.patients[:5]) + (", ..." if len(self.patients) > 5 else "")
-        return f"{len(self.patients)} patients kept out: {self.reason} ({shown})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Cohort:
-    """Patients with slides, expression and follow-up, and the tables that belong to them."""
-
+    path: Path
     file: CohortFile
     patients: tuple[Patient, ...]
     expression: ExpressionTable
@@ -103,38 +87,67 @@ class Cohort:
     findings: tuple[Finding, ...] = ()
 
     def __repr__(self) -> str:
-        events = sum(patient.event for patient in self.patients)
-        return f"Cohort({self.file.name}: {len(self.patients)} patients, {events} deaths)"
+        return f"Cohort({self.summary})"
 
     @property
     def outcome(self) -> Outcome:
         """Follow-up of all patients, in their order."""
         return outcome_of(self.patients)
 
+    @property
+    def summary(self) -> str:
+        """One sentence from which a reader sees whether the event flag was taken the right way round."""
+        n_patients, n_events = len(self.patients), sum(patient.event for patient in self.patients)
+        months = float(np.median([patient.time for patient in self.patients])) if self.patients else 0.0
+        share = n_events / n_patients if n_patients else 0.0
+        return (
+            f"{self.file.name}: {n_events} deaths among {n_patients} patients ({share:.0%}), "
+            f"median follow-up {months:.1f} months"
+        )
 
-def outcome_of(patients: Sequence[Patient]) -> Outcome:
-    """Follow-up of patients, in their order."""
-    return Outcome(
-        np.array([patient.time for patient in patients]), np.array([patient.event for patient in patients])
-    )
+    def keep_only(self, has_slides: Callable[[Patient], bool], reason: str) -> Cohort:
+        """The cohort without the patients that fail a test; they are named in the findings."""
+        kept = tuple(patient for patient in self.patients if has_slides(patient))
+        if len(kept) == len(self.patients):
+            return self
+        out = tuple(patient.patient_id for patient in self.patients if not has_slides(patient))
+        return replace(self, patients=kept, findings=(*self.findings, Finding(reason, out)))
 
 
 def read_cohort(path: Path) -> Cohort:
     """Read a cohort from its TOML file.
 
-    Patients that lack follow-up or expression are kept out and named in the findings.
+    Patients that lack follow-up, slide or expression are kept out and named in the findings.
 
     Raises
     ------
     ConfigError
         When the TOML file is damaged or has unknown keys.
     CohortError
-        When a table is missing or contradicts itself; all contradictions of the clinical table are listed.
+        When tables are missing or contradict themselves; what is wrong with each of them is said at once.
     """
     file = read_cohort_file(path)
-    expression = read_expression(file.expression)
-    patients, findings = _read_patients(file, frozenset(expression.patients))
-    return Cohort(file, patients, expression, read_gmt(file.pathways), findings)
+    problems: list[str] = []
+    expression = _attempt(lambda: read_expression(file.expression), problems)
+    measured = None if expression is None else frozenset(expression.patients)
+    table = _attempt(lambda: read_clinical(file.clinical, file.endpoint, with_expression=measured), problems)
+    pathways = _attempt(lambda: read_gmt(file.pathways), problems)
+    if expression is None or table is None or pathways is None:
+        raise CohortError("; ".join(problems))
+    patients, findings = table
+    if not patients:
+        reasons = ", ".join(f"{len(item.patients)} have {item.reason}" for item in findings)
+        raise CohortError(f"{file.clinical.name}: no patient is complete ({reasons or 'the table is empty'})")
+    return Cohort(path, file, patients, expression, pathways, findings)
+
+
+def _attempt(read: Callable[[], Table], problems: list[str]) -> Table | None:
+    """What a reader gives, or None after its complaint was noted, so that one table does not hide another."""
+    try:
+        return read()
+    except CohortError as error:
+        problems.append(str(error))
+        return None
 
 
 def read_cohort_file(path: Path) -> CohortFile:
@@ -149,13 +162,18 @@ def read_cohort_file(path: Path) -> CohortFile:
         raise ConfigError(f"{path}: no such cohort file")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        file = CohortFile.model_validate(tables.get("cohort", {}))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path.name}: is not TOML ({error})") from error
+    problems = [f"there is no table [{name}], only [cohort]" for name in tables if name != "cohort"]
+    values: dict[str, Any] = tables.get("cohort", {})
+    problems += [_unknown(key) for key in values if key not in CohortFile.model_fields]
+    known = {key: value for key, value in values.items() if key in CohortFile.model_fields}
+    try:
+        file = CohortFile.model_validate(known)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path.name}: [cohort] {field}: {first['msg']}") from error
+        problems += [f"[cohort] {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+    if problems:
+        raise ConfigError(f"{path.name}: {'; '.join(problems)}")
     folder = path.resolve().parent
     places = {name: getattr(file, name) for name in ("clinical", "expression", "pathways", "slides", "bags")}
     return file.model_copy(
@@ -163,68 +181,7 @@ def read_cohort_file(path: Path) -> CohortFile:
     )
 
 
-def _read_patients(
-    file: CohortFile, with_expression: frozenset[str]
-) -> tuple[tuple[Patient, ...], tuple[Finding, ...]]:
-    frame = read_table(file.clinical)
-    time_column, event_column = f"{file.endpoint}_months", f"{file.endpoint}_event"
-    needed = (PATIENT_COLUMN, "slide_ids", time_column, event_column)
-    missing = [name for name in needed if name not in frame.columns]
-    if missing:
-        found = ", ".join(str(name) for name in frame.columns)
-        raise CohortError(f"{file.clinical.name}: no column {', '.join(missing)}; found {found}")
-    problems: list[str] = []
-    kept: dict[str, Patient] = {}
-    out: dict[str, list[str]] = {"no follow-up": [], "no expression": [], "no slide": []}
-    for row in frame.to_dict("records"):
-        name = str(row[PATIENT_COLUMN])
-        if name in kept:
-            problems.append(f"patient {name} stands there more than once")
-            continue
-        reason = _why_not(row, time_column, event_column, has_expression=name in with_expression)
-        if reason in out:
-            out[reason].append(name)
-        elif reason:
-            problems.append(f"patient {name}: {reason}")
-        else:
-            kept[name] = _patient(row, time_column, event_column)
-    if problems:
-        listed = "; ".join(problems[:10])
-        raise CohortError(f"{file.clinical.name}: {len(problems)} problems: {listed}")
-    findings = tuple(Finding(reason, tuple(names)) for reason, names in out.items() if names)
-    return tuple(kept.values()), findings
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and np.isnan(value))
-
-
-def _why_not(row: dict[Any, Any], time_column: str, event_column: str, *, has_expression: bool) -> str:
-    """Why a row gives no patient; empty when it does."""
-    time, event = row[time_column], row[event_column]
-    if _is_empty(time) or _is_empty(event):
-        return "no follow-up"
-    if _is_empty(row["slide_ids"]):
-        return "no slide"
-    if not has_expression:
-        return "no expression"
-    if not isinstance(time, (int, float)) or not time > 0:
-        return f"{time_column} is {time}, expected months above 0"
-    if event not in (0, 1):
-        return f"{event_column} is {event}, expected 1 (death) or 0 (censored)"
-    split = row.get("split")
-    if not _is_empty(split) and split not in ("train", "validation", "test"):
-        return f"split is {split}, expected train, validation or test"
-    return ""
-
-
-def _patient(row: dict[Any, Any], time_column: str, event_column: str) -> Patient:
-    slides = tuple(name.strip() for name in str(row["slide_ids"]).split(";") if name.strip())
-    split = row.get("split")
-    return Patient(
-        str(row[PATIENT_COLUMN]),
-        slides,
-        float(row[time_column]),
-        bool(row[event_column]),
-        "" if _is_empty(split) else str(split),
-    )
+def _unknown(key: str) -> str:
+    near = get_close_matches(key, CohortFile.model_fields, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(CohortFile.model_fields)}"
+    return f"[cohort] there is no key {key}; {hint}"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amkd_core.cohort.cohort import Patient
+from amkd_core.cohort.clinical import PARTS, Patient
 from amkd_core.errors import CohortError
 
-# A part with fewer deaths than this has no usable loss or C-index.
+# Fewer deaths than this in training or validation teach or choose nothing.
 MIN_EVENTS = 2
 
 
@@ -38,10 +38,12 @@ class Split:
 def make_split(patients: Sequence[Patient], *, seed: int) -> Split:
     """The table's own split where every patient has one, else 64/16/20 stratified by event.
 
+    The table may leave out the test part; a test part without deaths is kept, and scores nothing.
+
     Raises
     ------
     CohortError
-        When only some patients have a split, or a part has too few deaths to be of use.
+        When only some patients have a split, or training or validation has too few deaths to be of use.
     """
     marked = [patient for patient in patients if patient.split]
     if marked and len(marked) < len(patients):
@@ -50,7 +52,7 @@ def make_split(patients: Sequence[Patient], *, seed: int) -> Split:
         )
     split = _marked_split(patients) if marked else stratified_split(patients, seed=seed)
     event = {patient.patient_id: patient.event for patient in patients}
-    for part in ("train", "validation", "test"):
+    for part in ("train", "validation"):
         n_events = sum(event[name] for name in getattr(split, part))
         if n_events < MIN_EVENTS:
             raise CohortError(f"the {part} part has {n_events} deaths, expected at least {MIN_EVENTS}")
@@ -74,7 +76,6 @@ def stratified_split(
 
 
 def _marked_split(patients: Sequence[Patient]) -> Split:
-    def part(name: str) -> tuple[str, ...]:
-        return tuple(patient.patient_id for patient in patients if patient.split == name)
-
-    return Split(part("train"), part("validation"), part("test"))
+    return Split(
+        *(tuple(patient.patient_id for patient in patients if patient.split == part) for part in PARTS)
+    )

@@ -100,7 +100,7 @@ def read_expression(path: Path) -> ExpressionTable:
         raise CohortError(
             f"{path.name}: no column {PATIENT_COLUMN} (found {found}, ...), expected patients in rows"
         )
-    patients = [str(name) for name in frame[PATIENT_COLUMN]]
+    patients = [str(name).strip() for name in frame[PATIENT_COLUMN]]
     values = frame.drop(columns=PATIENT_COLUMN)
     genes = [str(name) for name in values.columns]
     for kind, names in (("patient", patients), ("gene", genes)):

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from amkd_core.atomic import atomic_path, write_text
+from amkd_core.errors import RunFolderError
 from amkd_core.models import ModelInput, ModelOutput, SurvivalModel
 from amkd_core.progress import Progress
 from amkd_core.training.config import OptimConfig
@@ -203,11 +205,14 @@ def _restore(
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         return _State()
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        state = _State(**json.loads(file.metadata()["state"]))
-    tensors = load_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = _State(**json.loads((file.metadata() or {})["state"]))
+        tensors = load_file(path)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(
+            f"{path}: the checkpoint is damaged ({error}); remove {folder.name} to train this stage again"
+        ) from error
     model.load_state_dict(_part(tensors, "model."))
     best.update(_part(tensors, "best."))
     moments: dict[int, dict[str, Any]] = {}

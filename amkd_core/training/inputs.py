@@ -5,7 +5,8 @@ Everything fitted here is fitted on training patients alone, and records whom it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from amkd_core.cohort.cohort import Cohort, Patient, outcome_of
 from amkd_core.cohort.folds import Split
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership, cover
-from amkd_core.errors import CohortError
+from amkd_core.errors import AmkdError, CohortError
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
@@ -99,7 +100,8 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
     Raises
     ------
     CohortError
-        When bags are missing, or were made by different encoders or at different scales.
+        When bags are missing or damaged, were made by another encoder than the cohort's or at different
+        scales, or when two of them hold the same slide: on two sides of a split it would leak.
     """
     missing = [
         name
@@ -112,14 +114,56 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
             f"{len(missing)} bags are missing in {folder.name} ({', '.join(missing[:5])}); give the slides' folder "
             "so that they can be extracted, or leave those patients out"
         )
-    bags = {patient.patient_id: _bag_of(patient, folder) for patient in cohort.patients}
-    kinds = {(bag.encoder, bag.patch_size_px, round(bag.mpp / 0.05)) for bag in bags.values()}
+    bags: dict[str, FeatureBag] = {}
+    problems: list[str] = []
+    owners: dict[str, str] = {}
+    for patient in cohort.patients:
+        try:
+            slides = [read_bag(folder / f"{name}.h5") for name in patient.slide_ids]
+            bags[patient.patient_id] = concatenate_bags(slides, patient_id=patient.patient_id)
+        except AmkdError as error:
+            problems.append(str(error))
+            continue
+        problems += _same_slides(patient, slides, owners)
+    problems += _mixed(bags.values(), cohort.file.encoder)
+    if problems:
+        more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise CohortError("; ".join(problems[:10]) + more)
+    return bags
+
+
+def _same_slides(patient: Patient, slides: Sequence[FeatureBag], owners: dict[str, str]) -> list[str]:
+    """Slides whose content stands under another name already."""
+    problems = []
+    for name, bag in zip(patient.slide_ids, slides, strict=True):
+        place = f"{name} of patient {patient.patient_id}"
+        if bag.slide_fingerprint and owners.setdefault(bag.slide_fingerprint, place) != place:
+            problems.append(f"{owners[bag.slide_fingerprint]} and {place} are the same image")
+    return problems
+
+
+def _mixed(bags: Collection[FeatureBag], encoder: str) -> list[str]:
+    """What speaks against training on these bags together."""
+    kinds = {(bag.encoder, bag.patch_size_px, round(bag.mpp / 0.05)) for bag in bags}
     if len(kinds) > 1:
         found = " and ".join(
             sorted({f"{e.name} {e.version} {px} px {step * 0.05:.2f} um/px" for e, px, step in kinds})
         )
-        raise CohortError(f"the bags were made in different ways ({found}); extract all of them alike")
-    return bags
+        return [f"the bags were made in different ways ({found}); extract all of them alike"]
+    names = {bag.encoder.name for bag in bags} - {encoder}
+    return [
+        f"the bags were made by encoder {name}, but the cohort file says {encoder}; correct one of them"
+        for name in names
+    ]
+
+
+def digest_of(bags: Mapping[str, FeatureBag]) -> str:
+    """Hash of all features, so that a run is not continued on other bags."""
+    digest = hashlib.sha256()
+    for name, bag in sorted(bags.items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(bag.features).data)
+    return digest.hexdigest()
 
 
 def make_inputs(
@@ -160,12 +204,6 @@ def config_mpp(mpp: float) -> float:
 def with_targets(examples: Sequence[Example], targets: Mapping[str, TeacherTargets]) -> tuple[Example, ...]:
     """The same patients with what the teacher says of each."""
     return tuple(replace(example, targets=targets[example.patient_id]) for example in examples)
-
-
-def _bag_of(patient: Patient, folder: Path) -> FeatureBag:
-    return concatenate_bags(
-        [read_bag(folder / f"{name}.h5") for name in patient.slide_ids], patient_id=patient.patient_id
-    )
 
 
 def _feature_scaling(bags: Sequence[FeatureBag]) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,24 +53,46 @@ def run_folder(folder: Path, config: TrainingConfig, cohort_file: Path) -> Itera
 
 
 def _claim(folder: Path, config: TrainingConfig, cohort_file: Path) -> None:
-    record = {
-        "config": config.model_dump(mode="json"),
-        "cohort_sha256": hashlib.sha256(cohort_file.read_bytes()).hexdigest(),
-    }
-    path = folder / "run.json"
-    if path.exists():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise RunFolderError(f"{path}: is damaged ({error}); choose another folder") from error
-        for key, value in record.items():
-            if found.get(key) != value:
-                raise RunFolderError(
-                    f"{folder}: holds a run with {_difference(key, found.get(key), value)}; choose another folder, "
-                    "or repeat the same command to continue it"
-                )
+    record = {"config": config.model_dump(mode="json"), "cohort_sha256": file_sha256(cohort_file)}
+    keep_record(folder / "run.json", record, note={"environment": environment()})
+
+
+def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any] | None = None) -> None:
+    """Write what a run rests on, or compare it with what an earlier call wrote.
+
+    Parameters
+    ----------
+    path
+        JSON file in the run's folder.
+    record
+        Compared; JSON-able.
+    note
+        Written beside it, and not compared.
+
+    Raises
+    ------
+    RunFolderError
+        When the file is damaged or says something else; the first difference is named.
+    """
+    if not path.exists():
+        write_text(path, json.dumps({**record, **(note or {})}, indent=1))
         return
-    write_text(path, json.dumps({**record, "environment": environment()}, indent=1))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path}: is damaged ({error}); choose another folder") from error
+    for key, value in record.items():
+        if found.get(key) != value:
+            raise RunFolderError(
+                f"{path.parent}: holds a run with {_difference(key, found.get(key), value)}; choose another folder, "
+                "or repeat the same command on the same data to continue it"
+            )
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def environment() -> dict[str, Any]:
@@ -92,6 +114,8 @@ def _difference(name: str, found: Any, asked: Any) -> str:
         for key in asked:
             if found.get(key) != asked[key]:
                 return _difference(f"{name}.{key}", found.get(key), asked[key])
-    if name == "cohort_sha256":
-        return "another cohort file"
+    if name.endswith("_sha256"):
+        return f"another content of {name.removesuffix('_sha256')}"
+    if isinstance(asked, list):
+        return f"other {name} patients"
     return f"{name} = {found!r} where this one has {asked!r}"

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from amkd_core.cohort.clinical import read_clinical
 from amkd_core.cohort.cohort import Patient, read_cohort
 from amkd_core.cohort.folds import Split, make_split, stratified_split
 from amkd_core.cohort.genes import GeneScaling, read_expression
@@ -58,7 +61,7 @@ def test_incomplete_patients_are_kept_out_and_named(tmp_path: Path) -> None:
     assert [patient.patient_id for patient in cohort.patients] == ["A", "B", "C"]
     told = {finding.reason: finding.patients for finding in cohort.findings}
     assert told == {"no follow-up": ("D",), "no expression": ("F",), "no slide": ("E",)}
-    assert str(cohort.findings[0]) == "1 patients kept out: no follow-up (D)"
+    assert str(cohort.findings[0]) == "1 patient kept out: no follow-up (D)"
 
 
 def test_contradictions_are_listed_all_at_once(tmp_path: Path) -> None:
@@ -70,6 +73,66 @@ def test_contradictions_are_listed_all_at_once(tmp_path: Path) -> None:
     )
     with pytest.raises(CohortError, match=expected):
         read_cohort(write_cohort(tmp_path, clinical=clinical))
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ("D,A2,5,1\n", "slide A2 belongs to patients A and D"),
+        ("D,D1;D1,5,1\n", "patient D: slide D1 stands there more than once"),
+        ("D,D1,inf,1\n", "patient D: os_months is inf, expected months above 0"),
+        ("D,D1,0,1\n", "patient D: os_months is 0.0, expected months above 0"),
+        ("D,D1,soon,1\n", "patient D: os_months is soon, expected months above 0"),
+        ("D,D1,5,dead\n", "patient D: os_event is dead, expected 1"),
+        (",D1,5,1\n", "a row without patient_id after 3 patients"),
+        (" A ,D1,5,1\n", "patient A stands there more than once"),
+    ],
+)
+def test_rows_that_would_leak_or_mislead_are_refused(tmp_path: Path, rows: str, problem: str) -> None:
+    (tmp_path / "clinical.csv").write_text(CLINICAL + rows)
+    with pytest.raises(CohortError, match=f"clinical.csv: .*{problem}"):
+        read_clinical(tmp_path / "clinical.csv", "os")
+
+
+def test_missing_values_of_a_parquet_table_are_missing_values(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "patient_id": ["A", "B", "C"],
+            "slide_ids": pd.array(["A1", None, "C1"], dtype="string"),
+            "os_months": pd.array([3.0, 4.0, None], dtype="Float64"),
+            "os_event": pd.array([True, False, True], dtype="boolean"),
+            "split": pd.array([None, None, None], dtype="string"),
+        }
+    )
+    table.to_parquet(tmp_path / "clinical.parquet")
+    patients, findings = read_clinical(tmp_path / "clinical.parquet", "os")
+    assert patients == (Patient("A", ("A1",), 3.0, True),)
+    assert {finding.reason: finding.patients for finding in findings} == {
+        "no follow-up": ("C",),
+        "no slide": ("B",),
+    }
+
+
+def test_each_table_says_what_is_wrong_with_it_in_one_go(tmp_path: Path) -> None:
+    path = write_cohort(tmp_path, clinical=CLINICAL + "D,D1,-1,1\n", expression="patient_id,G1\nA,1\nA,2\n")
+    (tmp_path / "pathways.gmt").write_text("P1 G1\n")
+    expected = (
+        r"expression.csv: patient A stands there more than once.*; clinical.csv: 1 problem: patient D: os_months is "
+        r"-1.0, expected months above 0; pathways.gmt, line 1: expected name, description and genes"
+    )
+    with pytest.raises(CohortError, match=expected):
+        read_cohort(path)
+
+
+def test_a_cohort_without_any_complete_patient_is_refused(tmp_path: Path) -> None:
+    path = write_cohort(tmp_path, expression="patient_id,G1\nX,1\n")
+    with pytest.raises(CohortError, match=r"clinical.csv: no patient is complete \(3 have no expression\)"):
+        read_cohort(path)
+
+
+def test_the_summary_tells_deaths_and_follow_up(tmp_path: Path) -> None:
+    cohort = read_cohort(write_cohort(tmp_path))
+    assert cohort.summary == "tiny: 2 deaths among 3 patients (67%), median follow-up 12.5 months"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +153,13 @@ def test_unusable_expression_is_refused(tmp_path: Path, table: str, sentence: st
 @pytest.mark.parametrize(
     ("toml", "sentence"),
     [
-        (TOML + 'colour = "red"\n', r"cohort.toml: \[cohort\] colour: Extra inputs"),
+        (
+            TOML + 'colour = "red"\n',
+            r"cohort.toml: \[cohort\] there is no key colour; known are name, clinical",
+        ),
+        (TOML + 'slide = "x"\n', r"there is no key slide; did you mean slides\?"),
+        (TOML + "[training]\nseed = 1\n", r"there is no table \[training\], only \[cohort\]"),
+        (TOML + 'slide = "x"\nendpoint = "rfs"\n', r"no key slide; .*; \[cohort\] endpoint: Input should be"),
         (TOML + 'endpoint = "rfs"\n', r"\[cohort\] endpoint: Input should be 'os', 'dss' or 'pfi'"),
         ("[cohort\n", "cohort.toml: is not TOML"),
         ('[cohort]\nname = "x"\n', r"\[cohort\] clinical: Field required"),
@@ -174,6 +243,10 @@ def test_a_split_of_the_table_is_taken_or_refused() -> None:
     assert make_split(marked, seed=0).test == tuple(p.patient_id for p in marked if p.split == "test")
     with pytest.raises(CohortError, match="split is given for 29 of 30 patients"):
         make_split([*marked[1:], Patient("P0", ("s",), 1.0, True)], seed=0)
+    untested = [
+        replace(patient, split="train" if patient.split == "test" else patient.split) for patient in marked
+    ]
+    assert make_split(untested, seed=0).test == ()
     with pytest.raises(CohortError, match="the validation part has 1 deaths, expected at least 2"):
         make_split(patients(10), seed=0)
     with pytest.raises(CohortError, match="patient A is in two parts"):

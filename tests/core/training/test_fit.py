@@ -1,0 +1,53 @@
+"""The training loop: it continues bit by bit, or says why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from training_fixtures import D
+
+from amkd_core.cli.terminal import drain
+from amkd_core.errors import RunFolderError
+from amkd_core.models import build_model
+from amkd_core.training.config import OptimConfig
+from amkd_core.training.fit import Stage, fit
+from amkd_core.training.stages import survival_objective, train_teacher
+
+
+def test_a_stage_stopped_after_any_epoch_ends_with_the_same_weights(inputs, tmp_path: Path) -> None:
+    _, _, _, _, data = inputs
+    config = OptimConfig(learning_rate=0.01, epochs=4, batch_patients=5, patches_per_bag=6)
+
+    def model():
+        return build_model("amkd_student", {"d_encoder": D, "dim": 8}, seed=1)
+
+    def train(network, folder: Path, stop_after: int | None = None) -> None:
+        stage = Stage("student", folder, 7)
+        steps = fit(network, data.train, data.validation, survival_objective, config=config, stage=stage)
+        for number, _ in enumerate(steps, start=1):
+            if number == stop_after:
+                steps.close()
+                return
+
+    whole = model()
+    train(whole, tmp_path / "whole")
+    for stop_after in (1, 2, 3):
+        folder = tmp_path / f"stopped{stop_after}"
+        train(model(), folder, stop_after)
+        continued = model()
+        train(continued, folder)
+        for name, value in whole.state_dict().items():
+            assert torch.equal(value, continued.state_dict()[name]), name
+
+
+def test_a_damaged_checkpoint_is_one_sentence(inputs, tmp_path: Path) -> None:
+    *_, config, data = inputs
+    drain(train_teacher(data, config, tmp_path))
+    checkpoint = tmp_path / "teacher" / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(
+        RunFolderError, match=r"the checkpoint is damaged .*; remove teacher to train this stage"
+    ):
+        drain(train_teacher(data, config, tmp_path))

@@ -1,0 +1,73 @@
+"""Bags are checked together; what is fitted has seen training patients alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bundle_fixtures import encoder_identity
+from training_fixtures import D
+
+from amkd_core.bag_file import read_bag, write_bag
+from amkd_core.cohort.cohort import read_cohort
+from amkd_core.errors import CohortError
+from amkd_core.training.inputs import make_inputs, read_bags
+
+
+def test_nothing_fitted_has_seen_validation_or_test_patients(inputs) -> None:
+    cohort, bags, split, config, data = inputs
+    assert set(data.fitted.fitted_on) == set(split.train)
+    held_out = set(split.validation) | set(split.test)
+    values = cohort.expression.values.copy()
+    rows = [cohort.expression.patients.index(name) for name in held_out]
+    values[rows] *= 100
+    patients = tuple(
+        replace(patient, time=patient.time * 50, event=not patient.event)
+        if patient.patient_id in held_out
+        else patient
+        for patient in cohort.patients
+    )
+    changed_bags = {
+        name: replace(bag, features=bag.features * 100) if name in held_out else bag
+        for name, bag in bags.items()
+    }
+    changed = replace(cohort, patients=patients, expression=replace(cohort.expression, values=values))
+    other = make_inputs(changed, changed_bags, split, config).fitted
+    assert other.time_bins == data.fitted.time_bins
+    assert torch.equal(other.feature_mean, data.fitted.feature_mean)
+    assert torch.equal(other.feature_scale, data.fitted.feature_scale)
+    np.testing.assert_array_equal(other.scaling.mean, data.fitted.scaling.mean)
+    np.testing.assert_array_equal(other.scaling.std, data.fitted.scaling.std)
+
+
+def test_missing_and_mixed_bags_are_named(cohort_toml: Path, tmp_path: Path) -> None:
+    cohort = read_cohort(cohort_toml)
+    with pytest.raises(CohortError, match=r"48 bags are missing in .* \(P00s, P01s"):
+        read_bags(cohort, tmp_path)
+    for path in (cohort_toml.parent / "bags").glob("*.h5"):
+        bag = read_bag(path)
+        other = replace(bag, encoder=encoder_identity(D, "other")) if path.stem == "P07s" else bag
+        write_bag(tmp_path / path.name, other)
+    with pytest.raises(
+        CohortError, match=r"made in different ways \(other 1 256 px 0.50 um/px and texture 1"
+    ):
+        read_bags(cohort, tmp_path)
+    uni = replace(cohort, file=cohort.file.model_copy(update={"encoder": "uni"}))
+    with pytest.raises(CohortError, match="made by encoder texture, but the cohort file says uni"):
+        read_bags(uni, cohort.file.bags)
+
+
+def test_damaged_and_doubled_slides_are_named_together(cohort_toml: Path, tmp_path: Path) -> None:
+    cohort = read_cohort(cohort_toml)
+    for path in (cohort_toml.parent / "bags").glob("*.h5"):
+        bag = read_bag(path)
+        twin = path.stem in ("P03s", "P31s")
+        write_bag(tmp_path / path.name, replace(bag, slide_fingerprint="f" * 16) if twin else bag)
+    damaged = tmp_path / "P20s.h5"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    expected = r"P20s.h5: .*; P03s of patient P03 and P31s of patient P31 are the same image"
+    with pytest.raises(CohortError, match=expected):
+        read_bags(cohort, tmp_path)

@@ -1,0 +1,67 @@
+"""A folder belongs to one run, of one configuration, on one set of data."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from training_fixtures import overrides, run_train
+
+from amkd_core.bag_file import read_bag, write_bag
+from amkd_core.errors import RunFolderError
+from amkd_core.training.config import TrainingConfig, load_config
+from amkd_core.training.run_folder import FolderInUseError, run_folder
+
+
+def test_two_runs_on_one_folder_exclude_each_other(cohort_toml: Path, tmp_path: Path) -> None:
+    with run_folder(tmp_path / "run", TrainingConfig(), cohort_toml):
+        with pytest.raises(FolderInUseError, match="another run is working in this folder"):
+            enter(tmp_path / "run", TrainingConfig(), cohort_toml)
+        exit_code, output = run_train("--cohort", cohort_toml, "--out", tmp_path / "run")
+    assert exit_code == 3
+    assert "another run is working" in output
+
+
+def test_a_folder_of_another_run_is_refused_with_the_first_difference(
+    cohort_toml: Path, tmp_path: Path
+) -> None:
+    enter(tmp_path / "run", TrainingConfig(), cohort_toml)
+    other = load_config(None, ["student.epochs=7"])
+    with pytest.raises(RunFolderError, match=r"config.student.epochs = 100 where this one has 7"):
+        enter(tmp_path / "run", other, cohort_toml)
+
+
+def enter(*arguments: object) -> None:
+    with run_folder(*arguments):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("clinical", "another content of clinical"),
+        ("bags", "another content of bags"),
+        ("patient", "other train patients|other validation patients|other test patients"),
+    ],
+)
+def test_a_run_is_not_continued_on_other_data(
+    cohort_toml: Path, tmp_path: Path, change: str, difference: str
+) -> None:
+    shutil.copytree(cohort_toml.parent, tmp_path / "cohort")
+    toml, out = tmp_path / "cohort" / "cohort.toml", tmp_path / "out"
+    assert run_train("--cohort", toml, "--out", out, *overrides())[0] == 0
+    if change == "bags":
+        path = toml.parent / "bags" / "P09s.h5"
+        bag = read_bag(path)
+        write_bag(path, replace(bag, features=bag.features + 1))
+    elif change == "patient":
+        (toml.parent / "bags" / "P09s.h5").unlink()
+    else:
+        table = toml.parent / "clinical.csv"
+        table.write_text(table.read_text().replace("P09,P09s,", "P09,P09s,1"))
+    exit_code, output = run_train("--cohort", toml, "--out", out, *overrides())
+    assert exit_code == 2
+    assert re.search(f"holds a run with ({difference}); choose another folder", output)

@@ -1,0 +1,35 @@
+"""Settings: refused with the nearest known one, or merged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amkd_core.errors import ConfigError
+from amkd_core.training.config import load_config
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("student.epoch=3", r"there is no setting student.epoch; did you mean student.epochs\?"),
+        ("student.epochs=0", r"setting student.epochs is 0: Input should be greater than or equal to 1"),
+        ("distill.arr=loud", r"setting distill.arr is 'loud'"),
+        ("epochs", r"override 'epochs' must look like section.key=value"),
+        ("seed.x=1", r"setting seed is"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(None, [override])
+
+
+def test_a_settings_file_and_overrides_join(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("seed = 4\n[student]\nepochs = 9\n")
+    config = load_config(path, ["student.patience=3", "distill.arr=printed_minus"])
+    assert (config.seed, config.student.epochs, config.student.patience) == (4, 9, 3)
+    assert config.distill.arr == "printed_minus"
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        load_config(tmp_path / "absent.toml")

@@ -1,0 +1,22 @@
+"""Command and settings of the small training runs that the tests share."""
+
+from __future__ import annotations
+
+from typer.testing import CliRunner
+
+from amkd_core.cli.train import app
+
+N_PATIENTS, D = 48, 6
+QUICK = [
+    "model.dim=8", "teacher.epochs=4", "student.epochs=4", "teacher.learning_rate=0.01", "student.learning_rate=0.01",
+    "distill.inner_folds=2", "threads=1",
+]  # fmt: skip
+
+
+def run_train(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output + result.stderr
+
+
+def overrides() -> list[str]:
+    return [word for item in QUICK for word in ("--set", item)]
