@@ -18,13 +18,14 @@ from amkd_core.inference.prediction import Prediction
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.gridspec import SubplotSpec
+    from matplotlib.gridspec import GridSpec, SubplotSpec
 
 COLOUR_MAP = "inferno"
 BOX_COLOUR = "#00e5ff"
 WARNING_COLOUR = "#8b1a1a"
 DPI = 110
 WIDTH_IN = 16.0
+STRIP_IN = 2.1
 # A box narrower than this share of the slide has no room for its number.
 SMALL_BOX = 0.04
 
@@ -65,49 +66,70 @@ def _slide_size(prediction: Prediction) -> tuple[float, float]:
     return float(far[0]), float(far[1])
 
 
-def _height(prediction: Prediction, pictures: SlidePictures | None) -> float:
+def _panel_height(prediction: Prediction) -> float:
     width, height = _slide_size(prediction)
-    strip = 2.1 if pictures is not None and pictures.patches else 0.0
-    return float(np.clip(5.1 * height / width, 4.0, 9.5)) + strip + 2.1
+    return float(np.clip(5.1 * height / width, 3.6, 9.5))
+
+
+def _height(prediction: Prediction, pictures: SlidePictures | None) -> float:
+    strip = STRIP_IN if pictures is not None and pictures.patches else 0.0
+    return _panel_height(prediction) + strip + 2.0
 
 
 def _draw_mapped(figure: Figure, prediction: Prediction, pictures: SlidePictures | None) -> None:
-    has_strip = pictures is not None and bool(pictures.patches)
-    main = _height(prediction, pictures) - (4.2 if has_strip else 2.1)
-    grid = figure.add_gridspec(
-        2 if has_strip else 1, 3, width_ratios=[1, 1, 0.85], height_ratios=[main, 1.9] if has_strip else [main]
-    )  # fmt: skip
-    slide, overlay = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
-    width, height = _slide_size(prediction)
-    for axes, title in ((slide, "Slide"), (overlay, "What the model weighed, with the most telling patches")):
-        if pictures is not None:
-            axes.imshow(pictures.thumbnail, extent=(0, width, height, 0), interpolation="antialiased")
-        axes.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0), aspect="equal")
-        axes.set_title(title, fontsize=11)
-    _draw_heatmap(figure, overlay, prediction, opacity=0.6 if pictures is not None else 1.0)
     patches = top_patches(prediction, N_PATCHES)
-    _draw_boxes(overlay, patches, width)
+    if pictures is None:
+        grid = figure.add_gridspec(
+            2, 2, width_ratios=[1.3, 1], height_ratios=[_panel_height(prediction), 0.12]
+        )
+        _draw_overlay(figure, grid, prediction, pictures)
+        draw_curve(figure.add_subplot(grid[0, 1]), prediction)
+        return
+    heights = [_panel_height(prediction), 0.12, *([STRIP_IN - 0.2] if pictures.patches else [])]
+    grid = figure.add_gridspec(len(heights), 3, width_ratios=[1, 1, 0.85], height_ratios=heights)
+    slide = _slide_panel(figure, grid[0, 0], prediction, pictures)
+    slide.set_title("Slide", fontsize=11)
     _draw_scale(slide, prediction)
+    _draw_overlay(figure, grid, prediction, pictures)
     draw_curve(figure.add_subplot(grid[0, 2]), prediction)
-    if pictures is not None and has_strip:
-        _draw_strip(figure, grid[1, :2], patches, pictures)
-        _draw_table(figure.add_subplot(grid[1, 2]), patches, prediction)
+    if pictures.patches:
+        _draw_strip(figure, grid[2, :2], patches, pictures)
+        _draw_table(figure.add_subplot(grid[2, 2]), patches, prediction)
 
 
-def _draw_heatmap(figure: Figure, axes: Axes, prediction: Prediction, *, opacity: float) -> None:
+def _slide_panel(
+    figure: Figure, place: SubplotSpec, prediction: Prediction, pictures: SlidePictures | None
+) -> Axes:
+    """Panel in level-0 pixels, y downwards, with the thumbnail when there is one."""
+    axes = figure.add_subplot(place, anchor="N")
+    width, height = _slide_size(prediction)
+    if pictures is not None:
+        axes.imshow(pictures.thumbnail, extent=(0, width, height, 0), interpolation="antialiased")
+    axes.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0), aspect="equal")
+    return axes
+
+
+def _draw_overlay(
+    figure: Figure, grid: GridSpec, prediction: Prediction, pictures: SlidePictures | None
+) -> None:
+    """The map over the slide with its colour bar, in the second column, or the first without a slide."""
+    column = 0 if pictures is None else 1
+    axes = _slide_panel(figure, grid[0, column], prediction, pictures)
+    axes.set_title("What the model weighed, with the most telling patches", fontsize=11)
     shown = heatmap(prediction)
     rows, columns = shown.image.shape
     (x, y), (width, height) = shown.origin_level0, shown.cell_level0
     limits = axes.get_xlim(), axes.get_ylim()
     image = axes.imshow(
         np.ma.masked_invalid(shown.image), extent=(x, x + columns * width, y + rows * height, y),
-        cmap=COLOUR_MAP, vmin=0, vmax=100, alpha=opacity, interpolation="nearest",
+        cmap=COLOUR_MAP, vmin=0, vmax=100, alpha=1.0 if pictures is None else 0.6, interpolation="nearest",
     )  # fmt: skip
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])
-    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.75, pad=0.02, aspect=35)
+    bar = figure.colorbar(image, cax=figure.add_subplot(grid[1, column]), orientation="horizontal")
     bar.set_label("gene-guided attention: percentile within the slide (no proof of cause)", fontsize=9)
     bar.ax.tick_params(labelsize=8)
+    _draw_boxes(axes, top_patches(prediction, N_PATCHES), _slide_size(prediction)[0])
 
 
 def _draw_boxes(axes: Axes, patches: tuple[TopPatch, ...], slide_width: float) -> None:
