@@ -154,6 +154,8 @@ def _draw_boxes(axes: Axes, patches: tuple[TopPatch, ...], slide_width: float) -
 
 def _draw_scale(axes: Axes, prediction: Prediction) -> None:
     """Scale bar of a round length, about a fifth of the slide."""
+    from matplotlib.patheffects import withStroke
+
     bag = prediction.bag
     if bag.slide_mpp is None or bag.slide_size_level0 is None:
         return
@@ -162,7 +164,10 @@ def _draw_scale(axes: Axes, prediction: Prediction) -> None:
     length_um = min(lengths, key=lambda length: abs(length - width_um / 5))
     width_px = length_um / bag.slide_mpp[0]
     x, y = 0.04 * bag.slide_size_level0[0], 0.965 * bag.slide_size_level0[1]
-    axes.plot([x, x + width_px], [y, y], color="black", linewidth=3, solid_capstyle="butt")
+    seen_on_black = [withStroke(linewidth=5, foreground="white")]
+    axes.plot(
+        [x, x + width_px], [y, y], color="black", linewidth=3, solid_capstyle="butt", path_effects=seen_on_black
+    )  # fmt: skip
     label = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
     box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
     axes.annotate(
