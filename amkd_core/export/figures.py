@@ -143,13 +143,23 @@ def _draw_boxes(axes: Axes, patches: tuple[TopPatch, ...], slide_width: float) -
                 path_effects=[withStroke(linewidth=3.2, foreground="black")],
             )
         )  # fmt: skip
-        small = patch.size_level0[0] < SMALL_BOX * slide_width
-        corner = (patch.xy_level0[0] + (patch.size_level0[0] if small else 0), patch.xy_level0[1])
-        axes.annotate(
-            str(patch.rank), corner, xytext=(3, 3) if small else (3, -3), textcoords="offset points",
-            va="bottom" if small else "top", color="white", fontsize=11, fontweight="bold",
-            path_effects=[withStroke(linewidth=2.5, foreground="black")],
-        )  # fmt: skip
+        _number_box(axes, patch, small=patch.size_level0[0] < SMALL_BOX * slide_width)
+
+
+def _number_box(axes: Axes, patch: TopPatch, *, small: bool) -> None:
+    """Write the rank into the box; of a small one beside it, each rank in a direction of its own."""
+    from matplotlib.patheffects import withStroke
+
+    angle = np.deg2rad(90 - 360 / N_PATCHES * (patch.rank - 1))
+    offset = (22 * np.cos(angle), 22 * np.sin(angle)) if small else (3, -3)
+    (x, y), (width, height) = patch.xy_level0, patch.size_level0
+    line = {"arrowstyle": "-", "color": BOX_COLOUR, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate(
+        str(patch.rank), (x + width / 2, y + height / 2) if small else (x, y), xytext=offset,
+        textcoords="offset points", ha="center" if small else "left", va="center" if small else "top",
+        color="white", fontsize=11, fontweight="bold", arrowprops=line if small else None,
+        path_effects=[withStroke(linewidth=2.5, foreground="black")],
+    )  # fmt: skip
 
 
 def _draw_scale(axes: Axes, prediction: Prediction) -> None:
