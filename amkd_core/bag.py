@@ -2,76 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amkd_core.encoder_identity import EncoderIdentity
 from amkd_core.errors import BagError
 from amkd_core.notices import Notice
 
+__all__ = [
+    "MAX_PATCHES",
+    "EncoderIdentity",
+    "FeatureBag",
+    "concatenate_bags",
+    "repeated_rows",
+    "whole_coords",
+]
+
 # More patches than any slide holds; a file that claims more is damaged or hostile.
 MAX_PATCHES = 2_000_000
-
-
-@dataclass(frozen=True)
-class EncoderIdentity:
-    """Which frozen network, weights and preprocessing made a bag.
-
-    Seven public encoders give 1,024 numbers a patch, so the width tells nothing; name, version and
-    weights hash together do.
-
-    Parameters
-    ----------
-    name
-        Key in the encoder registry ("texture", "uni").
-    version
-        Version of the architecture or definition.
-    dimension
-        Features per patch.
-    weights_sha256
-        Hash of the weights file, or of the definition of an encoder without weights; empty when a
-        foreign bag does not record it.
-    transform
-        Preprocessing in words ("resize 224 bicubic, ImageNet mean and std").
-    token_policy
-        Which tokens become the feature ("cls", "cls+mean", "none").
-    licence
-        Terms that reach whatever is made from the features.
-    """
-
-    name: str
-    version: str
-    dimension: int
-    weights_sha256: str
-    transform: str
-    token_policy: str
-    licence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the identity as JSON-able values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EncoderIdentity:
-        """Read an identity back.
-
-        Raises
-        ------
-        BagError
-            When a field is missing, unknown or of another type.
-        """
-        known = {item.name for item in fields(cls)}
-        if set(values) != known:
-            difference = ", ".join(sorted(known ^ set(values)))
-            raise BagError(f"encoder identity: fields missing or unknown: {difference}")
-        for name, value in values.items():
-            expected = int if name == "dimension" else str
-            if not isinstance(value, expected):
-                raise BagError(f"encoder identity: {name} must be {expected.__name__}, found {value!r}")
-        return cls(**values)
+# No slide is as wide as this in level-0 pixels.
+MAX_COORDINATE = 2**31
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,7 +66,8 @@ class FeatureBag:
     Raises
     ------
     BagError
-        When shapes disagree, the bag is empty, or rows are not finite or all zero (row numbers named).
+        When shapes disagree, the bag is empty, sizes or coordinates make no sense, or rows are not finite, all
+        zero or the same patch twice (row numbers named).
     """
 
     features: NDArray[np.float32]
@@ -131,13 +86,18 @@ class FeatureBag:
     verified: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "features", np.asarray(self.features, dtype=np.float32))
+        with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused by row
+            self._set("features", np.asarray(self.features, dtype=np.float32))
         if self.features.ndim == 2 and self.slide_index.size == 0:
-            object.__setattr__(self, "slide_index", np.zeros(self.features.shape[0], dtype=np.int32))
+            self._set("slide_index", np.zeros(self.features.shape[0], dtype=np.int32))
         if self.coords is not None:
-            object.__setattr__(self, "coords", np.asarray(self.coords, dtype=np.int64))
+            self._set("coords", whole_coords(self.coords, self.slide_id))
         self._check_shapes()
+        self._check_sizes()
         self._check_rows()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return int(self.features.shape[0])
@@ -189,10 +149,31 @@ class FeatureBag:
         ):
             if array is not None and array.shape != shape:
                 raise BagError(f"{self.slide_id}: {name} must have shape {shape}, found {array.shape}")
-        if self.patch_size_px <= 0 or not self.mpp > 0:
+        if self.slide_index.min() < 0:
+            raise BagError(
+                f"{self.slide_id}: slide_index must not be negative, found {self.slide_index.min()}"
+            )
+
+    def _check_sizes(self) -> None:
+        """Plain Python numbers above zero, whatever kind of number the caller had."""
+        if not (self.patch_size_px > 0 and 0 < self.mpp < np.inf):
             raise BagError(
                 f"{self.slide_id}: patch size {self.patch_size_px} px at {self.mpp} um/px, expected positive numbers"
             )
+        self._set("patch_size_px", int(self.patch_size_px))
+        self._set("mpp", float(self.mpp))
+        kinds: tuple[tuple[str, type], ...] = (
+            ("patch_size_level0", int),
+            ("slide_size_level0", int),
+            ("slide_mpp", float),
+        )
+        for name, kind in kinds:
+            pair = getattr(self, name)
+            if pair is None:
+                continue
+            if len(pair) != 2 or not all(0 < value < np.inf for value in pair):
+                raise BagError(f"{self.slide_id}: {name} must be two positive numbers (x, y), found {pair}")
+            self._set(name, (kind(pair[0]), kind(pair[1])))
 
     def _check_rows(self) -> None:
         broken = np.flatnonzero(~np.isfinite(self.features).all(axis=1))
@@ -207,13 +188,20 @@ class FeatureBag:
                 f"{self.slide_id}: features of {zero.size} patches are all zero (rows {_listed(zero)}): "
                 "padding or a failed extraction; extract the slide again"
             )
+        repeated = repeated_rows(self.features, self.coords, self.slide_index)
+        if repeated.size:
+            raise BagError(
+                f"{self.slide_id}: {repeated.size} patches stand in the bag twice, with the same place and features "
+                f"(rows {_listed(repeated)}); extract the slide again"
+            )
 
 
 def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureBag:
     """Patches of all slides of a patient one after another, `slide_index` telling them apart.
 
-    A single slide keeps its coordinates, size and scale; of several slides those are dropped, since one
-    coordinate system no longer holds (METHOD section 1: one bag a patient).
+    A single slide keeps its size, scale and fingerprint; of several slides those are dropped. Coordinates stay,
+    each in its own slide's system, so that `slide_index` must be asked before any is drawn (METHOD section 1: one
+    bag a patient).
 
     Raises
     ------
@@ -228,6 +216,7 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
     if len(bags) == 1:
         return replace(first, slide_id=patient_id)
     sizes = {bag.patch_size_level0 for bag in bags}
+    starts = np.cumsum([0, *(bag.n_slides for bag in bags[:-1])])
     has_coords = all(bag.coords is not None for bag in bags)
     notices = dict.fromkeys(notice for bag in bags for notice in bag.notices)
     return replace(
@@ -235,7 +224,9 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
         slide_id=patient_id,
         features=np.concatenate([bag.features for bag in bags]),
         coords=np.concatenate([bag.coords for bag in bags if bag.coords is not None]) if has_coords else None,
-        slide_index=np.concatenate([np.full(len(bag), i, dtype=np.int32) for i, bag in enumerate(bags)]),
+        slide_index=np.concatenate(
+            [bag.slide_index + np.int32(start) for bag, start in zip(bags, starts, strict=True)]
+        ),
         patch_size_level0=sizes.pop() if len(sizes) == 1 else None,
         slide_fingerprint=None,
         slide_size_level0=None,
@@ -257,6 +248,46 @@ def _check_alike(first: FeatureBag, other: FeatureBag, patient_id: str) -> None:
                 f"{patient_id}: the bags of {first.slide_id} and {other.slide_id} differ in {name} "
                 f"({left} and {right}); extract both the same way"
             )
+
+
+def repeated_rows(
+    features: NDArray[np.floating], coords: NDArray[np.int64] | None, slide_index: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Rows that repeat an earlier one: same slide, place and features; none where there are no places.
+
+    Parameters
+    ----------
+    features : array, shape (n, d)
+    coords : array, shape (n, 2), optional
+    slide_index : array, shape (n,)
+    """
+    if coords is None:
+        return np.zeros(0, dtype=np.int64)
+    order = np.lexsort((coords[:, 1], coords[:, 0], slide_index))
+    places = np.column_stack([slide_index, coords])[order]
+    pairs = np.flatnonzero((places[1:] == places[:-1]).all(axis=1))
+    first, second = order[pairs], order[pairs + 1]
+    return np.sort(second[(features[first] == features[second]).all(axis=1)])
+
+
+def whole_coords(coords: NDArray[Any], slide_id: str) -> NDArray[np.int64]:
+    """Coordinates as whole level-0 pixels, shape (n, 2).
+
+    Raises
+    ------
+    BagError
+        When the shape is another, or rows are NaN or beyond any slide (row numbers named).
+    """
+    coords = np.asarray(coords)
+    if coords.ndim != 2:
+        raise BagError(f"{slide_id}: coords must have shape (n, 2), found {coords.shape}")
+    absurd = np.flatnonzero(~(np.abs(coords.astype(np.float64)) < MAX_COORDINATE).all(axis=1))
+    if absurd.size:
+        raise BagError(
+            f"{slide_id}: coords of {absurd.size} patches are no pixels of a slide (rows {_listed(absurd)}); "
+            "extract the slide again"
+        )
+    return (np.rint(coords) if coords.dtype.kind == "f" else coords).astype(np.int64)
 
 
 def _listed(rows: NDArray[np.int64], most: int = 5) -> str:

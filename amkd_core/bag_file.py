@@ -19,10 +19,10 @@ import numpy as np
 
 from amkd_core import __version__
 from amkd_core.atomic import atomic_path
-from amkd_core.bag import EncoderIdentity, FeatureBag
+from amkd_core.bag import MAX_PATCHES, EncoderIdentity, FeatureBag
 from amkd_core.bag_formats import BagAssumptions, read_foreign_bag
 from amkd_core.errors import BagError
-from amkd_core.hdf5_guard import open_hdf5, read_dataset
+from amkd_core.hdf5_guard import open_hdf5, read_attributes, read_dataset
 from amkd_core.notices import Notice
 
 FORMAT_VERSION = 1
@@ -45,10 +45,17 @@ def write_bag(
 
     Raises
     ------
+    BagError
+        When a feature is too large for float16.
     OSError
         When the folder is not writable or the disk is full; nothing is left under `path`.
     """
-    features = np.ascontiguousarray(bag.features, dtype=precision)
+    with np.errstate(over="ignore"):
+        features = np.ascontiguousarray(bag.features, dtype=precision)
+    if not np.isfinite(features).all():
+        raise BagError(
+            f"{bag.slide_id}: features reach {np.abs(bag.features).max():g}, more than {precision} holds"
+        )
     coords = None if bag.coords is None else np.ascontiguousarray(bag.coords, dtype=np.int64)
     record = json.dumps(_record(bag), sort_keys=True)
     with atomic_path(path) as temporary:
@@ -82,6 +89,8 @@ def read_bag(path: Path | str, *, assume: BagAssumptions | None = None) -> Featu
         the message then lists every missing field and how to give it.
     """
     path = Path(path)
+    if path.is_dir():
+        raise BagError(f"{path.name}: is a folder, expected one feature bag (.h5 or .pt)")
     if not path.is_file():
         raise BagError(f"{path.name}: no such file, expected a feature bag (.h5 or .pt)")
     if not _is_ours(path):
@@ -150,20 +159,27 @@ def _is_ours(path: Path) -> bool:
 
 
 def _read_ours(file: h5py.File, path: Path) -> FeatureBag:
-    version = int(file.attrs.get("amkd_format", 0))
+    attributes = read_attributes(file, path=path, error=BagError)
+    version = attributes.get("amkd_format", 0)
     if version != FORMAT_VERSION:
         raise BagError(
             f"{path.name}: bag format {version}, this release reads {FORMAT_VERSION}; upgrade or extract again"
         )
-    text = file.attrs.get("amkd_record")
+    text = attributes.get("amkd_record")
     if not isinstance(text, str) or len(text) > MAX_RECORD_BYTES or "features" not in file:
         raise BagError(f"{path.name}: the bag's record or features are missing; extract the slide again")
-    features = read_dataset(file, "features", path=path, error=BagError)
-    coords = read_dataset(file, "coords", path=path, error=BagError, kinds="i") if "coords" in file else None
+    options: dict[str, Any] = {"path": path, "error": BagError, "max_rows": MAX_PATCHES}
+    features = read_dataset(file, "features", **options)
+    coords = read_dataset(file, "coords", **options, kinds="i") if "coords" in file else None
     index = np.zeros(features.shape[:1], dtype=np.int32)
     if "slide_index" in file:
-        index = read_dataset(file, "slide_index", path=path, error=BagError, kinds="i")
-    return _from_record(json.loads(text), features, coords, index)
+        index = read_dataset(file, "slide_index", **options, kinds="i")
+    try:
+        return _from_record(json.loads(text), features, coords, index)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as cause:
+        raise BagError(
+            f"{path.name}: the bag's record is incomplete ({cause}); extract the slide again"
+        ) from cause
 
 
 def _pair(value: Any, kind: type) -> Any:

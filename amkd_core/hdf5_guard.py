@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from amkd_core.errors import AmkdError
 
-# gzip reaches about 1,030 to 1; anything beyond is a bomb or a sparse file with nothing in it.
-MAX_EXPANSION = 1_100
+# Features of real slides compress to a half at best, and very sparse ones to a thirtieth. gzip would reach 1,030 to 1,
+# which makes a gigabyte of nothing out of a megabyte.
+MAX_EXPANSION = 100
 MAX_DATASET_BYTES = 32 * 2**30
-SMALL_BYTES = 2**20
+SMALL_BYTES = 64 * 2**20
 
 
 @contextmanager
@@ -45,7 +46,13 @@ def open_hdf5(path: Path, error: type[AmkdError]) -> Iterator[h5py.File]:
 
 
 def read_dataset(
-    file: h5py.File, name: str, *, path: Path, error: type[AmkdError], kinds: str = "f"
+    file: h5py.File,
+    name: str,
+    *,
+    path: Path,
+    error: type[AmkdError],
+    kinds: str = "f",
+    max_rows: int | None = None,
 ) -> NDArray[Any]:
     """Read one whole dataset after checking its type and declared size.
 
@@ -53,6 +60,8 @@ def read_dataset(
     ----------
     kinds
         Allowed numpy type kinds: "f" floating, "iu" integers.
+    max_rows
+        Largest length of any axis but the last.
 
     Raises
     ------
@@ -64,15 +73,35 @@ def read_dataset(
         found = dataset.dtype if isinstance(dataset, h5py.Dataset) else "a group"
         expected = "floating-point numbers" if kinds == "f" else "numbers"
         raise error(f"{path.name}: {name} must hold {expected}, found {found}")
-    declared = int(np.prod(dataset.shape, dtype=np.float64)) * dataset.dtype.itemsize
-    limit = min(MAX_DATASET_BYTES, max(SMALL_BYTES, MAX_EXPANSION * path.stat().st_size))
-    if declared > limit:
+    shape = dataset.shape or ()
+    if max_rows is not None and max(shape[:-1], default=0) > max_rows:
+        raise error(f"{path.name}: {name} declares shape {shape}, expected at most {max_rows} rows")
+    declared = int(np.prod(shape, dtype=np.float64)) * dataset.dtype.itemsize
+    stored = min(dataset.id.get_storage_size(), path.stat().st_size)
+    if declared > min(MAX_DATASET_BYTES, max(SMALL_BYTES, MAX_EXPANSION * stored)):
         raise error(
-            f"{path.name}: {name} declares shape {dataset.shape}, {declared / 2**30:.1f} GiB, "
-            f"but the file has {path.stat().st_size} bytes; it was not read"
+            f"{path.name}: {name} declares shape {shape}, {declared / 2**30:.1f} GiB, "
+            f"but the file holds {stored} bytes of it; it was not read"
         )
     values: NDArray[Any] = np.asarray(dataset[()])
     return values
+
+
+def read_attributes(
+    holder: h5py.File | h5py.Dataset, *, path: Path, error: type[AmkdError]
+) -> dict[str, Any]:
+    """Attributes of a file or dataset as plain values.
+
+    Raises
+    ------
+    AmkdError
+        Of the given kind, when one of them cannot be decoded.
+    """
+    try:
+        values = dict(holder.attrs.items())
+    except (TypeError, ValueError, OSError, RuntimeError, KeyError) as cause:
+        raise error(f"{path.name}: attributes of {holder.name} are damaged ({cause})") from cause
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
 def _check_members(file: h5py.File, path: Path, error: type[AmkdError]) -> None:

@@ -1,0 +1,265 @@
+"""Bags of other tools that are hostile, damaged, or say something else than the user."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import psutil
+import pytest
+import torch
+from bundle_fixtures import encoder_identity, random_bag
+
+from amkd_core.bag import FeatureBag, concatenate_bags
+from amkd_core.bag_file import read_bag, write_bag
+from amkd_core.bag_formats import BagAssumptions
+from amkd_core.encoder_names import our_encoder_name
+from amkd_core.errors import BagError
+
+STATED = BagAssumptions(encoder_identity(8), 0.5, 256, 512)
+TRIDENT = {"patch_size": 256, "patch_size_level0": 512, "target_magnification": 20}
+
+
+def features(n_patches: int = 6) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n_patches, 8)).astype(np.float32) + 0.1
+
+
+def write(
+    path: Path, coords: np.ndarray | None = None, *, encoder: str | None = None, **attributes: object
+) -> Path:
+    with h5py.File(path, "w") as file:
+        file["features"] = features()
+        file["coords"] = np.arange(12).reshape(6, 2) if coords is None else coords
+        file["coords"].attrs.update(attributes)
+        if encoder is not None:
+            file["features"].attrs["encoder"] = encoder
+    return path
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("uni_v1", "uni"),
+        ("uni_v2", "uni2-h"),
+        ("hoptimus0", "h-optimus-0"),
+        ("mahmood-uni-77ffbca1", "uni"),
+        ("mahmood-uni2", "uni2-h"),
+        ("h_optimus_0", "h-optimus-0"),
+        ("virchow2", "virchow2"),
+        ("phikon_v2", "phikon_v2"),
+    ],
+)
+def test_encoders_of_other_tools_get_our_names(theirs: str, ours: str) -> None:
+    assert our_encoder_name(theirs) == ours
+
+
+def test_the_recorded_encoder_fits_models_by_our_name_and_may_not_be_contradicted(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.h5", encoder="uni_v1", **TRIDENT)
+    assert read_bag(path).encoder.name == "uni"
+    with pytest.raises(
+        BagError, match=r"t.h5: records encoder uni_v1, but --encoder says texture; leave the option"
+    ):
+        read_bag(path, assume=STATED)
+    stated = BagAssumptions(dataclasses.replace(encoder_identity(8), name="uni"))
+    assert read_bag(path, assume=stated).encoder == stated.encoder
+
+
+def test_a_nominal_scale_is_named_and_gives_way_to_a_measured_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.h5", encoder="uni_v1", **TRIDENT)
+    nominal = read_bag(path)
+    assert nominal.mpp == 0.5
+    assert "nominal magnification 20x" in " ".join(notice.sentence for notice in nominal.notices)
+    for assume in (BagAssumptions(slide_mpp=0.2325), BagAssumptions(mpp=0.465)):
+        measured = read_bag(path, assume=assume)
+        assert measured.mpp == pytest.approx(0.465)
+        assert "scale_source" not in {notice.code for notice in measured.notices}
+    assert read_bag(path, assume=BagAssumptions(slide_id="patient 7")).slide_id == "patient 7"
+
+
+@pytest.mark.parametrize(
+    ("coords", "words"),
+    [
+        (
+            np.full((6, 2), np.nan),
+            r"coords of 6 patches are no pixels of a slide \(rows 0, 1, 2, 3, 4, ...\)",
+        ),
+        (np.full((6, 2), 2**63 + 1, dtype=np.uint64), "coords of 6 patches are no pixels of a slide"),
+        (np.zeros((6, 3), dtype=int), r"coords must have shape \(6, 2\), found \(6, 3\)"),
+        (np.zeros(6, dtype=int), r"coords must have shape \(n, 2\), found \(6,\)"),
+    ],
+)
+def test_coordinates_of_no_slide_are_refused(tmp_path: Path, coords: np.ndarray, words: str) -> None:
+    with pytest.raises(BagError, match=words):
+        read_bag(write(tmp_path / "c.h5", coords), assume=STATED)
+
+
+@pytest.mark.parametrize("value", ["twenty", -20, np.array([20, 40]), np.nan])
+def test_attributes_that_are_no_positive_number_are_named(tmp_path: Path, value: object) -> None:
+    path = write(tmp_path / "t.h5", **{**TRIDENT, "target_magnification": value})
+    with pytest.raises(
+        BagError, match=r"t.h5: its attribute target_magnification is .*, expected a positive number"
+    ):
+        read_bag(path, assume=STATED)
+
+
+def test_vectors_of_whole_slides_are_no_bags(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "slide.h5", "w") as file:
+        file["features"] = features()[0]
+    with pytest.raises(BagError, match=r"features have shape \(8,\), expected one row per patch"):
+        read_bag(tmp_path / "slide.h5", assume=STATED)
+    with h5py.File(tmp_path / "stamp.h5", "w") as file:
+        file["feats"] = features()
+        file.attrs.update({"unit": "um", "feat_type": "patient"})
+    with pytest.raises(BagError, match="holds patient features, expected those of tiles"):
+        read_bag(tmp_path / "stamp.h5", assume=STATED)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 8)])
+def test_what_trident_writes_for_an_empty_slide_is_said_to_be_empty(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file["features"] = np.zeros(shape, dtype=np.float32)
+    with pytest.raises(BagError, match=r"empty.h5: holds no patches"):
+        read_bag(tmp_path / "empty.h5", assume=STATED)
+
+
+def bombs(folder: Path) -> list[Path]:
+    """Small files that ask for a lot of memory."""
+    with h5py.File(folder / "gzip.h5", "w") as file:
+        dataset = file.create_dataset(
+            "features", (300_000, 256), "f4", chunks=(8192, 256), compression="gzip"
+        )
+        for start in range(0, 300_000, 8192):
+            dataset[start : start + 8192] = 1
+    with h5py.File(folder / "declared.h5", "w") as file:
+        file.create_dataset("features", (1_900_000, 1024), "f4", chunks=(1024, 1024), fillvalue=1)
+    with h5py.File(folder / "rows.h5", "w") as file:
+        file.create_dataset("features", (2_000_001, 1), "f4", chunks=(1024, 1), fillvalue=1)
+    with zipfile.ZipFile(folder / "deflated.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(10**8))
+    torch.save(torch.ones(1).expand(10**8, 1024), folder / "stride.pt")
+    return sorted(folder.iterdir())
+
+
+def test_bombs_are_refused_at_once_and_take_no_memory(tmp_path: Path) -> None:
+    process = psutil.Process()
+    for path in bombs(tmp_path):
+        before, start = process.memory_info().rss, time.perf_counter()
+        with pytest.raises(BagError, match=r"it was not read|at most 2000000 rows"):
+            read_bag(path, assume=STATED)
+        assert time.perf_counter() - start < 2, path.name
+        assert process.memory_info().rss - before < 200 * 2**20, path.name
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (torch.ones(6, 8).to_sparse(), "without plain numbers"),
+        (torch.ones(6, 8, device="meta"), "without plain numbers"),
+        (torch.ones(6, 8, dtype=torch.int64), r"holds torch.int64 \(6, 8\)"),
+        (torch.ones(8), r"holds torch.float32 \(8,\)"),
+        ({"features": torch.ones(6, 8)}, "holds dict, expected one floating-point tensor"),
+    ],
+)
+def test_a_pt_file_must_hold_one_plain_tensor(tmp_path: Path, tensor: object, words: str) -> None:
+    torch.save(tensor, tmp_path / "x.pt")
+    with pytest.raises(BagError, match=words):
+        read_bag(tmp_path / "x.pt", assume=STATED)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_tensors_of_any_precision_load_also_with_a_gradient(tmp_path: Path, dtype: torch.dtype) -> None:
+    tensor = torch.from_numpy(features()).to(dtype).requires_grad_()
+    torch.save(tensor, tmp_path / "x.pt")
+    bag = read_bag(tmp_path / "x.pt", assume=STATED)
+    np.testing.assert_array_equal(bag.features, tensor.detach().float().numpy())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_tensors_are_refused_or_unchanged_never_different(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "x.pt"
+    torch.save(torch.from_numpy(features(60)), path)
+    original, expected = path.read_bytes(), features(60)
+    rng = np.random.default_rng(seed)
+    refused = 0
+    for _ in range(50):
+        data = bytearray(original)
+        place = int(rng.integers(len(data)))
+        damage = rng.integers(3)
+        if damage == 0:
+            data[place] ^= 1 << int(rng.integers(8))
+        elif damage == 1:
+            del data[place:]
+        else:
+            data[place : place + 32] = bytes(len(data[place : place + 32]))
+        path.write_bytes(data)
+        try:
+            bag = read_bag(path, assume=STATED)
+        except BagError:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(bag.features, expected)
+    assert refused > 10
+
+
+def test_a_patch_that_stands_there_twice_is_named() -> None:
+    bag = random_bag(20)
+    repeated = np.array([*range(20), 4])
+    with pytest.raises(BagError, match=r"1 patches stand in the bag twice, .* \(rows 20\)"):
+        bag.subset(repeated)
+    # The same place on two slides of a patient is no repetition.
+    assert len(concatenate_bags([bag, bag], patient_id="P")) == 40
+
+
+def test_a_patch_that_clam_lists_twice_counts_once_and_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "clam.h5"
+    with h5py.File(path, "w") as file:
+        file["features"] = features()[[0, 1, 2, 1, 3]]
+        file["coords"] = np.array([[0, 0], [512, 0], [0, 512], [512, 0], [512, 0]])
+    bag = read_bag(path, assume=STATED)
+    np.testing.assert_array_equal(bag.features, features()[[0, 1, 2, 3]])
+    np.testing.assert_array_equal(bag.coords[-1], [512, 0])  # same place, other features: kept
+    assert "1 patches stand in the feature file twice" in " ".join(notice.sentence for notice in bag.notices)
+
+
+def test_joining_bags_of_several_slides_keeps_every_slide_apart() -> None:
+    pair = concatenate_bags([random_bag(3, seed=1), random_bag(4, seed=2)], patient_id="P")
+    joined = concatenate_bags([pair, random_bag(5, seed=3)], patient_id="P")
+    np.testing.assert_array_equal(joined.slide_index, [0] * 3 + [1] * 4 + [2] * 5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mpp": np.inf}, "expected positive numbers"),
+        ({"mpp": np.nan}, "expected positive numbers"),
+        ({"slide_mpp": (0.25, -1.0)}, "slide_mpp must be two positive numbers"),
+        ({"patch_size_level0": (0, 512)}, "patch_size_level0 must be two positive numbers"),
+        ({"slide_index": np.full(30, -1, dtype=np.int32)}, "slide_index must not be negative"),
+    ],
+)
+def test_sizes_that_make_no_sense_are_refused(changes: dict, words: str) -> None:
+    with pytest.raises(BagError, match=words):
+        dataclasses.replace(random_bag(), **changes)
+
+
+def test_numbers_of_numpy_become_plain_ones_and_can_be_written(tmp_path: Path) -> None:
+    size = (np.int64(6000), np.int32(3000))
+    bag = dataclasses.replace(random_bag(), slide_size_level0=size, mpp=np.float32(0.5))
+    write_bag(tmp_path / "slide.h5", bag)
+    again = read_bag(tmp_path / "slide.h5")
+    assert again.slide_size_level0 == (6000, 3000)
+    assert again.mpp == 0.5
+
+
+def test_features_beyond_half_precision_are_not_written_as_infinity(tmp_path: Path) -> None:
+    large = features() * 1e6
+    bag = FeatureBag(large, encoder_identity(8), 256, 0.5, "slide")
+    with pytest.raises(BagError, match=r"slide: features reach .*, more than float16 holds"):
+        write_bag(tmp_path / "slide.h5", bag, precision="float16")
+    assert not list(tmp_path.iterdir())
