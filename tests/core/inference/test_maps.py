@@ -100,7 +100,7 @@ def test_one_patch_makes_a_map_of_one_cell(example: Prediction) -> None:
 
 
 def test_absurd_coordinates_are_refused(example: Prediction) -> None:
-    far = placed(example, [(0, 0), (2**40, 2**40)], [1, 2])
+    far = placed(example, [(0, 0), (2**22, 2**22)], [1, 2], size=(128, 128))
     with pytest.raises(BagError, match="cells of a map, expected at most 64,000,000"):
         heatmap(far)
 

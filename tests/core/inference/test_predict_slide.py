@@ -108,6 +108,12 @@ def test_closing_cancels_within_a_second_and_leaves_no_process(tmp_path: Path, b
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="module")
+def reference(shared: Path, bundle: Bundle) -> Prediction:
+    """The real slide as its scanner wrote it."""
+    return run(shared / "slides/real/CMU-1-Small-Region.svs", bundle)[1]
+
+
 # All three were compressed anew: pixels differ by 3 grey values in the mean. With these weights the risk
 # moves by 0.007 to 0.010 then; it ranges over 4.
 @pytest.mark.parametrize(
@@ -118,8 +124,7 @@ def test_closing_cancels_within_a_second_and_leaves_no_process(tmp_path: Path, b
         "derived/derived_cmu1_pyramid.ome.tif",
     ],
 )
-def test_one_slide_in_four_containers(shared: Path, bundle: Bundle, name: str) -> None:
-    _, reference = run(shared / "slides/real/CMU-1-Small-Region.svs", bundle)
+def test_one_slide_in_four_containers(shared: Path, bundle: Bundle, reference: Prediction, name: str) -> None:
     _, other = run(shared / "slides" / name, bundle)
     assert reference.bag.coords is not None
     assert other.bag.coords is not None
