@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from amkd_core.errors import BagError, ModalityError
+from amkd_core.errors import BagError, ConfigError, ModalityError
 
 Lengths = tuple[int, ...]
 
@@ -161,12 +161,15 @@ class SurvivalModel(nn.Module, ABC):
         Modalities needed in training, and later.
     d_encoder : int
         Width of the patch features that it reads.
+    head : Sequential
+        Ends in the linear layer that gives the logits.
     """
 
     name: ClassVar[str]
     learns_from: ClassVar[frozenset[str]]
     predicts_from: ClassVar[frozenset[str]]
     d_encoder: int
+    head: nn.Sequential
     if TYPE_CHECKING:
         __call__: Callable[..., ModelOutput]  # what nn.Module hides: calling a model gives a ModelOutput
 
@@ -181,6 +184,27 @@ class SurvivalModel(nn.Module, ABC):
             standardise = getattr(module, "standardise", None)
             if callable(standardise):
                 standardise(mean, scale)
+
+    def start_at(self, base_logits: Tensor) -> None:
+        """Set the bias of the head's last layer, shape (n_bins,), before training.
+
+        With the logits of the training patients' own hazards the network starts as the best constant
+        prediction. From a bias of 0 every hazard starts at 1/2, too high for everyone, and the first epochs
+        teach the pooling to look away from whatever raises a hazard; that lesson outlives its cause.
+
+        Raises
+        ------
+        ConfigError
+            When there is not one logit per output.
+        """
+        last = self.head[-1]
+        if not isinstance(last, nn.Linear) or base_logits.shape != (last.out_features,):
+            raise ConfigError(
+                f"{self.name} cannot start at base logits of shape {tuple(base_logits.shape)}, expected one per output "
+                "of its head"
+            )
+        with torch.no_grad():
+            last.bias.copy_(base_logits)
 
     @abstractmethod
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:

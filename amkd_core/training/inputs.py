@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from amkd_core.bag import EncoderIdentity, FeatureBag, concatenate_bags
@@ -69,6 +70,8 @@ class Fitted:
         Bins of survival time, kept pathways, z-scores of genes.
     feature_mean, feature_scale : Tensor, shape (d_encoder,)
         Of the encoder's features over the training patients' patches, each patient counting alike.
+    base_logits : Tensor, shape (n_bins,)
+        Logits of the training patients' hazards as a group, where both networks start.
     fitted_on : tuple of str
         The patients that these numbers have seen.
     """
@@ -78,6 +81,7 @@ class Fitted:
     scaling: GeneScaling
     feature_mean: Tensor
     feature_scale: Tensor
+    base_logits: Tensor
     fitted_on: tuple[str, ...]
 
 
@@ -174,8 +178,10 @@ def make_inputs(
     membership = cover(cohort.pathways, cohort.expression.genes, min_coverage=config.min_coverage)
     scaling = GeneScaling.fit(cohort.expression.rows(split.train, membership.genes))
     mean, scale = _feature_scaling([bags[name] for name in split.train])
-    time_bins = TimeBins.fit(outcome_of([patients[name] for name in split.train]), config.n_bins)
-    fitted = Fitted(time_bins, membership, scaling, mean, scale, split.train)
+    outcome = outcome_of([patients[name] for name in split.train])
+    time_bins = TimeBins.fit(outcome, config.n_bins)
+    base_logits = base_logits_of(time_bins.assign(outcome.time), outcome.event, config.n_bins)
+    fitted = Fitted(time_bins, membership, scaling, mean, scale, base_logits, split.train)
 
     def examples(names: Sequence[str]) -> tuple[Example, ...]:
         genes = scaling.apply(cohort.expression.rows(names, membership.genes))
@@ -194,6 +200,27 @@ def make_inputs(
     first = bags[split.train[0]]
     parts = (examples(split.train), examples(split.validation), examples(split.test))
     return Inputs(*parts, fitted, first.encoder, first.patch_size_px, config_mpp(first.mpp))
+
+
+def base_logits_of(bins: NDArray[np.int64], event: NDArray[np.bool_], n_bins: int) -> Tensor:
+    """Logits of the constant prediction with the least likelihood loss, shape (n_bins,).
+
+    The hazard of a bin is the deaths in it over the patients that reached it; half a death and half a
+    survivor are added, so that a bin in which everyone died stays finite.
+
+    Parameters
+    ----------
+    bins : array, shape (n,)
+        Time bin of each patient.
+    event : array, shape (n,)
+        True = death seen.
+    n_bins : int
+        Time bins.
+    """
+    every_bin = np.arange(n_bins)
+    deaths = ((bins[:, None] == every_bin) & event[:, None]).sum(axis=0)
+    reached = (bins[:, None] >= every_bin).sum(axis=0)
+    return torch.from_numpy(np.log(deaths + 0.5) - np.log(reached - deaths + 0.5)).float()
 
 
 def config_mpp(mpp: float) -> float:

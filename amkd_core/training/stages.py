@@ -77,6 +77,7 @@ def train_teacher(
     }
     model = build_model("amkd_teacher", sizes, membership=inputs.fitted.membership.matrix, seed=config.seed)
     model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
+    model.start_at(inputs.fitted.base_logits)
     stage = Stage(name, folder / name, config.seed, config.device)
     yield from fit(
         model, inputs.train, inputs.validation, survival_objective, config=config.teacher, stage=stage
@@ -102,6 +103,7 @@ def train_student(
     }
     model = build_model("amkd_student", sizes, seed=config.seed + 1)
     model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
+    model.start_at(inputs.fitted.base_logits)
     objective = distillation_objective(config) if distilled else survival_objective
     stage = Stage(name, folder / name, config.seed + 1, config.device)
     yield from fit(model, inputs.train, inputs.validation, objective, config=config.student, stage=stage)

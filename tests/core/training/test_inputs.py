@@ -14,7 +14,8 @@ from training_fixtures import D
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import CohortError
-from amkd_core.training.inputs import make_inputs, read_bags
+from amkd_core.survival.hazard import nll_loss
+from amkd_core.training.inputs import base_logits_of, make_inputs, read_bags
 
 
 def test_nothing_fitted_has_seen_validation_or_test_patients(inputs) -> None:
@@ -39,6 +40,7 @@ def test_nothing_fitted_has_seen_validation_or_test_patients(inputs) -> None:
     assert other.time_bins == data.fitted.time_bins
     assert torch.equal(other.feature_mean, data.fitted.feature_mean)
     assert torch.equal(other.feature_scale, data.fitted.feature_scale)
+    assert torch.equal(other.base_logits, data.fitted.base_logits)
     np.testing.assert_array_equal(other.scaling.mean, data.fitted.scaling.mean)
     np.testing.assert_array_equal(other.scaling.std, data.fitted.scaling.std)
 
@@ -71,3 +73,15 @@ def test_damaged_and_doubled_slides_are_named_together(cohort_toml: Path, tmp_pa
     expected = r"P20s.h5: .*; P03s of patient P03 and P31s of patient P31 are the same image"
     with pytest.raises(CohortError, match=expected):
         read_bags(cohort, tmp_path)
+
+
+def test_base_logits_are_the_best_constant_prediction() -> None:
+    by_hand = base_logits_of(np.array([0, 0, 1, 1]), np.array([True, False, True, False]), 2)
+    np.testing.assert_allclose(by_hand, [np.log(1.5 / 3.5), np.log(1.5 / 1.5)], rtol=1e-6)
+    rng = np.random.default_rng(0)
+    bins, event = rng.integers(0, 4, 20_000), rng.random(20_000) < 0.4
+    logits = base_logits_of(bins, event, 4).double().requires_grad_()
+    loss = nll_loss(logits.expand(len(bins), 4), torch.from_numpy(bins), torch.from_numpy(event))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient.abs().max() < 1e-4
+    assert torch.isfinite(base_logits_of(np.array([0, 1]), np.array([True, True]), 2)).all()
