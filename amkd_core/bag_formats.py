@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from amkd_core.bag import EncoderIdentity, FeatureBag, repeated_rows, whole_coords
 from amkd_core.bag_layouts import Recorded, read_layout
+from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.encoder_names import our_encoder_name
 from amkd_core.errors import BagError
 from amkd_core.notices import Notice
 
-NOT_RECORDED = "not recorded"
+__all__ = ["NOT_RECORDED", "BagAssumptions", "read_foreign_bag"]
+
 # Slides of one nominal magnification differ in scale by as much.
 NOMINAL_TOLERANCE = 0.25
 

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.bag import EncoderIdentity, FeatureBag
 from amkd_core.bundle_card import BundleCard
-from amkd_core.cohort.genes import GeneScaling
+from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.errors import BundleMismatchError
-from amkd_core.feature_range import FeatureRange
-from amkd_core.models import SurvivalModel
-from amkd_core.survival.metrics import KaplanMeier
-from amkd_core.survival.outcome import TimeBins
+
+if TYPE_CHECKING:  # a bundle's type costs no import of torch
+    from amkd_core.cohort.genes import GeneScaling
+    from amkd_core.feature_range import FeatureRange
+    from amkd_core.models import SurvivalModel
+    from amkd_core.survival.metrics import KaplanMeier
+    from amkd_core.survival.outcome import TimeBins
 
 # A bag's physical patch size may differ by this share from the model's.
 SCALE_TOLERANCE = 0.05
@@ -113,7 +116,7 @@ class Bundle:
         fields = ("name", "dimension", "version", "weights_sha256", "transform", "token_policy")
         for field in fields:
             left, right = getattr(expected, field), getattr(found, field)
-            recorded = verified or field in ("name", "dimension")
+            recorded = verified or field in ("name", "dimension") or right not in ("", NOT_RECORDED)
             if recorded and left != right:
                 raise BundleMismatchError(
                     f"{subject}: made with encoder {field} {_short(right)}, but model {self.card.name} needs "

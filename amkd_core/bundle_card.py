@@ -106,6 +106,23 @@ class BundleCard(_Strict):
     parts: dict[str, str] = Field(default_factory=dict)
 
 
+def fill_card(
+    card: BundleCard, *, members: list[dict[str, Any]], parts: dict[str, str], file_name: str
+) -> BundleCard:
+    """Card with what only the writer of the file knows: its members as they are, and the hashes of its parts.
+
+    Raises
+    ------
+    BundleError
+        When a value of the card cannot be written, such as a figure that is not finite; its field is named.
+    """
+    try:
+        filled = BundleCard.model_validate({**card.model_dump(), "members": members, "parts": parts})
+    except ValidationError as error:
+        raise _card_error(error, file_name) from error
+    return filled
+
+
 def parse_card(text: str, *, file_name: str) -> BundleCard:
     """Read a manifest.
 
@@ -117,13 +134,15 @@ def parse_card(text: str, *, file_name: str) -> BundleCard:
     try:
         return BundleCard.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "manifest.json"
-        if where == "format_version":
-            raise BundleError(
-                f"{file_name}: bundle format {first['input']!r}, this release reads {FORMAT_VERSION}; "
-                "upgrade AMKD Viewer"
-            ) from error
-        raise BundleError(
-            f"{file_name}: manifest.json is not a bundle's card: {where}: {first['msg']}"
-        ) from error
+        raise _card_error(error, file_name) from error
+
+
+def _card_error(error: ValidationError, file_name: str) -> BundleError:
+    """One sentence about the first field at fault."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "manifest.json"
+    if where == "format_version":
+        return BundleError(
+            f"{file_name}: bundle format {first['input']!r}, this release reads {FORMAT_VERSION}; upgrade AMKD Viewer"
+        )
+    return BundleError(f"{file_name}: manifest.json is not a bundle's card: {where}: {first['msg']}")

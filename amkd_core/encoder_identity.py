@@ -8,6 +8,9 @@ from typing import Any
 
 from amkd_core.errors import BagError
 
+# What a foreign bag says of its encoder beyond the name.
+NOT_RECORDED = "not recorded"
+
 
 @dataclass(frozen=True)
 class EncoderIdentity:

@@ -6,17 +6,19 @@ was trained on. Each slide is summarised by the mean and the spread (log standar
 feature over its patches; the summary of a new slide is compared with those of the training slides in two
 ways, in the subspace where the training slides vary (shrunk Mahalanobis distance) and outside it
 (residual). The limits come from leaving each training slide out in turn, so that a held-out slide of the same
-cohort stays inside with a stated margin.
+cohort stays inside with a stated margin. `PatchRange` adds what summaries do not see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from amkd_core.patch_range import PatchRange
 
 Array = NDArray[np.float64]
 
@@ -29,6 +31,8 @@ FALSE_ALARM_RATE = 0.005
 MARGIN = 1.5
 # Small slides have noisy means; their summaries must not widen the range of large ones beyond use.
 _FLOOR = 1e-4
+_BLOCK = 4_096
+_ARRAYS = ("center", "scale", "basis", "variances", "limits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,13 @@ class FeatureRange:
         Variance of the training slides along them, shrunk.
     limits : array, shape (2,)
         Largest distance inside the subspace, and largest residual outside it, that count as in range.
+    patches : PatchRange, optional
+        How single patches vary; None in bundles written before it existed.
+
+    Raises
+    ------
+    ValueError
+        When the arrays do not fit together.
     """
 
     center: Array
@@ -52,6 +63,28 @@ class FeatureRange:
     basis: Array
     variances: Array
     limits: Array
+    patches: PatchRange | None = None
+
+    def __post_init__(self) -> None:
+        width, n_kept = self.center.size, self.variances.size
+        found = (
+            self.center.shape,
+            self.scale.shape,
+            self.basis.shape,
+            self.variances.shape,
+            self.limits.shape,
+        )
+        if width % 2 or found != ((width,), (width,), (width, n_kept), (n_kept,), (2,)):
+            raise ValueError(f"the feature range's arrays do not fit together, found shapes {found}")
+        if not ((self.scale > 0).all() and (self.variances > 0).all() and np.isfinite(self.limits).all()):
+            raise ValueError("the feature range's scales and variances must be positive, its limits finite")
+        if self.patches is not None and self.patches.patch_center.size != self.dimension:
+            raise ValueError("the patch range has another width than the feature range")
+
+    @property
+    def dimension(self) -> int:
+        """Width of the features."""
+        return self.center.size // 2
 
     @classmethod
     def fit(cls, slide_features: Sequence[NDArray[np.float32]]) -> FeatureRange:
@@ -80,7 +113,8 @@ class FeatureRange:
         tail = stats.t.ppf(1 - FALSE_ALARM_RATE / 2, len(summaries) - 1)
         limits = np.exp(logs.mean(axis=0) + tail * logs.std(axis=0, ddof=1))
         limits = MARGIN * np.maximum(limits, held_out.max(axis=0))
-        return cls(fitted.center, fitted.scale, fitted.basis, fitted.variances, limits)
+        patches = PatchRange.fit(slide_features, alarm_rate=FALSE_ALARM_RATE / 2, margin=MARGIN)
+        return cls(fitted.center, fitted.scale, fitted.basis, fitted.variances, limits, patches)
 
     @classmethod
     def _fit_summaries(cls, summaries: Array) -> FeatureRange:
@@ -96,14 +130,21 @@ class FeatureRange:
         return cls(center, scale, directions[:n_kept].T, variances, np.zeros(2))
 
     def distance(self, features: NDArray[np.float32]) -> float:
-        """Distance of a slide relative to the limit; above 1 it lies outside the training range."""
-        return float((self._distances(summarise(features)[None])[0] / self.limits).max())
+        """Distance of a slide, shape (n_patches, d), relative to the limit; above 1 it is outside the training range.
+
+        Raises
+        ------
+        ValueError
+            When the features have another width than the cohort's.
+        """
+        if features.shape[1] != self.dimension:
+            raise ValueError(f"the range is of {self.dimension} features, found {features.shape[1]}")
+        summaries = float((self._distances(summarise(features)[None])[0] / self.limits).max())
+        return summaries if self.patches is None else max(summaries, self.patches.distance(features))
 
     def is_outside(self, features: NDArray[np.float32]) -> bool:
         """Whether the features of a slide, shape (n_patches, d), lie outside the training cohort's range."""
-        if features.shape[1] * 2 != self.center.size:
-            return True
-        return self.distance(features) > 1.0
+        return features.shape[1] != self.dimension or self.distance(features) > 1.0
 
     def _distances(self, summaries: Array) -> Array:
         scaled = (summaries - self.center) / self.scale
@@ -119,19 +160,34 @@ class FeatureRange:
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the fitted numbers, for a bundle."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        own = {name: getattr(self, name) for name in _ARRAYS}
+        return own if self.patches is None else own | self.patches.to_arrays()
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.floating]]) -> FeatureRange:
-        """Read the fitted numbers back."""
-        return cls(**{item.name: np.asarray(arrays[item.name], dtype=np.float64) for item in fields(cls)})
+        """Read the fitted numbers back.
+
+        Raises
+        ------
+        ValueError
+            When an array is missing, unknown, or of a shape that does not fit the others.
+        """
+        missing = [name for name in _ARRAYS if name not in arrays]
+        if missing:
+            raise ValueError(f"the feature range lacks {', '.join(missing)}")
+        rest = {name: array for name, array in arrays.items() if name not in _ARRAYS}
+        patches = PatchRange.from_arrays(rest) if rest else None
+        own = {name: np.asarray(arrays[name], dtype=np.float64) for name in _ARRAYS}
+        return cls(**own, patches=patches)
 
 
 def summarise(features: NDArray[np.float32]) -> Array:
     """Mean and log standard deviation of each feature over a slide's patches, shape (2 d,)."""
     mean = features.mean(axis=0, dtype=np.float64)
-    spread = np.log(features.std(axis=0, dtype=np.float64) + _FLOOR)
-    return np.concatenate([mean, spread])
+    # In blocks: a float64 copy of the largest slides would take a gigabyte.
+    blocks = (features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK))
+    squares = sum(np.square(block - mean).sum(axis=0) for block in blocks)
+    return np.concatenate([mean, np.log(np.sqrt(squares / len(features)) + _FLOOR)])
 
 
 def _held_out_distances(summaries: Array, most_fits: int = 40) -> Array:
