@@ -11,7 +11,7 @@ from amkd_core.errors import OutcomeError
 from amkd_core.survival.outcome import FloatArray, Outcome
 
 
-def _as_risk(outcome: Outcome, risk: ArrayLike) -> FloatArray:
+def as_risk(outcome: Outcome, risk: ArrayLike) -> FloatArray:
     """Risks as float64, one finite number per patient."""
     values = np.asarray(risk, dtype=np.float64)
     if values.shape != outcome.time.shape:
@@ -52,7 +52,7 @@ def concordance_index(time: ArrayLike, event: ArrayLike, risk: ArrayLike) -> flo
     from lifelines.utils import concordance_index as harrell
 
     outcome = Outcome(np.asarray(time), np.asarray(event))
-    risks = _as_risk(outcome, risk)
+    risks = as_risk(outcome, risk)
     try:
         return float(harrell(outcome.time, -risks, outcome.event))
     except ZeroDivisionError as error:
@@ -110,7 +110,7 @@ def bootstrap_concordance(
         When the C-index is undefined for the patients as they are.
     """
     estimate = concordance_index(outcome.time, outcome.event, risk)
-    comparable, concordant = _pairs(outcome, _as_risk(outcome, risk))
+    comparable, concordant = pair_table(outcome, as_risk(outcome, risk))
     n = len(outcome)
     counts = generator.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
     n_comparable = ((counts @ comparable) * counts).sum(axis=1)
@@ -121,8 +121,12 @@ def bootstrap_concordance(
     return Interval(estimate, float(lower), float(upper), level, int(defined.sum()))
 
 
-def _pairs(outcome: Outcome, risk: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Which pairs are comparable, and their concordance (1, 1/2 or 0), both (n, n); rows hold the earlier death."""
+def pair_table(outcome: Outcome, risk: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Which pairs are comparable, and their concordance (1, 1/2 or 0), both (n, n); rows hold the earlier death.
+
+    Patients who are resampled or kept apart by folds only change how often a pair counts, so that every statistic of
+    pairs is a weighted sum over these tables.
+    """
     time, event = outcome.time, outcome.event
     earlier = time[:, None] < time[None, :]
     tied = (time[:, None] == time[None, :]) & ~event[None, :]

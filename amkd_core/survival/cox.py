@@ -1,0 +1,158 @@
+"""Cox regression on a few covariates, by lifelines."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from amkd_core.errors import OutcomeError
+from amkd_core.survival.outcome import FloatArray, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class HazardRatio:
+    """How many times higher the hazard is per unit of a covariate, the others held equal.
+
+    Attributes
+    ----------
+    log_ratio, lower, upper : float
+        Logarithm of the ratio with its confidence interval; above 0 is worse.
+    p_value : float
+        Of Wald's test against a ratio of 1.
+    level : float
+        Coverage of the interval.
+    """
+
+    log_ratio: float
+    lower: float
+    upper: float
+    p_value: float
+    level: float
+
+    @property
+    def ratio(self) -> float:
+        """The ratio itself; 1 is no effect."""
+        return float(np.exp(self.log_ratio))
+
+
+def ridge_cox(outcome: Outcome, covariates: ArrayLike, penaliser: float) -> FloatArray:
+    """Coefficients of a Cox model with a ridge penalty, shape (n_covariates,).
+
+    lifelines scales covariates before it penalises them, and divides the likelihood by the number of patients: equal
+    penalisers mean the same for cohorts of any size.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Training patients.
+    covariates : array, shape (n, n_covariates)
+    penaliser : float
+        0 for none.
+
+    Raises
+    ------
+    OutcomeError
+        When nobody died, inputs disagree, or the fit does not converge.
+    """
+    values = _matrix(outcome, covariates)
+    varies = np.ptp(values, axis=0) > 0
+    coefficients = np.zeros(values.shape[1])
+    if varies.any():
+        fitted = _fit(outcome, values[:, varies], penaliser=penaliser)
+        coefficients[varies] = fitted.params_.to_numpy(np.float64)
+    return coefficients
+
+
+def hazard_ratio(
+    outcome: Outcome,
+    covariate: ArrayLike,
+    *,
+    adjusted_for: ArrayLike | None = None,
+    stratum: ArrayLike | None = None,
+    level: float = 0.95,
+) -> HazardRatio:
+    """Hazard ratio of one covariate in a Cox model without penalty.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    covariate : array, shape (n,)
+        The ratio is per unit of it.
+    adjusted_for : array, shape (n, n_others), optional
+        Held equal; columns that do not vary are left out.
+    stratum : array, shape (n,), optional
+        Patients with a baseline hazard of their own, such as folds.
+    level : float
+        Coverage of the interval.
+
+    Raises
+    ------
+    OutcomeError
+        When nobody died, inputs disagree, the covariate does not vary, or the fit does not converge.
+    """
+    own = _matrix(outcome, np.asarray(covariate, dtype=np.float64)[:, None])
+    if np.ptp(own) == 0:
+        raise OutcomeError(
+            f"the hazard ratio is undefined: the covariate is the same in all {len(outcome)} patients"
+        )
+    columns = own
+    if adjusted_for is not None:
+        others = _matrix(outcome, adjusted_for)
+        columns = np.hstack([own, others[:, np.ptp(others, axis=0) > 0]])
+    fitted = _fit(outcome, columns, stratum=stratum, level=level)
+    row = fitted.summary.iloc[0]
+    bounds = fitted.confidence_intervals_.iloc[0]
+    return HazardRatio(
+        float(row["coef"]), float(bounds.iloc[0]), float(bounds.iloc[1]), float(row["p"]), level
+    )
+
+
+def _matrix(outcome: Outcome, covariates: ArrayLike) -> FloatArray:
+    values = np.asarray(covariates, dtype=np.float64)
+    if values.ndim != 2 or len(values) != len(outcome):
+        raise OutcomeError(
+            f"expected one row of covariates per patient ({len(outcome)}), found {values.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise OutcomeError(f"{int((~np.isfinite(values)).sum())} covariates are not finite numbers")
+    if not outcome.n_events:
+        raise OutcomeError(f"a Cox model needs at least one death, found none in {len(outcome)} patients")
+    return values
+
+
+def _fit(
+    outcome: Outcome,
+    values: FloatArray,
+    *,
+    penaliser: float = 0.0,
+    stratum: ArrayLike | None = None,
+    level: float = 0.95,
+) -> Any:
+    import pandas as pd
+    from lifelines import CoxPHFitter
+    from lifelines.exceptions import ConvergenceError, ConvergenceWarning, StatisticalWarning
+
+    frame: pd.DataFrame = pd.DataFrame(values, columns=[f"x{index}" for index in range(values.shape[1])])
+    frame["months"], frame["death"] = outcome.time, outcome.event
+    if stratum is not None:
+        frame["stratum"] = np.asarray(stratum)
+    fitter = CoxPHFitter(penalizer=penaliser, alpha=1 - level)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StatisticalWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.simplefilter("error", ConvergenceWarning)
+            fitter.fit(frame, "months", "death", strata=None if stratum is None else ["stratum"])
+    except (ConvergenceError, ConvergenceWarning, np.linalg.LinAlgError, ValueError) as error:
+        cause = str(error).strip().splitlines()[0]
+        raise OutcomeError(
+            f"the Cox model of {values.shape[1]} covariates does not converge on {outcome.n_events} deaths ({cause})"
+        ) from error
+    return fitter
