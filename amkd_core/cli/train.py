@@ -45,7 +45,14 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Worker processes for slides without a bag.")] = 2,
+    folds: Annotated[int | None, typer.Option(min=2, help="Folds of the cross-validation.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes for slides without a bag (2), and for folds (1)."),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask cluster that takes slides and folds, as in tcp://host:8786.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights of a foundation encoder.")] = None,
     init: Annotated[
         bool, typer.Option("--init", help="Print a commented example cohort file and stop.")
@@ -66,6 +73,7 @@ def train(
 
     overrides = list(set_ or ())
     overrides += [f"seed={seed}"] if seed is not None else []
+    overrides += [f"folds={folds}"] if folds is not None else []
     overrides += [f'device="{device}"'] if device is not None else []
     with user_errors():
         try:
@@ -74,14 +82,15 @@ def train(
             typer.echo(("SYNTHETIC cohort " if found.file.synthetic else "") + found.summary)
             for finding in found.findings:
                 typer.echo(str(finding))
-            run = drain(train_run(found, out, settings, jobs=jobs, weights=weights))
+            run = drain(train_run(found, out, settings, jobs=jobs, scheduler=scheduler, weights=weights))
         except (FolderInUseError, BagFolderInUseError) as error:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(EXIT_FOLDER_IN_USE) from None
-    membership = run.inputs.fitted.membership
-    typer.echo(f"{len(membership.pathways)} pathways kept, {len(membership.dropped)} dropped for coverage")
-    for item in (*run.scores, *run.groups):
-        typer.echo(str(item))
+    if len(run.folds) == 1:
+        for item in (*run.scores, *run.groups):
+            typer.echo(str(item))
+    if run.statistics is not None:
+        typer.echo(str(run.statistics))
     typer.echo(f"Model: {run.bundle_path}")
 
 

@@ -106,14 +106,22 @@ class TrainingConfig(_Section):
     device
         As torch names it.
     threads
-        Of torch on the CPU; equal seeds give equal numbers for equal threads.
+        Of torch on the CPU in each process; equal seeds give equal numbers for equal threads. 0 shares this
+        machine's cores out among the folds under way.
+    folds
+        Of the cross-validation; a cohort with a split of its own, or a file of folds, overrides it.
+    cache_dtype
+        Of the features that parallel folds share on disk; "auto" takes float16 where it holds every feature
+        exactly, so that no number changes.
     """
 
     seed: int = Field(default=0, ge=0)
+    folds: int = Field(default=5, ge=2, le=100)
     n_bins: int = Field(default=4, ge=2, le=50)
     min_coverage: float = Field(default=0.9, ge=0, le=1)
     device: str = "cpu"
-    threads: int = Field(default=2, ge=1)
+    threads: int = Field(default=0, ge=0)
+    cache_dtype: Literal["auto", "float32", "float16"] = "auto"
     model: ModelConfig = ModelConfig()
     teacher: OptimConfig = OptimConfig()
     student: OptimConfig = OptimConfig()

@@ -1,30 +1,38 @@
-"""A run's models as a bundle."""
+"""A fold's models as a bundle, and the folds' bundles as one ensemble."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle, BundleMember
 from amkd_core.bundle_card import BundleCard, EncoderCard, MemberCard, ModelCard
-from amkd_core.bundle_file import write_bundle
-from amkd_core.cohort.cohort import Cohort, outcome_of
+from amkd_core.bundle_file import open_bundle, write_bundle
+from amkd_core.cohort.cohort import Cohort
+from amkd_core.errors import BundleError
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import SurvivalModel
-from amkd_core.survival.metrics import kaplan_meier
+from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
+from amkd_core.survival.outcome import Outcome
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.evaluate import Score, risks_of
+from amkd_core.training.evaluate import Score
+from amkd_core.training.fold_record import FoldResult
 from amkd_core.training.inputs import Inputs
 from amkd_core.training.run_folder import environment
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def bundle_of_run(
+
+def bundle_of_fold(
     cohort: Cohort,
     bags: Mapping[str, FeatureBag],
     inputs: Inputs,
@@ -32,6 +40,7 @@ def bundle_of_run(
     *,
     config: TrainingConfig,
     scores: Sequence[Score],
+    risks: NDArray[np.float64],
     path: Path,
 ) -> Bundle:
     """Write the bundle of one split.
@@ -42,6 +51,8 @@ def bundle_of_run(
         (student, teacher), trained.
     scores
         C-indices, for the card.
+    risks
+        The student's, of the training patients in their order, shape (n,).
     path
         Of the ``.amkd`` file.
 
@@ -53,26 +64,86 @@ def bundle_of_run(
     student, teacher = networks
     patients = {patient.patient_id: patient for patient in cohort.patients}
     training = [patients[example.patient_id] for example in inputs.train]
-    outcome = outcome_of(training)
-    risks = risks_of(student, inputs.train, config.device)
-    cut = float(np.median(risks))
-    high = risks > cut
+    outcome = Outcome(np.array([item.time for item in training]), np.array([item.event for item in training]))
     member = BundleMember(
         student=student.cpu(),
         teacher=teacher.cpu(),
         time_bins=inputs.fitted.time_bins,
         training_risks=np.sort(risks),
-        risk_cut=cut,
+        risk_cut=float(np.median(risks)),
         scaling=inputs.fitted.scaling,
     )
-    curves = {
-        "all": kaplan_meier(outcome.time, outcome.event),
-        "low": kaplan_meier(outcome.time[~high], outcome.event[~high]),
-        "high": kaplan_meier(outcome.time[high], outcome.event[high]),
-    }
     card = _card(cohort, inputs, member, config=config, scores=scores)
     feature_range = FeatureRange.fit([bags[name].features for name in inputs.fitted.fitted_on])
+    curves = _curves(outcome, risks > member.risk_cut)
     return write_bundle(path, Bundle(card, (member,), feature_range, curves, inputs.fitted.membership.matrix))
+
+
+def bundle_of_ensemble(
+    folds: Sequence[FoldResult],
+    out_of_fold: pd.DataFrame,
+    bags: Mapping[str, FeatureBag],
+    *,
+    metrics: Mapping[str, float],
+    path: Path,
+) -> Bundle:
+    """Write one bundle with a member per fold, compared with patients that its members had not seen.
+
+    A member's risks of its own training patients are flattered: a new patient would stand out against them. The
+    reference is therefore out of fold: each member's risks of its test patients, and Kaplan-Meier curves of all test
+    patients, grouped by the member that had not seen them at that member's training median.
+
+    Parameters
+    ----------
+    out_of_fold : DataFrame
+        Columns as ``predictions.csv``; the student's rows are used.
+    bags
+        Of all patients of the folds, for the range of features.
+    metrics
+        For the card.
+
+    Raises
+    ------
+    BundleError
+        When the folds read different pathways or genes.
+    """
+    bundles = [open_bundle(fold.bundle_path) for fold in folds]
+    first = bundles[0]
+    for fold, other in zip(folds, bundles, strict=True):
+        if (other.card.pathways, other.card.genes) != (first.card.pathways, first.card.genes):
+            raise BundleError(f"fold {fold.fold} reads other pathways or genes than fold {folds[0].fold}")
+    students = out_of_fold[out_of_fold["model"] == "student"]
+    members = []
+    for fold, bundle in zip(folds, bundles, strict=True):
+        risks = students[students["fold"] == fold.fold]["risk"].to_numpy(np.float64)
+        members.append(replace(bundle.members[0], training_risks=np.sort(risks)))
+    outcome = Outcome(students["months"].to_numpy(np.float64), students["event"].to_numpy(np.int64) == 1)
+    card = first.card.model_copy(
+        update={
+            "cohort_size": len(outcome),
+            "cohort_events": outcome.n_events,
+            "metrics": dict(metrics),
+            "members": [bundle.card.members[0] for bundle in bundles],
+            "provenance": {**first.card.provenance, "folds": len(folds), "reference": "out of fold"},
+        }
+    )
+    names = sorted({name for fold in folds for name in fold.predictions["patient_id"]})
+    feature_range = FeatureRange.fit([bags[name].features for name in names])
+    curves = _curves(outcome, students["high_risk"].to_numpy(np.int64) == 1)
+    return write_bundle(path, Bundle(card, tuple(members), feature_range, curves, first.membership))
+
+
+def _curves(outcome: Outcome, high: NDArray[np.bool_]) -> dict[str, KaplanMeier]:
+    """Kaplan-Meier curves of a cohort and its two risk groups."""
+    groups = {"all": np.ones(len(outcome), dtype=bool), "low": ~high, "high": high}
+    return {name: _curve(outcome.take(rows)) for name, rows in groups.items()}
+
+
+def _curve(outcome: Outcome) -> KaplanMeier:
+    if len(outcome):
+        return kaplan_meier(outcome.time, outcome.event)
+    # A group without patients: alive at the start, and nothing known after it.
+    return KaplanMeier(np.zeros(1), np.ones(1), np.ones(1), np.ones(1), np.zeros(1, dtype=np.int64))
 
 
 def _card(

@@ -1,29 +1,54 @@
-"""The whole of `amkd-train`: cohort in, bundle out."""
+"""The whole of `amkd-train`: cohort in; folds, report and bundles out."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import hashlib
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from amkd_core.atomic import write_text
+import numpy as np
+
+from amkd_core.atomic import write_bytes
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
-from amkd_core.cohort.cohort import Cohort, outcome_of
-from amkd_core.cohort.folds import Split, make_split
-from amkd_core.errors import CohortError
-from amkd_core.inference.extract import ExtractSettings, SlideTask, bag_folder, extract_slides
-from amkd_core.models import SurvivalModel
+from amkd_core.bundle_file import open_bundle
+from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.folds import Split
 from amkd_core.progress import Progress
-from amkd_core.slides import is_slide
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.evaluate import RiskGroups, Score, compare_groups, risks_of, score
-from amkd_core.training.inputs import Inputs, digest_of, make_inputs, read_bags
-from amkd_core.training.make_bundle import bundle_of_run
-from amkd_core.training.run_folder import file_sha256, keep_record, run_folder
-from amkd_core.training.stages import attach_targets, train_student, train_teacher
+from amkd_core.training.crossval import groups_of, scores_of, train_fold
+from amkd_core.training.distribute import LocalProcesses, threads_for, train_folds
+from amkd_core.training.evaluate import RiskGroups, Score
+from amkd_core.training.fold_record import (
+    BUNDLE,
+    PREDICTIONS,
+    FoldResult,
+    finished_fold,
+    open_edges,
+    out_of_fold,
+    write_json,
+    write_table,
+)
+from amkd_core.training.inputs import digest_of, read_bags
+from amkd_core.training.make_bundle import bundle_of_ensemble
+from amkd_core.training.packed_cache import pack_cohort, rounded
+from amkd_core.training.progress_log import ProgressLog, TimeLeft, logged
+from amkd_core.training.run_folder import environment, file_sha256, keep_record, run_folder
+from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 
-PARTS_OF_SCORES = ("validation", "test")
+try:
+    from amkd_core.cohort.folds import make_folds
+    from amkd_core.training.report_run import RunStatistics, report_run
+except ImportError:
+    from amkd_core.training._pending import RunStatistics, make_folds, report_run
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Run", "train_run", "with_slides"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,55 +57,38 @@ class Run:
 
     Attributes
     ----------
-    cohort, inputs
-        What was trained on.
-    scores
-        C-indices of student and teacher on validation and test patients.
-    groups
-        The student's high against its low risk group on the same patients.
+    cohort, splits
+        What was trained on, one split a fold.
+    folds
+        What each fold left.
+    scores, groups
+        Of the first fold alone, on its validation and test patients; the statistics tell of all of them.
+    statistics
+        As in the report; None when no patient was kept for testing.
     bundle, bundle_path
-        The models.
+        The ensemble, or the only fold's models.
     """
 
     cohort: Cohort
-    inputs: Inputs
+    splits: tuple[Split, ...]
+    folds: tuple[FoldResult, ...]
     scores: tuple[Score, ...]
     groups: tuple[RiskGroups, ...]
+    statistics: RunStatistics | None
     bundle: Bundle
     bundle_path: Path
 
 
-def with_slides(cohort: Cohort, out: Path) -> Cohort:
-    """The cohort without patients of whom a slide is missing; they are named in the findings.
-
-    A patient stays when each of its slides lies in the slides' folder or has a bag.
-
-    Raises
-    ------
-    CohortError
-        When the folder of slides is missing, or nobody is left.
-    """
-    folder = _bags_of(cohort, out)
-    slides = _slides_of(cohort)
-    left = cohort.keep_only(
-        lambda patient: all(
-            name in slides or (folder / f"{name}.h5").is_file() for name in patient.slide_ids
-        ),
-        "no slide or bag in the folders",
-    )
-    if not left.patients:
-        places = " or ".join(str(place) for place in (cohort.file.slides, folder) if place is not None)
-        first = cohort.patients[0].slide_ids[0]
-        raise CohortError(
-            f"none of the {len(cohort.patients)} patients has its slides or bags in {places} (there is no {first})"
-        )
-    return left
-
-
 def train_run(
-    cohort: Cohort, out: Path, config: TrainingConfig, *, jobs: int = 1, weights: Path | None = None
+    cohort: Cohort,
+    out: Path,
+    config: TrainingConfig,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    weights: Path | None = None,
 ) -> Generator[Progress, None, Run]:
-    """Train teacher and student on one split and write ``model.amkd``; a repeated call continues.
+    """Train and test every fold, and write report and bundles; a repeated call continues.
 
     Parameters
     ----------
@@ -89,7 +97,9 @@ def train_run(
     out
         Run folder.
     jobs
-        Worker processes for slides that have no bag yet.
+        Worker processes; by default two for slides that have no bag yet, and none beside this one for folds.
+    scheduler
+        Address of a Dask cluster that takes slides and folds instead.
     weights
         Of a foundation encoder.
 
@@ -98,123 +108,157 @@ def train_run(
     AmkdError
         One sentence on the cohort, the configuration or the folder.
     """
-    import torch
+    with ExitStack() as held:
+        held.enter_context(run_folder(out, config, cohort))
+        client: Client | None = None
+        if scheduler is not None:
+            from amkd_core.training.cluster import connect
 
-    torch.set_num_threads(config.threads)
-    with run_folder(out, config, cohort.path):
+            client = held.enter_context(connect(scheduler))
         cohort = with_slides(cohort, out)
-        split = make_split(cohort.patients, seed=config.seed)
-        keep_record(out / "split.json", {name: list(part) for name, part in vars(split).items()})
-        yield from _extract_missing(cohort, out, jobs=jobs, weights=weights, device=config.device)
-        bags = read_bags(cohort, _bags_of(cohort, out))
-        _keep_data_record(cohort, bags, out)
-        return (yield from _train(cohort, bags, split, config, out=out))
+        splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
+        keep_record(out / "folds.json", {"folds": [_record_of(split) for split in splits]})
+        yield from extract_missing(
+            cohort, out, jobs=jobs or 2, weights=weights, device=config.device, client=client
+        )
+        bags = rounded(read_bags(cohort, bags_of(cohort, out)), config.cache_dtype)
+        data = _data_record(cohort, bags)
+        keep_record(out / "data.json", data)
+        places = _Places(out, jobs or 1, client, data)
+        folds = yield from _train(cohort, bags, splits, config, places)
+        yield Progress("Writing the report")
+        return _finish(cohort, bags, splits, folds, config=config, out=out)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where a run works."""
+
+    out: Path
+    jobs: int
+    client: Client | None
+    data: Mapping[str, Any]
 
 
 def _train(
-    cohort: Cohort, bags: dict[str, FeatureBag], split: Split, config: TrainingConfig, *, out: Path
-) -> Generator[Progress, None, Run]:
-    inputs = make_inputs(cohort, bags, split, config)
-    teacher = yield from train_teacher(inputs, config, out)
-    taught = yield from attach_targets(inputs, teacher, config, out)
-    student = yield from train_student(taught, config, out)
-    scores = _scores(cohort, inputs, (student, teacher), config)
-    _write_predictions(cohort, inputs, (student, teacher), config, out)
-    path = out / "model.amkd"
-    bundle = bundle_of_run(cohort, bags, inputs, (student, teacher), config=config, scores=scores, path=path)
-    groups = _groups(cohort, inputs, student, bundle.members[0].risk_cut)
-    return Run(cohort, inputs, scores, groups, bundle, path)
+    cohort: Cohort,
+    bags: Mapping[str, FeatureBag],
+    splits: Sequence[Split],
+    config: TrainingConfig,
+    places: _Places,
+) -> Generator[Progress, None, tuple[FoldResult, ...]]:
+    """The folds' results; those that are finished are not trained again."""
+    import torch
 
-
-def _bags_of(cohort: Cohort, out: Path) -> Path:
-    return cohort.file.bags or out / "bags"
-
-
-def _slides_of(cohort: Cohort) -> dict[str, Path]:
-    """Slides of the cohort's folder by name; files and folders that are no slides are passed over."""
-    folder = cohort.file.slides
-    if folder is None:
-        return {}
-    if not folder.is_dir():
-        raise CohortError(f"{folder}: no such folder of slides")
-    wanted = {name for patient in cohort.patients for name in patient.slide_ids}
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.stem in wanted and is_slide(path)}
-
-
-def _extract_missing(
-    cohort: Cohort, out: Path, *, jobs: int, weights: Path | None, device: str
-) -> Generator[Progress, None, None]:
-    folder = _bags_of(cohort, out)
-    names = [name for patient in cohort.patients for name in patient.slide_ids]
-    missing = [name for name in names if not (folder / f"{name}.h5").is_file()]
+    out, client = places.out, places.client
+    found = {fold: finished_fold(out, fold) for fold in range(1, len(splits) + 1)}
+    missing = [fold for fold, result in found.items() if result is None]
+    jobs = max(1, min(places.jobs, len(missing)))
+    log, left = ProgressLog(out / "progress.csv"), TimeLeft(config, frozenset(missing), jobs)
     if not missing:
-        return
-    slides = _slides_of(cohort)
-    settings = ExtractSettings(encoder=cohort.file.encoder, weights=weights, device=device)
-    with bag_folder(folder):
-        outcomes = yield from extract_slides(
-            [SlideTask(slides[name]) for name in missing], folder, settings, jobs=jobs
+        return _complete(found)
+    if client is None and jobs == 1:
+        torch.set_num_threads(threads_for(config, 1))
+        for fold in missing:
+            steps = train_fold(cohort, bags, splits[fold - 1], config, run=out, fold=fold)
+            found[fold] = yield from logged(steps, fold, log, left)
+        return _complete(found)
+    yield Progress("Packing the bags for the folds")
+    pack_cohort(out / "cache", cohort, bags, key=places.data, dtype=config.cache_dtype)
+    if client is None:
+        threads = threads_for(config, jobs)
+        yield from train_folds(
+            out,
+            missing,
+            LocalProcesses(out, jobs=jobs, threads=threads, gpus=_gpus(config)),
+            log=log,
+            left=left,
         )
-    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    if failed:
-        listed = "; ".join(f"{outcome.path.name}: {outcome.reason}" for outcome in failed[:5])
-        raise CohortError(
-            f"{len(failed)} of {len(missing)} slides could not be extracted ({listed}); mend them or leave them out "
-            "of the clinical table, and repeat the command: the other bags are kept"
-        )
+    else:
+        from amkd_core.training.cluster import ClusterFolds
+
+        backend = ClusterFolds(client, out, threads=config.threads or 1)
+        yield from train_folds(out, missing, backend, log=log, left=left)
+    return _complete({fold: finished_fold(out, fold) for fold in found})
 
 
-def _keep_data_record(cohort: Cohort, bags: dict[str, FeatureBag], out: Path) -> None:
+def _complete(found: Mapping[int, FoldResult | None]) -> tuple[FoldResult, ...]:
+    return tuple(result for result in found.values() if result is not None)
+
+
+def _gpus(config: TrainingConfig) -> tuple[str, ...]:
+    """Graphics processors that folds may take turns on; none when the settings name a certain one."""
+    import os
+
+    import torch
+
+    if config.device != "cuda":
+        return ()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(visible.split(",")) if visible else tuple(map(str, range(torch.cuda.device_count())))
+
+
+def _finish(
+    cohort: Cohort,
+    bags: Mapping[str, FeatureBag],
+    splits: Sequence[Split],
+    folds: tuple[FoldResult, ...],
+    *,
+    config: TrainingConfig,
+    out: Path,
+) -> Run:
+    predictions = out_of_fold(folds)
+    write_table(out / PREDICTIONS, predictions)
+    bins = {fold.fold: fold.time_bins for fold in folds}
+    write_json(out / "bins.json", {str(fold): open_edges(edges) for fold, edges in bins.items()})
+    scored = [scores_of(fold.predictions, seed=config.seed) for fold in folds]
+    if len(folds) == 1:
+        write_bytes(out / BUNDLE, folds[0].bundle_path.read_bytes())
+        bundle = open_bundle(out / BUNDLE)
+    else:
+        metrics = _mean_scores(scored)
+        bundle = bundle_of_ensemble(folds, predictions, bags, metrics=metrics, path=out / BUNDLE)
+    provenance = {
+        "config": config.model_dump(mode="json"),
+        "environment": environment(),
+        "cohort": cohort.file.name,
+        "bundle_sha256": bundle.sha256,
+    }
+    statistics = None
+    if not predictions.empty:
+        statistics = report_run(
+            cohort, splits, predictions, bins, out=out, seed=config.seed, provenance=provenance
+        )
+    groups = groups_of(folds[0].predictions)
+    return Run(cohort, tuple(splits), folds, scored[0], groups, statistics, bundle, out / BUNDLE)
+
+
+def _mean_scores(scored: Sequence[Sequence[Score]]) -> dict[str, float]:
+    """Mean and standard deviation over folds of the C-index on test patients, for the ensemble's card."""
+    found: dict[str, list[float]] = {}
+    for scores in scored:
+        for score in scores:
+            if score.part == "test" and score.interval is not None:
+                found.setdefault(f"c_index_{score.model}_test", []).append(score.interval.estimate)
+    metrics = {f"{name}_mean": round(float(np.mean(values)), 4) for name, values in found.items()}
+    spread = {
+        f"{name}_std": round(float(np.std(values, ddof=1)), 4)
+        for name, values in found.items()
+        if len(values) > 1
+    }
+    return metrics | spread
+
+
+def _record_of(split: Split) -> dict[str, list[str]]:
+    return {name: list(getattr(split, name)) for name in ("train", "validation", "test")}
+
+
+def _data_record(cohort: Cohort, bags: Mapping[str, FeatureBag]) -> dict[str, str]:
     """Hashes of everything that was read: a run is continued on the same data or not at all."""
     tables = {
         f"{name}_sha256": file_sha256(getattr(cohort.file, name))
         for name in ("clinical", "expression", "pathways")
     }
-    keep_record(out / "data.json", {**tables, "bags_sha256": digest_of(bags)})
-
-
-def _scores(
-    cohort: Cohort, inputs: Inputs, networks: tuple[SurvivalModel, SurvivalModel], config: TrainingConfig
-) -> tuple[Score, ...]:
-    patients = {patient.patient_id: patient for patient in cohort.patients}
-    scores = []
-    for part in PARTS_OF_SCORES:
-        examples = getattr(inputs, part)
-        if not examples:
-            continue
-        outcome = outcome_of([patients[example.patient_id] for example in examples])
-        for model in networks:
-            scores.append(score(model, examples, outcome, part=part, seed=config.seed, device=config.device))
-    return tuple(scores)
-
-
-def _groups(cohort: Cohort, inputs: Inputs, student: SurvivalModel, cut: float) -> tuple[RiskGroups, ...]:
-    patients = {patient.patient_id: patient for patient in cohort.patients}
-    groups = []
-    for part in PARTS_OF_SCORES:
-        examples = getattr(inputs, part)
-        if examples:
-            outcome = outcome_of([patients[example.patient_id] for example in examples])
-            groups.append(compare_groups(outcome, risks_of(student, examples), cut, part=part))
-    return tuple(groups)
-
-
-def _write_predictions(
-    cohort: Cohort,
-    inputs: Inputs,
-    networks: tuple[SurvivalModel, SurvivalModel],
-    config: TrainingConfig,
-    out: Path,
-) -> None:
-    """Risks of all patients with their part, for statistics that others may want to repeat."""
-    patients = {patient.patient_id: patient for patient in cohort.patients}
-    lines = ["patient_id,part,months,event,student_risk,teacher_risk"]
-    for part in ("train", "validation", "test"):
-        examples = getattr(inputs, part)
-        student, teacher = (risks_of(model, examples, config.device) for model in networks)
-        for example, first, second in zip(examples, student, teacher, strict=True):
-            patient = patients[example.patient_id]
-            lines.append(
-                f"{patient.patient_id},{part},{patient.time},{int(patient.event)},{first:.6f},{second:.6f}"
-            )
-    write_text(out / "predictions.csv", "\n".join(lines) + "\n")
+    follow_up = "\n".join(f"{item.patient_id}\t{item.time!r}\t{item.event}" for item in cohort.patients)
+    outcome = {"follow-up_sha256": hashlib.sha256(follow_up.encode()).hexdigest()}
+    return {**tables, **outcome, "bags_sha256": digest_of(bags)}

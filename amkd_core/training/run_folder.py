@@ -13,6 +13,7 @@ from typing import Any
 
 from amkd_core import __version__
 from amkd_core.atomic import write_text
+from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import RunFolderError
 from amkd_core.training.config import TrainingConfig
 
@@ -22,11 +23,12 @@ class FolderInUseError(RunFolderError):
 
 
 @contextmanager
-def run_folder(folder: Path, config: TrainingConfig, cohort_file: Path) -> Iterator[Path]:
+def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator[Path]:
     """Own a run's folder for the length of the block.
 
-    The first run writes ``run.json`` (configuration in full, versions, a hash of the cohort file); a later
-    one continues when both are the same. The lock is the kernel's, so it does not outlive a killed run.
+    The first run writes ``run.json`` (configuration in full, versions, a hash of the cohort file, or of the flags
+    that stand for one); a later one continues when they are the same. The lock is the kernel's, so it does not outlive
+    a killed run.
 
     Raises
     ------
@@ -46,15 +48,22 @@ def run_folder(folder: Path, config: TrainingConfig, cohort_file: Path) -> Itera
             f"{folder}: another run is working in this folder; wait for it, or choose another"
         ) from None
     try:
-        _claim(folder, config, cohort_file)
+        _claim(folder, config, cohort)
         yield folder
     finally:
         lock.release()
 
 
-def _claim(folder: Path, config: TrainingConfig, cohort_file: Path) -> None:
-    record = {"config": config.model_dump(mode="json"), "cohort_sha256": file_sha256(cohort_file)}
+def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
+    settings = {name: getattr(cohort.file, name) for name in ("endpoint", "encoder")}
+    record = {"config": config.model_dump(mode="json"), "cohort_sha256": _cohort_sha256(cohort), **settings}
     keep_record(folder / "run.json", record, note={"environment": environment()})
+
+
+def _cohort_sha256(cohort: Cohort) -> str:
+    if cohort.path is not None:
+        return file_sha256(cohort.path)
+    return hashlib.sha256(cohort.file.model_dump_json().encode()).hexdigest()
 
 
 def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any] | None = None) -> None:
@@ -117,5 +126,16 @@ def _difference(name: str, found: Any, asked: Any) -> str:
     if name.endswith("_sha256"):
         return f"another content of {name.removesuffix('_sha256')}"
     if isinstance(asked, list):
-        return f"other {name} patients"
+        return _other_patients(name, found, asked)
     return f"{name} = {found!r} where this one has {asked!r}"
+
+
+def _other_patients(name: str, found: Any, asked: list[Any]) -> str:
+    """The first fold and part whose patients differ."""
+    if not isinstance(found, list) or len(found) != len(asked):
+        return f"{len(found) if isinstance(found, list) else 'no'} {name} where this one has {len(asked)}"
+    for fold, (left, right) in enumerate(zip(found, asked, strict=True), start=1):
+        for part in right:
+            if left.get(part) != right[part]:
+                return f"other {part} patients in fold {fold}"
+    return f"other {name}"

@@ -16,6 +16,8 @@ from amkd_core.cohort.folds import make_split
 from amkd_core.training.config import load_config
 from amkd_core.training.inputs import make_inputs, read_bags
 
+SPLIT = ("train", "train", "validation", "train", "test", "train")
+
 
 @pytest.fixture(scope="session")
 def cohort_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -23,12 +25,12 @@ def cohort_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     danger = rng.normal(size=N_PATIENTS)
     genes = danger[:, None] + 0.3 * rng.normal(size=(N_PATIENTS, 6)) + 5
-    clinical = ["patient_id,slide_ids,os_months,os_event"]
+    clinical = ["patient_id,slide_ids,os_months,os_event,split"]
     expression = ["patient_id," + ",".join(f"G{i}" for i in range(6))]
     for index in range(N_PATIENTS):
         name = f"P{index:02d}"
         months = float(np.exp(3 - danger[index]) * rng.weibull(2)) + 0.1
-        clinical.append(f"{name},{name}s,{months:.3f},{int(rng.random() < 0.8)}")
+        clinical.append(f"{name},{name}s,{months:.3f},{int(rng.random() < 0.8)},{SPLIT[index % 6]}")
         expression.append(name + "," + ",".join(f"{value:.4f}" for value in genes[index]))
         n_patches = int(rng.integers(5, 12))
         values = rng.normal(size=(n_patches, D)).astype(np.float32)
@@ -42,6 +44,19 @@ def cohort_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
         '[cohort]\nname = "tiny"\nclinical = "clinical.csv"\nexpression = "expression.csv"\n'
         'pathways = "pathways.gmt"\nbags = "bags"\nsynthetic = true\n'
     )
+    return folder / "cohort.toml"
+
+
+@pytest.fixture(scope="session")
+def unsplit_toml(cohort_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same cohort without a split of its own, so that folds are made."""
+    folder = tmp_path_factory.mktemp("unsplit")
+    for name in ("expression.csv", "pathways.gmt", "bags"):
+        (folder / name).symlink_to(cohort_toml.parent / name)
+    rows = (cohort_toml.parent / "clinical.csv").read_text().splitlines()
+    (folder / "clinical.csv").write_text("\n".join(row.rpartition(",")[0] for row in rows) + "\n")
+    toml = (cohort_toml.parent / "cohort.toml").read_text()
+    (folder / "cohort.toml").write_text(toml)
     return folder / "cohort.toml"
 
 

@@ -11,15 +11,17 @@ import pytest
 from training_fixtures import overrides, run_train
 
 from amkd_core.bag_file import read_bag, write_bag
+from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import RunFolderError
 from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.run_folder import FolderInUseError, run_folder
 
 
 def test_two_runs_on_one_folder_exclude_each_other(cohort_toml: Path, tmp_path: Path) -> None:
-    with run_folder(tmp_path / "run", TrainingConfig(), cohort_toml):
+    cohort = read_cohort(cohort_toml)
+    with run_folder(tmp_path / "run", TrainingConfig(), cohort):
         with pytest.raises(FolderInUseError, match="another run is working in this folder"):
-            enter(tmp_path / "run", TrainingConfig(), cohort_toml)
+            enter(tmp_path / "run", TrainingConfig(), cohort)
         exit_code, output = run_train("--cohort", cohort_toml, "--out", tmp_path / "run")
     assert exit_code == 3
     assert "another run is working" in output
@@ -28,10 +30,11 @@ def test_two_runs_on_one_folder_exclude_each_other(cohort_toml: Path, tmp_path: 
 def test_a_folder_of_another_run_is_refused_with_the_first_difference(
     cohort_toml: Path, tmp_path: Path
 ) -> None:
-    enter(tmp_path / "run", TrainingConfig(), cohort_toml)
+    cohort = read_cohort(cohort_toml)
+    enter(tmp_path / "run", TrainingConfig(), cohort)
     other = load_config(None, ["student.epochs=7"])
     with pytest.raises(RunFolderError, match=r"config.student.epochs = 100 where this one has 7"):
-        enter(tmp_path / "run", other, cohort_toml)
+        enter(tmp_path / "run", other, cohort)
 
 
 def enter(*arguments: object) -> None:
@@ -44,7 +47,7 @@ def enter(*arguments: object) -> None:
     [
         ("clinical", "another content of clinical"),
         ("bags", "another content of bags"),
-        ("patient", "other train patients|other validation patients|other test patients"),
+        ("patient", "other (train|validation|test) patients in fold 1"),
     ],
 )
 def test_a_run_is_not_continued_on_other_data(

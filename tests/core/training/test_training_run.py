@@ -21,6 +21,7 @@ from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import CohortError
 from amkd_core.inference.predict import predict_bag
+from amkd_core.training.fold_record import read_predictions
 from amkd_core.training.run import with_slides
 
 
@@ -28,11 +29,14 @@ def test_a_run_leaves_a_bundle_that_predicts_what_the_run_wrote(run: Path, cohor
     bundle = open_bundle(run / "model.amkd")
     assert bundle.card.synthetic
     assert bundle.has_teacher
-    rows = [line.split(",") for line in (run / "predictions.csv").read_text().splitlines()[1:]]
-    assert len(rows) == N_PATIENTS
-    for name, _, _, _, student, _ in rows[:5]:
-        bag = read_bag(cohort_toml.parent / "bags" / f"{name}s.h5")
-        assert predict_bag(bag, bundle).risk == pytest.approx(float(student), abs=1e-5)
+    rows = read_predictions(run / "fold-1" / "predictions.csv")
+    students = rows[rows["model"] == "student"]
+    assert len(students) == N_PATIENTS
+    for row in students.head(5).to_dict("records"):
+        bag = read_bag(cohort_toml.parent / "bags" / f"{row['patient_id']}s.h5")
+        assert predict_bag(bag, bundle).risk == pytest.approx(row["risk"], abs=1e-5)
+    table = read_predictions(run / "predictions.csv")
+    assert set(table["part"]) == {"test"}
     record = json.loads((run / "run.json").read_text())
     assert record["config"]["model"]["dim"] == 8
     assert record["environment"]["torch"] == torch.__version__
@@ -52,7 +56,7 @@ def test_a_killed_run_continues_to_the_same_bundle(run: Path, cohort_toml: Path,
     arguments = ["--cohort", str(cohort_toml), "--out", str(out), *overrides()]
     process = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not (out / "teacher" / "history.csv").exists() and time.monotonic() < deadline:
+    while not (out / "fold-1" / "teacher" / "history.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -78,8 +82,8 @@ def test_patients_without_a_slide_are_kept_out_and_named(cohort_toml: Path, tmp_
         with_slides(absent, tmp_path / "out")
 
 
-def test_a_run_without_test_patients_scores_validation_alone(cohort_toml: Path, tmp_path: Path) -> None:
-    shutil.copytree(cohort_toml.parent, tmp_path / "cohort")
+def test_a_run_without_test_patients_scores_validation_alone(unsplit_toml: Path, tmp_path: Path) -> None:
+    shutil.copytree(unsplit_toml.parent, tmp_path / "cohort")
     table = tmp_path / "cohort" / "clinical.csv"
     head, *rows = table.read_text().splitlines()
     parts = [f"{row},{'validation' if index % 3 == 0 else 'train'}" for index, row in enumerate(rows)]

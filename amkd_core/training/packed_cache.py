@@ -1,0 +1,171 @@
+"""What parallel folds share: the cohort's tables and all bags, written once and mapped into each process.
+
+``features.npy`` holds the patches of all patients one after another, so that the folds of one machine share its pages
+in memory; ``expression.npy`` the genes that pathways name; ``cache.json``, written last, who is who.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from amkd_core.atomic import atomic_path
+from amkd_core.bag import EncoderIdentity, FeatureBag
+from amkd_core.cohort.cohort import Cohort, CohortFile, Patient
+from amkd_core.cohort.genes import ExpressionTable
+from amkd_core.cohort.pathways import GeneSet
+from amkd_core.errors import RunFolderError
+from amkd_core.training.fold_record import write_json
+
+CacheType = Literal["auto", "float32", "float16"]
+FEATURES, EXPRESSION, INDEX = "features.npy", "expression.npy", "cache.json"
+_PATIENTS = TypeAdapter(list[Patient])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PackedBag(FeatureBag):
+    """A bag whose features lie in the cache; its rows were checked before they were written there."""
+
+    def __post_init__(self) -> None:
+        """Nothing is read before it is needed."""
+
+
+def pack_cohort(
+    folder: Path, cohort: Cohort, bags: Mapping[str, FeatureBag], *, key: Mapping[str, Any], dtype: CacheType
+) -> Path:
+    """Write the cache, unless it is there for the same data.
+
+    Parameters
+    ----------
+    folder
+        Made when missing.
+    bags
+        One per patient of the cohort.
+    key
+        What the data are, JSON-able: hashes of tables and bags.
+    dtype
+        Of the features; "auto" takes float16 where it holds every one of them exactly.
+
+    Raises
+    ------
+    OSError
+        When the disk is too small; the sentence says what is needed.
+    """
+    names = [patient.patient_id for patient in cohort.patients]
+    chosen = _chosen(dtype, [bags[name].features for name in names])
+    key = {**key, "dtype": chosen}
+    if _key_of(folder) == key:
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / INDEX).unlink(missing_ok=True)
+    _write_features(folder / FEATURES, [bags[name] for name in names], chosen)
+    used = set().union(*(item.genes for item in cohort.pathways))
+    genes = [gene for gene in cohort.expression.genes if gene in used]
+    with atomic_path(folder / EXPRESSION) as temporary:
+        np.save(temporary, cohort.expression.rows(names, genes), allow_pickle=False)
+    write_json(
+        folder / INDEX,
+        {
+            "key": key,
+            "file": cohort.file.model_dump(mode="json"),
+            "patients": _PATIENTS.dump_python(list(cohort.patients), mode="json"),
+            "genes": genes,
+            "pathways": [[item.name, sorted(item.genes)] for item in cohort.pathways],
+            "encoder": bags[names[0]].encoder.to_dict(),
+            "bags": [[len(bags[name]), bags[name].patch_size_px, bags[name].mpp] for name in names],
+        },
+    )
+    return folder
+
+
+def rounded(bags: Mapping[str, FeatureBag], dtype: CacheType) -> dict[str, FeatureBag]:
+    """The bags as a cache of that type gives them back, so that a run's numbers do not depend on its `--jobs`."""
+    if dtype != "float16":
+        return dict(bags)
+    return {name: replace(bag, features=bag.features.astype(np.float16)) for name, bag in bags.items()}
+
+
+def read_packed(folder: Path) -> tuple[Cohort, dict[str, FeatureBag]]:
+    """The cohort, with the genes that pathways name, and its bags, mapped and not read.
+
+    Raises
+    ------
+    RunFolderError
+        When the cache is missing or damaged.
+    """
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        patients = tuple(_PATIENTS.validate_python(index["patients"]))
+        # Copy on write: nothing is written, but torch wants arrays that could be.
+        features = np.load(folder / FEATURES, mmap_mode="c", allow_pickle=False)
+        values = np.load(folder / EXPRESSION, allow_pickle=False)
+        ends = np.cumsum([0, *(n_patches for n_patches, _, _ in index["bags"])])
+        if ends[-1] != len(features) or len(index["bags"]) != len(patients) or len(values) != len(patients):
+            raise ValueError("its parts do not fit together")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"{folder}: the cache is damaged ({error}); remove it and repeat the command"
+        ) from error
+    names = tuple(patient.patient_id for patient in patients)
+    expression = ExpressionTable(names, tuple(index["genes"]), values)
+    pathways = tuple(GeneSet(name, frozenset(genes)) for name, genes in index["pathways"])
+    cohort = Cohort(
+        path=folder / INDEX,
+        file=CohortFile.model_validate(index["file"]),
+        patients=patients,
+        expression=expression,
+        pathways=pathways,
+    )
+    encoder = EncoderIdentity(**index["encoder"])
+    bags: dict[str, FeatureBag] = {}
+    for name, start, (n_patches, patch_size_px, mpp) in zip(names, ends, index["bags"], strict=False):
+        rows = features[start : start + n_patches]
+        bags[name] = PackedBag(_as_float32(rows), encoder, patch_size_px, mpp, name)
+    return cohort, bags
+
+
+def _as_float32(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Mapped rows as they are; halves are widened in memory, which changes no number."""
+    return np.asarray(rows) if rows.dtype == np.float32 else np.asarray(rows, dtype=np.float32)
+
+
+def _chosen(dtype: CacheType, features: Sequence[NDArray[np.float32]]) -> str:
+    if dtype != "auto":
+        return dtype
+    with np.errstate(over="ignore"):
+        exact = all(np.array_equal(rows.astype(np.float16).astype(np.float32), rows) for rows in features)
+    return "float16" if exact else "float32"
+
+
+def _key_of(folder: Path) -> Any:
+    try:
+        return json.loads((folder / INDEX).read_text(encoding="utf-8"))["key"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _write_features(path: Path, bags: Sequence[FeatureBag], dtype: str) -> None:
+    shape = (sum(len(bag) for bag in bags), bags[0].features.shape[1])
+    needed = shape[0] * shape[1] * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise RunFolderError(
+            f"{path.parent}: the folds share their bags on disk, which takes {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free; free some, or train with --jobs 1"
+        )
+    with atomic_path(path) as temporary:
+        packed = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        start = 0
+        for bag in bags:
+            packed[start : start + len(bag)] = bag.features
+            start += len(bag)
+        packed.flush()
+        del packed
