@@ -75,9 +75,16 @@ class IsolatedBackend:
 
     def read(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
         """See `Backend.read`."""
+        return self._read("read", level, xy_px, size_px)
+
+    def read_halved(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        """See `Backend.read_halved`; a quarter of the bytes pass between the processes."""
+        return self._read("read_halved", level, xy_px, size_px)
+
+    def _read(self, call: str, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
         what = f"the {size_px[0]} x {size_px[1]} px region at x={xy_px[0]}, y={xy_px[1]} of level {level}"
         timeout = self._read_timeout_s + size_px[0] * size_px[1] / _PX_PER_SECOND
-        request = {"call": "read", "region": [level, *xy_px, *size_px]}
+        request = {"call": call, "region": [level, *xy_px, *size_px]}
         return self._ask(request, size_px[0] * size_px[1] * 3, what, timeout)
 
     def associated_image(self, name: str) -> Pixels:

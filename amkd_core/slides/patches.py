@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from amkd_core.errors import SlideReadError
 from amkd_core.slides.grid import PatchGrid, PatchSpec, lay_patches
+from amkd_core.slides.scaling import scale_patch
 
 if TYPE_CHECKING:
     from amkd_core.slides.slide import Slide
@@ -46,9 +46,7 @@ def read_patches(
 ) -> Generator[PatchBatch, None, None]:
     """Read the patches of a grid in order, ahead of their use, by worker threads.
 
-    At most ``workers + 1`` batches are read ahead. Patches are scaled down by averaging whole blocks of
-    pixels where the factor is whole in both directions (`PIL.Image.reduce`), which is exact; by an
-    antialiased triangle filter otherwise, which at odd factors near 1 neither skips pixels nor rings.
+    At most ``workers + 1`` batches are read ahead; `scale_patch` tells how patches are scaled down.
     Closing the iterator stops the workers before their next patch.
 
     Parameters
@@ -107,28 +105,9 @@ def _read_batch(slide: Slide, grid: PatchGrid, indices: range, stop: threading.E
             break
         x, y = grid.xy_level0[index]
         try:
-            region = slide.read_region((int(x), int(y)), grid.read_level, grid.read_size_px)
+            image = slide.read_patch((int(x), int(y)), grid.read_level, grid.read_size_px, side)
         except SlideReadError:
             continue  # left white and not valid; the caller counts them
-        images[place] = scale_patch(region, side)
+        images[place] = image
         valid[place] = True
     return PatchBatch(indices.start, images, valid)
-
-
-def scale_patch(region: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    """Scale a region to ``(size_px, size_px)``; see `read_patches` for how.
-
-    Parameters
-    ----------
-    region
-        RGB, uint8 (height, width, 3).
-    size_px
-        Side of the result.
-    """
-    height, width = region.shape[:2]
-    if (height, width) == (size_px, size_px):
-        return region
-    image = Image.fromarray(region)
-    if height % size_px == 0 and width % size_px == 0:
-        return np.asarray(image.reduce((width // size_px, height // size_px)))
-    return np.asarray(image.resize((size_px, size_px), Image.Resampling.BILINEAR))

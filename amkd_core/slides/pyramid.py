@@ -140,7 +140,7 @@ class SlidePyramid(Sequence[LazyLevel]):
         Damaged places are flat grey and logged, so that a viewer goes on; `Slide.read_region` raises there.
         """
         tile_px = (TILE_PX, TILE_PX)
-        return compose(xy_px, size_px, tile_px, lambda column, row, _: self._tile(index, column, row))
+        return compose(xy_px, size_px, tile_px, lambda part: self._tile(index, part.column, part.row))
 
     def _tile(self, index: int, column: int, row: int) -> Pixels:
         return self._cache.get((index, column, row), lambda: self._make_tile(index, column, row))

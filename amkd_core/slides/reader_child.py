@@ -87,7 +87,8 @@ def _answer(opening: Future[Backend], header: dict[str, Any]) -> Pixels:
     if header["call"] == "associated_image":
         return backend.associated_image(str(header["name"]))
     level, x, y, width, height = (int(value) for value in header["region"])
-    return backend.read(level, (x, y), (width, height))
+    read = backend.read_halved if header["call"] == "read_halved" else backend.read
+    return read(level, (x, y), (width, height))
 
 
 def _words(file: Path, error: BaseException) -> dict[str, str]:

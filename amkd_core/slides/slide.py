@@ -9,6 +9,7 @@ from amkd_core.errors import SlideReadError
 from amkd_core.slides.backends.base import Backend, Pixels, blank
 from amkd_core.slides.info import Bounds, Level, Microns, SlideInfo
 from amkd_core.slides.microns import missing_microns
+from amkd_core.slides.scaling import scale_patch
 from amkd_core.slides.thumbnail import make_thumbnail
 
 __all__ = ["Bounds", "Level", "Microns", "Slide", "SlideInfo", "is_slide", "open_slide"]
@@ -93,6 +94,27 @@ class Slide:
         factor = self._level(level).downsample
         corner = (round(xy_level0[0] / factor[0]), round(xy_level0[1] / factor[1]))
         return self.read_level(level, corner, size_px)
+
+    def read_patch(
+        self, xy_level0: tuple[int, int], level: int, read_px: tuple[int, int], size_px: int
+    ) -> Pixels:
+        """Read a rectangle as `read_region`, scaled down to ``(size_px, size_px)`` as by `scale_patch`.
+
+        Parameters
+        ----------
+        xy_level0, level
+            As `read_region`.
+        read_px
+            (width, height) in pixels of `level`.
+        size_px
+            Side of the result.
+        """
+        whole = self._level(level)
+        x, y = (round(place / factor) for place, factor in zip(xy_level0, whole.downsample, strict=True))
+        inside = 0 <= x <= whole.size_px[0] - read_px[0] and 0 <= y <= whole.size_px[1] - read_px[1]
+        if inside and tuple(read_px) == (2 * size_px, 2 * size_px):
+            return self._backend.read_halved(int(level), (x, y), read_px)
+        return scale_patch(self.read_level(level, (x, y), read_px), size_px)
 
     def read_level(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
         """Read a rectangle whose corner is given in pixels of `level` itself; else as `read_region`."""

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from typing import NamedTuple
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def compose(
     xy_px: tuple[int, int],
     size_px: tuple[int, int],
     tile_px: tuple[int, int],
-    fetch: Callable[[int, int, bool], Pixels],
+    fetch: Callable[[TilePart], Pixels],
 ) -> Pixels:
     """Put a region together from the tiles that it touches.
 
@@ -126,27 +127,66 @@ def compose(
     tile_px
         (width, height) of its tiles.
     fetch
-        From (column, row, partly) of a tile to its pixels; `partly` tells that the region takes only a
-        part of the tile, so that a neighbouring region will want it too. Edge tiles may be smaller or padded.
+        From a part to the pixels of its whole tile. Edge tiles may be smaller or padded.
 
     Returns
     -------
     ndarray of uint8, (height, width, 3)
-        A new array; white where a tile is smaller than its place.
+        White where a tile is smaller than its place. Read-only where it is a tile itself.
     """
-    (x, y), (width, height), (tile_width, tile_height) = xy_px, size_px, tile_px
+    (x, y), (width, height) = xy_px, size_px
+    parts = parts_of(xy_px, size_px, tile_px)
+    if len(parts) == 1 and not parts[0].partly:
+        tile = fetch(parts[0])
+        if tile.shape == (height, width, 3):
+            return tile  # the commonest patch of all: nothing to put together
     region = np.empty((height, width, 3), np.uint8)
-    for row in range(y // tile_height, (y + height - 1) // tile_height + 1):
-        up = row * tile_height
-        top, bottom = max(y, up), min(y + height, up + tile_height)
-        for column in range(x // tile_width, (x + width - 1) // tile_width + 1):
-            left = column * tile_width
-            start, stop = max(x, left), min(x + width, left + tile_width)
-            partly = (stop - start, bottom - top) != tile_px
-            part = fetch(column, row, partly)[top - up : bottom - up, start - left : stop - left]
-            place = region[top - y : bottom - y, start - x : stop - x]
-            if part.shape != place.shape:
-                place[...] = 255
-                place = place[: part.shape[0], : part.shape[1]]
-            place[...] = part
+    for part in parts:
+        tile = fetch(part)
+        left, top = part.column * tile_px[0], part.row * tile_px[1]
+        pixels = tile[part.top - top : part.bottom - top, part.left - left : part.right - left]
+        place = region[part.top - y : part.bottom - y, part.left - x : part.right - x]
+        if pixels.shape != place.shape:
+            place[...] = 255
+            place = place[: pixels.shape[0], : pixels.shape[1]]
+        place[...] = pixels
     return region
+
+
+class TilePart(NamedTuple):
+    """What a region takes of one tile.
+
+    Attributes
+    ----------
+    column, row
+        Of the tile.
+    left, top, right, bottom
+        Of the part, in pixels of the level.
+    partly
+        Whether it is less than the tile, so that a neighbouring region will want the tile too.
+    """
+
+    column: int
+    row: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+    partly: bool
+
+    def index_in(self, columns: int) -> int:
+        """Place of the tile in row-by-row order, in a grid of so many columns."""
+        return self.row * columns + self.column
+
+
+def parts_of(xy_px: tuple[int, int], size_px: tuple[int, int], tile_px: tuple[int, int]) -> list[TilePart]:
+    """Tiles that a region touches, row by row, with what it takes of each; arguments as of `compose`."""
+    (x, y), (width, height), (tile_width, tile_height) = xy_px, size_px, tile_px
+    parts = []
+    for row in range(y // tile_height, (y + height - 1) // tile_height + 1):
+        top, bottom = max(y, row * tile_height), min(y + height, (row + 1) * tile_height)
+        for column in range(x // tile_width, (x + width - 1) // tile_width + 1):
+            left, right = max(x, column * tile_width), min(x + width, (column + 1) * tile_width)
+            partly = (right - left, bottom - top) != tile_px
+            parts.append(TilePart(column, row, left, top, right, bottom, partly))
+    return parts

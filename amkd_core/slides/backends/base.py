@@ -79,6 +79,15 @@ class Backend(Protocol):
         """
         ...
 
+    def read_halved(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        """The mean of each 2 x 2 pixels of what `read` gives for the same arguments; sizes are even.
+
+        Returns
+        -------
+        ndarray of uint8, (height / 2, width / 2, 3)
+        """
+        ...
+
     def associated_image(self, name: str) -> Pixels:
         """Pixels of the label, macro or thumbnail image, (height, width, 3) uint8."""
         ...

@@ -9,19 +9,21 @@ left to OpenSlide. So is every region that touches a tile without bytes.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.errors import SlideReadError
-from amkd_core.slides import tiff_tags
 from amkd_core.slides.backends.base import BackendFacts, Pixels
 from amkd_core.slides.backends.openslide import OpenSlideBackend
+from amkd_core.slides.backends.tiled_level import TiledLevel, plan_level, tile_memory
 from amkd_core.slides.positioned_file import PositionedFile
-from amkd_core.slides.tiff_tags import TiffDirectory, TiffFileTags
+from amkd_core.slides.scaling import halved
+from amkd_core.slides.tiff_tags import TiffFileTags
 from amkd_core.slides.tile_cache import TileCache, cache_bytes_for, compose
 
 VENDORS = frozenset({"aperio", "generic-tiff", "philips"})
@@ -29,85 +31,10 @@ VENDORS = frozenset({"aperio", "generic-tiff", "philips"})
 
 SAMPLES_PER_LEVEL = 6
 
-_NONE, _JPEG = 1, 7
-_RGB, _YCBCR = 2, 6
 _MISFIT = 1 / 600
 """Largest share of a pixel by which OpenSlide's region may start off the grid and still not interpolate."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TiledLevel:
-    """Where the tiles of one level lie in the file, and how they are decoded.
-
-    Attributes
-    ----------
-    size_px, tile_px
-        (width, height) of the level and of its tiles.
-    offsets, lengths
-        (n_tiles,) int64, row by row.
-    colorspace
-        In which JPEG tiles are stored; None for uncompressed tiles.
-    tables
-        JPEG tables shared by the tiles, or None.
-    """
-
-    size_px: tuple[int, int]
-    tile_px: tuple[int, int]
-    offsets: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    colorspace: str | None
-    tables: bytes | None
-
-    @property
-    def columns(self) -> int:
-        """Tiles in a row."""
-        return -(-self.size_px[0] // self.tile_px[0])
-
-    @property
-    def rows(self) -> int:
-        """Tiles in a column."""
-        return -(-self.size_px[1] // self.tile_px[1])
-
-    def decode(self, raw: bytes) -> Pixels:
-        """Decode one tile, (tile height, tile width, 3) uint8; releases the interpreter lock."""
-        width, height = self.tile_px
-        if self.colorspace is None:
-            return np.frombuffer(raw, np.uint8)[: height * width * 3].reshape(height, width, 3).copy()
-        tile: Pixels = imagecodecs.jpeg8_decode(
-            raw, tables=self.tables, colorspace=self.colorspace, outcolorspace="RGB"
-        )
-        if tile.shape != (height, width, 3):
-            raise ValueError(f"a tile decodes to shape {tile.shape}, not {(height, width, 3)}")
-        return tile
-
-
-def plan_level(directory: TiffDirectory) -> TiledLevel | None:
-    """Describe how a directory's tiles are decoded, or None where that is left to OpenSlide."""
-    tile = directory.tile_px
-    compression = directory.number(tiff_tags.COMPRESSION, 1)
-    photometric = directory.number(tiff_tags.PHOTOMETRIC, -1)
-    plain = (
-        tile is not None
-        and directory.numbers(tiff_tags.BITS).tolist() == [8, 8, 8]
-        and directory.number(tiff_tags.SAMPLES, 1) == 3
-        and directory.number(tiff_tags.PLANAR, 1) == 1
-        and directory.number(tiff_tags.PREDICTOR, 1) == 1
-    )
-    known = (compression, photometric) in {(_JPEG, _RGB), (_JPEG, _YCBCR), (_NONE, _RGB)}
-    if tile is None or not plain or not known:
-        return None
-    tables = directory.numbers(tiff_tags.JPEG_TABLES).astype(np.uint8).tobytes()
-    level = TiledLevel(
-        size_px=directory.size_px,
-        tile_px=tile,
-        offsets=directory.numbers(tiff_tags.TILE_OFFSETS).astype(np.int64),
-        lengths=directory.numbers(tiff_tags.TILE_BYTES).astype(np.int64),
-        colorspace={_RGB: "RGB", _YCBCR: "YCBCR"}[photometric] if compression == _JPEG else None,
-        tables=tables or None,
-    )
-    return level if level.offsets.size == level.columns * level.rows else None
 
 
 class DirectBackend:
@@ -134,6 +61,7 @@ class DirectBackend:
         self._levels = list(levels)
         self._file: PositionedFile | None = PositionedFile(behind.path)
         self._cache = TileCache(cache_bytes or max(_cache_bytes(level) for level in levels))
+        self._threads = threading.local()
         compression = {True: "none", False: "jpeg"}[levels[0] is not None and levels[0].colorspace is None]
         self._facts = replace(behind.facts, backend="direct", compression=compression)
 
@@ -149,24 +77,37 @@ class DirectBackend:
 
     def read(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
         """See `Backend.read`."""
+        return self._composed(level, xy_px, size_px, 1)
+
+    def read_halved(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        """See `Backend.read_halved`; tiles are halved one by one while they are in the processor's cache."""
+        tiled = self._levels[level]
+        if tiled is None or any(side % 2 for side in (*xy_px, *size_px, *tiled.tile_px)):
+            return halved(self.read(level, xy_px, size_px))
+        return self._composed(level, xy_px, size_px, 2)
+
+    def _composed(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int], step: int) -> Pixels:
+        """A region put together from tiles as they are (step 1) or halved (step 2)."""
         tiled, file = self._levels[level], self._file
         if file is None:
             raise SlideReadError(f"{self._behind.path} was closed; open it again to read from it.")
+        fallback = self._behind.read if step == 1 else self._behind.read_halved
         if tiled is None or self._touches_missing(tiled, xy_px, size_px):
-            return self._behind.read(level, xy_px, size_px)
+            return fallback(level, xy_px, size_px)
+        (x, y), (width, height), (tile_width, tile_height) = xy_px, size_px, tiled.tile_px
         try:
             return compose(
-                xy_px,
-                size_px,
-                tiled.tile_px,
-                lambda column, row, partly: self._tile(file, level, (column, row), partly),
+                (x // step, y // step),
+                (width // step, height // step),
+                (tile_width // step, tile_height // step),
+                lambda part: self._tile(file, (level, part.index_in(tiled.columns), step), part.partly),
             )
         except (imagecodecs.DelayedImportError, ImportError):
             raise
         except (ValueError, RuntimeError) as error:
             # OpenSlide has the last word on a damaged tile: same error, same wording, same pixels if it copes.
             _log.debug("Tile of %s not decoded directly: %s", self._behind.path, error)
-            return self._behind.read(level, xy_px, size_px)
+            return fallback(level, xy_px, size_px)
 
     def associated_image(self, name: str) -> Pixels:
         """See `Backend.associated_image`."""
@@ -200,13 +141,26 @@ class DirectBackend:
         self._cache.clear()
         return self._levels[0] is not None
 
-    def _tile(self, file: PositionedFile, level: int, place: tuple[int, int], keep: bool) -> Pixels:
+    def _tile(self, file: PositionedFile, key: tuple[int, int, int], keep: bool) -> Pixels:
+        """The tile of (level, index, step); `keep` as in `TileCache.get`."""
+        level, index, step = key
         tiled = self._levels[level]
         if tiled is None:
             raise ValueError(f"level {level} is not decoded directly")
-        index = place[1] * tiled.columns + place[0]
         offset, length = int(tiled.offsets[index]), int(tiled.lengths[index])
-        return self._cache.get((level, index), lambda: tiled.decode(file.read(offset, length)), keep=keep)
+
+        def make() -> Pixels:
+            raw = file.read(offset, length)
+            return tiled.decode(raw) if step == 1 else halved(tiled.decode(raw, self._scratch(tiled.tile_px)))
+
+        return self._cache.get(key, make, keep=keep)
+
+    def _scratch(self, tile_px: tuple[int, int]) -> Pixels:
+        """Memory of this thread for a tile that is let go at once: fresh pages would cost as much as halving."""
+        kept: Pixels | None = getattr(self._threads, "scratch", None)
+        if kept is None or kept.shape[:2] != tile_px[::-1]:
+            kept = self._threads.scratch = tile_memory(tile_px)
+        return kept
 
     @staticmethod
     def _touches_missing(level: TiledLevel, xy_px: tuple[int, int], size_px: tuple[int, int]) -> bool:

@@ -15,6 +15,7 @@ from amkd_core.errors import SlideError, SlideReadError
 from amkd_core.slides.backends.base import BackendFacts, Pixels
 from amkd_core.slides.info import Bounds
 from amkd_core.slides.microns import choose_microns, microns_of_properties
+from amkd_core.slides.scaling import halved
 
 _SIDES = ("width", "height")
 _LARGEST_ASSOCIATED_PX = 1 << 26
@@ -73,6 +74,10 @@ class OpenSlideBackend:
         except openslide.OpenSlideError:
             self._drop(handle)
         return self._read_alone(xy_level0, level, size_px)
+
+    def read_halved(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        """See `Backend.read_halved`."""
+        return halved(self.read(level, xy_px, size_px))
 
     def associated_image(self, name: str) -> Pixels:
         """See `Backend.associated_image`."""

@@ -20,7 +20,8 @@ from amkd_core.slides.info import Bounds, Microns
 from amkd_core.slides.microns import choose_microns, microns_from_resolution
 from amkd_core.slides.ome import OmeImage, read_ome
 from amkd_core.slides.positioned_file import PositionedFile
-from amkd_core.slides.tile_cache import TileCache, compose
+from amkd_core.slides.scaling import halved
+from amkd_core.slides.tile_cache import TileCache, TilePart, compose
 
 _ASIDE = ("label", "macro", "thumbnail", "overview", "barcode", "map")
 _LARGEST_ASSOCIATED_PX = 1 << 26
@@ -74,10 +75,17 @@ class TiffBackend:
         """See `Backend.read`."""
         file, grid = self._open_file(), self._grids[level]
 
-        def fetch(column: int, row: int, partly: bool) -> Pixels:
-            return self._cache.get((level, column, row), lambda: grid.read(file, column, row), keep=partly)
+        def fetch(part: TilePart) -> Pixels:
+            column, row = part.column, part.row
+            return self._cache.get(
+                (level, column, row), lambda: grid.read(file, column, row), keep=part.partly
+            )
 
         return compose(xy_px, size_px, grid.segment_px, fetch)
+
+    def read_halved(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        """See `Backend.read_halved`."""
+        return halved(self.read(level, xy_px, size_px))
 
     def associated_image(self, name: str) -> Pixels:
         """See `Backend.associated_image`."""

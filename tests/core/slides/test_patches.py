@@ -265,12 +265,12 @@ class _Failing:
     def __init__(self, info: SlideInfo, bad: set[tuple[int, int]], seconds: float = 0.0) -> None:
         self.info, self._bad, self._seconds, self.reads = info, bad, seconds, 0
 
-    def read_region(self, xy: tuple[int, int], level: int, size: tuple[int, int]) -> np.ndarray:
+    def read_patch(self, xy: tuple[int, int], level: int, read: tuple[int, int], size: int) -> np.ndarray:
         self.reads += 1
         time.sleep(self._seconds)
         if xy in self._bad:
             raise SlideReadError("a damaged tile")
-        return np.full((size[1], size[0], 3), 7, dtype=np.uint8)
+        return np.full((size, size, 3), 7, dtype=np.uint8)
 
 
 @pytest.mark.parametrize("n_bad", [0, 1, 10, 100])
@@ -340,7 +340,7 @@ def test_reading_ahead_is_bounded() -> None:
 def test_an_error_that_is_no_read_error_surfaces() -> None:
     info = info_of((2560, 2560))
     slide = _Failing(info, set())
-    slide.read_region = None  # type: ignore[assignment, method-assign]
+    slide.read_patch = None  # type: ignore[assignment, method-assign]
     with pytest.raises(TypeError):
         list(read_patches(slide, grid_of(info, PatchSpec())))  # type: ignore[arg-type]
 

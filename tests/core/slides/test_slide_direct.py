@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import openslide
 import pytest
+from PIL import Image
 from slide_files import (
     gigapixel_tiles,
     halved,
@@ -26,6 +27,7 @@ from amkd_core.slides import open_slide
 from amkd_core.slides.backends import direct
 from amkd_core.slides.backends.direct import DirectBackend, direct_backend
 from amkd_core.slides.backends.openslide import OpenSlideBackend
+from amkd_core.slides.backends.tiled_level import tile_memory
 from amkd_core.slides.precheck import checked_tags
 from amkd_core.slides.tiff_tags import read_tiff_tags
 from amkd_core.slides.tile_cache import TileCache
@@ -66,6 +68,31 @@ def over_white(image: object) -> np.ndarray:
     rgba = np.asarray(image).astype(int)
     opaque = rgba[..., 3:] == 255
     return np.where(opaque, rgba[..., :3], 255)
+
+
+def test_a_patch_at_half_the_scale_is_the_halved_region_of_openslide(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    corners = [(0, 0), (256, 240), (701, 333), (588, 388), *rng.integers(0, (588, 388), (12, 2)).tolist()]
+    outside = [(-9, 7), (900, 500)]
+    for path in aligned_files(tmp_path):
+        with (
+            openslide.OpenSlide(path) as theirs,
+            open_slide(path) as ours,
+            open_slide(path, isolated=True) as third,
+        ):
+            assert ours.info.backend == third.info.backend == "direct"
+            for x, y in corners + outside:
+                region = over_white(theirs.read_region((x, y), 0, (512, 512))).astype(np.uint8)
+                expected = np.asarray(Image.fromarray(region).reduce(2))
+                assert np.array_equal(ours.read_patch((x, y), 0, (512, 512), 256), expected), (path, x, y)
+                assert np.array_equal(third.read_patch((x, y), 0, (512, 512), 256), expected)
+
+
+def test_tiles_are_decoded_where_rows_lie_off_multiples_of_32_bytes() -> None:
+    for tile_px in ((256, 256), (240, 240), (17, 5)):
+        memory = tile_memory(tile_px)
+        assert memory.shape == (*tile_px[::-1], 3)
+        assert memory.ctypes.data % 32 == 8
 
 
 def test_identical_at_level_0_inside_across_edges_and_outside(tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ class Damaged:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._slide, name)
 
-    def read_region(self, xy: tuple[int, int], level: int, size: tuple[int, int]) -> np.ndarray:
-        if size == (256, 256) and xy in self._bad:
+    def read_patch(self, xy: tuple[int, int], level: int, read: tuple[int, int], size: int) -> np.ndarray:
+        if xy in self._bad:
             raise SlideReadError("a damaged tile")
-        return self._slide.read_region(xy, level, size)
+        return self._slide.read_patch(xy, level, read, size)
 
 
 def test_a_bag_holds_every_patch_of_the_tissue(slide_file: Path) -> None:
