@@ -41,9 +41,10 @@ class BundleMember:
     time_bins : TimeBins
         Cut on the fold's training patients.
     training_risks : array, shape (n_training_patients,)
-        The student's risks of the training patients; a higher risk is worse.
+        The student's risks of the training patients; a higher risk is worse. In an ensemble over folds, of the
+        fold's test patients instead, whom this member had not seen.
     risk_cut : float
-        Their median: the border of the low and the high group.
+        Median risk of the training patients: the border of the low and the high group.
     scaling : GeneScaling, optional
         With a teacher.
     """
@@ -68,7 +69,7 @@ class Bundle:
     feature_range : FeatureRange
         Range of the training cohort's slides.
     kaplan_meier : mapping of KaplanMeier
-        Of the training cohort: "all", and the "low" and "high" risk groups.
+        Of the training cohort: "all", and the "low" and "high" risk groups; of an ensemble grouped out of fold.
     membership : bool array, shape (n_pathways, n_genes), optional
         With a teacher.
     sha256 : str

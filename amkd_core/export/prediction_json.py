@@ -22,6 +22,15 @@ def prediction_record(prediction: Prediction, *, n_top: int = 5) -> dict[str, An
         "risk_percentile": prediction.risk_percentile,
         "risk_group": prediction.risk_group,
         "member_risks": prediction.member_risks.tolist(),
+        "risk_spread": _spread(prediction),
+        "members": [
+            {
+                "risk": member.risk,
+                "hazards": member.hazards.tolist(),
+                "bin_edges_months": list(member.bin_edges_months),
+            }
+            for member in prediction.members
+        ],
         "hazards": prediction.hazards.tolist(),
         "survival": prediction.survival.tolist(),
         "bin_edges_months": list(prediction.bin_edges_months),
@@ -56,6 +65,14 @@ def prediction_record(prediction: Prediction, *, n_top: int = 5) -> dict[str, An
 def write_prediction_json(path: Path, prediction: Prediction) -> None:
     """Write the record atomically, as strict JSON."""
     write_text(path, json.dumps(prediction_record(prediction), indent=1, allow_nan=False) + "\n")
+
+
+def _spread(prediction: Prediction) -> dict[str, float] | None:
+    """How far the members of an ensemble disagree; None for a single model."""
+    risks = prediction.member_risks
+    if len(risks) < 2:
+        return None
+    return {"std": float(risks.std(ddof=1)), "lowest": float(risks.min()), "highest": float(risks.max())}
 
 
 def _teacher_record(prediction: Prediction) -> dict[str, Any] | None:

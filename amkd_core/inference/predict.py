@@ -16,6 +16,7 @@ from amkd_core.errors import AmkdError
 from amkd_core.inference.forward import check_device, normalised, run_model
 from amkd_core.inference.prediction import (
     CohortReference,
+    MemberPrediction,
     Prediction,
     RiskGroup,
     SurvivalCurve,
@@ -89,6 +90,7 @@ def predict_bag(
         notices=notices_of(bag, bundle),
         provenance=provenance_of(bag, bundle, genes, device),
         teacher=None if genes is None else predict_teacher(patches, bundle, genes, device),
+        members=_members(bundle, outputs, risks),
     )
 
 
@@ -189,6 +191,13 @@ def _attention(output: ModelOutput) -> torch.Tensor:
     return output.patch_attention
 
 
+def _members(bundle: Bundle, outputs: list[ModelOutput], risks: Array) -> tuple[MemberPrediction, ...]:
+    return tuple(
+        MemberPrediction(float(value), _mean([hazards(output.logits)[0]]), tuple(member.time_bins.to_list()))
+        for member, output, value in zip(bundle.members, outputs, risks, strict=True)
+    )
+
+
 def _percentile(value: float, risks: Array) -> float:
     below = np.searchsorted(risks, value, side="left")
     not_above = np.searchsorted(risks, value, side="right")
@@ -196,7 +205,10 @@ def _percentile(value: float, risks: Array) -> float:
 
 
 def _curve(bundle: Bundle, outputs: list[ModelOutput]) -> SurvivalCurve:
-    """Curves of the members on common months, averaged; drawn as far as the cohort was followed."""
+    """Curves of the members on common months, averaged; drawn as far as the cohort was followed.
+
+    The months hold the bin edges of all members, so that the mean has every member's bends.
+    """
     last_month = float(bundle.kaplan_meier["all"].time[-1])
     curves = []
     for member, output in zip(bundle.members, outputs, strict=True):
@@ -204,7 +216,8 @@ def _curve(bundle: Bundle, outputs: list[ModelOutput]) -> SurvivalCurve:
         end = max(last_month, 1.05 * member.time_bins.to_list()[-1])
         months, values = survival_curve(probability, member.time_bins, last_month=end)
         curves.append((months, values))
-    months = curves[int(np.argmin([curve[0][-1] for curve in curves]))][0]
+    last = min(curve_months[-1] for curve_months, _ in curves)
+    months = np.unique(np.concatenate([curve_months[curve_months <= last] for curve_months, _ in curves]))
     return SurvivalCurve(months, np.mean([np.interp(months, *curve) for curve in curves], axis=0))
 
 

@@ -39,7 +39,8 @@ class CohortReference:
     Attributes
     ----------
     risks : array
-        The student's risks of the training patients, increasing; of all members, one after another.
+        The student's risks of the training cohort, increasing; of all members, one after another. An ensemble's are
+        out of fold: each patient's by the member that had not seen it.
     risk_cut : float
         Border of the low and the high group: the training median.
     size, events : int
@@ -79,6 +80,25 @@ class TeacherPrediction:
     coattention: NDArray[np.float16]
 
 
+@dataclass(frozen=True, eq=False)
+class MemberPrediction:
+    """What one member of an ensemble says; members may have cut their time bins elsewhere.
+
+    Attributes
+    ----------
+    risk : float
+        Higher is worse.
+    hazards : array, shape (n_bins,)
+        Chance of dying in each of the member's time bins.
+    bin_edges_months : tuple of float
+        Finite edges of the member's bins; the last bin is open.
+    """
+
+    risk: float
+    hazards: NDArray[np.float64]
+    bin_edges_months: tuple[float, ...]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """A patient's predicted survival, and where on the slide the model looked.
@@ -99,10 +119,13 @@ class Prediction:
     hazards, survival : array, shape (n_bins,)
         Per time bin, averaged over members.
     bin_edges_months : tuple of float
-        Finite edges of the first member's bins; the last bin is open.
+        Finite edges of the first member's bins; the last bin is open. Other members' may differ: see `members`.
+    members : tuple of MemberPrediction
+        One per member of the ensemble.
     curve : SurvivalCurve
+        Mean of the members' curves, each drawn between its own bin edges.
     patch_scores : array, shape (n,)
-        The student's gene-guided patch weights; they sum to 1.
+        The student's gene-guided patch weights, mean over members; they sum to 1.
     cohort : CohortReference
     notices : tuple of Notice
         Limits of this result; a user must see them.
@@ -127,6 +150,7 @@ class Prediction:
     notices: tuple[Notice, ...]
     provenance: Mapping[str, Any]
     teacher: TeacherPrediction | None = None
+    members: tuple[MemberPrediction, ...] = ()
 
     @property
     def has_map(self) -> bool:

@@ -172,7 +172,9 @@ def _predicted(
             logits = model(batch_input([example], device)).logits.cpu()
             risks.append(float(risk(logits)[0]))
             probabilities.append(hazards(logits)[0].double().numpy())
-    return np.array(risks), np.array(probabilities).reshape(len(examples), -1)
+    if not examples:
+        return np.zeros(0), np.zeros((0, 0))
+    return np.array(risks), np.stack(probabilities)
 
 
 def scores_of(predictions: pd.DataFrame, *, seed: int) -> tuple[Score, ...]:

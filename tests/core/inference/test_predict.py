@@ -12,9 +12,11 @@ from scipy import stats
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.errors import BundleMismatchError, ConfigError, ModalityError
+from amkd_core.export.prediction_json import prediction_record
 from amkd_core.inference.predict import predict_bag
 from amkd_core.models import ModelInput
 from amkd_core.notices import Notice
+from amkd_core.survival.outcome import TimeBins
 
 GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(12)}
 
@@ -187,3 +189,25 @@ def test_one_missing_gene_counts_as_the_training_mean_and_more_are_refused(
 def test_genes_without_a_teacher_are_refused(bag: FeatureBag) -> None:
     with pytest.raises(ModalityError, match="model random has no teacher"):
         predict_bag(bag, random_bundle(teacher=False), genes=GENES)
+
+
+def test_an_ensemble_of_different_bins_is_the_mean_of_its_members_curves(bag: FeatureBag) -> None:
+    bundle = random_bundle(n_members=3)
+    cuts = ([0, 6, 12, 30], [0, 5, 14, 33], [0, 7, 11, 26])
+    members = tuple(
+        dataclasses.replace(member, time_bins=TimeBins(np.array([*edges, np.inf], dtype=float)))
+        for member, edges in zip(bundle.members, cuts, strict=True)
+    )
+    ensemble = dataclasses.replace(bundle, members=members)
+    found = predict_bag(bag, ensemble)
+    alone = [predict_bag(bag, dataclasses.replace(bundle, members=(member,))) for member in members]
+    months = found.curve.time_months
+    assert set(range(5, 8)) <= set(months)
+    expected = [np.interp(months, one.curve.time_months, one.curve.survival) for one in alone]
+    np.testing.assert_allclose(found.curve.survival, np.mean(expected, axis=0), rtol=1e-9)
+    assert (np.diff(months) > 0).all()
+    assert found.risk == pytest.approx(np.mean([one.risk for one in alone]))
+    record = prediction_record(found)
+    assert [member["bin_edges_months"] for member in record["members"]] == [list(edges) for edges in cuts]
+    assert record["risk_spread"]["std"] == pytest.approx(np.std([one.risk for one in alone], ddof=1))
+    assert prediction_record(alone[0])["risk_spread"] is None
