@@ -20,3 +20,8 @@ def run_train(*arguments: object) -> tuple[int, str]:
 
 def overrides() -> list[str]:
     return [word for item in QUICK for word in ("--set", item)]
+
+
+def fold_overrides() -> list[str]:
+    """Two epochs a stage, for runs of several folds."""
+    return [*overrides(), "--set", "teacher.epochs=2", "--set", "student.epochs=2"]

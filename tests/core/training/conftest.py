@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundle_fixtures import encoder_identity
-from training_fixtures import N_PATIENTS, QUICK, D, overrides, run_train
+from training_fixtures import N_PATIENTS, QUICK, D, fold_overrides, overrides, run_train
 
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import write_bag
@@ -76,4 +76,13 @@ def run(cohort_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert exit_code == 0, output
     assert "SYNTHETIC cohort tiny" in output
     assert "student on test: C-index" in output
+    return out
+
+
+@pytest.fixture(scope="session")
+def folds_run(unsplit_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three folds, one after another in this process."""
+    out = tmp_path_factory.mktemp("folds") / "out"
+    exit_code, output = run_train("--cohort", unsplit_toml, "--out", out, "--folds", 3, *fold_overrides())
+    assert exit_code == 0, output
     return out

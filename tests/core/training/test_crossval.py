@@ -1,0 +1,172 @@
+"""Folds: what they leave, that they equal each other however they are run, and the ensemble over them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_fixtures import N_PATIENTS, fold_overrides, run_train
+
+from amkd_core.bag_file import read_bag
+from amkd_core.bundle_file import open_bundle
+from amkd_core.cli.terminal import drain
+from amkd_core.cohort.cohort import read_cohort
+from amkd_core.inference.predict import predict_bag
+from amkd_core.training.config import load_config
+from amkd_core.training.crossval import config_of_fold, train_fold
+from amkd_core.training.fold_record import finished_fold, read_predictions
+from amkd_core.training.stages import attach_targets, train_student, train_teacher
+
+FOLDS = 3
+
+
+def test_every_patient_is_predicted_once_by_a_fold_that_had_not_seen_it(folds_run: Path) -> None:
+    table = read_predictions(folds_run / "predictions.csv")
+    splits = json.loads((folds_run / "folds.json").read_text())["folds"]
+    for model in ("student", "teacher"):
+        rows = table[table["model"] == model]
+        assert sorted(rows["patient_id"]) == [f"P{index:02d}" for index in range(N_PATIENTS)]
+        for row in rows.to_dict("records"):
+            assert row["patient_id"] in splits[row["fold"] - 1]["test"]
+    assert list(table.columns[:8]) == [
+        "patient_id", "fold", "part", "model", "months", "event", "risk", "high_risk",
+    ]  # fmt: skip
+    hazard = table[[f"hazard_{index}" for index in range(1, 5)]].to_numpy()
+    np.testing.assert_allclose(-np.cumprod(1 - hazard, axis=1).sum(axis=1), table["risk"], rtol=1e-5)
+
+
+def test_each_fold_leaves_its_fitted_numbers_and_its_own_bundle(folds_run: Path) -> None:
+    splits = json.loads((folds_run / "folds.json").read_text())["folds"]
+    bins = json.loads((folds_run / "bins.json").read_text())
+    assert sorted(bins) == ["1", "2", "3"]
+    for fold in range(1, FOLDS + 1):
+        folder = folds_run / f"fold-{fold}"
+        fitted = json.loads((folder / "fitted.json").read_text())
+        assert fitted["fitted_on"] == splits[fold - 1]["train"]
+        assert fitted["time_bins_months"] == bins[str(fold)]
+        assert bins[str(fold)][-1] is None
+        table = read_predictions(folder / "predictions.csv")
+        for model in ("student", "teacher"):
+            rows = table[(table["model"] == model) & (table["part"] == "train")]
+            assert fitted["risk_cut"][model] == pytest.approx(rows["risk"].median(), abs=1e-12)
+            assert (rows["high_risk"] == (rows["risk"] > fitted["risk_cut"][model])).all()
+        card = open_bundle(folder / "model.amkd").card
+        assert card.cohort_size == len(splits[fold - 1]["train"])
+        assert len(card.members) == 1
+    assert len({tuple(edges[:-1]) for edges in bins.values()}) > 1
+
+
+def test_the_ensemble_holds_every_fold_and_is_compared_with_unseen_patients(
+    folds_run: Path, unsplit_toml: Path
+) -> None:
+    bundle = open_bundle(folds_run / "model.amkd")
+    table = read_predictions(folds_run / "predictions.csv")
+    students = table[table["model"] == "student"]
+    assert len(bundle.members) == FOLDS
+    assert (bundle.card.cohort_size, bundle.card.cohort_events) == (N_PATIENTS, students["event"].sum())
+    for fold, member in enumerate(bundle.members, start=1):
+        own = students[students["fold"] == fold]
+        np.testing.assert_array_equal(member.training_risks, np.sort(own["risk"]))
+        fitted = json.loads((folds_run / f"fold-{fold}" / "fitted.json").read_text())
+        assert member.risk_cut == fitted["risk_cut"]["student"]
+        assert member.time_bins.to_list() == fitted["time_bins_months"][:-1]
+    low, high = bundle.kaplan_meier["low"], bundle.kaplan_meier["high"]
+    assert (low.at_risk[0], high.at_risk[0]) == (
+        (students["high_risk"] == 0).sum(), (students["high_risk"] == 1).sum(),
+    )  # fmt: skip
+    bag = read_bag(unsplit_toml.parent / "bags" / "P03s.h5")
+    alone = [
+        predict_bag(bag, open_bundle(folds_run / f"fold-{fold}" / "model.amkd")).risk for fold in (1, 2, 3)
+    ]
+    found = predict_bag(bag, bundle)
+    np.testing.assert_allclose(found.member_risks, alone, rtol=1e-6)
+    assert found.risk == pytest.approx(np.mean(alone))
+
+
+def test_the_first_fold_has_the_weights_of_the_plain_stages(inputs, tmp_path: Path) -> None:
+    cohort, bags, split, config, data = inputs
+    result = drain(train_fold(cohort, bags, split, config, run=tmp_path, fold=1))
+    teacher = drain(train_teacher(data, config, tmp_path / "plain"))
+    taught = drain(attach_targets(data, teacher, config, tmp_path / "plain"))
+    student = drain(train_student(taught, config, tmp_path / "plain"))
+    member = open_bundle(result.bundle_path).members[0]
+    for plain, kept in ((teacher, member.teacher), (student, member.student)):
+        for name, value in plain.state_dict().items():
+            assert torch.equal(value, kept.state_dict()[name]), name
+    assert config_of_fold(config, 1) == config
+    assert config_of_fold(config, 2).seed != config.seed
+
+
+def test_parallel_folds_have_the_numbers_of_serial_ones(
+    folds_run: Path, unsplit_toml: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "parallel"
+    exit_code, output = run_train(
+        "--cohort", unsplit_toml, "--out", out, "--jobs", 2, "--folds", FOLDS, *fold_overrides()
+    )
+    assert exit_code == 0, output
+    assert_same_results(out, folds_run)
+    progress = (out / "progress.csv").read_text().splitlines()
+    assert progress[0].startswith("time,fold,stage,epoch,epochs,total,survival,")
+    rows = [line.split(",") for line in progress[1:]]
+    assert {row[1] for row in rows} == {"1", "2", "3"}
+    assert {row[2] for row in rows} >= {"teacher", "student", "inner teacher 1 of 2"}
+    assert all(float(row[5]) > 0 and row[-1].isdigit() for row in rows)
+
+
+def assert_same_results(out: Path, reference: Path) -> None:
+    """Equal predictions, bit by bit, and equal weights and fitted numbers in every bundle."""
+    assert (out / "predictions.csv").read_bytes() == (reference / "predictions.csv").read_bytes()
+    assert open_bundle(out / "model.amkd").card.parts == open_bundle(reference / "model.amkd").card.parts
+    for fold in range(1, len(list(reference.glob("fold-*"))) + 1):
+        for name in ("predictions.csv", "fitted.json"):
+            left, right = (folder / f"fold-{fold}" / name for folder in (out, reference))
+            assert left.read_bytes() == right.read_bytes(), (fold, name)
+
+
+def test_a_finished_fold_is_not_trained_again_and_a_changed_one_does_not_count(
+    inputs, tmp_path: Path
+) -> None:
+    cohort, bags, split, config, _ = inputs
+    first = drain(train_fold(cohort, bags, split, config, run=tmp_path, fold=2))
+    stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*.*") if path.suffix != ".lock"}
+    steps = list(train_fold(cohort, bags, split, config, run=tmp_path, fold=2))
+    assert steps == []
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    table = first.folder / "predictions.csv"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:-20])
+    assert finished_fold(tmp_path, 2) is None
+    drain(train_fold(cohort, bags, split, config, run=tmp_path, fold=2))
+    assert table.read_bytes() == whole
+
+
+def test_halves_are_shared_only_where_they_are_exact(inputs, tmp_path: Path) -> None:
+    from amkd_core.training.packed_cache import pack_cohort, read_packed, rounded
+
+    cohort, bags, *_ = inputs
+    for name, dtype, stored in (("exact", "auto", "float32"), ("asked", "float16", "float16")):
+        folder = pack_cohort(tmp_path / name, cohort, bags, key={"bags": "1"}, dtype=dtype)
+        again, packed = read_packed(folder)
+        assert np.load(folder / "features.npy", mmap_mode="r").dtype == stored
+        expected = rounded(bags, dtype)
+        assert list(packed) == [patient.patient_id for patient in cohort.patients]
+        for patient_id, bag in packed.items():
+            np.testing.assert_array_equal(bag.features, expected[patient_id].features)
+        assert again.patients == cohort.patients
+        genes = again.expression.genes
+        np.testing.assert_array_equal(
+            again.expression.rows(list(packed), genes), cohort.expression.rows(list(packed), genes)
+        )
+    halves = rounded(bags, "float16")
+    pack_cohort(tmp_path / "halves", cohort, halves, key={}, dtype="auto")
+    assert np.load(tmp_path / "halves" / "features.npy", mmap_mode="r").dtype == np.float16
+    assert np.abs(halves["P00"].features - bags["P00"].features).max() > 0
+
+
+def test_folds_are_a_setting(unsplit_toml: Path) -> None:
+    assert load_config(None).folds == 5
+    assert len(read_cohort(unsplit_toml).patients) == N_PATIENTS
