@@ -15,6 +15,9 @@ from amkd_core.survival.outcome import FloatArray, Outcome
 if TYPE_CHECKING:
     import pandas as pd
 
+# Newton's steps; rare covariates need the smaller ones.
+_STEPS = (0.95, 0.5, 0.2)
+
 
 @dataclass(frozen=True)
 class HazardRatio:
@@ -137,22 +140,28 @@ def _fit(
 ) -> Any:
     import pandas as pd
     from lifelines import CoxPHFitter
-    from lifelines.exceptions import ConvergenceError, ConvergenceWarning, StatisticalWarning
+    from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 
     frame: pd.DataFrame = pd.DataFrame(values, columns=[f"x{index}" for index in range(values.shape[1])])
     frame["months"], frame["death"] = outcome.time, outcome.event
     if stratum is not None:
         frame["stratum"] = np.asarray(stratum)
-    fitter = CoxPHFitter(penalizer=penaliser, alpha=1 - level)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", StatisticalWarning)
-            warnings.simplefilter("ignore", RuntimeWarning)
-            warnings.simplefilter("error", ConvergenceWarning)
-            fitter.fit(frame, "months", "death", strata=None if stratum is None else ["stratum"])
-    except (ConvergenceError, ConvergenceWarning, np.linalg.LinAlgError, ValueError) as error:
-        cause = str(error).strip().splitlines()[0]
-        raise OutcomeError(
-            f"the Cox model of {values.shape[1]} covariates does not converge on {outcome.n_events} deaths ({cause})"
-        ) from error
-    return fitter
+    problem = ""
+    for step in _STEPS:
+        fitter = CoxPHFitter(penalizer=penaliser, alpha=1 - level)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of rare values in a covariate, for which the penalty is there
+                warnings.filterwarnings("error", message=".*failed to converge", category=ConvergenceWarning)
+                fitter.fit(
+                    frame, "months", "death", strata=None if stratum is None else ["stratum"],
+                    fit_options={"step_size": step},
+                )  # fmt: skip
+        except (ConvergenceError, ConvergenceWarning, np.linalg.LinAlgError, ValueError) as error:
+            problem = str(error).strip().split(". ")[0].splitlines()[0]
+            continue
+        if np.isfinite(fitter.params_.to_numpy()).all():
+            return fitter
+    raise OutcomeError(
+        f"the Cox model of {values.shape[1]} covariates does not converge on {outcome.n_events} deaths ({problem})"
+    )
