@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from typer.testing import CliRunner
 
+from amkd_core.bundle_file import open_bundle
 from amkd_core.cli.train import app
 
 N_PATIENTS, D = 48, 6
@@ -25,3 +28,14 @@ def overrides() -> list[str]:
 def fold_overrides() -> list[str]:
     """Two epochs a stage, for runs of several folds."""
     return [*overrides(), "--set", "teacher.epochs=2", "--set", "student.epochs=2"]
+
+
+def assert_same_results(out: Path, reference: Path) -> None:
+    """Equal predictions and fitted numbers, bit by bit, and equal weights in every bundle."""
+    assert (out / "predictions.csv").read_bytes() == (reference / "predictions.csv").read_bytes()
+    assert open_bundle(out / "model.amkd").card.parts == open_bundle(reference / "model.amkd").card.parts
+    for folder in reference.glob("fold-*"):
+        for name in ("predictions.csv", "fitted.json"):
+            assert (out / folder.name / name).read_bytes() == (folder / name).read_bytes(), (folder, name)
+        left, right = (open_bundle(run / folder.name / "model.amkd").card.parts for run in (out, reference))
+        assert left == right, folder

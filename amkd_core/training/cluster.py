@@ -149,7 +149,7 @@ def extract_on_cluster(
         yield Progress(SLIDE_STAGE, 0, len(tasks))
         from distributed import as_completed
 
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             for outcome in _chunk_outcomes(future, futures[future]):
                 outcomes[outcome.path.stem] = outcome
             yield Progress(SLIDE_STAGE, len(outcomes), len(tasks), futures[future][-1].path.name)

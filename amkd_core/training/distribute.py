@@ -195,7 +195,8 @@ def _again_or_lost(fold: int, cause: str, n_attempts: int, waiting: list[int], l
 
 def _sentence(lost: dict[int, str]) -> str:
     listed = "; ".join(f"fold {fold}: {cause}" for fold, cause in sorted(lost.items()))
+    count = "1 fold was" if len(lost) == 1 else f"{len(lost)} folds were"
     return (
-        f"{len(lost)} folds were lost after {ATTEMPTS} attempts each ({listed}); the others are kept: repeat the "
-        "command to continue, with fewer --jobs if memory ran out"
+        f"{count} lost after {ATTEMPTS} attempts ({listed}); the others are kept: repeat the command to continue, with "
+        "fewer --jobs if memory ran out"
     )

@@ -81,8 +81,8 @@ def run(cohort_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def folds_run(unsplit_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three folds, one after another in this process."""
+    """A run of two folds, one after another in this process."""
     out = tmp_path_factory.mktemp("folds") / "out"
-    exit_code, output = run_train("--cohort", unsplit_toml, "--out", out, "--folds", 3, *fold_overrides())
+    exit_code, output = run_train("--cohort", unsplit_toml, "--out", out, "--folds", 2, *fold_overrides())
     assert exit_code == 0, output
     return out

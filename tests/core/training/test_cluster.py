@@ -1,0 +1,109 @@
+"""A real Dask cluster of worker processes, one of which is killed in mid-run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from training_fixtures import assert_same_results, fold_overrides, run_train
+
+from amkd_core.bag_file import read_bag
+from amkd_core.cli.terminal import drain
+from amkd_core.cohort.cohort import read_cohort
+from amkd_core.errors import ConfigError
+from amkd_core.inference.extract import ExtractSettings, SlideTask
+from amkd_core.training.config import load_config
+from amkd_core.training.run import train_run
+
+distributed = pytest.importorskip("distributed")
+
+# The cluster's own time-outs and closing sockets; none of them is ours.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[distributed.LocalCluster]:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, resources={"GPU": 1}
+    ) as found:
+        yield found
+
+
+def test_a_cluster_that_loses_a_worker_loses_nothing_and_counts_nothing_twice(
+    cluster: distributed.LocalCluster, folds_run: Path, unsplit_toml: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    config = load_config(None, [*fold_overrides()[1::2], "folds=2"])
+    killed = 0
+    for step in train_run(read_cohort(unsplit_toml), out, config, scheduler=cluster.scheduler_address):
+        if not killed and "inner teacher" in step.message:
+            killed = _worker_with_a_fold()
+            os.kill(killed, signal.SIGKILL)
+    assert killed
+    assert_same_results(out, folds_run)
+    stages = [tuple(line.split(",")[1:4]) for line in (out / "progress.csv").read_text().splitlines()[1:]]
+    assert len(stages) == len(set(stages))
+
+
+def _worker_with_a_fold() -> int:
+    """A worker process of the cluster that has a child of ours."""
+    for process in psutil.Process().children(recursive=True):
+        if "amkd_core.training.worker" in process.cmdline():
+            return process.ppid()
+    raise AssertionError("no worker trains a fold")
+
+
+def test_slides_are_extracted_by_the_cluster_and_a_broken_one_fails_alone(
+    cluster: distributed.LocalCluster, tmp_path: Path
+) -> None:
+    from amkd_core.training.cluster import connect, extract_on_cluster
+
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "slides"))
+    from slide_files import halved, tissue_like, write_tiff
+
+    image = tissue_like(1024, 1024, seed=3)
+    good = write_tiff(tmp_path / "first.tif", [image, halved(image)])
+    broken = tmp_path / "second.tif"
+    broken.write_bytes(good.read_bytes()[:3000])
+    tasks = [SlideTask(good), SlideTask(broken)]
+    with connect(cluster.scheduler_address) as client:
+        found = drain(extract_on_cluster(tasks, tmp_path / "bags", ExtractSettings(), client))
+    assert [outcome.state for outcome in found] == ["done", "failed"]
+    assert found[1].reason
+    assert len(read_bag(tmp_path / "bags" / "first.h5")) == found[0].n_patches
+
+
+def test_a_scheduler_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from amkd_core.training import cluster
+
+    monkeypatch.setattr(cluster, "_CONNECT_S", 0.5)
+    silent = pytest.raises(
+        ConfigError, match=r"--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there"
+    )
+    with silent, cluster.connect("tcp://127.0.0.1:9"):
+        pass
+
+
+def test_a_missing_dask_is_one_sentence(
+    unsplit_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    exit_code, output = run_train(
+        "--cohort",
+        unsplit_toml,
+        "--out",
+        tmp_path / "out",
+        "--scheduler",
+        "tcp://127.0.0.1:9",
+        *fold_overrides(),
+    )
+    assert exit_code == 2
+    assert "--scheduler needs Dask, which is not installed; install it with: pip install" in output

@@ -1,0 +1,124 @@
+"""Held-out patients: whatever becomes of them, nothing that a fold learns moves by a bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from amkd_core.bag import FeatureBag
+from amkd_core.bundle_file import open_bundle
+from amkd_core.cli.terminal import drain
+from amkd_core.cohort.cohort import Cohort
+from amkd_core.training.config import TrainingConfig
+from amkd_core.training.crossval import train_fold
+from amkd_core.training.fold_record import FoldResult
+
+CHECKPOINTS = ("teacher", "student", "inner/inner teacher 1 of 2", "inner/inner teacher 2 of 2")
+
+
+def disturbed(
+    cohort: Cohort, bags: dict[str, FeatureBag], names: Collection[str]
+) -> tuple[Cohort, dict[str, FeatureBag]]:
+    """Other features, other genes, other follow-up of some patients."""
+    values = cohort.expression.values.copy()
+    values[[cohort.expression.patients.index(name) for name in names]] *= -40
+    patients = tuple(
+        replace(patient, time=patient.time * 30 + 1, event=not patient.event)
+        if patient.patient_id in names
+        else patient
+        for patient in cohort.patients
+    )
+    changed = {
+        name: replace(bag, features=3 - 50 * bag.features) if name in names else bag
+        for name, bag in bags.items()
+    }
+    return replace(cohort, patients=patients, expression=replace(cohort.expression, values=values)), changed
+
+
+def with_epochs(config: TrainingConfig, epochs: int) -> TrainingConfig:
+    stages = {
+        name: getattr(config, name).model_copy(update={"epochs": epochs, "patience": epochs})
+        for name in ("teacher", "student")
+    }
+    return config.model_copy(update=stages)
+
+
+def assert_equal_tensors(left: Path, right: Path, prefix: str = "") -> None:
+    first, second = load_file(left), load_file(right)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        if name.startswith(prefix):
+            assert torch.equal(value, second[name]), (left.parent.name, name)
+
+
+def fitted(result: FoldResult) -> dict:
+    return json.loads((result.folder / "fitted.json").read_text())
+
+
+def test_test_patients_move_nothing(inputs, tmp_path: Path) -> None:
+    cohort, bags, split, config, _ = inputs
+    config = with_epochs(config, 2)
+    plain = drain(train_fold(cohort, bags, split, config, run=tmp_path / "plain", fold=1))
+    other, other_bags = disturbed(cohort, bags, split.test)
+    moved = drain(train_fold(other, other_bags, split, config, run=tmp_path / "moved", fold=1))
+    assert fitted(moved) == fitted(plain)
+    for stage in CHECKPOINTS:
+        checkpoint = Path(stage) / "checkpoint.safetensors"
+        assert_equal_tensors(plain.folder / checkpoint, moved.folder / checkpoint)
+        history = Path(stage) / "history.csv"
+        assert (plain.folder / history).read_bytes() == (moved.folder / history).read_bytes()
+    # Everything in the bundle: weights, risks, curves, scaling, range of features.
+    assert open_bundle(moved.bundle_path).card.parts == open_bundle(plain.bundle_path).card.parts
+    seen, unseen = (
+        [frame[frame["part"] != "test"].reset_index(drop=True) for frame in (plain.predictions, moved.predictions)],
+        [frame[frame["part"] == "test"] for frame in (plain.predictions, moved.predictions)],
+    )  # fmt: skip
+    assert seen[0].equals(seen[1])
+    assert not unseen[0].equals(unseen[1])
+
+
+def test_validation_patients_move_no_fitted_number_and_no_weight_of_any_epoch(inputs, tmp_path: Path) -> None:
+    cohort, bags, split, config, _ = inputs
+    other, other_bags = disturbed(cohort, bags, (*split.validation, *split.test))
+    # With one epoch there is nothing to choose, so that nothing at all may move.
+    once = with_epochs(config, 1)
+    plain = drain(train_fold(cohort, bags, split, once, run=tmp_path / "plain", fold=1))
+    moved = drain(train_fold(other, other_bags, split, once, run=tmp_path / "moved", fold=1))
+    assert fitted(moved) == fitted(plain)
+    assert open_bundle(moved.bundle_path).card.parts == open_bundle(plain.bundle_path).card.parts
+    # With several, they choose which epoch of the same ones is kept.
+    several = with_epochs(config, 3)
+    plain = drain(train_fold(cohort, bags, split, several, run=tmp_path / "plain3", fold=1))
+    moved = drain(train_fold(other, other_bags, split, several, run=tmp_path / "moved3", fold=1))
+    left, right = fitted(plain), fitted(moved)
+    assert left.pop("risk_cut").keys() == right.pop("risk_cut").keys()
+    assert left == right
+    for stage in ("teacher", "inner/inner teacher 1 of 2"):
+        checkpoint = Path(stage) / "checkpoint.safetensors"
+        assert_equal_tensors(plain.folder / checkpoint, moved.folder / checkpoint, "model.")
+
+
+@pytest.mark.parametrize("part", ["train"])
+def test_the_disturbance_is_felt_where_it_may_be(inputs, tmp_path: Path, part: str) -> None:
+    cohort, bags, split, config, _ = inputs
+    once = with_epochs(config, 1)
+    other, other_bags = disturbed(cohort, bags, getattr(split, part)[:1])
+    plain = drain(train_fold(cohort, bags, split, once, run=tmp_path / "plain", fold=1))
+    moved = drain(train_fold(other, other_bags, split, once, run=tmp_path / "moved", fold=1))
+    left, right = fitted(plain), fitted(moved)
+    for name in (
+        "time_bins_months",
+        "risk_cut",
+        "base_logits",
+        "gene_mean",
+        "gene_std",
+        "feature_mean",
+        "feature_scale",
+    ):
+        assert left[name] != right[name], name
