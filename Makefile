@@ -48,7 +48,7 @@ $(READY): setup.cfg constraints.txt scripts/system_packages.sh
 	  { echo "AMKD Viewer needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip setuptools wheel
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[viewer,report,dev]' 'napari[pyqt6]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[viewer,dev]' 'napari[pyqt6]'
 	@touch $@
 
 clean:  ## remove what make made

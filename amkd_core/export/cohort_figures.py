@@ -1,0 +1,275 @@
+"""Pictures of a cohort's results: survival of the risk groups, C-index by fold, calibration, risks, error over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.atomic import atomic_path
+from amkd_core.export.curve_figure import GROUP_COLOURS
+from amkd_core.survival.metrics import KaplanMeier
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+Draw = Callable[["Figure"], None]
+
+DPI = 150
+COLOURS = {
+    "student": "#007c8a",
+    "teacher": "#d95f02",
+    "age and stage": "#7570b3",
+    "age, stage and student": "#1b7837",
+}
+OTHER_COLOUR = "#555555"
+MUTED = "#8a8a8a"
+
+
+@dataclass(frozen=True, eq=False)
+class GroupCurves:
+    """Kaplan-Meier curves of a model's risk groups; None for an empty group.
+
+    Attributes
+    ----------
+    model : str
+    low, high : KaplanMeier or None
+    months : array
+        Where numbers at risk are written.
+    p_value : float or None
+        Of the log-rank test.
+    """
+
+    model: str
+    low: KaplanMeier | None
+    high: KaplanMeier | None
+    months: Array
+    p_value: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class FoldScores:
+    """C-index of each fold; None where undefined."""
+
+    label: str
+    by_fold: Mapping[int, float | None]
+    mean: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationPoints:
+    """Predicted and observed survival of groups, shape (n_groups,); NaN where nothing was observed."""
+
+    label: str
+    predicted: Array
+    observed: Array
+    lower: Array
+    upper: Array
+
+
+@dataclass(frozen=True, eq=False)
+class RiskDots:
+    """Risks of patients, shape (n,), with their fold, the death flag and the risk group."""
+
+    model: str
+    risk: Array
+    fold: NDArray[np.int64]
+    event: NDArray[np.bool_]
+    high: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class CurveOverTime:
+    """Figures over months; NaN where undefined."""
+
+    label: str
+    months: Array
+    auc: Array
+    brier: Array
+    brier_without_model: Array = field(default_factory=lambda: np.zeros(0))
+
+
+def write_cohort_figure(folder: Path, name: str, draw: Draw, *, size: tuple[float, float]) -> Path:
+    """Draw a figure and write it atomically as ``<name>.png`` and ``<name>.svg``.
+
+    Parameters
+    ----------
+    draw
+        Fills an empty figure.
+    size
+        Width and height in inches.
+
+    Returns
+    -------
+    Path
+        Of the PNG.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # Text stays text in the SVG, and equal figures are equal files.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10}):
+        figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure)
+        with atomic_path(folder / f"{name}.png") as temporary:
+            figure.savefig(temporary, metadata={"Software": "AMKD Viewer"})
+        with atomic_path(folder / f"{name}.svg") as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "AMKD Viewer"})
+    return folder / f"{name}.png"
+
+
+def draw_kaplan_meier(figure: Figure, models: Sequence[GroupCurves]) -> None:
+    """Curves of low and high risk with 95 % bands, and numbers at risk under the same months."""
+    grid = figure.add_gridspec(2, len(models), height_ratios=[1, 0.22])
+    for column, curves in enumerate(models):
+        axes = figure.add_subplot(grid[0, column])
+        table = figure.add_subplot(grid[1, column], sharex=axes)
+        for row, (group, curve) in enumerate((("low", curves.low), ("high", curves.high))):
+            if curve is not None:
+                _draw_group(axes, curve, group)
+                _write_at_risk(table, curve, curves.months, row, GROUP_COLOURS[group])
+        axes.set(ylim=(0, 1.03), xlim=(0, float(curves.months[-1]) * 1.04), ylabel="probability of survival")
+        axes.set_xticks(curves.months)
+        axes.set_xlabel("months")
+        p = "not testable" if curves.p_value is None else _p_text(curves.p_value)
+        axes.set_title(f"{curves.model}: log-rank {p}", fontsize=11)
+        axes.legend(frameon=False, fontsize=9, loc="lower left")
+        _tidy(axes)
+        table.set(ylim=(-0.6, 1.6), yticks=[0, 1], yticklabels=["high", "low"])
+        table.set_title("patients at risk", fontsize=9, loc="left", color=OTHER_COLOUR)
+        table.tick_params(length=0, labelbottom=False)
+        table.spines[:].set_visible(False)
+
+
+def _draw_group(axes: Axes, curve: KaplanMeier, group: str) -> None:
+    colour = GROUP_COLOURS[group]
+    label = f"{group} risk ({curve.at_risk[0]} patients)"
+    axes.step(curve.time, curve.survival, where="post", color=colour, linewidth=1.8, label=label)
+    axes.fill_between(
+        curve.time, curve.lower, curve.upper, step="post", color=colour, alpha=0.15, linewidth=0
+    )
+
+
+def _write_at_risk(axes: Axes, curve: KaplanMeier, months: Array, row: int, colour: str) -> None:
+    for month, count in zip(months, curve.at_risk_at(months), strict=True):
+        axes.text(month, 1 - row, str(count), ha="center", va="center", fontsize=9, color=colour)
+
+
+def _p_text(p_value: float) -> str:
+    return "p < 0.0001" if p_value < 1e-4 else f"p = {p_value:.2g}"
+
+
+def draw_folds(figure: Figure, scores: Sequence[FoldScores], *, chance: float | None) -> None:
+    """C-index of every fold as a dot, the mean as a bar, one column a model; the chance line across."""
+    axes = figure.add_subplot()
+    for column, item in enumerate(scores):
+        colour = COLOURS.get(item.label, OTHER_COLOUR)
+        known = [(fold, value) for fold, value in item.by_fold.items() if value is not None]
+        offsets = np.linspace(-0.16, 0.16, len(known)) if len(known) > 1 else np.zeros(len(known))
+        for (fold, value), offset in zip(known, offsets, strict=True):
+            axes.plot(column + offset, value, "o", color=colour, alpha=0.65, markersize=6)
+            axes.annotate(
+                str(fold), (column + offset, value), xytext=(0, 6), textcoords="offset points", fontsize=7,
+                ha="center", color=OTHER_COLOUR,
+            )  # fmt: skip
+        if item.mean is not None:
+            axes.plot([column - 0.28, column + 0.28], [item.mean] * 2, color=colour, linewidth=2.5)
+            axes.annotate(
+                f"{item.mean:.3f}", (column + 0.3, item.mean), xytext=(3, 0), textcoords="offset points",
+                va="center", fontsize=10, fontweight="bold", color=colour,
+            )  # fmt: skip
+    axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=":")
+    if chance is not None:
+        axes.axhline(chance, color="black", linewidth=1.3, linestyle="--")
+        axes.annotate(
+            f"chance line {chance:.3f}", (len(scores) - 0.45, chance), xytext=(0, 3), textcoords="offset points",
+            ha="right", va="bottom", fontsize=9,
+        )  # fmt: skip
+    axes.set(xlim=(-0.5, len(scores) - 0.4), ylabel="C-index on test patients")
+    axes.set_xticks(range(len(scores)), [item.label for item in scores])
+    _tidy(axes)
+
+
+def draw_calibration(figure: Figure, models: Sequence[CalibrationPoints], *, months: float) -> None:
+    """Observed against predicted survival at a month; on the diagonal the predictions come true."""
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--", label="perfect")
+    for item in models:
+        known = np.isfinite(item.observed)
+        observed = item.observed[known]
+        spread = np.abs(np.vstack([observed - item.lower[known], item.upper[known] - observed]))
+        axes.errorbar(
+            item.predicted[known], observed, yerr=np.nan_to_num(spread), fmt="o-", capsize=3, markersize=6,
+            color=COLOURS.get(item.label, OTHER_COLOUR), label=item.label,
+        )  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
+    axes.set_xlabel(f"predicted survival at {months:g} months")
+    axes.set_ylabel("observed survival (Kaplan-Meier, 95 % interval)")
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    _tidy(axes)
+
+
+def draw_risks(figure: Figure, models: Sequence[RiskDots]) -> None:
+    """Every test patient's risk by fold; a bar marks the fold's border between low and high risk."""
+    for column, item in enumerate(models):
+        axes = figure.add_subplot(1, len(models), column + 1)
+        spread = np.random.default_rng(0).uniform(-0.28, 0.28, len(item.risk))
+        _, place = np.unique(item.fold, return_inverse=True)
+        for died, label in ((False, "censored"), (True, "died")):
+            chosen = item.event == died
+            axes.scatter(
+                place[chosen] + spread[chosen], item.risk[chosen], s=14, label=label, linewidths=0.6,
+                facecolors=GROUP_COLOURS["high"] if died else "none", edgecolors="#7a1320" if died else MUTED,
+            )  # fmt: skip
+        for index in range(int(place.max()) + 1):
+            border = _border(item, place == index)
+            if border is not None:
+                axes.plot([index - 0.38, index + 0.38], [border] * 2, color="black", linewidth=1.6)
+        axes.set_xticks(range(int(place.max()) + 1), [str(fold) for fold in np.unique(item.fold)])
+        axes.set(xlabel="fold", ylabel="risk (each fold on a scale of its own)")
+        axes.set_title(item.model, fontsize=11)
+        axes.legend(frameon=False, fontsize=9)
+        _tidy(axes)
+
+
+def _border(item: RiskDots, chosen: NDArray[np.bool_]) -> float | None:
+    low, high = item.risk[chosen & ~item.high], item.risk[chosen & item.high]
+    return None if not (low.size and high.size) else float((low.max() + high.min()) / 2)
+
+
+def draw_over_time(figure: Figure, curves: Sequence[CurveOverTime]) -> None:
+    """AUC (higher is better) and Brier score (lower is better) over months."""
+    first, second = figure.subplots(1, 2)
+    for item in curves:
+        colour = COLOURS.get(item.label, OTHER_COLOUR)
+        first.plot(item.months, item.auc, color=colour, linewidth=1.8, label=item.label)
+        if item.brier.size:
+            second.plot(item.months, item.brier, color=colour, linewidth=1.8, label=item.label)
+    without = next((item for item in curves if item.brier_without_model.size), None)
+    if without is not None:
+        second.plot(
+            without.months, without.brier_without_model, color="black", linewidth=1.3, linestyle="--",
+            label="no model (Kaplan-Meier of the training patients)",
+        )  # fmt: skip
+    first.axhline(0.5, color=MUTED, linewidth=1, linestyle=":")
+    first.set(xlabel="months", ylabel="AUC (higher is better)", title="Died by then, or outlived it?")
+    second.set(xlabel="months", ylabel="Brier score (lower is better)", title="Error of predicted survival")
+    for axes in (first, second):
+        axes.legend(frameon=False, fontsize=9)
+        axes.set_xlim(left=0)
+        _tidy(axes)
+    second.set_ylim(bottom=0)
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,119 @@
+"""The pictures of a run's report, drawn from its predictions and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.export.cohort_figures import (
+    CalibrationPoints,
+    CurveOverTime,
+    Draw,
+    FoldScores,
+    GroupCurves,
+    RiskDots,
+    draw_calibration,
+    draw_folds,
+    draw_kaplan_meier,
+    draw_over_time,
+    draw_risks,
+    write_cohort_figure,
+)
+from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
+from amkd_core.training.model_statistics import month_ticks
+from amkd_core.training.scored import Scored
+from amkd_core.training.statistics_record import RunStatistics
+
+Array = NDArray[np.float64]
+
+
+def write_figures(folder: Path, models: Mapping[str, Scored], statistics: RunStatistics) -> dict[str, Path]:
+    """Draw what can be drawn; PNG files by name: kaplan_meier, folds, calibration, risks, over_time."""
+    if not models:
+        return {}
+    wide = 5.2 * len(models) + 0.6
+    plans: dict[str, tuple[Draw, tuple[float, float]] | None] = {
+        "kaplan_meier": (lambda figure: draw_kaplan_meier(figure, _groups(models, statistics)), (wide, 4.6)),
+        "folds": _folds(statistics),
+        "calibration": _calibration(statistics),
+        "risks": (lambda figure: draw_risks(figure, _dots(models)), (wide, 4.2)),
+        "over_time": _over_time(statistics),
+    }
+    return {
+        name: write_cohort_figure(folder, name, plan[0], size=plan[1])
+        for name, plan in plans.items()
+        if plan is not None
+    }
+
+
+def _groups(models: Mapping[str, Scored], statistics: RunStatistics) -> list[GroupCurves]:
+    found = []
+    for name, item in models.items():
+        groups = statistics.models[name].risk_groups
+        p_value = None if groups is None else groups.log_rank.p_value
+        ticks = month_ticks(float(item.outcome.time.max()))
+        found.append(GroupCurves(name, _curve(item, ~item.high), _curve(item, item.high), ticks, p_value))
+    return found
+
+
+def _curve(item: Scored, mask: NDArray[np.bool_]) -> KaplanMeier | None:
+    own = item.outcome.take(mask)
+    return kaplan_meier(own.time, own.event) if len(own) else None
+
+
+def _folds(statistics: RunStatistics) -> tuple[Draw, tuple[float, float]]:
+    scores = [
+        FoldScores(name, item.c_index.by_fold, item.c_index.mean) for name, item in statistics.models.items()
+    ]
+    if statistics.clinical.c_index.mean is not None:
+        clinical = statistics.clinical.c_index
+        scores.append(FoldScores("age and stage", clinical.by_fold, clinical.mean))
+    chance = None if statistics.chance is None else statistics.chance.percentile_95
+    return (lambda figure: draw_folds(figure, scores, chance=chance)), (2.0 + 1.9 * len(scores), 4.2)
+
+
+def _calibration(statistics: RunStatistics) -> tuple[Draw, tuple[float, float]] | None:
+    found, months = [], None
+    for name, item in statistics.models.items():
+        points = item.calibration.points
+        if points and item.calibration.months is not None:
+            months = item.calibration.months
+            columns = [
+                _known([getattr(point, key) for point in points]) for key in ("observed", "lower", "upper")
+            ]
+            predicted = np.array([point.predicted for point in points])
+            found.append(CalibrationPoints(name, predicted, *columns))
+    if months is None:
+        return None
+    at = months
+    return (lambda figure: draw_calibration(figure, found, months=at)), (5.4, 5.2)
+
+
+def _dots(models: Mapping[str, Scored]) -> list[RiskDots]:
+    return [
+        RiskDots(name, item.risk, item.fold, item.outcome.event, item.high) for name, item in models.items()
+    ]
+
+
+def _over_time(statistics: RunStatistics) -> tuple[Draw, tuple[float, float]] | None:
+    curves = [
+        CurveOverTime(
+            name,
+            np.array(item.curve.months),
+            _known(item.curve.auc),
+            _known(item.curve.brier),
+            _known(item.curve.brier_without_model),
+        )
+        for name, item in statistics.models.items()
+        if item.curve.months
+    ]
+    if not curves:
+        return None
+    return (lambda figure: draw_over_time(figure, curves)), (10.4, 4.0)
+
+
+def _known(values: list[float | None]) -> Array:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,0 +1,113 @@
+"""The tables of figures in a report."""
+
+from __future__ import annotations
+
+from amkd_core.export.run_report import ReportTable
+from amkd_core.training.statistics_record import Estimate, RunStatistics
+
+
+def order_table(statistics: RunStatistics) -> ReportTable:
+    """How well risks order patients, by model, with age and stage beside."""
+    names = list(statistics.models)
+    items = list(statistics.models.values())
+    rows = [
+        (
+            "C-index, mean ± std over folds", *(item.c_index.text() for item in items),
+            statistics.clinical.c_index.text(),
+        ),
+        (
+            "C-index, pairs within folds [95 %]", *(item.c_index_within_folds.text() for item in items),
+            statistics.clinical.c_index_within_folds.text(),
+        ),
+        ("C-index, all pairs pooled [95 %]", *(item.c_index_pooled.text() for item in items), "–"),
+        ("Uno's C, mean ± std over folds", *(item.uno.text() for item in items), "–"),
+    ]  # fmt: skip
+    for index, horizon in enumerate(items[0].auc if items else []):
+        values = [item.auc[index].auc.text() if index < len(item.auc) else "not estimable" for item in items]
+        rows.append((f"AUC at {horizon.months:g} months, mean ± std over folds", *values, "–"))
+    return ReportTable(
+        "How well risks order patients (0.5 is chance, 1 is perfect)", ("", *names, "age and stage"), tuple(rows),
+        "Brackets: 95 % bootstrap intervals by patient. Networks of two folds have risk scales of their own: pairs "
+        "within folds compare patients, all pairs pooled compare scales as well.",
+    )  # fmt: skip
+
+
+def error_table(statistics: RunStatistics) -> ReportTable:
+    """Brier score, calibration slope and risk groups."""
+    items = list(statistics.models.values())
+    rows = [
+        ("Integrated Brier score (lower is better)", *(item.integrated_brier.text() for item in items)),
+        (
+            "the same without a model (Kaplan-Meier for everyone)",
+            *(item.integrated_brier_without_model.text() for item in items),
+        ),
+        ("Calibration slope [95 %] (1 is right)", *(item.calibration.slope.text(2) for item in items)),
+        ("Low / high risk: patients", *(_sizes(item.risk_groups, "n_patients") for item in items)),
+        ("Low / high risk: deaths", *(_sizes(item.risk_groups, "n_events") for item in items)),
+        (
+            "Log-rank test of the groups",
+            *(_p(item.risk_groups.log_rank if item.risk_groups else None) for item in items),
+        ),
+    ]  # fmt: skip
+    return ReportTable("Predicted survival, and risk groups", ("", *statistics.models), tuple(rows))
+
+
+def added_table(statistics: RunStatistics) -> ReportTable:
+    """What each model adds to age and stage."""
+    rows = tuple(
+        (
+            name,
+            item.clinical.text(),
+            item.combined.text(),
+            item.gain.text(sign=True),
+            item.hazard_ratio.text(2)
+            + (f", {_p(item.hazard_ratio)}" if item.hazard_ratio.p_value is not None else ""),
+        )
+        for name, item in statistics.added.items()
+    )
+    return ReportTable(
+        "What the model's risk adds to age and stage",
+        ("", "Age and stage: C", "With the model: C", "Gain, paired [95 %]", "Hazard ratio per std [95 %]"),
+        rows,
+        "C-indices over pairs within folds. The hazard ratio is that of the model's out-of-fold risk, age and stage "
+        "held equal, all folds together; 1 is no effect.",
+    )
+
+
+def undefined_figures(statistics: RunStatistics) -> tuple[str, ...]:
+    """One sentence for each figure that could not be computed."""
+    found: dict[str, str] = {}
+    for name, item in statistics.models.items():
+        for label, figure in (
+            ("C-index", item.c_index),
+            ("Uno's C", item.uno),
+            ("integrated Brier score", item.integrated_brier),
+            ("calibration", item.calibration),
+            ("calibration slope", item.calibration.slope),
+        ):
+            if figure.reason:
+                found[f"{label} of the {name}"] = figure.reason
+    if statistics.clinical.reason:
+        found["age and stage"] = statistics.clinical.reason
+    for name, added in statistics.added.items():
+        for label, estimate in (
+            ("gain over age and stage", added.gain),
+            ("adjusted hazard ratio", added.hazard_ratio),
+        ):
+            if estimate.reason:
+                found[f"{label} of the {name}"] = estimate.reason
+    if statistics.chance is not None and statistics.chance.reason:
+        found["chance line"] = statistics.chance.reason
+    return tuple(f"{label}: {reason}" for label, reason in found.items())
+
+
+def _sizes(groups: object, key: str) -> str:
+    if groups is None:
+        return "–"
+    return " / ".join(str(getattr(getattr(groups, name), key)) for name in ("low", "high"))
+
+
+def _p(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.p_value is None:
+        return "not testable"
+    return "p < 0.0001" if estimate.p_value < 1e-4 else f"p = {estimate.p_value:.2g}"
