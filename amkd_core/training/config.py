@@ -71,6 +71,8 @@ class DistillConfig(_Section):
     ----------
     alpha
         Weight of guidance, distillation and survival against redundancy reduction.
+    guidance_weight
+        Weight of the guidance of features (L_GE) beside distillation and survival; 1 in the paper.
     tau_features, tau_logits
         Temperatures.
     arr
@@ -84,6 +86,7 @@ class DistillConfig(_Section):
     """
 
     alpha: float = Field(default=0.75, ge=0, le=1)
+    guidance_weight: float = Field(default=1.0, ge=0)
     tau_features: float = Field(default=1.0, gt=0)
     tau_logits: float = Field(default=1.0, gt=0)
     arr: RedundancyForm = "balanced"

@@ -38,6 +38,7 @@ def distillation_objective(config: TrainingConfig) -> Objective:
     settings = config.distill
     distillation = DistillationObjective(
         alpha=settings.alpha,
+        guidance_weight=settings.guidance_weight,
         tau_features=settings.tau_features,
         tau_logits=settings.tau_logits,
         form=settings.arr,

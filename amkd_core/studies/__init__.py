@@ -1,0 +1,1 @@
+"""Studies over many trainings: what a part of the method is worth."""

@@ -1,0 +1,222 @@
+"""Does the distillation work? Every switch of the method under one protocol, on patients whose truth is known.
+
+Simulated bags on real expression (`amkd_core.simulate.bags`); per seed and fold one teacher, and from it every student
+that is asked for, so that all comparisons are paired by patient.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from amkd_core.atomic import write_text
+from amkd_core.bag import FeatureBag
+from amkd_core.cohort.clinical import Patient
+from amkd_core.cohort.cohort import Cohort, CohortFile
+from amkd_core.cohort.folds import Split
+from amkd_core.cohort.genes import read_expression
+from amkd_core.cohort.pathways import read_gmt
+from amkd_core.models import SurvivalModel
+from amkd_core.progress import Progress
+from amkd_core.simulate.bags import (
+    BagSimulationConfig,
+    SimulatedPatients,
+    simulate_bag,
+    simulate_patients,
+    simulated_encoder,
+)
+from amkd_core.training.config import TrainingConfig
+from amkd_core.training.fit import batch_input
+from amkd_core.training.inputs import Example, Inputs, make_inputs
+from amkd_core.training.stages import attach_targets, train_student, train_teacher
+
+UNDISTILLED = "undistilled"
+AMKD = "amkd"
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    UNDISTILLED: {},
+    AMKD: {},
+    "without ARR": {"alpha": 1.0},
+    "without ARR and GE": {"alpha": 1.0, "guidance_weight": 0.0},
+    "without GE": {"guidance_weight": 0.0},
+    "alpha 0.25": {"alpha": 0.25},
+    "alpha 0.5": {"alpha": 0.5},
+    "arr gated": {"arr": "gated"},
+    "arr attract": {"arr": "attract"},
+    "arr printed_minus": {"arr": "printed_minus"},
+    "arr printed_plus": {"arr": "printed_plus"},
+    "guidance reversed": {"guidance_direction": "teacher_to_student"},
+    "tau_features 0.25": {"tau_features": 0.25},
+    "tau_logits 2": {"tau_logits": 2.0},
+    "teacher_loss in_sample": {"teacher_loss": "in_sample"},
+}
+"""Students by name, as overrides of ``distill``; alpha 0.75 and alpha 1 are `amkd` and `without ARR`."""
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What a study runs over.
+
+    Attributes
+    ----------
+    expression, pathways
+        Real tables; see `amkd_core.simulate.bags`.
+    simulation
+        Of the bags; its seed is replaced by each seed of the study.
+    training
+        Protocol shared by all variants.
+    seeds, n_folds
+        Repetitions; a seed decides simulation, folds and weights.
+    variants
+        Students that are trained, of `VARIANTS`.
+    """
+
+    expression: Path
+    pathways: Path
+    simulation: BagSimulationConfig
+    training: TrainingConfig
+    seeds: tuple[int, ...] = (0, 1, 2)
+    n_folds: int = 5
+    variants: tuple[str, ...] = field(default_factory=lambda: tuple(VARIANTS))
+
+
+def run_cell(settings: StudySettings, seed: int, fold: int, out: Path) -> Generator[Progress, None, Path]:
+    """One fold of one seed: a teacher and all students; what was done before is kept.
+
+    Writes ``seed-S-fold-F.json``: for the teacher, the truth and every student the risks of the test patients, the area
+    under the ROC curve of each one's map against the planted patches, and the teacher's ranks of the driver pathways.
+    """
+    path = out / f"seed-{seed}-fold-{fold + 1}.json"
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    missing = [name for name in settings.variants if name not in record.get("students", {})]
+    if record and not missing:
+        return path
+    world = _World.draw(settings, seed)
+    config = settings.training.model_copy(update={"seed": seed})
+    inputs = make_inputs(world.cohort, world.bags, _split(world.truth, fold, seed, settings.n_folds), config)
+    folder = out / "work" / f"seed-{seed}-fold-{fold + 1}"
+    teacher = yield from train_teacher(inputs, config, folder)
+    taught = yield from attach_targets(inputs, teacher, config, folder)
+    if not record:
+        record = {**_about(world, inputs), "teacher": _scored(teacher, inputs, world), "students": {}}
+        record["teacher"]["driver_ranks"] = _driver_ranks(teacher, inputs, world)
+    for name in missing:
+        distill = config.distill.model_copy(update=dict(VARIANTS[name]))
+        changed = config.model_copy(update={"distill": distill})
+        source = (
+            taught
+            if distill.teacher_loss == config.distill.teacher_loss
+            else (yield from attach_targets(inputs, teacher, changed, folder))
+        )
+        student = yield from train_student(source, changed, folder, name=name, distilled=name != UNDISTILLED)
+        record["students"][name] = _scored(student, inputs, world)
+        write_text(path, json.dumps(record))
+    return path
+
+
+@dataclass(frozen=True, eq=False)
+class _World:
+    """A simulated cohort in memory, with its truth."""
+
+    cohort: Cohort
+    bags: Mapping[str, FeatureBag]
+    planted: Mapping[str, NDArray[np.int8]]
+    truth: SimulatedPatients
+
+    @classmethod
+    def draw(cls, settings: StudySettings, seed: int) -> _World:
+        expression, sets = read_expression(settings.expression), read_gmt(settings.pathways)
+        simulation = settings.simulation.model_copy(update={"seed": seed})
+        truth = simulate_patients(expression, sets, simulation)
+        drawn = {name: simulate_bag(truth, i, simulation) for i, name in enumerate(truth.patients)}
+        file = CohortFile(
+            name=f"simulated bags {seed}",
+            clinical=settings.expression,
+            expression=settings.expression,
+            pathways=settings.pathways,
+            encoder=simulated_encoder(simulation).name,
+            synthetic=True,
+        )
+        patients = tuple(
+            Patient(name, (name,), float(truth.time[i]), bool(truth.event[i]))
+            for i, name in enumerate(truth.patients)
+        )
+        cohort = Cohort(settings.expression, file, patients, expression, sets)
+        bags = {name: bag for name, (bag, _) in drawn.items()}
+        return cls(cohort, bags, {name: planted for name, (_, planted) in drawn.items()}, truth)
+
+
+def _split(truth: SimulatedPatients, fold: int, seed: int, n_folds: int) -> Split:
+    """Test part: one of `n_folds` shares, deaths dealt out evenly; a fifth of the rest chooses the epoch."""
+    rng = np.random.default_rng([seed, 21])
+    order = rng.permutation(len(truth.patients))
+    order = order[np.argsort(truth.event[order], kind="stable")]
+    tested, rest = (
+        order[fold::n_folds],
+        np.concatenate([order[i::n_folds] for i in range(n_folds) if i != fold]),
+    )
+    rest = rest[np.argsort(truth.event[rest], kind="stable")]
+    names = np.array(truth.patients)
+    parts = (np.delete(rest, np.s_[::5]), rest[::5], tested)
+    return Split(*(tuple(names[np.sort(part)].tolist()) for part in parts))
+
+
+def _about(world: _World, inputs: Inputs) -> dict[str, Any]:
+    place = {name: i for i, name in enumerate(world.truth.patients)}
+    rows = [place[example.patient_id] for example in inputs.test]
+    truth = world.truth
+    return {
+        "patients": [truth.patients[row] for row in rows],
+        "months": truth.time[rows].tolist(),
+        "event": truth.event[rows].astype(int).tolist(),
+        "true hazard": truth.log_hazard[rows].tolist(),
+        "what the slide shows": truth.slide_hazard[rows].tolist(),
+        "what the genes tell": truth.gene_hazard[rows].tolist(),
+    }
+
+
+def _scored(model: SurvivalModel, inputs: Inputs, world: _World) -> dict[str, Any]:
+    """Risks of the test patients, and how well the model's map finds the planted patches."""
+    import torch
+
+    from amkd_core.survival.hazard import risk as risk_of
+
+    risks, areas = [], []
+    with torch.inference_mode():
+        for example in inputs.test:
+            output = model.eval()(batch_input([example], "cpu"))
+            risks.append(float(risk_of(output.logits)[0]))
+            if output.patch_attention is not None:
+                hit = world.planted[example.patient_id] >= 0
+                areas.append(_area(output.patch_attention.numpy(), hit))
+    return {"risk": risks, "map_area": areas}
+
+
+def _area(scores: NDArray[np.float32], hit: NDArray[np.bool_]) -> float:
+    statistic = stats.mannwhitneyu(scores[hit], scores[~hit]).statistic
+    return float(statistic / (hit.sum() * (~hit).sum()))
+
+
+def _driver_ranks(teacher: SurvivalModel, inputs: Inputs, world: _World) -> list[int]:
+    """Rank of each driver pathway (1 = first) by the teacher's mean attention over the test patients."""
+    import torch
+
+    with torch.inference_mode():
+        importance = torch.stack([_importance(teacher, example) for example in inputs.test]).mean(dim=0)
+    names = inputs.fitted.membership.pathways
+    order = [names[i] for i in torch.argsort(importance, descending=True).tolist()]
+    return [order.index(name) + 1 for name in world.truth.drivers]
+
+
+def _importance(teacher: SurvivalModel, example: Example) -> Any:
+    maps = teacher.eval()(batch_input([replace(example)], "cpu"), want_maps=True).coattention
+    if maps is None:
+        raise TypeError("the teacher gives no co-attention")
+    return maps.pathway_importance[0]
