@@ -141,11 +141,11 @@ def draw_kaplan_meier(figure: Figure, models: Sequence[GroupCurves]) -> None:
         axes.set_xlabel("months")
         p = "not testable" if curves.p_value is None else _p_text(curves.p_value)
         axes.set_title(f"{curves.model}: log-rank {p}", fontsize=11)
-        axes.legend(frameon=False, fontsize=9, loc="lower left")
+        axes.legend(frameon=False, fontsize=9, loc="upper right")
         _tidy(axes)
         table.set(ylim=(-0.6, 1.6), yticks=[0, 1], yticklabels=["high", "low"])
         table.set_title("patients at risk", fontsize=9, loc="left", color=OTHER_COLOUR)
-        table.tick_params(length=0, labelbottom=False)
+        table.tick_params(length=0, labelbottom=False, pad=14)
         table.spines[:].set_visible(False)
 
 
@@ -190,8 +190,8 @@ def draw_folds(figure: Figure, scores: Sequence[FoldScores], *, chance: float | 
     if chance is not None:
         axes.axhline(chance, color="black", linewidth=1.3, linestyle="--")
         axes.annotate(
-            f"chance line {chance:.3f}", (len(scores) - 0.45, chance), xytext=(0, 3), textcoords="offset points",
-            ha="right", va="bottom", fontsize=9,
+            f"chance line {chance:.3f}", (-0.48, chance), xytext=(0, 3), textcoords="offset points",
+            ha="left", va="bottom", fontsize=9,
         )  # fmt: skip
     axes.set(xlim=(-0.5, len(scores) - 0.4), ylabel="C-index on test patients")
     axes.set_xticks(range(len(scores)), [item.label for item in scores])
@@ -236,7 +236,8 @@ def draw_risks(figure: Figure, models: Sequence[RiskDots]) -> None:
         axes.set_xticks(range(int(place.max()) + 1), [str(fold) for fold in np.unique(item.fold)])
         axes.set(xlabel="fold", ylabel="risk (each fold on a scale of its own)")
         axes.set_title(item.model, fontsize=11)
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, loc="upper left", ncols=2)
+        axes.margins(y=0.12)
         _tidy(axes)
 
 

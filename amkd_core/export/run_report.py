@@ -25,12 +25,15 @@ class ReportTable:
         Text of the cells; every row is as long as the header.
     note
         Small print below it.
+    is_long
+        Values such as hashes, which may be broken anywhere.
     """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    is_long: bool = False
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def combined_risk(outcome: Outcome, fold: NDArray[np.int64], clinical: Array, ri
     """Out-of-fold risk of a model together with age and stage, shape (n,).
 
     The two weights of a fold are fitted on the out-of-fold risks of the *other* folds' patients, so that a patient's
-    outcome has no part in the weights that judge him.
+    outcome has no part in the weights of the own risk.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ def _calibration(statistics: RunStatistics) -> tuple[Draw, tuple[float, float]] 
     if months is None:
         return None
     at = months
-    return (lambda figure: draw_calibration(figure, found, months=at)), (5.4, 5.2)
+    return (lambda figure: draw_calibration(figure, found, months=at)), (4.6, 4.5)
 
 
 def _dots(models: Mapping[str, Scored]) -> list[RiskDots]:

@@ -133,7 +133,7 @@ def _sentence_of_size(statistics: RunStatistics) -> str:
 def _method(statistics: RunStatistics, splits: Sequence[Split]) -> tuple[str, ...]:
     how = (
         f"The patients were divided {len(splits)} times into training, validation and test patients, so that each is "
-        "predicted by networks that had not seen him"
+        "predicted by networks that had not seen that patient"
         if len(splits) > 1
         else "The patients were divided once into training, validation and test patients"
     )
@@ -215,7 +215,9 @@ def limits_section(statistics: RunStatistics) -> ReportSection:
 def provenance_section(provenance: Mapping[str, Any]) -> ReportSection:
     """Everything that made the run, as a table."""
     rows = tuple((key, str(value)) for key, value in _flat(provenance))
-    return ReportSection("Provenance", tables=(ReportTable("What made this run", ("", ""), rows),))
+    return ReportSection(
+        "Provenance", tables=(ReportTable("What made this run", ("", ""), rows, is_long=True),)
+    )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
