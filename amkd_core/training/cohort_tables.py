@@ -64,9 +64,8 @@ def _range(values: np.ndarray) -> str:
 
 
 def _age(patients: Sequence[Patient]) -> str:
-    known = np.array(
-        [patient.age_years for patient in patients if patient.age_years is not None], dtype=np.float64
-    )
+    ages = [getattr(patient, "age_years", None) for patient in patients]
+    known = np.array([age for age in ages if age is not None], dtype=np.float64)
     missing = len(patients) - known.size
     if not known.size:
         return "unknown"
