@@ -12,7 +12,7 @@ from amkd_core.cli.train import app
 N_PATIENTS, D = 48, 6
 QUICK = [
     "model.dim=8", "teacher.epochs=4", "student.epochs=4", "teacher.learning_rate=0.01", "student.learning_rate=0.01",
-    "distill.inner_folds=2", "threads=1",
+    "distill.inner_folds=2", "threads=1", "report.resamples=20", "report.shuffles=0",
 ]  # fmt: skip
 
 

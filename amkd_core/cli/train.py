@@ -1,54 +1,56 @@
-"""`amkd-train`: a cohort in, a teacher, a student and a model bundle out."""
+"""`amkd-train`: a cohort in; folds, a report and a model bundle out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from amkd_core.cli.terminal import EXIT_FOLDER_IN_USE, EXIT_WRONG_INPUT, drain, user_errors
 
-EXAMPLE_COHORT = """# A cohort for `amkd-train`. Paths are relative to this file.
-[cohort]
-name = "my-cohort"
+if TYPE_CHECKING:
+    from amkd_core.cohort.cohort import Cohort
+    from amkd_core.training.config import TrainingConfig
+    from amkd_core.training.run import Run
 
-# CSV, TSV or Parquet with the columns patient_id, slide_ids (joined by ";"), os_months (above 0) and
-# os_event (1 = death, 0 = censored); optionally split (train, validation or test).
-clinical = "clinical.csv"
-
-# CSV, TSV or Parquet: a column patient_id, then one column per gene symbol, log scale.
-expression = "expression.parquet"
-
-# Gene sets, one a line: name, description, genes, separated by tabs.
-pathways = "pathways.gmt"
-
-# Slides named <slide_id>.<suffix>, and/or a folder of bags named <slide_id>.h5; missing bags are extracted.
-slides = "slides"
-# bags = "bags"
-
-encoder = "texture"
-# os, dss or pfi: which columns of the clinical table.
-endpoint = "os"
-"""
+EXIT_STOPPED = 130
+_TABLES = ("clinical", "expression", "pathways")
+Found = TypeVar("Found")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def train(
-    cohort: Annotated[Path | None, typer.Option(help="The cohort's TOML file.")] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(help="The cohort's TOML file; single keys are overridden by the flags below."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; repeat the command to continue.")] = None,
+    clinical: Annotated[Path | None, typer.Option(help="Clinical table.")] = None,
+    expression: Annotated[Path | None, typer.Option(help="Expression table.")] = None,
+    pathways: Annotated[Path | None, typer.Option(help="Gene sets (GMT).")] = None,
+    slides: Annotated[Path | None, typer.Option(help="Folder of slides.")] = None,
+    bags: Annotated[Path | None, typer.Option(help="Folder of feature bags.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="Patch encoder.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="os, dss or pfi.")] = None,
+    fold_file: Annotated[Path | None, typer.Option(help="File or folder of given folds.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Clinical column whose groups no fold tears apart, such as the hospital."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; see docs/training.md.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Override, as in student.epochs=40.")
+        list[str] | None, typer.Option("--set", help="Override any setting, as in student.epochs=40.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
-    folds: Annotated[int | None, typer.Option(min=2, help="Folds of the cross-validation.")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="Folds of the cross-validation (5).")] = None,
     jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Worker processes for slides without a bag (2), and for folds (1)."),
+        int | None, typer.Option(min=1, help="Processes for slides without a bag (2), and for folds (1).")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask cluster that takes slides and folds, as in tcp://host:8786.")
@@ -58,39 +60,132 @@ def train(
         bool, typer.Option("--init", help="Print a commented example cohort file and stop.")
     ] = False,
 ) -> None:
-    """Train teacher and student on a cohort and write RUN/model.amkd (research use only)."""
+    """Train teacher and student, test them on held-out patients, write RUN/model.amkd (research use only)."""
     if init:
+        from amkd_core.training._pending import EXAMPLE_COHORT
+
         typer.echo(EXAMPLE_COHORT, nl=False)
         return
-    if cohort is None or out is None:
-        typer.echo("Error: --cohort and --out are needed (--init prints an example cohort file)", err=True)
-        raise typer.Exit(EXIT_WRONG_INPUT)
-    from amkd_core.cohort.cohort import read_cohort
-    from amkd_core.inference.extract import BagFolderInUseError
-    from amkd_core.training.config import load_config
-    from amkd_core.training.run import train_run, with_slides
-    from amkd_core.training.run_folder import FolderInUseError
-
+    flags = {
+        "clinical": clinical, "expression": expression, "pathways": pathways, "slides": slides, "bags": bags,
+        "encoder": encoder, "endpoint": endpoint, "folds": fold_file, "group": group,
+    }  # fmt: skip
+    given = {name: value for name, value in flags.items() if value is not None}
+    if out is None or (cohort is None and any(name not in given for name in _TABLES)):
+        _refuse(
+            [
+                "--out, and --cohort or --clinical, --expression and --pathways, are needed (--init prints an example)"
+            ]
+        )
     overrides = list(set_ or ())
     overrides += [f"seed={seed}"] if seed is not None else []
     overrides += [f"folds={folds}"] if folds is not None else []
     overrides += [f'device="{device}"'] if device is not None else []
+    checked = _check(_Asked(cohort, given, config, overrides), out)
+    _announce(checked)
+    _report(_train(checked, out, jobs=jobs, scheduler=scheduler, weights=weights), out)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    cohort: Path | None
+    given: dict[str, Any]
+    config: Path | None
+    overrides: list[str]
+
+
+@dataclass(frozen=True)
+class _Checked:
+    cohort: Cohort
+    config: TrainingConfig
+    n_folds: int
+
+
+def _check(asked: _Asked, out: Path) -> _Checked:
+    """Everything that can be known to be wrong before any training, all of it at once."""
+    from amkd_core.inference.forward import check_device
+    from amkd_core.training._pending import make_folds, read
+    from amkd_core.training.config import load_config
+    from amkd_core.training.run import with_slides
+
+    problems: list[str] = []
+    config = _attempt(lambda: load_config(asked.config, asked.overrides), problems)
+    if config is not None:
+        device = config.device
+        _attempt(lambda: check_device(device), problems)
+    found = _attempt(lambda: with_slides(read(asked.cohort, asked.given), out), problems)
+    splits = None
+    if found is not None and config is not None:
+        cohort, n_folds, seed = found, config.folds, config.seed
+        splits = _attempt(lambda: make_folds(cohort, n_folds=n_folds, seed=seed), problems)
+    if config is None or found is None or splits is None or problems:
+        _refuse(problems)
+    return _Checked(found, config, len(splits))
+
+
+def _attempt(make: Callable[[], Found], problems: list[str]) -> Found | None:
+    """What is made, or None after its complaint was noted, so that one mistake does not hide another."""
+    from amkd_core.errors import AmkdError
+
+    try:
+        return make()
+    except AmkdError as error:
+        problems.append(str(error))
+    except OSError as error:
+        problems.append(f"{error.filename or 'input'}: {error.strerror or error}")
+    return None
+
+
+def _refuse(problems: list[str]) -> NoReturn:
+    for problem in problems:
+        typer.echo(f"Error: {problem}", err=True)
+    raise typer.Exit(EXIT_WRONG_INPUT)
+
+
+def _announce(checked: _Checked) -> None:
+    """Who is trained on, how the tables were read, and what looks wrong in them."""
+    cohort = checked.cohort
+    typer.echo(("SYNTHETIC cohort " if cohort.file.synthetic else "") + cohort.summary)
+    for line in (*getattr(cohort, "notes", ()), *map(str, cohort.findings)):
+        typer.echo(line)
+    for warning in getattr(cohort, "warnings", ()):
+        typer.echo(f"Warning: {warning}")
+    typer.echo("one split" if checked.n_folds == 1 else f"{checked.n_folds} folds")
+
+
+def _train(
+    checked: _Checked, out: Path, *, jobs: int | None, scheduler: str | None, weights: Path | None
+) -> Run:
+    from amkd_core.inference.extract import BagFolderInUseError
+    from amkd_core.training.run import train_run
+    from amkd_core.training.run_folder import FolderInUseError
+
+    steps = train_run(checked.cohort, out, checked.config, jobs=jobs, scheduler=scheduler, weights=weights)
     with user_errors():
         try:
-            settings = load_config(config, overrides)
-            found = with_slides(read_cohort(cohort), out)
-            typer.echo(("SYNTHETIC cohort " if found.file.synthetic else "") + found.summary)
-            for finding in found.findings:
-                typer.echo(str(finding))
-            run = drain(train_run(found, out, settings, jobs=jobs, scheduler=scheduler, weights=weights))
+            return drain(steps)
         except (FolderInUseError, BagFolderInUseError) as error:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(EXIT_FOLDER_IN_USE) from None
+        except KeyboardInterrupt:
+            typer.echo(
+                "Stopped. Repeat the same command to continue; at most the running epoch is lost.", err=True
+            )
+            raise typer.Exit(EXIT_STOPPED) from None
+
+
+def _report(run: Run, out: Path) -> None:
+    card = run.bundle.card
+    dropped = card.provenance.get("pathways_dropped", 0)
+    typer.echo(f"{len(card.pathways)} pathways kept, {dropped} dropped for coverage")
     if len(run.folds) == 1:
         for item in (*run.scores, *run.groups):
             typer.echo(str(item))
-    if run.statistics is not None:
+    if run.statistics is None:
+        typer.echo("No patient was kept for testing, so there is no report")
+    else:
         typer.echo(str(run.statistics))
+        typer.echo(f"Report: {out / 'report.html'}")
     typer.echo(f"Model: {run.bundle_path}")
 
 

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
-from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.cohort import Cohort, read_cohort
 from amkd_core.cohort.folds import Split, make_split
 
+EXAMPLE_COHORT = """# A cohort for `amkd-train`. Paths are relative to this file.
+[cohort]
+name = "my-cohort"
 
-class RunStatistics(BaseModel):
-    """Nothing yet."""
+# CSV, TSV or Parquet with the columns patient_id, slide_ids (joined by ";"), os_months (above 0) and
+# os_event (1 = death, 0 = censored); optionally split (train, validation or test).
+clinical = "clinical.csv"
 
-    def __str__(self) -> str:
-        return ""
+# CSV, TSV or Parquet: a column patient_id, then one column per gene symbol, log scale.
+expression = "expression.parquet"
+
+# Gene sets, one a line: name, description, genes, separated by tabs.
+pathways = "pathways.gmt"
+
+# Slides named <slide_id>.<suffix>, and/or a folder of bags named <slide_id>.h5; missing bags are extracted.
+slides = "slides"
+# bags = "bags"
+
+encoder = "texture"
+# os, dss or pfi: which columns of the clinical table.
+endpoint = "os"
+"""
 
 
-def report_run(
-    cohort: Cohort,
-    splits: Sequence[Split],
-    predictions: Any,
-    bins: Any,
-    *,
-    out: Path,
-    seed: int,
-    provenance: Mapping[str, Any],
-) -> RunStatistics:
-    """Nothing yet."""
-    return RunStatistics()
+def read(path: Path | None, given: Mapping[str, Any]) -> Cohort:
+    """Cohort by file alone, until flags are understood."""
+    if given:
+        return read_cohort(path, given)
+    return read_cohort(path)
 
 
 def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:

@@ -71,28 +71,52 @@ class DistillConfig(_Section):
     ----------
     alpha
         Weight of guidance, distillation and survival against redundancy reduction.
-    guidance_weight
-        Weight of the guidance of features (L_GE) beside distillation and survival; 1 in the paper.
+    guidance_weight, distillation_weight
+        Weights of the guidance of features (L_GE) and of the imitated logits (L_KD) beside survival; 1 in the paper.
     tau_features, tau_logits
         Temperatures.
     arr
         Reading of the redundancy term.
     guidance_direction
         Of the Kullback-Leibler divergence between guided features.
+    guidance_features
+        The teacher's features as they are, or standardised over the training patients: raw ones hardly differ from
+        patch to patch, and their divergence is a hundredth of the other terms.
     teacher_loss
         Where the teacher's loss in the ratio comes from: patients it had not seen, or those it was trained on.
+    teacher_logits
+        The same for the logits that the student imitates. On patients it was trained on a teacher repeats their
+        outcomes; on others it tells what genes and slide say.
     inner_folds
         Teachers that are trained for out-of-fold losses.
     """
 
     alpha: float = Field(default=0.75, ge=0, le=1)
     guidance_weight: float = Field(default=1.0, ge=0)
+    distillation_weight: float = Field(default=1.0, ge=0)
     tau_features: float = Field(default=1.0, gt=0)
     tau_logits: float = Field(default=1.0, gt=0)
     arr: RedundancyForm = "balanced"
     guidance_direction: Direction = "student_to_teacher"
+    guidance_features: Literal["raw", "standardised"] = "raw"
     teacher_loss: Literal["out_of_fold", "in_sample"] = "out_of_fold"
+    teacher_logits: Literal["out_of_fold", "in_sample"] = "in_sample"
     inner_folds: int = Field(default=4, ge=2, le=20)
+
+
+class ReportConfig(_Section):
+    """How much the report computes; it changes no prediction, and may differ when a run is repeated.
+
+    Attributes
+    ----------
+    resamples
+        Of each bootstrap interval.
+    shuffles
+        Of the chance line; 0 leaves it out.
+    """
+
+    resamples: int = Field(default=1000, ge=10)
+    shuffles: int = Field(default=40, ge=0)
 
 
 class TrainingConfig(_Section):
@@ -129,6 +153,7 @@ class TrainingConfig(_Section):
     teacher: OptimConfig = OptimConfig()
     student: OptimConfig = OptimConfig()
     distill: DistillConfig = DistillConfig()
+    report: ReportConfig = ReportConfig()
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainingConfig:

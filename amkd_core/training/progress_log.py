@@ -117,7 +117,8 @@ class TimeLeft:
 
     def _stages(self) -> list[int]:
         distill = self.config.distill
-        inner = distill.inner_folds if distill.teacher_loss == "out_of_fold" else 0
+        unseen = "out_of_fold" in (distill.teacher_loss, distill.teacher_logits)
+        inner = distill.inner_folds if unseen else 0
         return [self.config.teacher.epochs] * (1 + inner) + [self.config.student.epochs]
 
     def _place(self, stage: str) -> int:

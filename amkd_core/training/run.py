@@ -36,14 +36,15 @@ from amkd_core.training.inputs import digest_of, read_bags
 from amkd_core.training.make_bundle import bundle_of_ensemble
 from amkd_core.training.packed_cache import pack_cohort, rounded
 from amkd_core.training.progress_log import ProgressLog, TimeLeft, logged
+from amkd_core.training.report_run import RunStatistics, report_run
 from amkd_core.training.run_folder import environment, file_sha256, keep_record, run_folder
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
+from amkd_core.training.statistics import Effort
 
 try:
     from amkd_core.cohort.folds import make_folds
-    from amkd_core.training.report_run import RunStatistics, report_run
 except ImportError:
-    from amkd_core.training._pending import RunStatistics, make_folds, report_run
+    from amkd_core.training._pending import make_folds
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -226,8 +227,9 @@ def _finish(
     }
     statistics = None
     if not predictions.empty:
+        effort = Effort(config.report.resamples, config.report.shuffles)
         statistics = report_run(
-            cohort, splits, predictions, bins, out=out, seed=config.seed, provenance=provenance
+            cohort, splits, predictions, bins, out=out, seed=config.seed, provenance=provenance, effort=effort
         )
     groups = groups_of(folds[0].predictions)
     return Run(cohort, tuple(splits), folds, scored[0], groups, statistics, bundle, out / BUNDLE)

@@ -56,8 +56,10 @@ def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator
 
 def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
     settings = {name: getattr(cohort.file, name) for name in ("endpoint", "encoder")}
-    record = {"config": config.model_dump(mode="json"), "cohort_sha256": _cohort_sha256(cohort), **settings}
-    keep_record(folder / "run.json", record, note={"environment": environment()})
+    training = config.model_dump(mode="json", exclude={"report"})
+    record = {"config": training, "cohort_sha256": _cohort_sha256(cohort), **settings}
+    note = {"report": config.report.model_dump(mode="json"), "environment": environment()}
+    keep_record(folder / "run.json", record, note=note)
 
 
 def _cohort_sha256(cohort: Cohort) -> str:

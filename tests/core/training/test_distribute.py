@@ -18,8 +18,10 @@ from training_fixtures import assert_same_results, fold_overrides
 from amkd_core.cli.terminal import drain
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import AmkdError, WorkerError
+from amkd_core.training.child import Child
 from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.distribute import Ended, LocalProcesses, threads_for, train_folds
+from amkd_core.training.packed_cache import pack_cohort
 from amkd_core.training.progress_log import Epoch, FoldLog, ProgressLog, TimeLeft
 from amkd_core.training.run import train_run
 
@@ -82,6 +84,7 @@ def test_what_the_user_must_mend_is_not_tried_again(folds_run: Path, tmp_path: P
         run_script(tmp_path, folds_run, {1: ["wrong"], 2: ["ok"]})
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_mid_run_costs_at_most_an_epoch(
     folds_run: Path, unsplit_toml: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -98,6 +101,27 @@ def test_a_worker_killed_in_mid_run_costs_at_most_an_epoch(
     epochs = (tmp_path / "out" / "progress.csv").read_text().splitlines()[1:]
     stages = [tuple(line.split(",")[1:4]) for line in epochs]
     assert len(stages) == len(set(stages))
+
+
+def test_two_workers_that_are_given_one_fold_train_it_once(
+    inputs, folds_run: Path, unsplit_toml: Path, tmp_path: Path
+) -> None:
+    _, bags, *_ = inputs
+    for name in ("run.json", "folds.json"):
+        shutil.copyfile(folds_run / name, tmp_path / name)
+    pack_cohort(tmp_path / "cache", read_cohort(unsplit_toml), bags, key={}, dtype="auto")
+    task = {"kind": "fold", "run": str(tmp_path), "fold": 2, "threads": 1}
+    children = [Child(task), Child(task)]
+    try:
+        assert [list(child.answers()) for child in children] == [[{"done": 2}]] * 2
+    finally:
+        for child in children:
+            child.close()
+    rows = [line.split("\t")[1:3] for line in (tmp_path / "fold-2" / "epochs.tsv").read_text().splitlines()]
+    assert len(rows) == 2 * 4
+    assert len({tuple(row) for row in rows}) == len(rows)
+    table = "fold-2/predictions.csv"
+    assert (tmp_path / table).read_bytes() == (folds_run / table).read_bytes()
 
 
 def test_a_fold_that_cannot_be_trained_says_so_with_its_number(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -20,9 +21,11 @@ def arguments(cohort: Path, out: Path, *more: object) -> list[str]:
     return list(map(str, ["--cohort", cohort, "--out", out, "--folds", 2, *fold_overrides(), *more]))
 
 
-def kill_when(words: list[str], there: Path, how: int = signal.SIGKILL) -> int:
+def kill_when(
+    words: list[str], there: Path, how: int = signal.SIGKILL, errors: IO[str] | int = subprocess.DEVNULL
+) -> int:
     """Start the command in a process of its own and end it once a file is there; its exit code."""
-    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.DEVNULL, stderr=errors)
     deadline = time.monotonic() + 60
     while not there.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -44,6 +47,9 @@ def test_a_run_killed_in_several_stages_ends_as_if_it_had_not_been(
     assert exit_code == 0, output
     assert_same_results(out, folds_run)
     assert (out / "fold-1" / "done.json").stat().st_mtime_ns == finished
+    # Nothing but an epoch under way was done again.
+    rows = [tuple(line.split(",")[1:4]) for line in (out / "progress.csv").read_text().splitlines()[1:]]
+    assert len(rows) == len(set(rows))
 
 
 def test_ctrl_c_ends_with_a_sentence_and_the_run_continues(
@@ -51,7 +57,11 @@ def test_ctrl_c_ends_with_a_sentence_and_the_run_continues(
 ) -> None:
     out = tmp_path / "out"
     words = arguments(unsplit_toml, out)
-    assert kill_when(words, out / "fold-1" / "student" / "history.csv", signal.SIGINT) == 130
+    errors = tmp_path / "errors.txt"
+    with errors.open("w") as stream:
+        assert kill_when(words, out / "fold-1" / "student" / "history.csv", signal.SIGINT, stream) == 130
+    assert "Stopped. Repeat the same command to continue" in errors.read_text()
+    assert "Traceback" not in errors.read_text()
     assert run_train(*words)[0] == 0
     assert_same_results(out, folds_run)
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,21 +43,6 @@ def test_the_same_command_gives_the_same_bundle_bit_by_bit(
     assert run_train("--cohort", cohort_toml, "--out", tmp_path / "again", *overrides())[0] == 0
     first, second = (open_bundle(folder / "model.amkd").card.parts for folder in (run, tmp_path / "again"))
     assert first == second
-
-
-def test_a_killed_run_continues_to_the_same_bundle(run: Path, cohort_toml: Path, tmp_path: Path) -> None:
-    out = tmp_path / "killed"
-    command = [sys.executable, "-c", "from amkd_core.cli.train import main; main()"]
-    arguments = ["--cohort", str(cohort_toml), "--out", str(out), *overrides()]
-    process = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (out / "fold-1" / "teacher" / "history.csv").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (out / "model.amkd").exists()
-    assert run_train(*arguments)[0] == 0
-    assert open_bundle(out / "model.amkd").card.parts == open_bundle(run / "model.amkd").card.parts
 
 
 def test_patients_without_a_slide_are_kept_out_and_named(cohort_toml: Path, tmp_path: Path) -> None:
