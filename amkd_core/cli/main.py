@@ -9,6 +9,8 @@ import typer
 from amkd_core import __version__
 from amkd_core.cli.demo import demo_command
 from amkd_core.cli.doctor import doctor_command
+from amkd_core.cli.evaluate import evaluate_command
+from amkd_core.cli.explain import explain_command
 from amkd_core.cli.extract import extract_command
 from amkd_core.cli.predict import predict_command
 from amkd_core.cli.simulate import simulate_command
@@ -24,6 +26,8 @@ app = typer.Typer(
 app.command("view")(view_command)
 app.command("predict")(predict_command)
 app.command("extract")(extract_command)
+app.command("evaluate")(evaluate_command)
+app.command("explain")(explain_command)
 app.command("simulate")(simulate_command)
 app.command("demo")(demo_command)
 app.command("doctor")(doctor_command)

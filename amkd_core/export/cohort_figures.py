@@ -75,13 +75,13 @@ class CalibrationPoints:
 
 @dataclass(frozen=True, eq=False)
 class RiskDots:
-    """Risks of patients, shape (n,), with their fold, the death flag and the risk group."""
+    """Risks of patients, shape (n,), with their fold, the death flag and the risk group where a cut is known."""
 
     model: str
     risk: Array
     fold: NDArray[np.int64]
     event: NDArray[np.bool_]
-    high: NDArray[np.bool_]
+    high: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +234,8 @@ def draw_risks(figure: Figure, models: Sequence[RiskDots]) -> None:
             if border is not None:
                 axes.plot([index - 0.38, index + 0.38], [border] * 2, color="black", linewidth=1.6)
         axes.set_xticks(range(int(place.max()) + 1), [str(fold) for fold in np.unique(item.fold)])
-        axes.set(xlabel="fold", ylabel="risk (each fold on a scale of its own)")
+        several = int(place.max()) > 0
+        axes.set(xlabel="fold", ylabel="risk (each fold on a scale of its own)" if several else "risk")
         axes.set_title(item.model, fontsize=11)
         axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, loc="upper left", ncols=2)
         axes.margins(y=0.12)
@@ -242,6 +243,8 @@ def draw_risks(figure: Figure, models: Sequence[RiskDots]) -> None:
 
 
 def _border(item: RiskDots, chosen: NDArray[np.bool_]) -> float | None:
+    if item.high is None:
+        return None
     low, high = item.risk[chosen & ~item.high], item.risk[chosen & item.high]
     return None if not (low.size and high.size) else float((low.max() + high.min()) / 2)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
@@ -54,15 +54,29 @@ def predict_teacher(
     )
 
 
+def check_genes(bundle: Bundle, measured: Collection[str]) -> None:
+    """Refuse expression that covers too few of the teacher's genes.
+
+    Raises
+    ------
+    ModalityError
+        When it covers less than `MIN_GENE_COVERAGE`.
+    """
+    names = set(measured)
+    covered = sum(name in names for name in bundle.card.genes) / len(bundle.card.genes)
+    if covered < MIN_GENE_COVERAGE:
+        raise ModalityError(
+            f"the expression covers {covered:.0%} of the {len(bundle.card.genes)} genes that model {bundle.card.name} "
+            f"reads, expected at least {MIN_GENE_COVERAGE:.0%}; check that genes are named as in the training table"
+        )
+
+
 def _expression(bundle: Bundle, genes: Mapping[str, float]) -> Array:
     """Expression in the bundle's gene order; NaN where the patient's table lacks a gene."""
     values = np.array([float(genes.get(name, np.nan)) for name in bundle.card.genes])
-    covered = float(np.isfinite(values).mean())
-    if covered < MIN_GENE_COVERAGE:
-        raise ModalityError(
-            f"the expression covers {covered:.0%} of the {len(values)} genes that model {bundle.card.name} reads, "
-            f"expected at least {MIN_GENE_COVERAGE:.0%}; check that genes are named as in the training table"
-        )
+    check_genes(
+        bundle, [name for name, value in zip(bundle.card.genes, values, strict=True) if np.isfinite(value)]
+    )
     return values
 
 

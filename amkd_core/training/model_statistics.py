@@ -211,8 +211,10 @@ def _slope(outcome: Outcome, predicted: Array) -> Estimate:
     )
 
 
-def risk_groups(scored: Scored) -> RiskGroups:
-    """Low and high risk group at common months, and the log-rank test of all folds together."""
+def risk_groups(scored: Scored) -> RiskGroups | None:
+    """Low and high risk group at common months, and the log-rank test of all folds together; None without a cut."""
+    if scored.high is None:
+        return None
     ticks = month_ticks(float(scored.outcome.time.max()))
     low, high = (_group(scored.outcome, mask, ticks) for mask in (~scored.high, scored.high))
     try:

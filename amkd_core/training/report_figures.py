@@ -35,8 +35,13 @@ def write_figures(folder: Path, models: Mapping[str, Scored], statistics: RunSta
     if not models:
         return {}
     wide = 5.2 * len(models) + 0.6
+    cut = {name: item for name, item in models.items() if item.high is not None}
     plans: dict[str, tuple[Draw, tuple[float, float]] | None] = {
-        "kaplan_meier": (lambda figure: draw_kaplan_meier(figure, _groups(models, statistics)), (wide, 4.6)),
+        "kaplan_meier": (
+            (lambda figure: draw_kaplan_meier(figure, _groups(cut, statistics)), (5.2 * len(cut) + 0.6, 4.6))
+            if cut
+            else None
+        ),
         "folds": _folds(statistics),
         "calibration": _calibration(statistics),
         "risks": (lambda figure: draw_risks(figure, _dots(models)), (wide, 4.2)),
@@ -52,6 +57,8 @@ def write_figures(folder: Path, models: Mapping[str, Scored], statistics: RunSta
 def _groups(models: Mapping[str, Scored], statistics: RunStatistics) -> list[GroupCurves]:
     found = []
     for name, item in models.items():
+        if item.high is None:
+            continue
         groups = statistics.models[name].risk_groups
         p_value = None if groups is None else groups.log_rank.p_value
         ticks = month_ticks(float(item.outcome.time.max()))

@@ -72,7 +72,7 @@ def report_run(
     """
     models = scored_models(cohort, splits, predictions, bins)
     statistics = run_statistics(cohort, splits, models, seed=seed, effort=effort, features_of=features_of)
+    write_text(out / METRICS, statistics.model_dump_json(indent=1) + "\n")
     pictures = write_figures(out / FIGURES, models, statistics)
     write_report(out / REPORT, training_report(cohort, splits, statistics, pictures, provenance))
-    write_text(out / METRICS, statistics.model_dump_json(indent=1) + "\n")
     return statistics

@@ -7,29 +7,36 @@ from amkd_core.training.statistics_record import Estimate, RunStatistics
 
 
 def order_table(statistics: RunStatistics) -> ReportTable:
-    """How well risks order patients, by model, with age and stage beside."""
-    names = list(statistics.models)
-    items = list(statistics.models.values())
-    rows = [
-        (
-            "C-index, mean ± std over folds", *(item.c_index.text() for item in items),
-            statistics.clinical.c_index.text(),
-        ),
-        (
-            "C-index, pairs within folds [95 %]", *(item.c_index_within_folds.text() for item in items),
-            statistics.clinical.c_index_within_folds.text(),
-        ),
-        ("C-index, all pairs pooled [95 %]", *(item.c_index_pooled.text() for item in items), "–"),
-        ("Uno's C, mean ± std over folds", *(item.uno.text() for item in items), "–"),
-    ]  # fmt: skip
+    """How well risks order patients, by model, with age and stage beside where they were fitted."""
+    items, clinical = list(statistics.models.values()), statistics.clinical
+    several = len(statistics.folds) > 1
+    over = ", mean ± std over folds" if several else ""
+    beside = not clinical.reason
+
+    def row(label: str, texts: list[str], other: str = "–") -> tuple[str, ...]:
+        return (label, *texts, other) if beside else (label, *texts)
+
+    within = [item.c_index_within_folds.text() for item in items]
+    rows = [row(f"C-index{over}", [item.c_index.text() for item in items], clinical.c_index.text())]
+    if several:
+        rows.append(row("C-index, pairs within folds [95 %]", within, clinical.c_index_within_folds.text()))
+        rows.append(row("C-index, all pairs pooled [95 %]", [item.c_index_pooled.text() for item in items]))
+    else:
+        rows.append(row("C-index [95 %]", within, clinical.c_index_within_folds.text()))
+    rows.append(row(f"Uno's C{over}", [item.uno.text() for item in items]))
     for index, horizon in enumerate(items[0].auc if items else []):
         values = [item.auc[index].auc.text() if index < len(item.auc) else "not estimable" for item in items]
-        rows.append((f"AUC at {horizon.months:g} months, mean ± std over folds", *values, "–"))
+        rows.append(row(f"AUC at {horizon.months:g} months{over}", values))
+    note = "Brackets: 95 % bootstrap intervals by patient."
+    if several:
+        note += (
+            " Networks of two folds have risk scales of their own: pairs within folds compare patients, all pairs "
+            "pooled compare scales as well."
+        )
+    header = ("", *statistics.models, "age and stage") if beside else ("", *statistics.models)
     return ReportTable(
-        "How well risks order patients (0.5 is chance, 1 is perfect)", ("", *names, "age and stage"), tuple(rows),
-        "Brackets: 95 % bootstrap intervals by patient. Networks of two folds have risk scales of their own: pairs "
-        "within folds compare patients, all pairs pooled compare scales as well.",
-    )  # fmt: skip
+        "How well risks order patients (0.5 is chance, 1 is perfect)", header, tuple(rows), note
+    )
 
 
 def error_table(statistics: RunStatistics) -> ReportTable:
@@ -53,25 +60,25 @@ def error_table(statistics: RunStatistics) -> ReportTable:
 
 
 def added_table(statistics: RunStatistics) -> ReportTable:
-    """What each model adds to age and stage."""
-    rows = tuple(
-        (
-            name,
-            item.clinical.text(),
-            item.combined.text(),
-            item.gain.text(sign=True),
-            item.hazard_ratio.text(2)
-            + (f", {_p(item.hazard_ratio)}" if item.hazard_ratio.p_value is not None else ""),
-        )
-        for name, item in statistics.added.items()
+    """What each model adds to age and stage; the hazard ratio alone where no clinical model was fitted."""
+    fitted = not statistics.clinical.reason
+    header: tuple[str, ...] = ("", "Hazard ratio per std [95 %]")
+    if fitted:
+        header = ("", "Age and stage: C", "With the model: C", "Gain, paired [95 %]", header[1])
+    rows = []
+    for name, item in statistics.added.items():
+        ratio = item.hazard_ratio.text(2)
+        if item.hazard_ratio.p_value is not None:
+            ratio += f", {_p(item.hazard_ratio)}"
+        gain = (item.clinical.text(), item.combined.text(), item.gain.text(sign=True)) if fitted else ()
+        rows.append((name, *gain, ratio))
+    note = (
+        "The hazard ratio is that of the model's risk on patients it had not seen, age and stage held equal; 1 is no "
+        "effect."
     )
-    return ReportTable(
-        "What the model's risk adds to age and stage",
-        ("", "Age and stage: C", "With the model: C", "Gain, paired [95 %]", "Hazard ratio per std [95 %]"),
-        rows,
-        "C-indices over pairs within folds. The hazard ratio is that of the model's out-of-fold risk, age and stage "
-        "held equal, all folds together; 1 is no effect.",
-    )
+    if fitted:
+        note = "C-indices over pairs within folds. " + note
+    return ReportTable("What the model's risk adds to age and stage", header, tuple(rows), note)
 
 
 def undefined_figures(statistics: RunStatistics) -> tuple[str, ...]:
@@ -94,7 +101,7 @@ def undefined_figures(statistics: RunStatistics) -> tuple[str, ...]:
             ("gain over age and stage", added.gain),
             ("adjusted hazard ratio", added.hazard_ratio),
         ):
-            if estimate.reason:
+            if estimate.reason and not (estimate is added.gain and statistics.clinical.reason):
                 found[f"{label} of the {name}"] = estimate.reason
     if statistics.chance is not None and statistics.chance.reason:
         found["chance line"] = statistics.chance.reason

@@ -87,6 +87,15 @@ def reading(statistics: RunStatistics) -> tuple[str, ...]:
             + "."
         )
     for name, added in statistics.added.items():
+        ratio = added.hazard_ratio
+        if ratio.value is not None and ratio.lower is not None and ratio.upper is not None:
+            shown = (
+                "" if ratio.lower > 1 or ratio.upper < 1 else " The interval holds 1, so no effect is shown."
+            )
+            points.append(
+                f"Age and stage held equal, one standard deviation more of the {name}'s risk goes with "
+                f"{ratio.text(2)} times the hazard.{shown}"
+            )
         if added.gain.value is not None:
             meaning = _meaning(
                 added.gain, "it adds to them", "it makes them worse", "no gain over them is shown"
@@ -201,9 +210,9 @@ def _baseline_text(statistics: RunStatistics) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def limits_section(statistics: RunStatistics) -> ReportSection:
+def limits_section(statistics: RunStatistics, limits: Sequence[str] = LIMITS) -> ReportSection:
     """What the figures cannot show, and which could not be computed."""
-    points = list(LIMITS)
+    points = list(limits)
     if statistics.n_events < FEW_EVENTS:
         points.insert(
             1, f"Only {statistics.n_events} deaths were seen among the test patients: every figure is unsure."

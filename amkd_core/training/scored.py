@@ -42,12 +42,12 @@ class Scored:
         Of the patients, in their order.
     risk : array, shape (n,)
         Higher is worse; comparable within a fold.
-    high : array of bool, shape (n,)
-        Above the median risk of the fold's training patients.
+    high : array of bool, shape (n,), optional
+        Above the median risk of the fold's training patients; None where no such cut is known.
     survival_of : callable, optional
         Months, shape (t,), to predicted survival, shape (n, t).
     references : mapping of Outcome
-        By fold: the patients whose follow-up gives the weights against censoring.
+        By fold: the patients whose follow-up gives the weights against censoring; a fold without weighs by itself.
     nulls : mapping of KaplanMeier
         By fold: what one would predict for everyone without a model.
     """
@@ -57,7 +57,7 @@ class Scored:
     fold: NDArray[np.int64]
     outcome: Outcome
     risk: Array
-    high: NDArray[np.bool_]
+    high: NDArray[np.bool_] | None
     survival_of: SurvivalOf | None
     references: Mapping[int, Outcome]
     nulls: Mapping[int, KaplanMeier]

@@ -1,0 +1,29 @@
+"""`amkd explain`: what a bundle attends to over a cohort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amkd_core.cli.evaluate import cohort_with_bags
+from amkd_core.cli.terminal import drain, user_errors
+
+
+def explain_command(
+    bundle: Annotated[Path, typer.Option(help="Model bundle (.amkd) with its teacher.")],
+    cohort: Annotated[Path, typer.Option(help="TOML file of a cohort with expression.")],
+    out: Annotated[Path, typer.Option(help="Folder of tables and pictures.")] = Path("explanation"),
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Rank pathways over a cohort, and compare teacher's and student's maps slide by slide (research use only)."""
+    from amkd_core.bundle_file import open_bundle
+    from amkd_core.training.explain import explain_bundle
+
+    with user_errors():
+        model = open_bundle(bundle)
+        patients, bags = cohort_with_bags(cohort)
+        found = drain(explain_bundle(patients, model, bags, out=out, device=device))
+    typer.echo(("SYNTHETIC: " if found.synthetic else "") + str(found))
+    typer.echo(f"Results: {out}")

@@ -1,0 +1,83 @@
+"""The report of an external validation in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from amkd_core.bundle_card import BundleCard
+from amkd_core.cohort.cohort import Cohort
+from amkd_core.export.run_report import Report, ReportSection
+from amkd_core.training.report_text import (
+    cohort_section,
+    key_figures,
+    limits_section,
+    provenance_section,
+    reading,
+    result_sections,
+)
+from amkd_core.training.statistics_record import RunStatistics
+
+LIMITS = (
+    "Research use only. No figure here supports a decision about a patient.",
+    "A bundle does not name its training patients: make sure that none of them is in this cohort.",
+    "Weights against censoring come from this cohort itself.",
+    "A high risk is an association. Attention and hazard ratios show no cause.",
+)
+
+
+def external_report(
+    cohort: Cohort,
+    card: BundleCard,
+    statistics: RunStatistics,
+    pictures: Mapping[str, Path],
+    made: tuple[Mapping[str, Any], str],
+) -> Report:
+    """Report of a bundle on a cohort.
+
+    Parameters
+    ----------
+    made
+        Provenance, and a remark on which models could be scored (may be empty).
+    """
+    provenance, remark = made
+    return Report(
+        title=f"{card.name} on {cohort.file.name}: external validation",
+        subtitle=f"Endpoint {cohort.file.endpoint}; {statistics.n_patients} patients, {statistics.n_events} deaths",
+        synthetic=cohort.file.synthetic or card.synthetic,
+        key_figures=key_figures(statistics),
+        sections=(
+            ReportSection("What this says", points=(*reading(statistics), *_warnings(cohort, card))),
+            ReportSection("What was done", _method(card, remark)),
+            cohort_section(cohort),
+            *result_sections(statistics, pictures),
+            limits_section(statistics, LIMITS),
+            provenance_section(provenance),
+        ),
+        footer="AMKD Viewer. docs/statistics.md explains every figure; metrics.json and predictions.csv hold them all.",
+    )
+
+
+def _method(card: BundleCard, remark: str) -> tuple[str, ...]:
+    members = f"the mean of its {len(card.members)} networks" if len(card.members) > 1 else "its network"
+    texts = (
+        f"Model {card.name} was trained on {card.cohort_size} patients with {card.cohort_events} deaths (endpoint "
+        f"{card.endpoint}). Every patient of this cohort was scored by {members}, from the slides alone.",
+        "Nothing was fitted here: time bins, scaling and the border between low and high risk are those of the "
+        "training patients. Neither a clinical model nor a chance line was fitted either.",
+        remark,
+    )
+    return tuple(text for text in texts if text)
+
+
+def _warnings(cohort: Cohort, card: BundleCard) -> tuple[str, ...]:
+    found = []
+    if cohort.file.endpoint != card.endpoint:
+        found.append(
+            f"Warning: the model was trained for endpoint {card.endpoint}, but this cohort's is {cohort.file.endpoint}."
+        )
+    if card.synthetic != cohort.file.synthetic:
+        one, other = ("simulated", "real") if card.synthetic else ("real", "simulated")
+        found.append(f"Warning: the model was trained on {one} patients, but these are {other}.")
+    return tuple(found)
