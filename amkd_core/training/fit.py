@@ -97,12 +97,14 @@ def fit(
         Losses of each epoch.
     """
     model.to(stage.device)
-    optimiser = torch.optim.Adam(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.Adam(
+        model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     best = _copied(model)
     state = _restore(stage.folder, model, optimiser, best)
     while not state.finished:
         state.epoch += 1
-        row = _run_epoch(model, train, objective, optimiser, config=config, stage=stage, epoch=state.epoch)
+        row = train_epoch(model, train, objective, optimiser, config=config, stage=stage, epoch=state.epoch)
         row["validation"] = _validate(model, validation, objective, stage.device)
         state.history.append({"epoch": float(state.epoch), **row})
         if row["validation"] < state.best_loss:
@@ -118,12 +120,12 @@ def fit(
 
 
 def batch_input(examples: Sequence[Example], device: str) -> ModelInput:
-    """Batch of some patients on a device."""
+    """Batch of some patients on a device; patches that are kept as halves are widened there."""
     genes = torch.stack([example.genes for example in examples])
-    return ModelInput.from_bags([example.patches for example in examples], genes).to(device)
+    return ModelInput.from_bags([example.patches for example in examples], genes).to(device, torch.float32)
 
 
-def _run_epoch(
+def train_epoch(
     model: SurvivalModel,
     train: Sequence[Example],
     objective: Objective,
@@ -133,6 +135,17 @@ def _run_epoch(
     stage: Stage,
     epoch: int,
 ) -> dict[str, float]:
+    """One pass over the training patients; the mean of each term of the objective by name.
+
+    Parameters
+    ----------
+    model, train, objective, config, stage
+        As for `fit`.
+    optimiser
+        Of the model's parameters.
+    epoch
+        From 1; decides the order, the drawn patches and the dropout together with the stage's seed.
+    """
     generator = torch.Generator().manual_seed(stage.seed * 100_003 + epoch)
     order = torch.randperm(len(train), generator=generator).tolist()
     batches = [

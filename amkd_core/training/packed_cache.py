@@ -32,7 +32,10 @@ _PATIENTS = TypeAdapter(list[Patient])
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PackedBag(FeatureBag):
-    """A bag whose features lie in the cache; its rows were checked before they were written there."""
+    """A bag whose features lie in the cache, as halves or floats; its rows were checked before they were written.
+
+    Halves are widened batch by batch, so that the processes of one machine hold them once between them.
+    """
 
     def __post_init__(self) -> None:
         """Nothing is read before it is needed."""
@@ -128,13 +131,8 @@ def read_packed(folder: Path) -> tuple[Cohort, dict[str, FeatureBag]]:
     bags: dict[str, FeatureBag] = {}
     for name, start, (n_patches, patch_size_px, mpp) in zip(names, ends, index["bags"], strict=False):
         rows = features[start : start + n_patches]
-        bags[name] = PackedBag(_as_float32(rows), encoder, patch_size_px, mpp, name)
+        bags[name] = PackedBag(np.asarray(rows), encoder, patch_size_px, mpp, name)
     return cohort, bags
-
-
-def _as_float32(rows: NDArray[Any]) -> NDArray[np.float32]:
-    """Mapped rows as they are; halves are widened in memory, which changes no number."""
-    return np.asarray(rows) if rows.dtype == np.float32 else np.asarray(rows, dtype=np.float32)
 
 
 def _chosen(dtype: CacheType, features: Sequence[NDArray[np.float32]]) -> str:

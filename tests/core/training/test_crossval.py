@@ -18,6 +18,7 @@ from amkd_core.inference.predict import predict_bag
 from amkd_core.training.config import load_config
 from amkd_core.training.crossval import config_of_fold, train_fold
 from amkd_core.training.fold_record import finished_fold, read_predictions
+from amkd_core.training.packed_cache import pack_cohort, read_packed, rounded
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
 
 FOLDS = 2
@@ -133,8 +134,6 @@ def test_a_finished_fold_is_not_trained_again_and_a_changed_one_does_not_count(
 
 
 def test_halves_are_shared_only_where_they_are_exact(inputs, tmp_path: Path) -> None:
-    from amkd_core.training.packed_cache import pack_cohort, read_packed, rounded
-
     cohort, bags, *_ = inputs
     for name, dtype, stored in (("exact", "auto", "float32"), ("asked", "float16", "float16")):
         folder = pack_cohort(tmp_path / name, cohort, bags, key={"bags": "1"}, dtype=dtype)
@@ -149,10 +148,19 @@ def test_halves_are_shared_only_where_they_are_exact(inputs, tmp_path: Path) -> 
         np.testing.assert_array_equal(
             again.expression.rows(list(packed), genes), cohort.expression.rows(list(packed), genes)
         )
+
+
+def test_a_fold_on_mapped_halves_has_the_numbers_of_one_on_floats(inputs, tmp_path: Path) -> None:
+    cohort, bags, split, config, _ = inputs
     halves = rounded(bags, "float16")
-    pack_cohort(tmp_path / "halves", cohort, halves, key={}, dtype="auto")
-    assert np.load(tmp_path / "halves" / "features.npy", mmap_mode="r").dtype == np.float16
     assert np.abs(halves["P00"].features - bags["P00"].features).max() > 0
+    again, mapped = read_packed(pack_cohort(tmp_path / "cache", cohort, halves, key={}, dtype="auto"))
+    assert mapped["P00"].features.dtype == np.float16
+    one = drain(train_fold(cohort, halves, split, config, run=tmp_path / "floats", fold=1))
+    other = drain(train_fold(again, mapped, split, config, run=tmp_path / "halves", fold=1))
+    for name in ("predictions.csv", "fitted.json"):
+        assert (one.folder / name).read_bytes() == (other.folder / name).read_bytes()
+    assert open_bundle(one.bundle_path).card.parts == open_bundle(other.bundle_path).card.parts
 
 
 def test_folds_are_a_setting(unsplit_toml: Path) -> None:

@@ -152,13 +152,20 @@ def test_a_child_ends_with_its_owner() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.mkfifo(Path(folder) / "run.json")
         answer = subprocess.run(
-            [sys.executable, "-c", owner, folder], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", owner, folder],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=60,
         )
         pid = int(answer.stdout)
         deadline = time.monotonic() + 20
         while psutil.pid_exists(pid) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert not psutil.pid_exists(pid)
+        lives_on = psutil.pid_exists(pid)
+        if lives_on:
+            os.kill(pid, signal.SIGKILL)
+        assert not lives_on
 
 
 @pytest.mark.parametrize(
