@@ -56,6 +56,26 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "tau_features 0.25": {"tau_features": 0.25},
     "tau_logits 2": {"tau_logits": 2.0},
     "teacher_loss in_sample": {"teacher_loss": "in_sample"},
+    "unseen logits": {"alpha": 1.0, "teacher_logits": "out_of_fold"},
+    "unseen logits x 4": {"alpha": 1.0, "teacher_logits": "out_of_fold", "distillation_weight": 4.0},
+    "unseen logits x 10": {"alpha": 1.0, "teacher_logits": "out_of_fold", "distillation_weight": 10.0},
+    "unseen logits x 10 without GE": {
+        "alpha": 1.0,
+        "teacher_logits": "out_of_fold",
+        "distillation_weight": 10.0,
+        "guidance_weight": 0.0,
+    },
+    "standardised guidance": {"alpha": 1.0, "guidance_features": "standardised"},
+    "unseen logits + standardised guidance": {
+        "alpha": 1.0,
+        "teacher_logits": "out_of_fold",
+        "guidance_features": "standardised",
+    },
+    "gated + unseen logits + standardised guidance": {
+        "arr": "gated",
+        "teacher_logits": "out_of_fold",
+        "guidance_features": "standardised",
+    },
 }
 """Students by name, as overrides of ``distill``; alpha 0.75 and alpha 1 are `amkd` and `without ARR`."""
 
@@ -103,19 +123,15 @@ def run_cell(settings: StudySettings, seed: int, fold: int, out: Path) -> Genera
     inputs = make_inputs(world.cohort, world.bags, _split(world.truth, fold, seed, settings.n_folds), config)
     folder = out / "work" / f"seed-{seed}-fold-{fold + 1}"
     teacher = yield from train_teacher(inputs, config, folder)
-    taught = yield from attach_targets(inputs, teacher, config, folder)
     if not record:
         record = {**_about(world, inputs), "teacher": _scored(teacher, inputs, world), "students": {}}
         record["teacher"]["driver_ranks"] = _driver_ranks(teacher, inputs, world)
     for name in missing:
         distill = config.distill.model_copy(update=dict(VARIANTS[name]))
         changed = config.model_copy(update={"distill": distill})
-        source = (
-            taught
-            if distill.teacher_loss == config.distill.teacher_loss
-            else (yield from attach_targets(inputs, teacher, changed, folder))
-        )
-        student = yield from train_student(source, changed, folder, name=name, distilled=name != UNDISTILLED)
+        # Inner teachers are trained once; later calls find their checkpoints.
+        taught = yield from attach_targets(inputs, teacher, changed, folder)
+        student = yield from train_student(taught, changed, folder, name=name, distilled=name != UNDISTILLED)
         record["students"][name] = _scored(student, inputs, world)
         write_text(path, json.dumps(record))
     return path

@@ -218,8 +218,8 @@ class DistillationObjective:
     ----------
     alpha : float
         0.75 in the paper; 1 is plain distillation without the redundancy term.
-    guidance_weight : float
-        Of ``L_GE``; 1 in the paper, 0 leaves it out.
+    guidance_weight, distillation_weight : float
+        Of ``L_GE`` and ``L_KD``; 1 in the paper, 0 leaves the term out.
     tau_features, tau_logits : float
         Temperatures of ``L_GE`` and ``L_KD``; the paper has one symbol and no value, ours is 1.
     form : str
@@ -232,6 +232,7 @@ class DistillationObjective:
 
     alpha: float = 0.75
     guidance_weight: float = 1.0
+    distillation_weight: float = 1.0
     tau_features: float = 1.0
     tau_logits: float = 1.0
     form: RedundancyForm = "balanced"
@@ -287,5 +288,6 @@ class DistillationObjective:
         ratio = survival_ratio(survival_losses, targets.survival_loss)
         redundancy = redundancy_reduction_loss(kd, ratio, form=self.form, gate_steepness=self.gate_steepness)
         distillation, survival = kd.mean(), survival_losses.mean()
-        total = self.alpha * (self.guidance_weight * guidance + distillation + survival) + (1 - self.alpha) * redundancy
+        imitation = self.guidance_weight * guidance + self.distillation_weight * distillation
+        total = self.alpha * (imitation + survival) + (1 - self.alpha) * redundancy
         return DistillationTerms(total, survival, guidance, distillation, redundancy)

@@ -39,6 +39,7 @@ def distillation_objective(config: TrainingConfig) -> Objective:
     distillation = DistillationObjective(
         alpha=settings.alpha,
         guidance_weight=settings.guidance_weight,
+        distillation_weight=settings.distillation_weight,
         tau_features=settings.tau_features,
         tau_logits=settings.tau_logits,
         form=settings.arr,
@@ -116,30 +117,46 @@ def attach_targets(
 ) -> Generator[Progress, None, Inputs]:
     """What the frozen teacher says of every training and validation patient.
 
-    With ``teacher_loss = "out_of_fold"`` the losses of training patients, which enter the ratio of the
-    redundancy term, come from teachers that had not seen them (METHOD section 5).
+    Losses (which enter the ratio of the redundancy term) and logits of training patients come from teachers that had
+    not seen them where the settings say so (METHOD section 5); validation patients are unseen anyway. Features of
+    patches are always those of the one teacher: those of different teachers have no axis in common.
     """
     targets = {
-        example.patient_id: _targets_of(teacher, example, config.device)
+        example.patient_id: targets_of(teacher, example, config.device)
         for example in (*inputs.train, *inputs.validation)
     }
-    if config.distill.teacher_loss == "out_of_fold":
-        unseen = yield from _out_of_fold_losses(inputs, config, folder)
-        for name, loss in unseen.items():
-            targets[name] = replace(targets[name], survival_loss=torch.tensor([loss]))
+    settings = config.distill
+    if "out_of_fold" in (settings.teacher_loss, settings.teacher_logits):
+        unseen = yield from _out_of_fold(inputs, config, folder)
+        for name, other in unseen.items():
+            loss = other if settings.teacher_loss == "out_of_fold" else targets[name]
+            logits = other if settings.teacher_logits == "out_of_fold" else targets[name]
+            targets[name] = replace(targets[name], logits=logits.logits, survival_loss=loss.survival_loss)
+    if settings.guidance_features == "standardised":
+        mean, scale = _feature_scale([targets[example.patient_id].guided for example in inputs.train])
+        targets = {name: replace(item, guided=(item.guided - mean) / scale) for name, item in targets.items()}
     train, validation = (with_targets(part, targets) for part in (inputs.train, inputs.validation))
     return replace(inputs, train=train, validation=validation)
 
 
-def _out_of_fold_losses(
+def _feature_scale(guided: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and scale of each feature over patches, each patient counting alike, shape (d,) each."""
+    means = torch.stack([rows.mean(dim=0) for rows in guided])
+    squares = torch.stack([rows.square().mean(dim=0) for rows in guided])
+    mean = means.mean(dim=0)
+    scale = (squares.mean(dim=0) - mean.square()).clamp(min=0).sqrt()
+    return mean, torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def _out_of_fold(
     inputs: Inputs, config: TrainingConfig, folder: Path
-) -> Generator[Progress, None, dict[str, float]]:
-    """Loss of each training patient under a teacher trained on the other inner folds."""
+) -> Generator[Progress, None, dict[str, TeacherTargets]]:
+    """What a teacher trained on the other inner folds says of each training patient; without features."""
     n_folds = config.distill.inner_folds
     order = np.random.default_rng(config.seed).permutation(len(inputs.train))
     # Dealt out by event, so that no inner fold is without deaths.
     order = order[np.argsort([inputs.train[index].event for index in order], kind="stable")]
-    losses: dict[str, float] = {}
+    unseen: dict[str, TeacherTargets] = {}
     for fold in range(n_folds):
         held_out = set(order[fold::n_folds].tolist())
         rest = tuple(example for index, example in enumerate(inputs.train) if index not in held_out)
@@ -148,11 +165,13 @@ def _out_of_fold_losses(
         teacher = yield from train_teacher(part, config, folder / "inner", name=name)
         for index in held_out:
             example = inputs.train[index]
-            losses[example.patient_id] = float(_targets_of(teacher, example, config.device).survival_loss[0])
-    return losses
+            targets = targets_of(teacher, example, config.device)
+            unseen[example.patient_id] = replace(targets, guided=targets.guided[:0])
+    return unseen
 
 
-def _targets_of(teacher: SurvivalModel, example: Example, device: str) -> TeacherTargets:
+def targets_of(teacher: SurvivalModel, example: Example, device: str) -> TeacherTargets:
+    """What a teacher in eval mode says of one patient, on the CPU and free of gradients."""
     with torch.no_grad():
         output = teacher.eval()(batch_input([example], device))
         targets = TeacherTargets.from_output(output, survival_losses(output, [example]))
