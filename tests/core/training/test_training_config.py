@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from amkd_core.errors import ConfigError
-from amkd_core.training.config import load_config
+from amkd_core.training.config import TrainingConfig, load_config
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,27 @@ def test_a_settings_file_and_overrides_join(tmp_path: Path) -> None:
     assert config.distill.arr == "printed_minus"
     with pytest.raises(ConfigError, match="no such configuration file"):
         load_config(tmp_path / "absent.toml")
+
+
+def test_every_setting_is_explained() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    table = [line for line in text.splitlines() if line.startswith("| `")]
+
+    def names(kind: type[BaseModel], prefix: str = "") -> list[str]:
+        found = []
+        for key, field in kind.model_fields.items():
+            section = field.annotation
+            if isinstance(section, type) and issubclass(section, BaseModel):
+                found += names(section, f"{prefix}{key}.")
+            else:
+                found.append(prefix + key)
+        return found
+
+    def explained(name: str) -> bool:
+        section, _, key = name.rpartition(".")
+        return any(
+            f"`{name}`" in line or (section and f"`{section}.*`" in line and f"`{key}`" in line)
+            for line in table
+        )
+
+    assert [name for name in names(TrainingConfig) if not explained(name)] == []
