@@ -1,0 +1,140 @@
+"""Does the distillation work? Every switch of the method on simulated bags with real expression, paired by patient.
+
+    python benchmarks/distillation_study.py --expression rna.parquet --pathways sets.gmt --out FOLDER
+        [--seeds 0 1 2] [--folds 5] [--patches 4096] [--dimension 1024] [--dim 256] [--variants NAME ...] [--jobs 1]
+
+A repeated command continues. The table goes to FOLDER/table.md; benchmarks/RESULTS.md holds the one that the defaults
+of `amkd-train` rest on, with the sizes it was run at. The simulation is amkd_core/simulate/bags.py, fixed before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amkd_core.atomic import write_text
+from amkd_core.simulate.bags import BagSimulationConfig
+from amkd_core.studies.distillation import UNDISTILLED, VARIANTS, StudySettings, run_cell
+from amkd_core.survival.comparison import bootstrap_within, paired_difference
+from amkd_core.survival.outcome import Outcome
+from amkd_core.training.config import DistillConfig, ModelConfig, OptimConfig, TrainingConfig
+
+REFERENCES = ("true hazard", "what the genes tell", "what the slide shows")
+
+
+def main() -> None:
+    options = parse()
+    optim = OptimConfig(
+        learning_rate=options.learning_rate,
+        weight_decay=1e-4,
+        epochs=options.epochs,
+        patience=options.patience,
+        patches_per_bag=options.patches,
+    )
+    training = TrainingConfig(
+        threads=1,
+        model=ModelConfig(dim=options.dim),
+        teacher=optim,
+        student=optim,
+        distill=DistillConfig(inner_folds=options.inner_folds, teacher_logits="in_sample", arr="balanced"),
+    )
+    simulation = BagSimulationConfig(n_patches=options.patches, d_encoder=options.dimension)
+    settings = StudySettings(
+        options.expression, options.pathways, simulation, training, n_folds=options.folds,
+        variants=tuple(options.variants or VARIANTS),
+    )  # fmt: skip
+    cells = [(seed, fold) for fold in range(options.folds) for seed in options.seeds]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
+        for path in pool.map(work, *zip(*((settings, *cell, options.out) for cell in cells), strict=True)):
+            print(path.name, "done", file=sys.stderr, flush=True)
+            table = table_of(sorted(options.out.glob("seed-*-fold-*.json")), settings.variants)
+            write_text(options.out / "table.md", table)
+    print(table)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--expression", type=Path, required=True)
+    parser.add_argument("--pathways", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--patches", type=int, default=4096)
+    parser.add_argument("--dimension", type=int, default=1024)
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--patience", type=int, default=8)
+    parser.add_argument("--inner-folds", type=int, default=4)
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS))
+    parser.add_argument("--jobs", type=int, default=1)
+    return parser.parse_args()
+
+
+def work(settings: StudySettings, seed: int, fold: int, out: Path) -> Path:
+    import torch
+
+    torch.set_num_threads(1)
+    steps = run_cell(settings, seed, fold, out)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return Path(end.value)
+
+
+def table_of(paths: list[Path], variants: tuple[str, ...]) -> str:
+    """C-index within cells, its difference to the undistilled student, and what the maps find."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    records = [item for item in records if all(name in item["students"] for name in variants)]
+    cell = np.concatenate([np.full(len(item["patients"]), k) for k, item in enumerate(records)])
+    outcome = Outcome(gather(records, "months"), gather(records, "event").astype(bool))
+    risks = {name: gather(records, name) for name in REFERENCES}
+    risks["teacher"] = np.concatenate([item["teacher"]["risk"] for item in records])
+    risks |= {name: np.concatenate([item["students"][name]["risk"] for item in records]) for name in variants}
+    areas = {"teacher": mean_area([item["teacher"] for item in records])}
+    areas |= {name: mean_area([item["students"][name] for item in records]) for name in variants}
+    lines = [
+        f"{len(records)} cells (seed and fold), {len(outcome)} test patients, {outcome.n_events} deaths.",
+        "",
+        "| risk by | C-index within cells (95 % interval) | minus undistilled (95 % interval) | area of the map |",
+        "|---|---|---|---|",
+    ]
+    for name, risk in risks.items():
+        found = bootstrap_within(outcome, risk, stratum=cell, generator=np.random.default_rng(0))
+        text = f"| {name} | {found.estimate:.3f} ({found.lower:.3f} to {found.upper:.3f}) |"
+        if name == UNDISTILLED:
+            text += " |"
+        else:
+            gap = paired_difference(
+                outcome, risks[UNDISTILLED], risk, stratum=cell, generator=np.random.default_rng(0)
+            ).interval
+            text += f" {gap.estimate:+.3f} ({gap.lower:+.3f} to {gap.upper:+.3f}) |"
+        lines.append(text + (f" {areas[name]:.3f} |" if name in areas else " |"))
+    ranks = np.array([item["teacher"]["driver_ranks"] for item in records])
+    middle, found_share = np.median(ranks, axis=0).tolist(), (ranks <= 5).mean()
+    lines += [
+        "",
+        f"Teacher's ranks of the five driver pathways, median over cells: {middle}; in its top five: {found_share:.0%}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def gather(records: list[dict[str, Any]], key: str) -> np.ndarray:
+    return np.concatenate([np.asarray(item[key], dtype=float) for item in records])
+
+
+def mean_area(scored: list[dict[str, Any]]) -> float:
+    return float(np.mean(np.concatenate([item["map_area"] for item in scored])))
+
+
+if __name__ == "__main__":
+    main()
