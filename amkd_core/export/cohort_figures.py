@@ -121,6 +121,7 @@ def write_cohort_figure(folder: Path, name: str, draw: Draw, *, size: tuple[floa
         draw(figure)
         with atomic_path(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, metadata={"Software": "AMKD Viewer"})
+        figure.set_layout_engine("none")  # the layout is kept, and not worked out a second time
         with atomic_path(folder / f"{name}.svg") as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "AMKD Viewer"})
     return folder / f"{name}.png"

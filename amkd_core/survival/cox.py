@@ -45,7 +45,9 @@ class HazardRatio:
         return float(np.exp(self.log_ratio))
 
 
-def ridge_cox(outcome: Outcome, covariates: ArrayLike, penaliser: float) -> FloatArray:
+def ridge_cox(
+    outcome: Outcome, covariates: ArrayLike, penaliser: float, *, stratum: ArrayLike | None = None
+) -> FloatArray:
     """Coefficients of a Cox model with a ridge penalty, shape (n_covariates,).
 
     lifelines scales covariates before it penalises them, and divides the likelihood by the number of patients: equal
@@ -58,6 +60,8 @@ def ridge_cox(outcome: Outcome, covariates: ArrayLike, penaliser: float) -> Floa
     covariates : array, shape (n, n_covariates)
     penaliser : float
         0 for none.
+    stratum : array, shape (n,), optional
+        Patients with a baseline hazard of their own, such as folds.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def ridge_cox(outcome: Outcome, covariates: ArrayLike, penaliser: float) -> Floa
     varies = np.ptp(values, axis=0) > 0
     coefficients = np.zeros(values.shape[1])
     if varies.any():
-        fitted = _fit(outcome, values[:, varies], penaliser=penaliser)
+        fitted = _fit(outcome, values[:, varies], penaliser=penaliser, stratum=stratum)
         coefficients[varies] = fitted.params_.to_numpy(np.float64)
     return coefficients
 
@@ -151,7 +155,9 @@ def _fit(
         fitter = CoxPHFitter(penalizer=penaliser, alpha=1 - level)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of rare values in a covariate, for which the penalty is there
+                warnings.simplefilter(
+                    "ignore"
+                )  # of rare values in a covariate, for which the penalty is there
                 warnings.filterwarnings("error", message=".*failed to converge", category=ConvergenceWarning)
                 fitter.fit(
                     frame, "months", "death", strata=None if stratum is None else ["stratum"],

@@ -143,7 +143,8 @@ def combined_risk(outcome: Outcome, fold: NDArray[np.int64], clinical: Array, ri
     """Out-of-fold risk of a model together with age and stage, shape (n,).
 
     The two weights of a fold are fitted on the out-of-fold risks of the *other* folds' patients, so that a patient's
-    outcome has no part in the weights of the own risk.
+    outcome has no part in the weights of the own risk. Risks are taken about their folds' means, and each fold has a
+    baseline hazard of its own: the networks of two folds have scales of their own.
 
     Parameters
     ----------
@@ -163,15 +164,14 @@ def combined_risk(outcome: Outcome, fold: NDArray[np.int64], clinical: Array, ri
         raise OutcomeError(
             "with a single split nobody is left to fit the weights of a combined risk on; it takes two folds or more"
         )
-    both = np.column_stack([clinical, risk])
+    both = np.column_stack([_centred(clinical, fold), _centred(risk, fold)])
     combined = np.empty(len(outcome))
     for label in labels:
         own = fold == label
-        others = both[~own]
-        centre, spread = others.mean(axis=0), others.std(axis=0)
+        spread = both[~own].std(axis=0)
         scale = np.where(spread > 0, spread, 1.0)
-        weights = ridge_cox(outcome.take(~own), (others - centre) / scale, COMBINED_PENALISER)
-        combined[own] = ((both[own] - centre) / scale) @ weights
+        weights = ridge_cox(outcome.take(~own), both[~own] / scale, COMBINED_PENALISER, stratum=fold[~own])
+        combined[own] = (both[own] / scale) @ weights
     return combined
 
 
@@ -215,13 +215,18 @@ def adjusted_hazard_ratio(outcome: Outcome, baseline: ClinicalBaseline, risk: Ar
     OutcomeError
         When the model cannot be fitted, such as with too few deaths.
     """
-    _, place = np.unique(baseline.fold, return_inverse=True)
-    means = np.bincount(place, risk) / np.bincount(place)
-    centred = risk - means[place]
+    centred = _centred(risk, baseline.fold)
     spread = float(centred.std())
     if spread < 1e-9:
         raise OutcomeError("the model gives all patients of a fold the same risk")
     return hazard_ratio(outcome, centred / spread, adjusted_for=baseline.covariates, stratum=baseline.fold)
+
+
+def _centred(values: Array, fold: NDArray[np.int64]) -> Array:
+    """Values about the mean of their fold."""
+    _, place = np.unique(fold, return_inverse=True)
+    means: Array = np.bincount(place, values) / np.bincount(place)
+    return values - means[place]
 
 
 def _fit(
