@@ -1,0 +1,308 @@
+"""External validation and explanation of a bundle on a cohort of bags."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from bundle_fixtures import N_GENES, encoder_identity, random_bag, random_bundle
+from scipy.stats import spearmanr
+from statistics_fixtures import QUICK, made_cohort
+from typer.testing import CliRunner
+
+from amkd_core.bag import concatenate_bags
+from amkd_core.bag_file import write_bag
+from amkd_core.bundle_file import open_bundle, write_bundle
+from amkd_core.cli.main import app
+from amkd_core.cohort.genes import ExpressionTable
+from amkd_core.errors import BundleMismatchError, CohortError, ModalityError
+from amkd_core.inference.predict import predict_bag
+from amkd_core.survival.metrics import concordance_index
+from amkd_core.training.explain import explain_bundle, rank_pathways, slide_agreements
+from amkd_core.training.external import evaluate_bundle, usable_genes, with_bags
+from amkd_core.training.report_run import RunStatistics
+
+N = 30
+
+
+def finished(steps):
+    """Result of a generator of progress."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as stop:
+        return stop.value
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "model.amkd", random_bundle(n_members=2))
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    made, _ = made_cohort(N)
+    names = tuple(patient.patient_id for patient in made.patients)
+    genes = np.random.default_rng(3).normal(5, 1, (N - 4, N_GENES))
+    # The last four patients have no expression; columns in another order than the bundle's.
+    table = ExpressionTable(names[:-4], tuple(f"GENE{index}" for index in reversed(range(N_GENES))), genes)
+    return replace(made, expression=table)
+
+
+@pytest.fixture(scope="module")
+def bags(cohort):
+    found = {}
+    for index, patient in enumerate(cohort.patients):
+        parts = [random_bag(12 + index % 5, seed=50 + index, slide_id=patient.slide_ids[0])]
+        found[patient.patient_id] = concatenate_bags(parts, patient_id=patient.patient_id)
+    return found
+
+
+@pytest.fixture(scope="module")
+def evaluated(cohort, bundle, bags, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluation")
+    return out, finished(evaluate_bundle(cohort, bundle, bags, out=out, effort=QUICK))
+
+
+def test_everyone_is_scored_as_predict_scores_a_single_bag(evaluated, cohort, bundle, bags):
+    out, _ = evaluated
+    table = pd.read_csv(out / "predictions.csv")
+    student = table[table["model"] == "student"].set_index("patient_id")
+    assert list(student.index) == [patient.patient_id for patient in cohort.patients]
+    for patient in cohort.patients[:5]:
+        alone = predict_bag(bags[patient.patient_id], bundle)
+        row = student.loc[patient.patient_id]
+        assert row["risk"] == pytest.approx(alone.risk, abs=1e-9)
+        assert row["high_risk"] == int(alone.risk_group == "high")
+        assert row["survival_12"] == pytest.approx(
+            np.interp(12, alone.curve.time_months, alone.curve.survival)
+        )
+    assert set(table["part"]) == {"external"}
+
+
+def test_the_teacher_scores_those_with_expression_joined_by_gene_name(evaluated, cohort, bundle, bags):
+    out, statistics = evaluated
+    table = pd.read_csv(out / "predictions.csv")
+    teacher = table[table["model"] == "teacher"].set_index("patient_id")
+    assert len(teacher) == N - 4
+    patient = cohort.patients[2].patient_id
+    row = cohort.expression.values[cohort.expression.patients.index(patient)]
+    genes = dict(zip(cohort.expression.genes, row.tolist(), strict=True))
+    assert teacher.loc[patient, "risk"] == pytest.approx(
+        predict_bag(bags[patient], bundle, genes=genes).teacher.risk
+    )
+    assert teacher["high_risk"].isna().all()
+    assert statistics.models["teacher"].risk_groups is None
+    assert statistics.student_minus_teacher.value is not None
+
+
+def test_nothing_is_fitted_and_the_figures_are_those_of_the_scores(evaluated, cohort):
+    out, statistics = evaluated
+    table = pd.read_csv(out / "predictions.csv")
+    student = table[table["model"] == "student"]
+    expected = concordance_index(student["months"], student["event"].astype(bool), student["risk"])
+    assert statistics.models["student"].c_index.mean == pytest.approx(expected)
+    assert statistics.chance is None
+    assert statistics.clinical.reason == "nothing is fitted on this cohort"
+    assert statistics.added["student"].gain.value is None
+    assert statistics.added["student"].hazard_ratio.value is not None
+    assert RunStatistics.model_validate_json((out / "metrics.json").read_text()) == statistics
+
+
+def test_other_outcomes_change_no_score(cohort, bundle, bags, evaluated, tmp_path):
+    patients = tuple(replace(p, time=100 - p.time, event=not p.event) for p in cohort.patients)
+    finished(evaluate_bundle(replace(cohort, patients=patients), bundle, bags, out=tmp_path, effort=QUICK))
+    columns = ["patient_id", "model", "risk", "high_risk", "survival_12", "survival_60"]
+    first, other = (pd.read_csv(folder / "predictions.csv")[columns] for folder in (evaluated[0], tmp_path))
+    pd.testing.assert_frame_equal(first, other)
+
+
+def test_the_report_says_external_and_names_the_model(evaluated, bundle):
+    page = re.sub(r"\s+", " ", (evaluated[0] / "report.html").read_text())
+    for text in (
+        "random on Made cohort: external validation", "Nothing was fitted here", "SYNTHETIC COHORT",
+        "4 patients without expression were scored by the student alone", bundle.sha256,
+        "the mean of its 2 networks", "make sure that none of them is in this cohort",
+    ):  # fmt: skip
+        assert text in page, text
+    assert "Chance line" not in page
+    assert "age and stage alone" not in page
+
+
+def test_other_endpoints_and_kinds_of_patients_are_warned_of(cohort, bundle, bags, tmp_path):
+    few = replace(cohort, file=cohort.file.model_copy(update={"endpoint": "dss", "synthetic": False}))
+    finished(evaluate_bundle(few, bundle, bags, out=tmp_path, effort=QUICK))
+    page = re.sub(r"\s+", " ", (tmp_path / "report.html").read_text())
+    assert "trained for endpoint os, but this cohort&#39;s is dss" in page
+    assert "trained on simulated patients, but these are real" in page
+    assert "SYNTHETIC COHORT" in page  # the model is simulated
+
+
+def test_expression_that_the_teacher_cannot_use_leaves_the_student(cohort, bundle):
+    table = cohort.expression
+    few = ExpressionTable(table.patients, table.genes[:6], table.values[:, :6])
+    genes, remark = usable_genes(replace(cohort, expression=few), bundle)
+    assert not genes
+    assert "covers 50% of the 12 genes" in remark
+    assert usable_genes(replace(cohort, expression=None), bundle)[1].startswith(
+        "The cohort has no expression"
+    )
+    assert "no teacher" in usable_genes(cohort, random_bundle(teacher=False))[1]
+
+
+def test_bags_of_another_encoder_are_refused(cohort, bundle, bags, tmp_path):
+    foreign = {name: replace(bag, encoder=encoder_identity(16, "uni")) for name, bag in bags.items()}
+    with pytest.raises(BundleMismatchError, match="uni"):
+        finished(evaluate_bundle(cohort, bundle, foreign, out=tmp_path, effort=QUICK))
+
+
+def test_patients_without_a_bag_are_named(cohort, tmp_path):
+    for patient in cohort.patients[:3]:
+        write_bag(tmp_path / f"{patient.slide_ids[0]}.h5", random_bag(slide_id=patient.slide_ids[0]))
+    left = with_bags(cohort, tmp_path)
+    assert len(left.patients) == 3
+    assert "27 patients kept out: no bag in the folder" in str(left.findings[-1])
+    with pytest.raises(CohortError, match="none of the 30 patients has its bags"):
+        with_bags(cohort, tmp_path / "empty")
+
+
+def test_pathways_are_ranked_by_their_mean_attention():
+    ranked = rank_pathways(["A", "B", "C"], np.array([[0.2, 0.5, 0.3], [0.4, 0.5, 0.1]]))
+    assert [item.name for item in ranked] == ["B", "A", "C"]
+    assert [item.rank for item in ranked] == [1, 2, 3]
+    np.testing.assert_allclose([item.attention for item in ranked], [0.5, 0.3, 0.2])
+    np.testing.assert_allclose([item.normalised for item in ranked], [1, 1 / 3, 0], atol=1e-12)
+    np.testing.assert_allclose(ranked[1].std, 0.1)
+    equal = rank_pathways(["A", "B"], np.full((3, 2), 0.5))
+    assert [item.normalised for item in equal] == [0, 0]
+    assert [item.name for item in equal] == ["A", "B"]
+
+
+def test_an_explanation_is_the_mean_of_single_predictions(cohort, bundle, bags, tmp_path):
+    found = finished(explain_bundle(cohort, bundle, bags, out=tmp_path))
+    assert (found.n_patients, found.n_left_out) == (N - 4, 4)
+    genes, _ = usable_genes(cohort, bundle)
+    single = [predict_bag(bags[name], bundle, genes=genes[name]) for name in genes]
+    mean = np.mean([item.teacher.pathway_importance for item in single], axis=0)
+    for item in found.pathways:
+        assert item.attention == pytest.approx(mean[bundle.card.pathways.index(item.name)])
+    assert sum(item.attention for item in found.pathways) == pytest.approx(1)
+    rho = [spearmanr(item.patch_scores, item.teacher.patch_scores).statistic for item in single]
+    assert found.mean_agreement["spearman"] == pytest.approx(np.mean(rho))
+    with (tmp_path / "pathways.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [item.name for item in found.pathways]
+    assert float(rows[0]["normalised"]) == 1
+    assert float(rows[-1]["normalised"]) == 0
+    assert len(pd.read_csv(tmp_path / "agreement.csv")) == N - 4
+    summary = json.loads((tmp_path / "explanation.json").read_text())
+    assert summary["synthetic"] is True
+    for name in ("pathways.png", "pathways.svg", "agreement.png", "agreement.svg"):
+        assert (tmp_path / name).stat().st_size > 1000
+    assert "most: SIM_PATHWAY_" in str(found)
+    assert "4 without expression left out" in str(found)
+
+
+def test_maps_of_several_slides_are_compared_one_by_one(cohort, bundle):
+    slides = [random_bag(20, seed=1, slide_id="one"), random_bag(15, seed=2, slide_id="two")]
+    bag = concatenate_bags(
+        [replace(s, slide_fingerprint="a" * 16 + s.slide_id) for s in slides], patient_id="P"
+    )
+    genes = dict.fromkeys(bundle.card.genes, 5.0)
+    prediction = predict_bag(bag, bundle, genes=genes)
+    found = slide_agreements(
+        replace(cohort.patients[0], patient_id="P", slide_ids=("one", "two")), prediction
+    )
+    assert [(item.slide_id, item.n_patches) for item in found] == [("one", 20), ("two", 15)]
+    first = spearmanr(prediction.patch_scores[:20], prediction.teacher.patch_scores[:20]).statistic
+    assert found[0].agreement.spearman == pytest.approx(first)
+
+
+def test_an_explanation_needs_a_teacher_and_expression(cohort, bundle, bags, tmp_path):
+    with pytest.raises(ModalityError, match="no teacher"):
+        finished(explain_bundle(cohort, random_bundle(teacher=False), bags, out=tmp_path))
+    with pytest.raises(ModalityError, match="has no expression"):
+        finished(explain_bundle(replace(cohort, expression=None), bundle, bags, out=tmp_path))
+
+
+@pytest.fixture(scope="module")
+def on_disk(cohort, bundle, bags, tmp_path_factory):
+    """The same cohort as files."""
+    folder = tmp_path_factory.mktemp("cohort")
+    clinical = ["patient_id,slide_ids,os_months,os_event"]
+    for patient in cohort.patients:
+        clinical.append(f"{patient.patient_id},{patient.slide_ids[0]},{patient.time},{int(patient.event)}")
+        bag = replace(bags[patient.patient_id], slide_id=patient.slide_ids[0], slide_fingerprint="")
+        write_bag(folder / "bags" / f"{patient.slide_ids[0]}.h5", bag)
+    (folder / "clinical.csv").write_text("\n".join(clinical) + "\n")
+    table = pd.DataFrame(cohort.expression.values, columns=list(cohort.expression.genes))
+    table.insert(0, "patient_id", list(cohort.expression.patients))
+    table.to_csv(folder / "expression.csv", index=False)
+    (folder / "pathways.gmt").write_text("P1\tx\tGENE0\tGENE1\n")
+    (folder / "cohort.toml").write_text(
+        '[cohort]\nname = "outside"\nclinical = "clinical.csv"\nexpression = "expression.csv"\n'
+        'pathways = "pathways.gmt"\nbags = "bags"\nsynthetic = true\n'
+    )
+    write_bundle(folder / "model.amkd", random_bundle())
+    return folder
+
+
+def run_amkd(*words):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output + result.stderr
+
+
+def test_amkd_evaluate_from_files(on_disk, tmp_path):
+    code, output = run_amkd(
+        "evaluate",
+        "--bundle",
+        on_disk / "model.amkd",
+        "--cohort",
+        on_disk / "cohort.toml",
+        "--out",
+        tmp_path / "out",
+    )
+    assert code == 0, output
+    assert "SYNTHETIC: outside" in output
+    assert "student on test: C-index" in output
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "predictions.csv", "metrics.json", "figures", "report.html",
+    }  # fmt: skip
+
+
+def test_amkd_explain_from_files(on_disk, tmp_path):
+    code, output = run_amkd(
+        "explain",
+        "--bundle",
+        on_disk / "model.amkd",
+        "--cohort",
+        on_disk / "cohort.toml",
+        "--out",
+        tmp_path / "out",
+    )
+    assert code == 0, output
+    assert "most: SIM_PATHWAY_" in output
+    assert (tmp_path / "out" / "pathways.csv").is_file()
+    assert open_bundle(on_disk / "model.amkd").has_teacher
+
+
+@pytest.mark.parametrize("command", ["evaluate", "explain"])
+def test_wrong_use_is_one_sentence_and_exit_code_2(on_disk, tmp_path, command):
+    code, output = run_amkd(
+        command, "--bundle", tmp_path / "absent.amkd", "--cohort", on_disk / "cohort.toml"
+    )
+    assert code == 2
+    assert "no such file" in output
+    bare = tmp_path / "cohort.toml"
+    bare.write_text((on_disk / "cohort.toml").read_text().replace('bags = "bags"\n', "").replace(
+        'clinical = "', f'clinical = "{on_disk}/').replace('expression = "', f'expression = "{on_disk}/').replace(
+        'pathways = "', f'pathways = "{on_disk}/'))  # fmt: skip
+    code, output = run_amkd(command, "--bundle", on_disk / "model.amkd", "--cohort", bare)
+    assert code == 2
+    assert "bags names no folder" in output
+    assert "Traceback" not in output
