@@ -26,6 +26,7 @@ from amkd_core.errors import RunFolderError
 from amkd_core.training.fold_record import write_json
 
 CacheType = Literal["auto", "float32", "float16"]
+CACHE = "cache"
 FEATURES, EXPRESSION, INDEX = "features.npy", "expression.npy", "cache.json"
 _PATIENTS = TypeAdapter(list[Patient])
 
@@ -87,6 +88,13 @@ def pack_cohort(
         },
     )
     return folder
+
+
+def share_bags(
+    run: Path, cohort: Cohort, bags: Mapping[str, FeatureBag], *, key: Mapping[str, Any], dtype: CacheType
+) -> dict[str, FeatureBag]:
+    """Write the cache of a run, and give the bags back as it holds them: mapped, and in memory once for all folds."""
+    return read_packed(pack_cohort(run / CACHE, cohort, bags, key=key, dtype=dtype))[1]
 
 
 def rounded(bags: Mapping[str, FeatureBag], dtype: CacheType) -> dict[str, FeatureBag]:

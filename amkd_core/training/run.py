@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,14 +19,12 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import Split
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.crossval import groups_of, scores_of, train_fold
-from amkd_core.training.distribute import LocalProcesses, threads_for, train_folds
+from amkd_core.training.crossval import groups_of, scores_of
 from amkd_core.training.evaluate import RiskGroups, Score
 from amkd_core.training.fold_record import (
     BUNDLE,
     PREDICTIONS,
     FoldResult,
-    finished_fold,
     open_edges,
     out_of_fold,
     write_json,
@@ -34,12 +32,12 @@ from amkd_core.training.fold_record import (
 )
 from amkd_core.training.inputs import digest_of, read_bags
 from amkd_core.training.make_bundle import bundle_of_ensemble
-from amkd_core.training.packed_cache import pack_cohort, rounded
-from amkd_core.training.progress_log import ProgressLog, TimeLeft, logged
+from amkd_core.training.packed_cache import rounded, share_bags
 from amkd_core.training.report_run import RunStatistics, report_run
 from amkd_core.training.run_folder import environment, file_sha256, keep_record, run_folder
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.statistics import Effort
+from amkd_core.training.train_all import Place, train_all
 
 try:
     from amkd_core.cohort.folds import make_folds
@@ -122,81 +120,17 @@ def train_run(
         yield from extract_missing(
             cohort, out, jobs=jobs or 2, weights=weights, device=config.device, client=client
         )
+        yield Progress("Reading bags")
         bags = rounded(read_bags(cohort, bags_of(cohort, out)), config.cache_dtype)
         data = _data_record(cohort, bags)
         keep_record(out / "data.json", data)
-        places = _Places(out, jobs or 1, client, data)
-        folds = yield from _train(cohort, bags, splits, config, places)
+        place = Place(out, jobs or 1, client)
+        if place.is_shared(len(splits)):
+            yield Progress("Packing the bags for the folds")
+            bags = share_bags(out, cohort, bags, key=data, dtype=config.cache_dtype)
+        folds = yield from train_all(cohort, bags, splits, config, place)
         yield Progress("Writing the report")
         return _finish(cohort, bags, splits, folds, config=config, out=out)
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Where a run works."""
-
-    out: Path
-    jobs: int
-    client: Client | None
-    data: Mapping[str, Any]
-
-
-def _train(
-    cohort: Cohort,
-    bags: Mapping[str, FeatureBag],
-    splits: Sequence[Split],
-    config: TrainingConfig,
-    places: _Places,
-) -> Generator[Progress, None, tuple[FoldResult, ...]]:
-    """The folds' results; those that are finished are not trained again."""
-    import torch
-
-    out, client = places.out, places.client
-    found = {fold: finished_fold(out, fold) for fold in range(1, len(splits) + 1)}
-    missing = [fold for fold, result in found.items() if result is None]
-    jobs = max(1, min(places.jobs, len(missing)))
-    log, left = ProgressLog(out / "progress.csv"), TimeLeft(config, frozenset(missing), jobs)
-    if not missing:
-        return _complete(found)
-    if client is None and jobs == 1:
-        torch.set_num_threads(threads_for(config, 1))
-        for fold in missing:
-            steps = train_fold(cohort, bags, splits[fold - 1], config, run=out, fold=fold)
-            found[fold] = yield from logged(steps, fold, log, left)
-        return _complete(found)
-    yield Progress("Packing the bags for the folds")
-    pack_cohort(out / "cache", cohort, bags, key=places.data, dtype=config.cache_dtype)
-    if client is None:
-        threads = threads_for(config, jobs)
-        yield from train_folds(
-            out,
-            missing,
-            LocalProcesses(out, jobs=jobs, threads=threads, gpus=_gpus(config)),
-            log=log,
-            left=left,
-        )
-    else:
-        from amkd_core.training.cluster import ClusterFolds
-
-        backend = ClusterFolds(client, out, threads=config.threads or 1)
-        yield from train_folds(out, missing, backend, log=log, left=left)
-    return _complete({fold: finished_fold(out, fold) for fold in found})
-
-
-def _complete(found: Mapping[int, FoldResult | None]) -> tuple[FoldResult, ...]:
-    return tuple(result for result in found.values() if result is not None)
-
-
-def _gpus(config: TrainingConfig) -> tuple[str, ...]:
-    """Graphics processors that folds may take turns on; none when the settings name a certain one."""
-    import os
-
-    import torch
-
-    if config.device != "cuda":
-        return ()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return tuple(visible.split(",")) if visible else tuple(map(str, range(torch.cuda.device_count())))
 
 
 def _finish(

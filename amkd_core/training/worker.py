@@ -62,7 +62,7 @@ def _train(task: Mapping[str, Any], answer: Answer) -> None:
     from amkd_core.training.config import TrainingConfig
     from amkd_core.training.crossval import train_fold
     from amkd_core.training.fold_record import fold_folder
-    from amkd_core.training.packed_cache import read_packed
+    from amkd_core.training.packed_cache import CACHE, read_packed
     from amkd_core.training.progress_log import Epoch, FoldLog
 
     torch.set_num_threads(task["threads"])
@@ -72,7 +72,7 @@ def _train(task: Mapping[str, Any], answer: Answer) -> None:
     )
     parts = json.loads((run / "folds.json").read_text(encoding="utf-8"))["folds"][fold - 1]
     split = Split(**{name: tuple(names) for name, names in parts.items()})
-    cohort, bags = read_packed(run / "cache")
+    cohort, bags = read_packed(run / CACHE)
     log = FoldLog(fold_folder(run, fold) / FOLD_LOG)
     for step in train_fold(cohort, bags, split, config, run=run, fold=fold):
         epoch = Epoch.of(step, fold)

@@ -81,6 +81,73 @@ def test_slides_are_extracted_by_the_cluster_and_a_broken_one_fails_alone(
     assert len(read_bag(tmp_path / "bags" / "first.h5")) == found[0].n_patches
 
 
+def test_a_task_whose_process_ends_early_says_how() -> None:
+    from amkd_core.training.cluster import run_task
+
+    assert "unexpected error (exit code 1)" in run_task({"kind": "no such task"})["cause"]
+
+
+def test_a_slide_that_kills_its_process_fails_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from amkd_core.training import cluster
+
+    def crashing(task: dict) -> dict:
+        answers: list[dict] = []
+        for path, _ in task["slides"]:
+            if "second" in path:
+                return {"answers": answers, "cause": "its process died by SIGSEGV"}
+            answers.append({"state": "done", "n_patches": 5, "seconds": 0.1, "reason": ""})
+        return {"answers": answers}
+
+    monkeypatch.setattr(cluster, "run_task", crashing)
+    tasks = [SlideTask(tmp_path / f"{name}.tif") for name in ("first", "second", "third")]
+    found = cluster.run_slides(tasks, str(tmp_path), ExtractSettings())
+    assert [(outcome.path.stem, outcome.state) for outcome in found] == [
+        ("first", "done"), ("second", "failed"), ("third", "done"),
+    ]  # fmt: skip
+    assert found[1].reason == "its process died by SIGSEGV"
+
+
+class Gone:
+    """A task as the client sees it in the end."""
+
+    def __init__(self, status: str, answer: dict | None = None, error: Exception | None = None) -> None:
+        self.status, self._answer, self._error = status, answer, error
+
+    def done(self) -> bool:
+        return self.status != "pending"
+
+    def result(self) -> dict | None:
+        return self._answer
+
+    def exception(self) -> Exception | None:
+        return self._error
+
+
+@pytest.mark.parametrize(
+    ("future", "error", "cause"),
+    [
+        (Gone("finished", {"answers": []}), None, ""),
+        (Gone("finished", {"answers": [], "error": "too few deaths"}), "fold 4: too few deaths", ""),
+        (Gone("finished", {"answers": [], "cause": "it died"}), None, "it died"),
+        (Gone("error", error=KeyError("worker")), None, "the cluster gave it up (KeyError: 'worker')"),
+        (Gone("cancelled"), None, "the cluster cancelled it; its scheduler may have stopped"),
+    ],
+)
+def test_every_end_of_a_task_is_told_apart(future: Gone, error: str | None, cause: str) -> None:
+    from amkd_core.training.cluster import ClusterFolds
+
+    folds = ClusterFolds.__new__(ClusterFolds)
+    folds._futures = {4: Gone("pending")}
+    assert folds.ended(4) is None
+    folds._futures = {4: future}
+    end = folds.ended(4)
+    assert end is not None
+    assert (str(end.error) if end.error else None) == error
+    assert end.cause == cause
+
+
 def test_a_scheduler_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     from amkd_core.training import cluster
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from training_fixtures import assert_same_results, fold_overrides
 
 from amkd_core.cli.terminal import drain
@@ -101,6 +102,28 @@ def test_a_worker_killed_in_mid_run_costs_at_most_an_epoch(
     epochs = (tmp_path / "out" / "progress.csv").read_text().splitlines()[1:]
     stages = [tuple(line.split(",")[1:4]) for line in epochs]
     assert len(stages) == len(set(stages))
+
+
+def test_a_continued_run_takes_the_threads_of_a_whole_one(
+    unsplit_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one of two folds left, `--jobs 2` does not give it the cores of both."""
+    config = CONFIG.model_copy(update={"folds": 2, "threads": 0})
+    asked: list[int] = []
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(LocalProcesses, "start", lambda self, fold: asked.append(self._threads))
+    monkeypatch.setattr(LocalProcesses, "ended", lambda self, fold: Ended(AmkdError("enough")))
+    cohort, before = read_cohort(unsplit_toml), torch.get_num_threads()
+    try:
+        for step in (steps := train_run(cohort, tmp_path, config)):
+            if step.stage.startswith("Fold 2"):
+                steps.close()
+        assert torch.get_num_threads() == 8
+        with pytest.raises(AmkdError, match="enough"):
+            drain(train_run(cohort, tmp_path, config, jobs=2))
+    finally:
+        torch.set_num_threads(before)
+    assert asked == [4]
 
 
 def test_two_workers_that_are_given_one_fold_train_it_once(
