@@ -253,11 +253,17 @@ def _checked(request: PredictionRequest, prediction: Prediction) -> Prediction:
 
 
 def _predict_slide(request: PredictionRequest, bundle: Bundle) -> Generator[Progress, None, Prediction]:
+    from amkd_core.inference.bag_cache import user_bag_cache
     from amkd_core.inference.predict import predict_slide
 
     return (
         yield from predict_slide(
-            request.slide_path, bundle, mpp=request.mpp, scene=request.scene, device=request.device
+            request.slide_path,
+            bundle,
+            mpp=request.mpp,
+            scene=request.scene,
+            device=request.device,
+            cache=user_bag_cache(),
         )
     )
 

@@ -10,6 +10,13 @@ import pytest
 os.environ.setdefault("NO_COLOR", "1")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Bags that a test keeps are found by no other test and stay out of the user's cache."""
+    monkeypatch.setenv("AMKD_CACHE_DIR", str(tmp_path / "user-cache"))
+    return tmp_path / "user-cache"
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real slides and cohorts that lies beside the checkout; absent elsewhere."""

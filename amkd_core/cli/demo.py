@@ -7,16 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from amkd_core.cli.terminal import drain, user_errors
 from amkd_core.cli.view import has_viewer, viewer_command
-
-if TYPE_CHECKING:
-    from amkd_core.bag import FeatureBag
-    from amkd_core.bundle import Bundle
 
 WINDOW_TIMEOUT_S = 600
 VIRTUAL_SCREEN = ("xvfb-run", "-a", "-s", "-screen 0 1600x1000x24")
@@ -31,16 +27,17 @@ def demo_command(
     """Predict the demo slide, write all results, and show the window or take its picture (all SYNTHETIC)."""
     from amkd_core.cli.predict import load_bundle, write_results
     from amkd_core.export.pictures import read_pictures
+    from amkd_core.inference.bag_cache import user_bag_cache
     from amkd_core.inference.demo import demo_expression_path, demo_slide_path
     from amkd_core.inference.expression import read_genes
-    from amkd_core.inference.predict import predict_bag
+    from amkd_core.inference.predict import encode_for, predict_bag
     from amkd_core.slides.slide import open_slide
 
     with user_errors():
         bundle = load_bundle(None)
         typer.echo("Demo slide (synthetic; drawn at first use) ...")
         slide_path = demo_slide_path()
-        bag = _bag(slide_path, bundle)
+        bag = drain(encode_for(slide_path, bundle, cache=user_bag_cache()))
         genes = read_genes(demo_expression_path())
         prediction = predict_bag(bag, bundle, genes=genes)
         with open_slide(slide_path, isolated=True) as slide:
@@ -65,33 +62,6 @@ def demo_command(
 def _has_screen() -> bool:
     shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return bool(shown) or sys.platform != "linux"
-
-
-def _bag(slide_path: Path, bundle: Bundle) -> FeatureBag:
-    """The demo slide's bag, kept beside it so that a second demo starts in seconds."""
-    from amkd_core.bag_file import read_bag, write_bag
-    from amkd_core.errors import BagError
-    from amkd_core.inference.predict import encode_for
-
-    path = slide_path.with_suffix(".h5")
-    if path.exists():
-        try:
-            bag = read_bag(path)
-        except BagError:
-            bag = None  # damaged: made again below
-        if bag is not None and _fits(bag, slide_path, bundle):
-            return bag
-    bag = drain(encode_for(slide_path, bundle))
-    write_bag(path, bag)
-    return bag
-
-
-def _fits(bag: FeatureBag, slide_path: Path, bundle: Bundle) -> bool:
-    from amkd_core.slides.slide import open_slide
-
-    with open_slide(slide_path, isolated=True) as slide:
-        same_slide = bag.slide_fingerprint == slide.info.fingerprint
-    return same_slide and bag.encoder == bundle.card.encoder.identity
 
 
 def _photograph(slide_path: Path, picture: Path) -> None:

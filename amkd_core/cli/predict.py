@@ -103,6 +103,7 @@ def predict_any(
     """Predict from a slide or a bag; of a slide its pictures come along."""
     from amkd_core.bag_file import read_bag
     from amkd_core.export.pictures import read_pictures
+    from amkd_core.inference.bag_cache import user_bag_cache
     from amkd_core.inference.predict import predict_bag, predict_slide
     from amkd_core.slides.slide import open_slide
 
@@ -118,6 +119,7 @@ def predict_any(
         genes=request.genes,
         weights=request.weights,
         device=request.device,
+        cache=user_bag_cache(),
     )
     with open_slide(request.source, mpp=request.mpp, scene=request.scene, isolated=True) as slide:
         return prediction, read_pictures(slide, prediction)

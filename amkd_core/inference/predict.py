@@ -29,6 +29,7 @@ from amkd_core.survival.curve import survival_curve
 from amkd_core.survival.hazard import hazards, risk, survival
 
 if TYPE_CHECKING:
+    from amkd_core.inference.bag_cache import BagCache
     from amkd_core.slides.encoders.registry import PatchEncoder
 
 Array = NDArray[np.float64]
@@ -106,6 +107,7 @@ def predict_slide(
     device: str = "cpu",
     workers: int = 2,
     isolated: bool = True,
+    cache: BagCache | None = None,
 ) -> Generator[Progress, None, Prediction]:
     """Open a slide, encode its tissue and predict; closing the generator cancels.
 
@@ -128,6 +130,8 @@ def predict_slide(
         Reading threads.
     isolated : bool
         Read the slide in a process of its own, so that a crash of a native reader costs one sentence.
+    cache : BagCache, optional
+        Where a slide that was encoded before is found again; by default every slide is encoded.
 
     Yields
     ------
@@ -144,7 +148,7 @@ def predict_slide(
     """
     bag = yield from encode_for(
         path, bundle, encoder=encoder, mpp=mpp, scene=scene, weights=weights, device=device, workers=workers,
-        isolated=isolated,
+        isolated=isolated, cache=cache,
     )  # fmt: skip
     yield Progress("Predicting", 0, 1)
     prediction = predict_bag(bag, bundle, genes=genes, device=device)
@@ -163,21 +167,28 @@ def encode_for(
     device: str = "cpu",
     workers: int = 2,
     isolated: bool = True,
+    cache: BagCache | None = None,
 ) -> Generator[Progress, None, FeatureBag]:
-    """Bag of a slide, made as the bundle needs it; parameters as for `predict_slide`."""
+    """Bag of a slide, made as the bundle needs it or found in the cache; parameters as for `predict_slide`."""
     from amkd_core.slides.encoders import encode_slide, load_encoder
     from amkd_core.slides.grid import PatchSpec
     from amkd_core.slides.slide import open_slide
 
     check_device(device)
     yield Progress("Opening slide")
+    spec, identity = PatchSpec(bundle.card.patch_size_px, bundle.card.mpp), bundle.card.encoder.identity
     with open_slide(path, mpp=mpp, scene=scene, isolated=isolated) as slide:
+        kept = None if cache is None else cache.find(slide.info, identity, spec)
+        if kept is not None:
+            return kept
         if encoder is None:
             yield Progress("Loading encoder")
             encoder = load_encoder(bundle.card.encoder.name, weights=weights, device=device)
         bundle.check_encoder(encoder.identity, slide.info.slide_id)
-        spec = PatchSpec(bundle.card.patch_size_px, bundle.card.mpp)
-        return (yield from encode_slide(slide, encoder, spec=spec, workers=workers))
+        bag = yield from encode_slide(slide, encoder, spec=spec, workers=workers)
+        if cache is not None:
+            cache.keep(bag, slide.info, identity, spec)
+        return bag
 
 
 def _mean(tensors: list[torch.Tensor]) -> Array:

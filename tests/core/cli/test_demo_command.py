@@ -10,7 +10,7 @@ from typer.testing import Result
 
 from amkd_core.cli import demo as command
 from amkd_core.inference import demo as places
-from amkd_core.inference import predict
+from amkd_core.slides import encoders
 
 Run = Callable[..., Result]
 
@@ -46,14 +46,18 @@ def test_without_any_screen_it_writes_pictures_and_says_so(
     record = json.loads((out / "prediction.json").read_text())
     assert record["teacher"]["risk"] != record["risk"]
     # The second one reads no pixels for features again.
-    monkeypatch.setattr(predict, "encode_for", lambda *_: pytest.fail("encoded twice"))
+    monkeypatch.setattr(encoders, "encode_slide", lambda *_, **__: pytest.fail("encoded twice"))
     assert amkd("demo", "--out", out).exit_code == 0
     assert json.loads((out / "prediction.json").read_text())["risk"] == record["risk"]
 
 
-def test_a_stale_or_damaged_bag_is_made_again(amkd: Run, small_demo: Path, tmp_path: Path) -> None:
+def test_a_stale_or_damaged_bag_is_made_again(
+    amkd: Run, small_demo: Path, tmp_path: Path, own_cache: Path
+) -> None:
     out = tmp_path / "out"
-    (small_demo / "demo.h5").write_bytes(b"damaged")
+    assert amkd("demo", "--out", out).exit_code == 0
+    (kept,) = own_cache.glob("bags/*.h5")
+    kept.write_bytes(b"damaged")
     assert amkd("demo", "--out", out).exit_code == 0
     risk = json.loads((out / "prediction.json").read_text())["risk"]
     from slide_files import tissue_like, write_tiff

@@ -1,0 +1,92 @@
+"""Bags that are kept: found again for the same content, scale, encoder and patches, and for nothing else."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle_fixtures import random_bag
+
+from amkd_core.bag import FeatureBag
+from amkd_core.inference.bag_cache import BagCache, user_bag_cache
+from amkd_core.slides.grid import PatchSpec
+from amkd_core.slides.info import Bounds, Level, Microns, SlideInfo
+
+SPEC = PatchSpec()
+
+
+def info_of(name: str = "first", *, fingerprint: str = "a" * 64, mpp: float = 0.5) -> SlideInfo:
+    return SlideInfo(
+        path=Path(f"{name}.svs"),
+        slide_id=name,
+        fingerprint=fingerprint,
+        backend="direct",
+        vendor="aperio",
+        levels=(Level(0, (1024, 1024), (1.0, 1.0)),),
+        microns=Microns(mpp, mpp, "vendor"),
+        objective_power=20.0,
+        bounds=Bounds(0, 0, 1024, 1024),
+    )
+
+
+@pytest.fixture
+def bag() -> FeatureBag:
+    return random_bag(4)
+
+
+def test_found_for_the_same_content_under_the_present_name_only(tmp_path: Path, bag: FeatureBag) -> None:
+    cache = BagCache(tmp_path)
+    cache.keep(bag, info_of(), bag.encoder, SPEC)
+    found = cache.find(info_of("renamed"), bag.encoder, SPEC)
+    assert found is not None
+    assert found.slide_id == "renamed"
+    assert np.array_equal(found.features, bag.features)
+    other_weights = replace(bag.encoder, weights_sha256="1" * 64)
+    assert cache.find(info_of(fingerprint="b" * 64), bag.encoder, SPEC) is None
+    assert cache.find(info_of(mpp=0.25), bag.encoder, SPEC) is None
+    assert cache.find(info_of(), other_weights, SPEC) is None
+    assert cache.find(info_of(), bag.encoder, PatchSpec(size_px=224)) is None
+
+
+def test_a_damaged_file_is_passed_over(tmp_path: Path, bag: FeatureBag) -> None:
+    cache = BagCache(tmp_path)
+    cache.keep(bag, info_of(), bag.encoder, SPEC)
+    (kept,) = tmp_path.glob("*.h5")
+    raw = bytearray(kept.read_bytes())
+    raw[-9] ^= 1
+    kept.write_bytes(raw)
+    assert cache.find(info_of(), bag.encoder, SPEC) is None
+
+
+def test_the_longest_unused_go_first_and_the_last_one_stays(tmp_path: Path, bag: FeatureBag) -> None:
+    cache = BagCache(tmp_path)
+    for hour, letter in enumerate("abc"):
+        cache.keep(bag, info_of(fingerprint=letter * 64), bag.encoder, SPEC)
+        newest = max(tmp_path.glob("*.h5"), key=lambda path: path.stat().st_mtime_ns)
+        os.utime(newest, (hour * 3600, hour * 3600))
+    assert cache.find(info_of(fingerprint="a" * 64), bag.encoder, SPEC) is not None  # used now
+    cache.limit_bytes = 1
+    cache.keep(bag, info_of(fingerprint="d" * 64), bag.encoder, SPEC)
+    assert [cache.find(info_of(fingerprint=x * 64), bag.encoder, SPEC) is not None for x in "abcd"] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert cache.empty() > 0
+    assert not list(tmp_path.glob("*.h5"))
+
+
+def test_nothing_is_kept_where_the_user_wants_none_or_the_disk_refuses(
+    tmp_path: Path, bag: FeatureBag, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AMKD_CACHE_DIR", "")
+    cache = user_bag_cache()
+    cache.keep(bag, info_of(), bag.encoder, SPEC)
+    assert cache.find(info_of(), bag.encoder, SPEC) is None
+    (tmp_path / "file").write_text("in the way")
+    BagCache(tmp_path / "file" / "bags").keep(bag, info_of(), bag.encoder, SPEC)
+    assert "is not kept" in caplog.text
