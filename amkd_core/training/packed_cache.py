@@ -24,6 +24,7 @@ from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import GeneSet
 from amkd_core.errors import RunFolderError
 from amkd_core.training.fold_record import write_json
+from amkd_core.training.run_folder import clear_leftovers
 
 CacheType = Literal["auto", "float32", "float16"]
 CACHE = "cache"
@@ -69,6 +70,7 @@ def pack_cohort(
     if _key_of(folder) == key:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(folder)
     (folder / INDEX).unlink(missing_ok=True)
     _write_features(folder / FEATURES, [bags[name] for name in names], chosen)
     used = set().union(*(item.genes for item in cohort.pathways))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amkd_core import __version__
-from amkd_core.atomic import write_text
+from amkd_core.atomic import TEMPORARY_PREFIX, write_text
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import RunFolderError
 from amkd_core.training.config import TrainingConfig
@@ -28,7 +28,7 @@ def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator
 
     The first run writes ``run.json`` (configuration in full, versions, a hash of the cohort file, or of the flags
     that stand for one); a later one continues when they are the same. The lock is the kernel's, so it does not outlive
-    a killed run.
+    a killed run; half-written files of such a run are cleared.
 
     Raises
     ------
@@ -48,10 +48,17 @@ def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator
             f"{folder}: another run is working in this folder; wait for it, or choose another"
         ) from None
     try:
+        clear_leftovers(folder)
         _claim(folder, config, cohort)
         yield folder
     finally:
         lock.release()
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed runs left half-written; to be called by the folder's owner."""
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        path.unlink(missing_ok=True)
 
 
 def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:

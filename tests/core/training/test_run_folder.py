@@ -14,6 +14,7 @@ from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import RunFolderError
 from amkd_core.training.config import TrainingConfig, load_config
+from amkd_core.training.packed_cache import pack_cohort
 from amkd_core.training.run_folder import FolderInUseError, run_folder
 
 
@@ -68,3 +69,14 @@ def test_a_run_is_not_continued_on_other_data(
     exit_code, output = run_train("--cohort", toml, "--out", out, *overrides())
     assert exit_code == 2
     assert re.search(f"holds a run with ({difference}); choose another folder", output)
+
+
+def test_half_written_files_of_killed_runs_are_cleared(inputs, cohort_toml: Path, tmp_path: Path) -> None:
+    cohort, bags, *_ = inputs
+    left_overs = [tmp_path / ".tmp-1.csv", tmp_path / "cache" / ".tmp-2.npy"]
+    for path in left_overs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    enter(tmp_path, TrainingConfig(), cohort)
+    pack_cohort(tmp_path / "cache", cohort, bags, key={}, dtype="auto")
+    assert not any(path.exists() for path in left_overs)
