@@ -149,6 +149,11 @@ class ModelOutput:
     guided_patches: Tensor | None = None
     auxiliary_loss: Tensor | None = None
 
+    def float(self) -> ModelOutput:
+        """The same with what losses are computed from in float32, after a forward pass in mixed precision."""
+        guided = None if self.guided_patches is None else self.guided_patches.float()
+        return replace(self, logits=self.logits.float(), guided_patches=guided)
+
 
 class SurvivalModel(nn.Module, ABC):
     """A network from patients to logits of hazards; it knows no device, path or training setting.

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -41,12 +41,21 @@ class Stage:
         continued run draws what an uninterrupted one would have drawn.
     device
         As torch names it.
+    precision
+        As `TrainingConfig.precision`.
     """
 
     name: str
     folder: Path
     seed: int
     device: str = "cpu"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def autocast(self) -> torch.autocast:
+        """Mixed precision for forward passes; backward passes follow the types of the forward ones."""
+        kind = torch.device(self.device).type
+        halves = self.precision == "bfloat16" or (self.precision == "auto" and kind == "cuda")
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=halves)
 
 
 @dataclass
@@ -158,7 +167,9 @@ def train_epoch(
         for batch in batches:
             examples = [_drawn(train[index], config.patches_per_bag, generator) for index in batch]
             optimiser.zero_grad(set_to_none=True)
-            terms = objective(model(batch_input(examples, stage.device)), examples)
+            with stage.autocast():
+                output = model(batch_input(examples, stage.device))
+            terms = objective(output.float(), examples)
             torch.autograd.backward(terms["total"])
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()

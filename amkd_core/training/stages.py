@@ -80,7 +80,7 @@ def train_teacher(
     model = build_model("amkd_teacher", sizes, membership=inputs.fitted.membership.matrix, seed=config.seed)
     model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
     model.start_at(inputs.fitted.base_logits)
-    stage = Stage(name, folder / name, config.seed, config.device)
+    stage = Stage(name, folder / name, config.seed, config.device, config.precision)
     yield from fit(
         model, inputs.train, inputs.validation, survival_objective, config=config.teacher, stage=stage
     )
@@ -107,7 +107,7 @@ def train_student(
     model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
     model.start_at(inputs.fitted.base_logits)
     objective = distillation_objective(config) if distilled else survival_objective
-    stage = Stage(name, folder / name, config.seed + 1, config.device)
+    stage = Stage(name, folder / name, config.seed + 1, config.device, config.precision)
     yield from fit(model, inputs.train, inputs.validation, objective, config=config.student, stage=stage)
     return model
 

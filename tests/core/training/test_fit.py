@@ -51,3 +51,26 @@ def test_a_damaged_checkpoint_is_one_sentence(inputs, tmp_path: Path) -> None:
         RunFolderError, match=r"the checkpoint is damaged .*; remove teacher to train this stage"
     ):
         drain(train_teacher(data, config, tmp_path))
+
+
+def test_mixed_precision_trains_float32_weights_close_to_the_plain_ones(inputs, tmp_path: Path) -> None:
+    *_, data = inputs
+    config = OptimConfig(learning_rate=0.01, epochs=2, batch_patients=5)
+    seen: list[torch.dtype] = []
+
+    def train(precision):
+        network = build_model("amkd_student", {"d_encoder": D, "dim": 8, "dropout": 0.0}, seed=1)
+        network.patch_attention.out.register_forward_hook(lambda *hook: seen.append(hook[2].dtype))
+        stage = Stage("student", tmp_path / precision, 7, precision=precision)
+        history = drain(
+            fit(network, data.train, data.validation, survival_objective, config=config, stage=stage)
+        )
+        return network, [row["total"] for row in history]
+
+    plain, first = train("auto")
+    assert set(seen) == {torch.float32}
+    mixed, second = train("bfloat16")
+    assert torch.bfloat16 in seen
+    assert {value.dtype for value in mixed.state_dict().values()} == {torch.float32}
+    assert first != second
+    assert second == pytest.approx(first, rel=0.02)
