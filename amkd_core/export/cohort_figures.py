@@ -234,9 +234,13 @@ def draw_risks(figure: Figure, models: Sequence[RiskDots]) -> None:
             border = _border(item, place == index)
             if border is not None:
                 axes.plot([index - 0.38, index + 0.38], [border] * 2, color="black", linewidth=1.6)
-        axes.set_xticks(range(int(place.max()) + 1), [str(fold) for fold in np.unique(item.fold)])
         several = int(place.max()) > 0
-        axes.set(xlabel="fold", ylabel="risk (each fold on a scale of its own)" if several else "risk")
+        folds = [str(fold) if several else "" for fold in np.unique(item.fold)]
+        axes.set_xticks(range(len(folds)), folds)
+        axes.set(
+            xlabel="fold" if several else "",
+            ylabel="risk (each fold on a scale of its own)" if several else "risk",
+        )
         axes.set_title(item.model, fontsize=11)
         axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, loc="upper left", ncols=2)
         axes.margins(y=0.12)

@@ -96,7 +96,7 @@ class Explanation:
         }
 
     def __str__(self) -> str:
-        most, least = self.pathways[:N_SHOWN], self.pathways[-N_SHOWN:]
+        most, least = self.pathways[:N_SHOWN], self.pathways[N_SHOWN:][-N_SHOWN:]
         mean = self.mean_agreement
         left = f"; {self.n_left_out} without expression left out" if self.n_left_out else ""
         return "\n".join(
@@ -221,7 +221,7 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
         "n_patients": found.n_patients, "n_left_out": found.n_left_out, "n_slides": len(found.slides),
         "mean_agreement": mean,
         "most_attended": [item.name for item in found.pathways[:N_SHOWN]],
-        "least_attended": [item.name for item in found.pathways[-N_SHOWN:]],
+        "least_attended": [item.name for item in found.pathways[N_SHOWN:][-N_SHOWN:]],
     }  # fmt: skip
     write_text(out / "explanation.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     most, least = found.pathways[:N_SHOWN], found.pathways[N_SHOWN:][-N_SHOWN:]

@@ -42,7 +42,7 @@ def write_figures(folder: Path, models: Mapping[str, Scored], statistics: RunSta
             if cut
             else None
         ),
-        "folds": _folds(statistics),
+        "folds": _folds(statistics) if len(statistics.folds) > 1 or statistics.chance is not None else None,
         "calibration": _calibration(statistics),
         "risks": (lambda figure: draw_risks(figure, _dots(models)), (wide, 4.2)),
         "over_time": _over_time(statistics),

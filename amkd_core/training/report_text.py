@@ -15,13 +15,13 @@ from amkd_core.training.statistics_record import Estimate, ModelStatistics, RunS
 
 CAPTIONS = {
     "kaplan_meier": "Survival of the patients whom the model put into the low and the high risk group, cut at the "
-    "median risk of each fold's training patients, with 95 % bands and the numbers still followed. All are "
+    "median risk of the training patients, with 95 % bands and the numbers still followed. All are "
     "test patients.",
     "folds": "C-index of each fold (small numbers) and its mean (bar). A mean at or below the dashed chance line is "
     "what shuffled outcomes reach in one try of twenty.",
     "calibration": "Observed against predicted survival in groups of similar prediction. Below the diagonal, patients "
     "died sooner than predicted.",
-    "risks": "Risk of every test patient by fold; the bar is the border between low and high risk.",
+    "risks": "Risk of every test patient, by fold; the bar is the border between low and high risk.",
     "over_time": "Left: how well the risk tells who died by a month from who outlived it. Right: squared error of the "
     "predicted survival; a model that is worth having runs below the dashed line.",
 }
@@ -35,6 +35,7 @@ LIMITS = (
     "A high risk is an association. Attention and hazard ratios show no cause.",
 )
 FEW_EVENTS = 50
+CHANCE = 0.5
 
 
 def training_report(
@@ -62,11 +63,13 @@ def training_report(
 def key_figures(statistics: RunStatistics) -> tuple[KeyFigure, ...]:
     """Numbers of the summary."""
     found = []
+    several = len(statistics.folds) > 1
+    how = "all test patients, within folds" if several else "95 % interval by patient"
     for name, item in statistics.models.items():
-        note = f"all test patients, within folds: {item.c_index_within_folds.text()}"
+        note = f"{how}: {item.c_index_within_folds.text()}"
         found.append(KeyFigure(f"C-index of the {name}", item.c_index.text(), note))
     if statistics.clinical.c_index.mean is not None:
-        text = f"within folds: {statistics.clinical.c_index_within_folds.text()}"
+        text = f"{how}: {statistics.clinical.c_index_within_folds.text()}"
         found.append(KeyFigure("C-index of age and stage alone", statistics.clinical.c_index.text(), text))
     if statistics.chance is not None and statistics.chance.percentile_95 is not None:
         note = f"95th percentile of {statistics.chance.n_shuffles} shuffles of the outcomes"
@@ -115,12 +118,15 @@ def _model_reading(name: str, item: ModelStatistics, statistics: RunStatistics) 
         f"Of two test patients the {name} gives the one who dies first the higher risk in {100 * own.value:.0f} % of "
         f"the pairs that can be compared (0.5, half of them, is chance; interval {own.lower:.2f} to {own.upper:.2f})."
     ]
+    if own.upper is not None and own.upper < CHANCE:
+        points.append(f"The {name}'s risks run against the outcomes: do not use this model.")
     chance = None if statistics.chance is None else statistics.chance.percentile_95
     if chance is not None and item.c_index.mean is not None:
         side = "above" if item.c_index.mean > chance else "not above"
         points.append(
-            f"Its mean over folds, {item.c_index.mean:.3f}, is {side} what shuffled outcomes reach in one try of "
-            f"twenty on these folds ({chance:.3f})" + ("." if side == "above" else ": it may be luck.")
+            f"Its C-index, {item.c_index.mean:.3f} in the mean of the folds, is {side} what shuffled outcomes reach in "
+            f"one try of twenty on these folds ({chance:.3f})"
+            + ("." if side == "above" else ": it may be luck.")
         )
     return points
 
@@ -173,7 +179,9 @@ def result_sections(statistics: RunStatistics, pictures: Mapping[str, Path]) -> 
         return tuple(ReportFigure(pictures[name], CAPTIONS[name]) for name in names if name in pictures)
 
     baselines = ReportSection(
-        "Beside age and stage, and chance", _baseline_text(statistics), tables=(added_table(statistics),)
+        "Beside age and stage, and chance" if statistics.chance is not None else "Beside age and stage",
+        _baseline_text(statistics),
+        tables=(added_table(statistics),),
     )
     return (
         ReportSection(
@@ -192,7 +200,7 @@ def result_sections(statistics: RunStatistics, pictures: Mapping[str, Path]) -> 
 def _baseline_text(statistics: RunStatistics) -> tuple[str, ...]:
     texts = []
     if statistics.clinical.reason:
-        texts.append(f"The clinical baseline is missing: {statistics.clinical.reason}.")
+        texts.append(f"No clinical model stands beside the networks: {statistics.clinical.reason}.")
     else:
         texts.append(
             "The clinical baseline is a ridge Cox model on age and stage (unknown values filled with the training mean "

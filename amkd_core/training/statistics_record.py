@@ -261,13 +261,14 @@ class RunStatistics(_Record):
             f"age and stage alone: C-index {self.clinical.c_index.text()}{_why(self.clinical.reason)}"
         )
         for name, item in self.added.items():
-            lines.append(
-                f"age, stage and {name}: C-index {item.combined.text()}, gain {item.gain.text(sign=True)}"
-            )
-            lines.append(
-                f"hazard ratio of the {name}'s risk per standard deviation, age and stage held equal: "
-                f"{item.hazard_ratio.text(2)}{_p(item.hazard_ratio)}"
-            )
+            if not self.clinical.reason:
+                combined = f"C-index {item.combined.text()}, gain {item.gain.text(sign=True)}"
+                lines.append(f"age, stage and {name}: {combined}")
+            if item.hazard_ratio.value is not None:
+                lines.append(
+                    f"hazard ratio of the {name}'s risk per standard deviation, age and stage held equal: "
+                    f"{item.hazard_ratio.text(2)}{_p(item.hazard_ratio)}"
+                )
         if self.chance is not None:
             lines.append(_chance_line(self.chance))
         return "\n".join(lines)
@@ -275,11 +276,9 @@ class RunStatistics(_Record):
 
 def _model_lines(name: str, item: ModelStatistics) -> list[str]:
     folds = len(item.c_index.by_fold)
-    over = f"over {folds} folds" if folds > 1 else "on one split"
-    lines = [
-        f"{name} on test: C-index {item.c_index.text()} {over}; all test patients, within folds: "
-        f"{item.c_index_within_folds.text()}"
-    ]
+    within = item.c_index_within_folds.text()
+    several = f"{item.c_index.text()} over {folds} folds; all test patients, within folds: {within}"
+    lines = [f"{name} on test: C-index {several if folds > 1 else within}"]
     if item.risk_groups is not None:
         groups = item.risk_groups
         lines.append(

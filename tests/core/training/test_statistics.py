@@ -217,7 +217,8 @@ def test_one_split_has_no_standard_deviation_and_no_combined_risk():
     assert found.models["student"].c_index.mean is not None
     assert "two folds or more" in found.added["student"].gain.reason
     assert found.added["student"].hazard_ratio.value is not None
-    assert "on one split" in str(found)
+    assert "student on test: C-index 0." in str(found)
+    assert "folds" not in str(found).splitlines()[0]
 
 
 def test_a_fold_without_deaths_is_left_out_of_the_mean_and_shown_as_null():
