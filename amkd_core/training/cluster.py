@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amkd_core.errors import AmkdError, ConfigError, MissingExtraError
+from amkd_core.errors import AmkdError, ConfigError, MissingExtraError, WorkerError
 from amkd_core.inference.extract import ExtractSettings, SlideOutcome, SlideTask
 from amkd_core.progress import Progress
 from amkd_core.training.child import Child
@@ -27,6 +27,7 @@ GPU = "GPU"
 SLIDE_STAGE = "Extracting slides"
 _MOST_SLIDES_A_TASK = 16
 _CONNECT_S = 20
+_NO_SCHEDULER = "the cluster's scheduler is gone; what was finished is kept: repeat the command to continue"
 
 
 @contextmanager
@@ -100,12 +101,15 @@ class ClusterFolds:
             return Ended(error, answer.get("cause", ""))
         if future.status == "error":
             return Ended(cause=f"the cluster gave it up ({_cause(future)})")
-        return Ended(cause="the cluster cancelled it; its scheduler may have stopped")
+        if self._client.status == "connecting":  # for as long as it took to connect in the first place
+            return None
+        if self._client.status != "running":
+            return Ended(error=WorkerError(_NO_SCHEDULER))
+        return Ended(cause="the cluster cancelled it")
 
     def close(self) -> None:
         """Take back what no worker has begun; a fold under way goes on, and is waited for when the run is repeated."""
-        pending = [future for future in self._futures.values() if not future.done()]
-        self._client.cancel(pending)
+        _take_back(self._client, list(self._futures.values()))
 
 
 def run_task(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +158,7 @@ def extract_on_cluster(
                 outcomes[outcome.path.stem] = outcome
             yield Progress(SLIDE_STAGE, len(outcomes), len(tasks), futures[future][-1].path.name)
     finally:
-        client.cancel([future for future in futures if not future.done()])
+        _take_back(client, list(futures))
     return [outcomes[task.slide_id] for task in tasks]
 
 
@@ -174,6 +178,11 @@ def run_slides(chunk: Sequence[SlideTask], out: str, settings: ExtractSettings) 
             reason = found.get("error") or found.get("cause", "its process ended early")
             outcomes.append(SlideOutcome(chunk[len(outcomes)].path, "failed", 0, 0.0, reason))
     return outcomes
+
+
+def _take_back(client: Client, futures: Sequence[Future]) -> None:
+    if client.status == "running":
+        client.cancel([future for future in futures if not future.done()])
 
 
 def _chunk_outcomes(future: Future, chunk: Sequence[SlideTask]) -> list[SlideOutcome]:

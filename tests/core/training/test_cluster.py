@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -132,13 +133,14 @@ class Gone:
         (Gone("finished", {"answers": [], "error": "too few deaths"}), "fold 4: too few deaths", ""),
         (Gone("finished", {"answers": [], "cause": "it died"}), None, "it died"),
         (Gone("error", error=KeyError("worker")), None, "the cluster gave it up (KeyError: 'worker')"),
-        (Gone("cancelled"), None, "the cluster cancelled it; its scheduler may have stopped"),
+        (Gone("cancelled"), None, "the cluster cancelled it"),
     ],
 )
 def test_every_end_of_a_task_is_told_apart(future: Gone, error: str | None, cause: str) -> None:
     from amkd_core.training.cluster import ClusterFolds
 
     folds = ClusterFolds.__new__(ClusterFolds)
+    folds._client = SimpleNamespace(status="running")
     folds._futures = {4: Gone("pending")}
     assert folds.ended(4) is None
     folds._futures = {4: future}
@@ -146,6 +148,12 @@ def test_every_end_of_a_task_is_told_apart(future: Gone, error: str | None, caus
     assert end is not None
     assert (str(end.error) if end.error else None) == error
     assert end.cause == cause
+    if future.status == "cancelled":
+        folds._client = SimpleNamespace(status="connecting")
+        assert folds.ended(4) is None
+        folds._client = SimpleNamespace(status="closed")
+        assert "the cluster's scheduler is gone" in str(folds.ended(4).error)
+        folds.close()
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
