@@ -19,18 +19,16 @@ from amkd_core.survival.weighted import (
     mean_over_time,
     uno_concordance,
 )
+from amkd_core.training.estimates import Estimate, Spread, finite
 from amkd_core.training.scored import Scored
 from amkd_core.training.statistics_record import (
     Calibration,
     CalibrationPoint,
-    Estimate,
     HorizonAuc,
     ModelStatistics,
     RiskGroup,
     RiskGroups,
-    Spread,
     TimeCurve,
-    finite,
 )
 
 Array = NDArray[np.float64]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from amkd_core.export.run_report import ReportTable
-from amkd_core.training.statistics_record import Estimate, RunStatistics
+from amkd_core.training.estimates import Estimate
+from amkd_core.training.statistics_record import RunStatistics
 
 
 def order_table(statistics: RunStatistics) -> ReportTable:

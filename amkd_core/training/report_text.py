@@ -10,8 +10,9 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import Split
 from amkd_core.export.run_report import KeyFigure, Report, ReportFigure, ReportSection, ReportTable
 from amkd_core.training.cohort_tables import fold_table, table_one
+from amkd_core.training.estimates import Estimate
 from amkd_core.training.report_tables import added_table, error_table, order_table, undefined_figures
-from amkd_core.training.statistics_record import Estimate, ModelStatistics, RunStatistics
+from amkd_core.training.statistics_record import ModelStatistics, RunStatistics
 
 CAPTIONS = {
     "kaplan_meier": "Survival of the patients whom the model put into the low and the high risk group, cut at the "
@@ -72,7 +73,9 @@ def key_figures(statistics: RunStatistics) -> tuple[KeyFigure, ...]:
         text = f"{how}: {statistics.clinical.c_index_within_folds.text()}"
         found.append(KeyFigure("C-index of age and stage alone", statistics.clinical.c_index.text(), text))
     if statistics.chance is not None and statistics.chance.percentile_95 is not None:
-        note = f"95th percentile of {statistics.chance.n_shuffles} shuffles of the outcomes"
+        note = statistics.chance.caution or (
+            f"95th percentile of {statistics.chance.n_shuffles} shuffles of the outcomes"
+        )
         found.append(KeyFigure("Chance line", f"{statistics.chance.percentile_95:.3f}", note))
     return tuple(found)
 
@@ -120,7 +123,8 @@ def _model_reading(name: str, item: ModelStatistics, statistics: RunStatistics) 
     ]
     if own.upper is not None and own.upper < CHANCE:
         points.append(f"The {name}'s risks run against the outcomes: do not use this model.")
-    chance = None if statistics.chance is None else statistics.chance.percentile_95
+    line = statistics.chance
+    chance = None if line is None or line.caution else line.percentile_95
     if chance is not None and item.c_index.mean is not None:
         side = "above" if item.c_index.mean > chance else "not above"
         points.append(

@@ -22,16 +22,15 @@ from amkd_core.training.baselines import (
     clinical_table,
 )
 from amkd_core.training.chance import FeaturesOf, chance_line, pathway_means
+from amkd_core.training.estimates import Estimate, Spread
 from amkd_core.training.model_statistics import model_statistics
 from amkd_core.training.scored import Scored
 from amkd_core.training.statistics_record import (
     AddedStatistics,
     ChanceStatistics,
     ClinicalStatistics,
-    Estimate,
     FoldSize,
     RunStatistics,
-    Spread,
 )
 
 __all__ = ["Effort", "RunStatistics", "run_statistics"]

@@ -5,118 +5,13 @@ A figure that cannot be computed is null and says why; nothing here raises.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any
+from amkd_core.training.estimates import Estimate, Record, Spread
 
-from pydantic import BaseModel, ConfigDict
-
-from amkd_core.errors import AmkdError
-from amkd_core.survival.cox import HazardRatio
-from amkd_core.survival.metrics import Interval
+# Fewer shuffles than this have no 95th percentile to speak of.
+ENOUGH_SHUFFLES = 20
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Estimate(_Record):
-    """A figure, its interval where it has one, or the reason why there is none.
-
-    Attributes
-    ----------
-    value, lower, upper
-        None when undefined.
-    level
-        Coverage of the interval.
-    p_value
-        Of a test, where one belongs to the figure.
-    reason
-        Why there is no value; empty otherwise.
-    """
-
-    value: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-    level: float | None = None
-    p_value: float | None = None
-    reason: str = ""
-
-    @classmethod
-    def of(cls, compute: Callable[[], float | Interval | HazardRatio]) -> Estimate:
-        """What a computation gives, or the sentence with which it refused."""
-        try:
-            found = compute()
-        except AmkdError as error:
-            return cls(reason=str(error))
-        if isinstance(found, Interval):
-            return cls(value=found.estimate, lower=found.lower, upper=found.upper, level=found.level)
-        if isinstance(found, HazardRatio):
-            return _ratio(found)
-        if not math.isfinite(found):
-            return cls(reason="it is not defined for these patients")
-        return cls(value=found)
-
-    def text(self, digits: int = 3, *, sign: bool = False) -> str:
-        """For tables: ``0.651 [0.602, 0.700]``; "not estimable" without a value."""
-        if self.value is None:
-            return "not estimable"
-        shown = f"{self.value:{'+' if sign else ''}.{digits}f}"
-        if self.lower is None or self.upper is None:
-            return shown
-        return f"{shown} [{self.lower:.{digits}f}, {self.upper:.{digits}f}]"
-
-
-def _ratio(found: HazardRatio) -> Estimate:
-    try:
-        lower, upper = math.exp(found.lower), math.exp(found.upper)
-    except OverflowError:
-        return Estimate(reason="the interval of the hazard ratio has no end: too few deaths")
-    return Estimate(value=found.ratio, lower=lower, upper=upper, level=found.level, p_value=found.p_value)
-
-
-class Spread(_Record):
-    """A figure over folds.
-
-    Attributes
-    ----------
-    mean
-        Over the folds where it is defined.
-    std
-        Sample standard deviation; None with fewer than two such folds.
-    by_fold
-        None where undefined.
-    reason
-        Why there is no mean.
-    """
-
-    mean: float | None = None
-    std: float | None = None
-    by_fold: dict[int, float | None] = {}
-    reason: str = ""
-
-    @classmethod
-    def over(cls, estimates: dict[int, Estimate]) -> Spread:
-        """Mean and standard deviation of the folds' figures."""
-        values = [item.value for item in estimates.values() if item.value is not None]
-        by_fold = {fold: item.value for fold, item in estimates.items()}
-        if not values:
-            first = next((item.reason for item in estimates.values()), "there are no test patients")
-            return cls(by_fold=by_fold, reason=first)
-        mean = math.fsum(values) / len(values)
-        std = None
-        if len(values) > 1:
-            std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-        return cls(mean=mean, std=std, by_fold=by_fold)
-
-    def text(self, digits: int = 3) -> str:
-        """For tables: ``0.651 ± 0.040``."""
-        if self.mean is None:
-            return "not estimable"
-        return f"{self.mean:.{digits}f}" + (f" ± {self.std:.{digits}f}" if self.std is not None else "")
-
-
-class FoldSize(_Record):
+class FoldSize(Record):
     """Patients and deaths of a fold's test part."""
 
     fold: int
@@ -124,7 +19,7 @@ class FoldSize(_Record):
     n_events: int
 
 
-class TimeCurve(_Record):
+class TimeCurve(Record):
     """Figures over months; None where undefined, empty when there is no such month."""
 
     months: list[float] = []
@@ -133,14 +28,14 @@ class TimeCurve(_Record):
     brier_without_model: list[float | None] = []
 
 
-class HorizonAuc(_Record):
+class HorizonAuc(Record):
     """AUC at a month, over folds."""
 
     months: float
     auc: Spread
 
 
-class CalibrationPoint(_Record):
+class CalibrationPoint(Record):
     """Predicted and observed survival of a group of patients."""
 
     n_patients: int
@@ -150,7 +45,7 @@ class CalibrationPoint(_Record):
     upper: float | None
 
 
-class Calibration(_Record):
+class Calibration(Record):
     """Calibration at a month; `slope` is 1 when right."""
 
     months: float | None = None
@@ -159,7 +54,7 @@ class Calibration(_Record):
     reason: str = ""
 
 
-class RiskGroup(_Record):
+class RiskGroup(Record):
     """Kaplan-Meier estimate of a risk group at some months."""
 
     n_patients: int
@@ -169,7 +64,7 @@ class RiskGroup(_Record):
     at_risk: list[int] = []
 
 
-class RiskGroups(_Record):
+class RiskGroups(Record):
     """Low and high risk group, and the log-rank test between them."""
 
     low: RiskGroup
@@ -177,7 +72,7 @@ class RiskGroups(_Record):
     log_rank: Estimate
 
 
-class ModelStatistics(_Record):
+class ModelStatistics(Record):
     """Everything about one model's out-of-fold predictions; docs/statistics.md explains each figure."""
 
     c_index: Spread
@@ -193,7 +88,7 @@ class ModelStatistics(_Record):
     risk_groups: RiskGroups | None = None
 
 
-class ClinicalStatistics(_Record):
+class ClinicalStatistics(Record):
     """Age and stage alone."""
 
     c_index: Spread = Spread()
@@ -202,7 +97,7 @@ class ClinicalStatistics(_Record):
     reason: str = ""
 
 
-class AddedStatistics(_Record):
+class AddedStatistics(Record):
     """What a model adds to age and stage."""
 
     clinical: Estimate
@@ -211,7 +106,7 @@ class AddedStatistics(_Record):
     hazard_ratio: Estimate
 
 
-class ChanceStatistics(_Record):
+class ChanceStatistics(Record):
     """C-indices of a cheap model on shuffled outcomes."""
 
     percentile_95: float | None = None
@@ -221,8 +116,15 @@ class ChanceStatistics(_Record):
     features: str = ""
     reason: str = ""
 
+    @property
+    def caution(self) -> str:
+        """What to think of a percentile over few shuffles; empty where there are enough."""
+        if not 0 < self.n_shuffles < ENOUGH_SHUFFLES:
+            return ""
+        return f"only {self.n_shuffles} shuffles, too few for a 95th percentile"
 
-class RunStatistics(_Record):
+
+class RunStatistics(Record):
     """Statistics of a run, or of an external validation.
 
     Attributes
@@ -293,7 +195,7 @@ def _chance_line(chance: ChanceStatistics) -> str:
         return f"chance line: not estimable{_why(chance.reason)}"
     return (
         f"chance line: {chance.percentile_95:.3f}, the 95th percentile of {chance.n_shuffles} shuffles of the outcomes "
-        f"(ridge Cox on {chance.features})"
+        f"(ridge Cox on {chance.features}){_why(chance.caution)}"
     )
 
 
@@ -303,9 +205,3 @@ def _p(estimate: Estimate) -> str:
 
 def _why(reason: str) -> str:
     return f" ({reason})" if reason else ""
-
-
-def finite(value: Any) -> float | None:
-    """The number, or None where it is not finite: JSON has no NaN."""
-    number = float(value)
-    return number if math.isfinite(number) else None

@@ -18,6 +18,7 @@ from amkd_core.errors import CohortError, OutcomeError
 from amkd_core.survival.curve import survival_at
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.survival.outcome import Outcome
+from amkd_core.training.estimates import Estimate, Spread
 from amkd_core.training.model_statistics import (
     common_limit,
     model_statistics,
@@ -26,7 +27,7 @@ from amkd_core.training.model_statistics import (
 )
 from amkd_core.training.scored import scored_models
 from amkd_core.training.statistics import run_statistics
-from amkd_core.training.statistics_record import Estimate, RunStatistics, Spread
+from amkd_core.training.statistics_record import RunStatistics
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +277,12 @@ def test_months_of_axes_and_curves():
     few = Outcome([1, 2, 3, 4, 50], [True] * 4 + [False])
     assert month_grid(few, 4.0).size == 0
     assert month_grid(Outcome(np.arange(1.0, 41), np.ones(40, bool)), 36.0)[-1] == 36
+
+
+def test_a_percentile_of_few_shuffles_is_called_so(statistics):
+    assert "only 3 shuffles, too few for a 95th percentile" in str(statistics)
+    enough = statistics.chance.model_copy(update={"n_shuffles": 20})
+    assert "too few" not in str(statistics.model_copy(update={"chance": enough}))
 
 
 def test_estimates_tell_their_reason_and_their_text():
