@@ -52,11 +52,11 @@ def enter(*arguments: object) -> None:
     ],
 )
 def test_a_run_is_not_continued_on_other_data(
-    cohort_toml: Path, tmp_path: Path, change: str, difference: str
+    run: Path, cohort_toml: Path, tmp_path: Path, change: str, difference: str
 ) -> None:
     shutil.copytree(cohort_toml.parent, tmp_path / "cohort")
     toml, out = tmp_path / "cohort" / "cohort.toml", tmp_path / "out"
-    assert run_train("--cohort", toml, "--out", out, *overrides())[0] == 0
+    shutil.copytree(run, out)
     if change == "bags":
         path = toml.parent / "bags" / "P09s.h5"
         bag = read_bag(path)
