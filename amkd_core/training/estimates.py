@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from amkd_core.errors import AmkdError
 from amkd_core.survival.cox import HazardRatio
@@ -91,7 +91,7 @@ class Spread(Record):
 
     mean: float | None = None
     std: float | None = None
-    by_fold: dict[int, float | None] = {}
+    by_fold: dict[int, float | None] = Field(default_factory=dict)
     reason: str = ""
 
     @classmethod

@@ -5,6 +5,8 @@ A figure that cannot be computed is null and says why; nothing here raises.
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from amkd_core.training.estimates import Estimate, Record, Spread
 
 # Fewer shuffles than this have no 95th percentile to speak of.
@@ -22,10 +24,10 @@ class FoldSize(Record):
 class TimeCurve(Record):
     """Figures over months; None where undefined, empty when there is no such month."""
 
-    months: list[float] = []
-    auc: list[float | None] = []
-    brier: list[float | None] = []
-    brier_without_model: list[float | None] = []
+    months: list[float] = Field(default_factory=list)
+    auc: list[float | None] = Field(default_factory=list)
+    brier: list[float | None] = Field(default_factory=list)
+    brier_without_model: list[float | None] = Field(default_factory=list)
 
 
 class HorizonAuc(Record):
@@ -49,7 +51,7 @@ class Calibration(Record):
     """Calibration at a month; `slope` is 1 when right."""
 
     months: float | None = None
-    points: list[CalibrationPoint] = []
+    points: list[CalibrationPoint] = Field(default_factory=list)
     slope: Estimate = Estimate()
     reason: str = ""
 
@@ -59,9 +61,9 @@ class RiskGroup(Record):
 
     n_patients: int
     n_events: int
-    months: list[float] = []
-    survival: list[float | None] = []
-    at_risk: list[int] = []
+    months: list[float] = Field(default_factory=list)
+    survival: list[float | None] = Field(default_factory=list)
+    at_risk: list[int] = Field(default_factory=list)
 
 
 class RiskGroups(Record):
@@ -80,7 +82,7 @@ class ModelStatistics(Record):
     c_index_pooled: Estimate
     uno: Spread
     follow_up_limit_months: float | None
-    auc: list[HorizonAuc] = []
+    auc: list[HorizonAuc] = Field(default_factory=list)
     integrated_brier: Estimate = Estimate()
     integrated_brier_without_model: Estimate = Estimate()
     curve: TimeCurve = TimeCurve()
@@ -93,7 +95,7 @@ class ClinicalStatistics(Record):
 
     c_index: Spread = Spread()
     c_index_within_folds: Estimate = Estimate()
-    penalisers: list[float] = []
+    penalisers: list[float] = Field(default_factory=list)
     reason: str = ""
 
 
@@ -152,7 +154,7 @@ class RunStatistics(Record):
     models: dict[str, ModelStatistics]
     student_minus_teacher: Estimate
     clinical: ClinicalStatistics
-    added: dict[str, AddedStatistics] = {}
+    added: dict[str, AddedStatistics] = Field(default_factory=dict)
     chance: ChanceStatistics | None = None
 
     def __str__(self) -> str:
