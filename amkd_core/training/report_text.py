@@ -132,7 +132,17 @@ def _model_reading(name: str, item: ModelStatistics, statistics: RunStatistics) 
             f"one try of twenty on these folds ({chance:.3f})"
             + ("." if side == "above" else ": it may be luck.")
         )
-    return points
+    return points + _months_reading(name, item)
+
+
+def _months_reading(name: str, item: ModelStatistics) -> list[str]:
+    own, without = item.integrated_brier.value, item.integrated_brier_without_model.value
+    if own is None or without is None or own < without:
+        return []
+    return [
+        f"The {name}'s predicted survival in months is no better than the same curve for everyone (integrated Brier "
+        f"score {own:.3f} against {without:.3f}): use its order of patients, not its months."
+    ]
 
 
 def _meaning(estimate: Estimate, better: str, worse: str, neither: str) -> str:

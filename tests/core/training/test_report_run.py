@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 from statistics_fixtures import QUICK, made_run
 
+from amkd_core.training.estimates import Estimate
 from amkd_core.training.report_run import RunStatistics, report_run
+from amkd_core.training.report_text import reading
 
 NAMES = {"kaplan_meier", "folds", "calibration", "risks", "over_time"}
 
@@ -62,7 +64,8 @@ def test_the_page_says_what_a_reader_must_know(reported):
     made, out, statistics = reported
     page = re.sub(r"\s+", " ", (out / "report.html").read_text())
     for text in (
-        "SYNTHETIC COHORT: these patients are simulated", "Research use only. Not for diagnosis", "Table 1. The cohort",
+        '<div class="banner synthetic">SYNTHETIC COHORT: these', "Research use only. Not for diagnosis",
+        "Table 1. The cohort",
         "1 patient kept out: no expression (SIM-999)", "What this says", "What was done", "Limits", "Provenance",
         "config.model.dim", "a" * 64, "Chance line", "Beside age and stage, and chance", "female", "II",
         statistics.models["student"].c_index.text(), statistics.models["teacher"].c_index_within_folds.text(),
@@ -70,6 +73,21 @@ def test_the_page_says_what_a_reader_must_know(reported):
     ):  # fmt: skip
         assert text in page, text
     assert f"<td>{len(made.cohort.patients)}</td>" in page
+
+
+def test_survival_that_is_no_better_than_none_is_called_so(reported):
+    _, _, statistics = reported
+    student = statistics.models["student"]
+    told = {}
+    for value in (0.1, 0.3):
+        better = student.model_copy(
+            update={
+                "integrated_brier": Estimate(value=value), "integrated_brier_without_model": Estimate(value=0.2),
+            }
+        )  # fmt: skip
+        told[value] = " ".join(reading(statistics.model_copy(update={"models": {"student": better}})))
+    assert "use its order of patients, not its months" in told[0.3]
+    assert "use its order of patients, not its months" not in told[0.1]
 
 
 def test_the_same_run_gives_the_same_files(reported, tmp_path: Path):
