@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from amkd_core import __version__
+from amkd_core.cli.cohort import cohort_command
 from amkd_core.cli.demo import demo_command
 from amkd_core.cli.doctor import doctor_command
 from amkd_core.cli.evaluate import evaluate_command
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command("view")(view_command)
 app.command("predict")(predict_command)
 app.command("extract")(extract_command)
+app.command("cohort")(cohort_command)
 app.command("evaluate")(evaluate_command)
 app.command("explain")(explain_command)
 app.command("simulate")(simulate_command)

@@ -1,22 +1,37 @@
-"""The clinical table: one row a patient, with slides and follow-up."""
+"""The clinical table: patients with slides and follow-up, under the column names of the common sources."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from amkd_core.cohort.genes import PATIENT_COLUMN, read_table
+from amkd_core.cohort.barcodes import patient_of, site_of
+from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, recognise
+from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 from amkd_core.survival.outcome import Outcome
 
 PARTS = ("train", "validation", "test")
 MOST_LISTED = 10
+
+_SLIDE_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|mrxs|scn|dcm|h5|pt)$", re.IGNORECASE)
+_STAGES = {"I": 1, "II": 2, "III": 3, "IV": 4}
+_DEATH_WORDS = {
+    "dead": True,
+    "deceased": True,
+    "1:deceased": True,
+    "alive": False,
+    "living": False,
+    "0:living": False,
+}
+_TRUTHS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,10 @@ class Patient:
         True when the death was seen.
     split
         "train", "validation", "test", or empty when the table does not say.
+    age_years, stage
+        Age at diagnosis; stage I to IV as 1 to 4; None where unknown.
+    sex, group
+        As the table says; empty where it does not.
     """
 
     patient_id: str
@@ -41,6 +60,10 @@ class Patient:
     time: float
     event: bool
     split: str = ""
+    age_years: float | None = None
+    sex: str = ""
+    stage: int | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +79,23 @@ class Finding:
         return f"{kept_out} kept out: {self.reason} ({shown})"
 
 
+@dataclass(frozen=True)
+class ClinicalTable:
+    """What a clinical table tells.
+
+    Attributes
+    ----------
+    patients, findings
+        Complete ones, and who was kept out for what they lack.
+    notes
+        Each interpretation that was taken, in a sentence.
+    """
+
+    patients: tuple[Patient, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
 def outcome_of(patients: Sequence[Patient]) -> Outcome:
     """Follow-up of patients, in their order."""
     return Outcome(
@@ -66,13 +106,22 @@ def outcome_of(patients: Sequence[Patient]) -> Outcome:
 def read_clinical(
     path: Path, endpoint: str, *, with_expression: AbstractSet[str] | None = None
 ) -> tuple[tuple[Patient, ...], tuple[Finding, ...]]:
+    """Patients and who was kept out, of a table that needs no statements; see `read_clinical_table`."""
+    table = read_clinical_table(path, ClinicalKeys(endpoint=endpoint), with_expression=with_expression)
+    return table.patients, table.findings
+
+
+def read_clinical_table(
+    path: Path, keys: ClinicalKeys, *, with_expression: AbstractSet[str] | None = None
+) -> ClinicalTable:
     """Patients with complete data, and who was kept out for what they lack.
 
     Parameters
     ----------
     path
-        Table with ``patient_id``, ``slide_ids`` (joined by ``;``), ``<endpoint>_months``, ``<endpoint>_event``
-        (1 = death) and optionally ``split``.
+        One row a patient, or one row a slide; see `amkd_core.cohort.columns` for the names.
+    keys
+        What the cohort file states about the table.
     with_expression
         Patients of the expression table; None does not ask for expression.
 
@@ -83,12 +132,10 @@ def read_clinical(
         patients, times that are not above 0, flags that are neither 0 nor 1. All of it is listed at once.
     """
     frame = read_table(path)
-    needed = (PATIENT_COLUMN, "slide_ids", f"{endpoint}_months", f"{endpoint}_event")
-    missing = [name for name in needed if name not in frame.columns]
-    if missing:
-        found = ", ".join(str(name) for name in frame.columns)
-        raise CohortError(f"{path.name}: no column {', '.join(missing)}; found {found}")
-    rows = _Rows(endpoint, with_expression)
+    columns = recognise(list(frame.columns), keys, path.name)
+    told = [value for value in frame[columns.event] if not _is_empty(value)]
+    words = bool(told) and all(str(value).strip().lower() in _DEATH_WORDS for value in told)
+    rows = _Rows(columns, keys, with_expression, words)
     for row in frame.to_dict("records"):
         rows.take(row)
     problems = [*rows.problems, *_shared_slides(tuple(rows.kept.values()))]
@@ -98,65 +145,119 @@ def read_clinical(
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise CohortError(f"{path.name}: {count}: {listed}")
     findings = tuple(Finding(reason, tuple(names)) for reason, names in rows.out.items() if names)
-    return tuple(rows.kept.values()), findings
+    notes = list(columns.notes)
+    if rows.n_cut:
+        notes.append(
+            f"{rows.n_cut} patients were named by longer TCGA barcodes; their first three parts are taken."
+        )
+    if columns.one_slide_a_row and len(rows.kept) < rows.n_taken:
+        notes.append(f"{rows.n_taken} rows, one a slide, are {len(rows.kept)} patients.")
+    return ClinicalTable(tuple(rows.kept.values()), findings, tuple(notes))
 
 
 @dataclass
 class _Rows:
     """Rows of the table, sorted into patients, those kept out, and problems."""
 
-    endpoint: str
+    columns: ClinicalColumns
+    keys: ClinicalKeys
     with_expression: AbstractSet[str] | None
+    words: bool
     kept: dict[str, Patient] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    n_cut: int = 0
+    n_taken: int = 0
     out: dict[str, list[str]] = field(
-        default_factory=lambda: {"no follow-up": [], "no expression": [], "no slide": []}
+        default_factory=lambda: {
+            "no follow-up": [],
+            "a time of 0 or less": [],
+            "no expression": [],
+            "no slide": [],
+        }
     )
 
     def take(self, row: Mapping[Any, Any]) -> None:
-        if _is_empty(row[PATIENT_COLUMN]):
-            self.problems.append(f"a row without {PATIENT_COLUMN} after {len(self.seen)} patients")
+        if _is_empty(row[self.columns.patient]):
+            self.problems.append(f"a row without {self.columns.patient} after {len(self.seen)} patients")
             return
-        name = str(row[PATIENT_COLUMN]).strip()
-        if name in self.seen:
+        written = str(row[self.columns.patient]).strip()
+        name = patient_of(written)
+        self.n_cut += name != written
+        repeated = name in self.seen
+        self.seen.add(name)
+        if repeated and not self.columns.one_slide_a_row:
             self.problems.append(f"patient {name} stands there more than once")
             return
-        self.seen.add(name)
         lacking = self._lacking(name, row)
-        fault = "" if lacking else _fault(row, self.endpoint)
+        fault = "" if lacking else _fault(row, self.columns, self.words)
         if lacking:
-            self.out[lacking].append(name)
+            if name not in self.out[lacking]:
+                self.out[lacking].append(name)
         elif fault:
             self.problems.append(f"patient {name}: {fault}")
         else:
-            self.kept[name] = _patient(name, row, self.endpoint)
+            self._keep(_patient(name, row, self.columns, self.keys))
+
+    def _keep(self, patient: Patient) -> None:
+        self.n_taken += 1
+        known = self.kept.get(patient.patient_id)
+        if known is None:
+            self.kept[patient.patient_id] = patient
+            return
+        if replace(patient, slide_ids=known.slide_ids) != known:
+            self.problems.append(
+                f"patient {patient.patient_id}: the rows of its slides contradict each other"
+            )
+        elif set(patient.slide_ids) & set(known.slide_ids):
+            self.problems.append(
+                f"patient {patient.patient_id}: slide {patient.slide_ids[0]} stands there more than once"
+            )
+        else:
+            self.kept[patient.patient_id] = replace(known, slide_ids=known.slide_ids + patient.slide_ids)
 
     def _lacking(self, name: str, row: Mapping[Any, Any]) -> str:
         """What the patient has not got; empty when nothing is missing."""
-        if _is_empty(row[f"{self.endpoint}_months"]) or _is_empty(row[f"{self.endpoint}_event"]):
+        if _is_empty(row[self.columns.time]) or _is_empty(row[self.columns.event]):
             return "no follow-up"
-        if not _slide_ids(row):
+        time = _number(row[self.columns.time])
+        if self.keys.nonpositive_time == "drop" and time is not None and time <= 0:
+            return "a time of 0 or less"
+        if not _slide_ids(row, self.columns):
             return "no slide"
         if self.with_expression is not None and name not in self.with_expression:
             return "no expression"
         return ""
 
 
-def _fault(row: Mapping[Any, Any], endpoint: str) -> str:
+def _fault(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) -> str:
     """What contradicts itself in a complete row; empty when nothing does."""
-    time, event, split = row[f"{endpoint}_months"], row[f"{endpoint}_event"], row.get("split")
-    if not isinstance(time, (int, float)) or not (math.isfinite(time) and time > 0):
-        return f"{endpoint}_months is {time}, expected months above 0"
-    if event not in (0, 1):
-        return f"{endpoint}_event is {event}, expected 1 (death) or 0 (censored)"
+    time, split = row[columns.time], row.get(columns.split)
+    number = _number(time)
+    if number is None or not (math.isfinite(number) and number > 0):
+        return f"{columns.time} is {time if number is None else number}, expected months above 0"
+    if _flag(row[columns.event], words) is None:
+        meaning = "1 (death) or 0 (censored)" if columns.event_is_death else "1 (censored) or 0 (death)"
+        return f"{columns.event} is {row[columns.event]}, expected {meaning}"
     if not _is_empty(split) and split not in PARTS:
         return f"split is {split}, expected train, validation or test"
-    slides = _slide_ids(row)
+    slides = _slide_ids(row, columns)
     if len(set(slides)) < len(slides):
         twice = next(name for name in slides if slides.count(name) > 1)
         return f"slide {twice} stands there more than once"
     return ""
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _flag(value: Any, words: bool) -> bool | None:
+    """Flag of an event column, or whether a word of a column of words means death; None for anything else."""
+    return (_DEATH_WORDS if words else _TRUTHS).get(str(value).strip().lower())
 
 
 def _shared_slides(patients: Sequence[Patient]) -> list[str]:
@@ -170,11 +271,12 @@ def _shared_slides(patients: Sequence[Patient]) -> list[str]:
     return problems
 
 
-def _slide_ids(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    value = row["slide_ids"]
+def _slide_ids(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, ...]:
+    value = row[columns.slide]
     if _is_empty(value):
         return ()
-    return tuple(name.strip() for name in str(value).split(";") if name.strip())
+    names = (name.strip() for name in str(value).split(";"))
+    return tuple(_SLIDE_SUFFIX.sub("", name) for name in names if name)
 
 
 def _is_empty(value: Any) -> bool:
@@ -183,12 +285,29 @@ def _is_empty(value: Any) -> bool:
     return bool(pd.isna(value)) or (isinstance(value, str) and not value.strip())
 
 
-def _patient(name: str, row: Mapping[Any, Any], endpoint: str) -> Patient:
-    split = row.get("split")
+def _patient(name: str, row: Mapping[Any, Any], columns: ClinicalColumns, keys: ClinicalKeys) -> Patient:
+    def text(column: str) -> str:
+        return "" if not column or _is_empty(row[column]) else str(row[column]).strip()
+
+    words = str(row[columns.event]).strip().lower() in _DEATH_WORDS
+    flag = bool(_flag(row[columns.event], words))
     return Patient(
         name,
-        _slide_ids(row),
-        float(row[f"{endpoint}_months"]),
-        bool(row[f"{endpoint}_event"]),
-        "" if _is_empty(split) else str(split),
+        _slide_ids(row, columns),
+        float(row[columns.time]) * columns.months,
+        flag if columns.event_is_death or words else not flag,
+        text(columns.split),
+        age_years=_number(row[columns.age]) if text(columns.age) else None,
+        sex=text(columns.sex).lower(),
+        stage=stage_number(text(columns.stage)),
+        group=site_of(name) if keys.group == TCGA_SITE else text(columns.group),
     )
+
+
+def stage_number(text: str) -> int | None:
+    """Stage I to IV as 1 to 4, from texts such as "Stage IIB", "iii" or "2"; None where none is told."""
+    found = re.fullmatch(r"(?:stage\s*)?(iv|iii|ii|i|[1-4])(?:[a-c]\d?)?", text.strip(), re.IGNORECASE)
+    if found is None:
+        return None
+    part = found.group(1).upper()
+    return int(part) if part.isdigit() else _STAGES[part]

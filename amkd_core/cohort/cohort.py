@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinical
+from amkd_core.cohort.checks import follow_up_warnings
+from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinical_table
+from amkd_core.cohort.columns import ClinicalKeys, EventMeaning, TimeUnit
+from amkd_core.cohort.expression import ReadExpression, Scale, read_cohort_expression
 from amkd_core.cohort.genes import ExpressionTable, read_expression
 from amkd_core.cohort.pathways import GeneSet, read_gmt
 from amkd_core.errors import CohortError, ConfigError
@@ -20,22 +23,22 @@ from amkd_core.survival.outcome import Outcome
 
 __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
 
+_PATHS = ("clinical", "expression", "pathways", "slides", "bags", "folds", "probe_map")
 Endpoint = Literal["os", "dss", "pfi"]
 Table = TypeVar("Table")
 
 
 class CohortFile(BaseModel):
-    """The ``[cohort]`` table of a cohort's TOML file; paths are relative to the file.
+    """The ``[cohort]`` table of a cohort's TOML file; paths are relative to the file. docs/cohort.md tells more.
 
     Attributes
     ----------
     name
         For reports.
     clinical
-        Table with ``patient_id``, ``slide_ids`` (joined by ``;``), ``<endpoint>_months`` and
-        ``<endpoint>_event`` (1 = death), and optionally ``split`` (train, validation, test).
-    expression
-        Table with patients in rows.
+        Table of patients, slides and follow-up; see `amkd_core.cohort.columns` for the names of its columns.
+    expression, probe_map, expression_scale
+        Table of expression, a table from its identifiers to symbols, and its scale; see `amkd_core.cohort.expression`.
     pathways
         GMT file.
     slides, bags
@@ -46,11 +49,19 @@ class CohortFile(BaseModel):
         Which columns of the clinical table.
     synthetic
         Whether the patients are simulated.
+    folds
+        Table of folds; see `amkd_core.cohort.folds.read_folds`.
+    group
+        Column whose groups folds keep apart, or "tcga_site".
+    patient_column, slide_column, time_column, event_column, age_column, sex_column, stage_column
+        Names that override the recognised ones.
+    event_means, time_unit, days_per_month, nonpositive_time
+        See `amkd_core.cohort.columns.ClinicalKeys`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: str = "cohort"
     clinical: Path
     expression: Path
     pathways: Path
@@ -59,6 +70,26 @@ class CohortFile(BaseModel):
     encoder: str = "texture"
     endpoint: Endpoint = "os"
     synthetic: bool = False
+    folds: Path | None = None
+    group: str = ""
+    probe_map: Path | None = None
+    expression_scale: Scale = "auto"
+    patient_column: str = ""
+    slide_column: str = ""
+    time_column: str = ""
+    event_column: str = ""
+    age_column: str = ""
+    sex_column: str = ""
+    stage_column: str = ""
+    event_means: EventMeaning | None = None
+    time_unit: TimeUnit | None = None
+    days_per_month: float = Field(default=30.4375, ge=28, le=31)
+    nonpositive_time: Literal["refuse", "drop"] = "refuse"
+
+    @property
+    def clinical_keys(self) -> ClinicalKeys:
+        """What is stated about the clinical table."""
+        return ClinicalKeys(**{name: getattr(self, name) for name in ClinicalKeys.__dataclass_fields__})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +99,7 @@ class Cohort:
     Attributes
     ----------
     path
-        The TOML file.
+        The TOML file; None when the cohort was described by flags alone.
     file
         Its settings, with absolute paths.
     patients
@@ -77,14 +108,20 @@ class Cohort:
         As they were read.
     findings
         Who was kept out, and why.
+    notes
+        Each interpretation that was taken, in a sentence.
+    warnings
+        What looks wrong and does not stop a run.
     """
 
-    path: Path
+    path: Path | None
     file: CohortFile
     patients: tuple[Patient, ...]
     expression: ExpressionTable
     pathways: tuple[GeneSet, ...]
     findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Cohort({self.summary})"
@@ -114,10 +151,17 @@ class Cohort:
         return replace(self, patients=kept, findings=(*self.findings, Finding(reason, out)))
 
 
-def read_cohort(path: Path) -> Cohort:
-    """Read a cohort from its TOML file.
+def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Cohort:
+    """Read a cohort from its TOML file, from flags, or from a file some of whose keys are replaced by flags.
 
     Patients that lack follow-up, slide or expression are kept out and named in the findings.
+
+    Parameters
+    ----------
+    path
+        TOML file; None when everything is given.
+    given
+        Keys of ``[cohort]`` that come before the file's; paths are relative to the working folder.
 
     Raises
     ------
@@ -126,19 +170,32 @@ def read_cohort(path: Path) -> Cohort:
     CohortError
         When tables are missing or contradict themselves; what is wrong with each of them is said at once.
     """
-    file = read_cohort_file(path)
+    file = read_cohort_file(path, given)
     problems: list[str] = []
-    expression = _attempt(lambda: read_expression(file.expression), problems)
-    measured = None if expression is None else frozenset(expression.patients)
-    table = _attempt(lambda: read_clinical(file.clinical, file.endpoint, with_expression=measured), problems)
+    table = _attempt(lambda: read_clinical_table(file.clinical, file.clinical_keys), problems)
+    known = frozenset() if table is None else frozenset(patient.patient_id for patient in table.patients)
+    read = _attempt(lambda: _expression(file, known), problems)
     pathways = _attempt(lambda: read_gmt(file.pathways), problems)
-    if expression is None or table is None or pathways is None:
+    if read is None or table is None or pathways is None:
         raise CohortError("; ".join(problems))
-    patients, findings = table
+    measured = set(read.table.patients)
+    patients = tuple(patient for patient in table.patients if patient.patient_id in measured)
+    without = tuple(patient.patient_id for patient in table.patients if patient.patient_id not in measured)
+    findings = (*table.findings, *((Finding("no expression", without),) if without else ()))
     if not patients:
         reasons = ", ".join(f"{len(item.patients)} have {item.reason}" for item in findings)
         raise CohortError(f"{file.clinical.name}: no patient is complete ({reasons or 'the table is empty'})")
-    return Cohort(path, file, patients, expression, pathways, findings)
+    warnings = follow_up_warnings(patients, confirmed=file.event_means is not None, name=file.clinical.name)
+    notes = (*table.notes, *read.notes)
+    return Cohort(path, file, patients, read.table, pathways, findings, notes, warnings)
+
+
+def _expression(file: CohortFile, known: frozenset[str]) -> ReadExpression:
+    if not known:  # the clinical table is to blame, and says so itself
+        return ReadExpression(read_expression(file.expression), ())
+    return read_cohort_expression(
+        file.expression, known, probe_map=file.probe_map, scale=file.expression_scale
+    )
 
 
 def _attempt(read: Callable[[], Table], problems: list[str]) -> Table | None:
@@ -150,7 +207,7 @@ def _attempt(read: Callable[[], Table], problems: list[str]) -> Table | None:
         return None
 
 
-def read_cohort_file(path: Path) -> CohortFile:
+def read_cohort_file(path: Path | None, given: Mapping[str, Any] | None = None) -> CohortFile:
     """Read and check the TOML file; paths come back absolute.
 
     Raises
@@ -158,27 +215,40 @@ def read_cohort_file(path: Path) -> CohortFile:
     ConfigError
         As `read_cohort`.
     """
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such cohort file")
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name}: is not TOML ({error})") from error
+    tables = {} if path is None else _toml(path)
     problems = [f"there is no table [{name}], only [cohort]" for name in tables if name != "cohort"]
     values: dict[str, Any] = tables.get("cohort", {})
-    problems += [_unknown(key) for key in values if key not in CohortFile.model_fields]
+    folder = Path.cwd() if path is None else path.resolve().parent
+    stated = {key: value for key, value in (given or {}).items() if value is not None}
+    problems += [_unknown(key) for key in (*values, *stated) if key not in CohortFile.model_fields]
     known = {key: value for key, value in values.items() if key in CohortFile.model_fields}
+    placed = {**_placed(known, folder), **_placed(stated, Path.cwd())}
     try:
-        file = CohortFile.model_validate(known)
+        file = CohortFile.model_validate(
+            {key: placed[key] for key in placed if key in CohortFile.model_fields}
+        )
     except ValidationError as error:
         problems += [f"[cohort] {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
     if problems:
-        raise ConfigError(f"{path.name}: {'; '.join(problems)}")
-    folder = path.resolve().parent
-    places = {name: getattr(file, name) for name in ("clinical", "expression", "pathways", "slides", "bags")}
-    return file.model_copy(
-        update={name: folder / place for name, place in places.items() if place is not None}
-    )
+        raise ConfigError(f"{'flags' if path is None else path.name}: {'; '.join(problems)}")
+    return file
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such cohort file")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name}: is not TOML ({error})") from error
+
+
+def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The same keys, with paths made absolute."""
+    return {
+        key: folder / value if key in _PATHS and isinstance(value, (str, Path)) else value
+        for key, value in values.items()
+    }
 
 
 def _unknown(key: str) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["PATIENT_COLUMN", "ExpressionTable", "GeneScaling", "read_expression", "read_table"]
 
 Array = NDArray[np.float64]
 
@@ -123,26 +122,3 @@ def read_expression(path: Path) -> ExpressionTable:
             f"number ({len(broken)} such values)"
         )
     return ExpressionTable(tuple(patients), tuple(genes), numbers)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV, TSV or Parquet file with its identifiers as text.
-
-    Raises
-    ------
-    CohortError
-        When the file is missing or cannot be parsed.
-    """
-    import pandas as pd
-
-    if not path.is_file():
-        raise CohortError(f"{path}: no such file")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        separator = "\t" if path.suffix in (".tsv", ".txt") else ","
-        return pd.read_csv(
-            path, sep=separator, dtype={PATIENT_COLUMN: str, "slide_ids": str}, encoding="utf-8-sig"
-        )
-    except (ValueError, OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise CohortError(f"{path.name}: cannot be read as a table ({error})") from error

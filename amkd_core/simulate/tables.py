@@ -36,6 +36,7 @@ expression = "expression.parquet"
 pathways = "pathways.gmt"
 encoder = "texture"
 endpoint = "os"
+event_means = "death"
 """
 
 

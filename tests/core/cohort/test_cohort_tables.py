@@ -117,8 +117,8 @@ def test_each_table_says_what_is_wrong_with_it_in_one_go(tmp_path: Path) -> None
     path = write_cohort(tmp_path, clinical=CLINICAL + "D,D1,-1,1\n", expression="patient_id,G1\nA,1\nA,2\n")
     (tmp_path / "pathways.gmt").write_text("P1 G1\n")
     expected = (
-        r"expression.csv: patient A stands there more than once.*; clinical.csv: 1 problem: patient D: os_months is "
-        r"-1.0, expected months above 0; pathways.gmt, line 1: expected name, description and genes"
+        r"clinical.csv: 1 problem: patient D: os_months is -1.0, expected months above 0; expression.csv: patient A "
+        r"stands there more than once.*; pathways.gmt, line 1: expected name, description and genes"
     )
     with pytest.raises(CohortError, match=expected):
         read_cohort(path)
@@ -126,7 +126,7 @@ def test_each_table_says_what_is_wrong_with_it_in_one_go(tmp_path: Path) -> None
 
 def test_a_cohort_without_any_complete_patient_is_refused(tmp_path: Path) -> None:
     path = write_cohort(tmp_path, expression="patient_id,G1\nX,1\n")
-    with pytest.raises(CohortError, match=r"clinical.csv: no patient is complete \(3 have no expression\)"):
+    with pytest.raises(CohortError, match=r"expression.csv: names no patient of the clinical table"):
         read_cohort(path)
 
 

@@ -1,0 +1,61 @@
+"""`amkd cohort`: who the patients are and what is wrong with the tables, without training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def cohort_command(
+    cohort: Annotated[
+        Path, typer.Argument(help="The cohort's TOML file (amkd-train --init prints an example).")
+    ],
+    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation that is planned.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
+) -> None:
+    """Print table 1 of a cohort, how its tables were understood, who is kept out, and what looks wrong."""
+    from amkd_core.cli.terminal import user_errors
+    from amkd_core.cohort.cohort import read_cohort
+    from amkd_core.cohort.folds import make_folds
+    from amkd_core.cohort.table_one import bag_sizes, table_one
+
+    with user_errors():
+        found = read_cohort(cohort)
+        sizes = bag_sizes(found, found.file.bags) if found.file.bags is not None else []
+        rows = table_one(found, n_patches=sizes)
+        splits = make_folds(found, n_folds=folds, seed=seed)
+    event = {patient.patient_id: patient.event for patient in found.patients}
+    tested = [sum(event[name] for name in split.test) for split in splits]
+    warnings = list(found.warnings)
+    if min(tested) < 10 and any(split.test for split in splits):
+        warnings.append(f"A fold is tested on only {min(tested)} deaths; its C-index will say little.")
+    if as_json:
+        record = {
+            "name": found.file.name,
+            "synthetic": found.file.synthetic,
+            "table": rows,
+            "deaths_tested_by_fold": tested,
+            "notes": list(found.notes),
+            "kept_out": {item.reason: list(item.patients) for item in found.findings},
+            "warnings": warnings,
+        }
+        typer.echo(json.dumps(record, indent=1))
+        return
+    typer.echo(("SYNTHETIC cohort " if found.file.synthetic else "") + found.summary)
+    width = max(map(len, rows))
+    for name, text in rows.items():
+        typer.echo(f"  {name:<{width}}  {text}")
+    typer.echo(f"  {'folds':<{width}}  {len(splits)}, tested on {', '.join(map(str, tested))} deaths")
+    for title, lines in (
+        ("Understood as", found.notes),
+        ("Kept out", [str(item) for item in found.findings]),
+        ("Look at this", warnings),
+    ):
+        if lines:
+            typer.echo(f"{title}:")
+        for line in lines:
+            typer.echo(f"  - {line}")

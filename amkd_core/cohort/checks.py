@@ -1,0 +1,58 @@
+"""Suspicions about a cohort: what is possible, and yet usually a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from amkd_core.cohort.clinical import Patient
+from amkd_core.errors import CohortError
+
+# With fewer patients a high share of deaths says nothing.
+_LEAST_PATIENTS = 30
+_MOST_DEATHS = 0.6
+
+
+def follow_up_warnings(patients: Sequence[Patient], *, confirmed: bool, name: str) -> tuple[str, ...]:
+    """What speaks for an event flag that was taken the wrong way round, or for a wrong unit of time.
+
+    Parameters
+    ----------
+    confirmed
+        The cohort file states what the flag means.
+    name
+        Of the clinical table.
+
+    Raises
+    ------
+    CohortError
+        When most patients died and nobody has confirmed it: a flipped flag looks like this.
+    """
+    time = np.array([patient.time for patient in patients])
+    event = np.array([patient.event for patient in patients])
+    share = float(event.mean())
+    warnings = []
+    if share > _MOST_DEATHS and len(patients) >= _LEAST_PATIENTS and not confirmed:
+        raise CohortError(
+            f"{name}: {int(event.sum())} of {len(event)} patients ({share:.0%}) count as deaths, as if censored "
+            'patients were marked with 1; state event_means = "death" in the cohort file if this is right, else '
+            '"censored"'
+        )
+    if event.any() and not event.all():
+        died, alive = float(np.median(time[event])), float(np.median(time[~event]))
+        if alive < died:
+            warnings.append(
+                f"Censored patients were followed for less time ({alive:.1f} months in the median) than those who died "
+                f"lived ({died:.1f}); this is common in young cohorts, and also what a flipped event flag looks like."
+            )
+    longest = float(time.max())
+    if longest > 600:
+        warnings.append(
+            f"The longest follow-up is {longest:.0f} months ({longest / 12:.0f} years); is the unit right?"
+        )
+    if longest < 6:
+        warnings.append(f"The longest follow-up is {longest:.1f} months; is the unit right?")
+    if share < 0.02 or event.sum() < 10:
+        warnings.append(f"{int(event.sum())} deaths among {len(event)} patients teach and test little.")
+    return tuple(warnings)

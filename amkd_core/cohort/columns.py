@@ -1,0 +1,224 @@
+"""Which column of a clinical table means what, under the names of the common sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from amkd_core.errors import CohortError
+
+EventMeaning = Literal["death", "censored"]
+TimeUnit = Literal["days", "months", "years"]
+
+MONTHS_PER_YEAR = 12.0
+TCGA_SITE = "tcga_site"
+
+PATIENT_NAMES = (
+    "patient_id",
+    "case_id",
+    "_patient",
+    "patient",
+    "submitter_id",
+    "bcr_patient_barcode",
+    "case",
+)
+MANY_SLIDES_NAMES = ("slide_ids",)
+ONE_SLIDE_NAMES = ("slide_id", "filename", "slide", "image_id")
+AGE_NAMES = ("age_years", "age", "age_at_diagnosis", "age_at_initial_pathologic_diagnosis", "age_at_index")
+SEX_NAMES = ("sex", "gender")
+STAGE_NAMES = (
+    "ajcc_stage",
+    "stage",
+    "ajcc_pathologic_tumor_stage",
+    "ajcc_pathologic_stage",
+    "pathologic_stage",
+)
+
+
+@dataclass(frozen=True)
+class ClinicalKeys:
+    """What a cohort file states about its clinical table; empty where it states nothing.
+
+    Attributes
+    ----------
+    endpoint
+        "os", "dss" or "pfi".
+    patient_column, slide_column, time_column, event_column, age_column, sex_column, stage_column
+        Names that override the recognised ones.
+    event_means
+        What 1 means in the event column; stating it also confirms an unusual share of deaths.
+    time_unit
+        Of the time column; overrides what its name tells.
+    days_per_month
+        Length of a month where days are converted.
+    group
+        Column whose groups folds keep apart, or "tcga_site" for the site in the barcode.
+    nonpositive_time
+        "refuse", or "drop": patients with a time of 0 or less are kept out and named.
+    """
+
+    endpoint: str = "os"
+    patient_column: str = ""
+    slide_column: str = ""
+    time_column: str = ""
+    event_column: str = ""
+    age_column: str = ""
+    sex_column: str = ""
+    stage_column: str = ""
+    event_means: EventMeaning | None = None
+    time_unit: TimeUnit | None = None
+    days_per_month: float = 30.4375
+    group: str = ""
+    nonpositive_time: Literal["refuse", "drop"] = "refuse"
+
+
+@dataclass(frozen=True)
+class ClinicalColumns:
+    """Columns by meaning; empty names where the table has none.
+
+    Attributes
+    ----------
+    one_slide_a_row
+        Whether each row names one slide, so that a patient has several rows.
+    months
+        Months in one unit of the time column.
+    event_is_death
+        What 1 means.
+    notes
+        Each interpretation in a sentence.
+    """
+
+    patient: str
+    slide: str
+    one_slide_a_row: bool
+    time: str
+    months: float
+    event: str
+    event_is_death: bool
+    age: str
+    sex: str
+    stage: str
+    group: str
+    split: str
+    notes: tuple[str, ...]
+
+
+def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> ClinicalColumns:
+    """Find out which column means what.
+
+    Raises
+    ------
+    CohortError
+        When a column is missing, a stated one does not exist, or the unit of time cannot be told.
+    """
+    find = _Finder(columns, file_name)
+    patient = find.column(keys.patient_column, PATIENT_NAMES, "patient_id")
+    one = find.optional(keys.slide_column, () if keys.slide_column else ONE_SLIDE_NAMES)
+    many = "" if keys.slide_column else find.optional("", MANY_SLIDES_NAMES)
+    time, unit = _time(find, keys)
+    event, is_death, meaning = _event(find, keys)
+    slide = many or one
+    if not slide:
+        find.missing.append("slide_ids")
+    find.refuse_missing()
+    if unit is None:
+        raise CohortError(
+            f"{file_name}: the unit of column {time} cannot be told from its name; state time_unit as days, months or "
+            "years in the cohort file"
+        )
+    months = {"months": 1.0, "years": MONTHS_PER_YEAR, "days": 1 / keys.days_per_month}[unit]
+    notes = [f"Time is column {time}, in {unit}" + (_month(keys) if unit == "days" else "") + "."]
+    notes.append(f"Event is column {event}: {meaning}.")
+    group = "" if keys.group == TCGA_SITE else find.optional(keys.group, ())
+    return ClinicalColumns(
+        patient=patient,
+        slide=slide,
+        one_slide_a_row=slide != many,
+        time=time,
+        months=months,
+        event=event,
+        event_is_death=is_death,
+        age=find.optional(keys.age_column, AGE_NAMES),
+        sex=find.optional(keys.sex_column, SEX_NAMES),
+        stage=find.optional(keys.stage_column, STAGE_NAMES),
+        group=group,
+        split=find.optional("", ("split",)),
+        notes=tuple(notes),
+    )
+
+
+def _month(keys: ClinicalKeys) -> str:
+    return f" (a month is {keys.days_per_month:g} days)"
+
+
+def _time(find: _Finder, keys: ClinicalKeys) -> tuple[str, TimeUnit | None]:
+    end = keys.endpoint
+    named: dict[str, TimeUnit | None] = {
+        f"{end}_months": "months",
+        f"{end}_days": "days",
+        f"{end}_years": "years",
+    }
+    if end == "os":
+        named |= {"survival_months": "months", "overall_survival_months": "months", "survival_days": "days"}
+    named |= {f"{end}_time": None}
+    column = find.column(keys.time_column, tuple(named), f"{end}_months")
+    unit = keys.time_unit or named.get(_plain(column)) or _unit_in(column)
+    return column, unit
+
+
+def _unit_in(column: str) -> TimeUnit | None:
+    units: tuple[TimeUnit, ...] = ("days", "months", "years")
+    return next((unit for unit in units if unit in _plain(column).split("_")), None)
+
+
+def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool, str]:
+    end = keys.endpoint
+    deaths = (f"{end}_event", end, f"{end}_status") + (
+        ("event", "vital_status", "death") if end == "os" else ()
+    )
+    censored = (f"{end}_censorship", "censorship", "censored")
+    column = find.column(keys.event_column, (*deaths, *censored), f"{end}_event")
+    is_death = _plain(column) not in censored
+    if keys.event_means is not None:
+        is_death = keys.event_means == "death"
+    return column, is_death, "1 means death" if is_death else "1 means censored, 0 death"
+
+
+class _Finder:
+    """Columns by name, upper and lower case and separators alike."""
+
+    def __init__(self, columns: Sequence[str], file_name: str) -> None:
+        self._by_name = {_plain(name): str(name) for name in reversed([str(name) for name in columns])}
+        self._columns = [str(name) for name in columns]
+        self._file_name = file_name
+        self.missing: list[str] = []
+
+    def optional(self, stated: str, names: Sequence[str]) -> str:
+        if stated:
+            if stated not in self._columns:
+                raise CohortError(
+                    f"{self._file_name}: no column {stated}, which the cohort file names; found {self._found()}"
+                )
+            return stated
+        return next((self._by_name[name] for name in names if name in self._by_name), "")
+
+    def column(self, stated: str, names: Sequence[str], usual: str) -> str:
+        found = self.optional(stated, names)
+        if not found:
+            self.missing.append(usual)
+        return found
+
+    def refuse_missing(self) -> None:
+        if self.missing:
+            raise CohortError(
+                f"{self._file_name}: no column {', '.join(self.missing)}; found {self._found()}"
+            )
+
+    def _found(self) -> str:
+        return ", ".join(self._columns[:30]) + (", ..." if len(self._columns) > 30 else "")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[ .\-]+", "_", name.strip()).lower()

@@ -1,0 +1,40 @@
+"""A commented example of a cohort file, for `amkd-train --init`."""
+
+from __future__ import annotations
+
+EXAMPLE_COHORT = """# A cohort for `amkd-train`. Paths are relative to this file; docs/cohort.md tells more.
+[cohort]
+name = "my-cohort"
+
+# CSV, TSV, Parquet or Excel. One row a patient with patient_id, slide_ids (joined by ";"), os_months (above 0) and
+# os_event (1 = death, 0 = censored), or one row a slide with case_id, slide_id, survival_months and censorship
+# (1 = censored), or names that are stated below. Optional: split (train, validation, test), age_years, sex, ajcc_stage.
+clinical = "clinical.csv"
+# patient_column = "case"
+# slide_column = "image"
+# time_column = "OS.time"
+# time_unit = "days"              # days, months or years, where the column's name does not tell
+# event_column = "status"
+# event_means = "death"           # or "censored": what 1 means
+# nonpositive_time = "drop"       # keep patients with a time of 0 or less out, instead of stopping
+
+# CSV, TSV (also .gz), Parquet or Excel; patients in rows or in columns; log scale.
+expression = "expression.parquet"
+# probe_map = "gencode.v36.probeMap"   # from Ensembl identifiers to symbols
+# expression_scale = "linear"          # take log2(x + 1) of counts or TPM; "zscore", "log"
+
+# Gene sets, one a line: name, description, genes, separated by tabs.
+pathways = "pathways.gmt"
+
+# Slides named <slide_id>.<suffix>, and/or a folder of bags named <slide_id>.h5; missing bags are extracted.
+slides = "slides"
+# bags = "bags"
+encoder = "texture"
+
+# os, dss or pfi: which columns of the clinical table.
+endpoint = "os"
+
+# Folds: stratified by event, unless a file gives them or groups are kept apart.
+# folds = "folds.csv"             # patient_id with val_fold, or with fold0, fold1, ... (train, val, test)
+# group = "tcga_site"             # or a column of the clinical table
+"""

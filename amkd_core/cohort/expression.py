@@ -1,0 +1,212 @@
+"""Expression as it is downloaded: either way round, by Ensembl identifier or symbol, on several scales."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from amkd_core.cohort.barcodes import choose_samples, patient_of
+from amkd_core.cohort.genes import Array, ExpressionTable
+from amkd_core.cohort.tables import read_table
+from amkd_core.errors import CohortError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Scale = Literal["auto", "log", "linear", "zscore"]
+
+# log2 of anything counted in tissue stays below this; counts and TPM do not.
+_LARGEST_LOG = 40.0
+_ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{11}(\.\d+)?$")
+_DATE = re.compile(
+    r"^(\d{1,2}-(Mar|Sep|Sept|Dec|Oct|Apr|Feb|Nov)|(Mar|Sep|Sept|Dec|Oct|Apr|Feb|Nov)-\d{1,2})$", re.I
+)
+
+
+@dataclass(frozen=True)
+class ReadExpression:
+    """A table, and each interpretation that was taken, in a sentence."""
+
+    table: ExpressionTable
+    notes: tuple[str, ...]
+
+
+def read_cohort_expression(
+    path: Path, known: AbstractSet[str], *, probe_map: Path | None = None, scale: Scale = "auto"
+) -> ReadExpression:
+    """Read expression for the patients of a clinical table.
+
+    Genes may stand in rows (UCSC Xena) or in columns. Of several samples of a TCGA patient the primary tumour is
+    taken, then the first in sorted order; normal tissue never. Several identifiers of one symbol are averaged.
+
+    Parameters
+    ----------
+    known
+        Patients of the clinical table; they tell which way round the table stands.
+    probe_map
+        Table from identifiers to symbols (columns ``id`` and ``gene``, as Xena gives them).
+    scale
+        "auto" recognises log values and heavy-tailed z-scores, and refuses counts; "linear" takes log2(x + 1) of
+        counts or TPM; "zscore" compresses by sign(z) log(1 + |z|); "log" takes values as they are.
+
+    Raises
+    ------
+    CohortError
+        When the table cannot be read, no patient of the clinical table is in it, or its values do not look like
+        what `scale` says.
+    """
+    frame = read_table(path)
+    notes: list[str] = []
+    samples, genes, values = _oriented(frame, known, path.name, notes)
+    genes, values = _symbols(genes, values, probe_map, path.name, notes)
+    samples, values = _patients(samples, values, path.name, notes)
+    _refuse_dates(genes, path.name)
+    _refuse_gaps(samples, genes, values, path.name)
+    values = _scaled(values, scale, path.name, notes)
+    still = int((np.ptp(values, axis=0) == 0).sum()) if len(values) > 1 else 0
+    if still:
+        notes.append(f"{still} of {len(genes)} genes have the same value in all patients and tell nothing.")
+    return ReadExpression(ExpressionTable(tuple(samples), tuple(genes), values), tuple(notes))
+
+
+def _oriented(
+    frame: pd.DataFrame, known: AbstractSet[str], name: str, notes: list[str]
+) -> tuple[list[str], list[str], Array]:
+    """Samples, genes and values (n_samples, n_genes), whichever of them stands in rows."""
+    if frame.shape[1] < 2:
+        raise CohortError(
+            f"{name}: has {frame.shape[1]} column, expected identifiers and values; is it tab-separated?"
+        )
+    first = [str(value).strip() for value in frame.iloc[:, 0]]
+    heads = [str(column).strip() for column in frame.columns[1:]]
+    in_rows = sum(patient_of(value) in known for value in first)
+    in_columns = sum(patient_of(value) in known for value in heads)
+    if not in_rows and not in_columns:
+        raise CohortError(
+            f"{name}: names no patient of the clinical table, neither in rows ({first[0] if first else 'none'}, ...) "
+            f"nor in columns ({heads[0]}, ...), expected such as {min(known, default='any')}"
+        )
+    try:
+        values = frame.iloc[:, 1:].to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise CohortError(f"{name}: expression must be numbers ({error})") from error
+    if in_rows >= in_columns:
+        return first, heads, values
+    notes.append("Genes stand in rows and samples in columns.")
+    return heads, first, values.T
+
+
+def _symbols(
+    genes: list[str], values: Array, probe_map: Path | None, name: str, notes: list[str]
+) -> tuple[list[str], Array]:
+    ensembl = sum(_ENSEMBL.match(gene) is not None for gene in genes)
+    if probe_map is not None:
+        mapping = _read_probe_map(probe_map)
+        places = [place for place, gene in enumerate(genes) if _lookup(gene, mapping)]
+        if not places:
+            raise CohortError(f"{probe_map.name}: maps none of the identifiers of {name}, such as {genes[0]}")
+        notes.append(
+            f"{len(places)} of {len(genes)} identifiers are mapped to symbols by {probe_map.name}; the others are left "
+            "out."
+        )
+        genes, values = [_lookup(genes[place], mapping) for place in places], values[:, places]
+    elif ensembl > len(genes) / 2:
+        raise CohortError(
+            f"{name}: names genes by Ensembl identifiers such as {genes[0]}; give probe_map, a table with the columns "
+            "id and gene, so that they can be mapped to the symbols of the pathways"
+        )
+    distinct = sorted(set(genes))
+    if len(distinct) == len(genes):
+        return genes, values
+    if probe_map is None:
+        twice = next(gene for gene in distinct if genes.count(gene) > 1)
+        raise CohortError(f"{name}: gene {twice} stands there more than once, expected each one once")
+    place_of = {gene: place for place, gene in enumerate(distinct)}
+    owner = np.array([place_of[gene] for gene in genes])
+    sums = np.zeros((len(distinct), values.shape[0]))
+    np.add.at(sums, owner, values.T)
+    notes.append(
+        f"{len(genes) - len(distinct)} further identifiers of the same symbol are averaged with the first."
+    )
+    return distinct, (sums / np.bincount(owner)[:, None]).T
+
+
+def _read_probe_map(path: Path) -> dict[str, str]:
+    frame = read_table(path)
+    columns = {str(column).lower().lstrip("#"): column for column in frame.columns}
+    if "id" not in columns or "gene" not in columns:
+        found = ", ".join(map(str, frame.columns[:6]))
+        raise CohortError(f"{path.name}: is no probe map: expected columns id and gene, found {found}")
+    pairs = zip(frame[columns["id"]].astype(str), frame[columns["gene"]].astype(str), strict=True)
+    mapping = {key.strip(): gene.strip() for key, gene in pairs if gene.strip() not in ("", "nan", "?")}
+    # Releases differ in the version behind the dot; the identifier before it stays.
+    return {**{key.split(".")[0]: gene for key, gene in mapping.items()}, **mapping}
+
+
+def _lookup(gene: str, mapping: dict[str, str]) -> str:
+    return mapping.get(gene) or mapping.get(gene.split(".")[0], "")
+
+
+def _patients(samples: list[str], values: Array, name: str, notes: list[str]) -> tuple[list[str], Array]:
+    repeated = len({patient_of(sample) for sample in samples}) < len(samples)
+    if repeated and len(set(samples)) < len(samples):
+        twice = next(sample for sample in samples if samples.count(sample) > 1)
+        raise CohortError(f"{name}: patient {twice} stands there more than once, expected each one once")
+    rows, n_normal, n_further = choose_samples(samples)
+    if n_normal or n_further:
+        notes.append(
+            f"{n_normal} samples of normal tissue and {n_further} further samples of the same patients are left out "
+            "(the primary tumour is taken, then the first in sorted order)."
+        )
+    return [patient_of(samples[row]) for row in rows], values[rows]
+
+
+def _refuse_dates(genes: Sequence[str], name: str) -> None:
+    dates = [gene for gene in genes if _DATE.match(gene)]
+    if dates:
+        raise CohortError(
+            f"{name}: {len(dates)} genes are named like dates ({', '.join(dates[:3])}): a spreadsheet has changed "
+            "them; use the original table"
+        )
+
+
+def _refuse_gaps(samples: Sequence[str], genes: Sequence[str], values: Array, name: str) -> None:
+    broken = np.argwhere(~np.isfinite(values))
+    if len(broken):
+        row, column = broken[0]
+        raise CohortError(
+            f"{name}: patient {samples[row]}, gene {genes[column]} is {values[row, column]}, expected a finite number "
+            f"({len(broken)} such values)"
+        )
+
+
+def _scaled(values: Array, scale: Scale, name: str, notes: list[str]) -> Array:
+    low, high = float(values.min()), float(values.max())
+    if scale == "auto":
+        if low >= 0 and high > _LARGEST_LOG:
+            raise CohortError(
+                f"{name}: values run from {low:g} to {high:g}, which is no log scale; state expression_scale = "
+                '"linear" to take log2(x + 1), or "log" if they are logarithms nonetheless'
+            )
+        scale = "zscore" if low < 0 and max(-low, high) > _LARGEST_LOG else "log"
+    if scale == "linear":
+        if low < 0:
+            raise CohortError(
+                f"{name}: expression_scale is linear, but the smallest value is {low:g}, expected none below 0"
+            )
+        notes.append(f"Values from {low:g} to {high:g} are taken as counts or TPM: log2(x + 1) is used.")
+        return np.log2(values + 1)
+    if scale == "zscore":
+        notes.append(
+            f"Values from {low:g} to {high:g} are z-scores of linear values with heavy tails: sign(z) log(1 + |z|) is "
+            "used."
+        )
+        return np.sign(values) * np.log1p(np.abs(values))
+    notes.append(f"Values from {low:g} to {high:g} are taken as logarithms.")
+    return values

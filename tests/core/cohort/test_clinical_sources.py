@@ -1,0 +1,199 @@
+"""Clinical tables as the common sources write them, and the two meanings of an event flag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from amkd_core.cohort.barcodes import choose_samples, patient_of, site_of
+from amkd_core.cohort.checks import follow_up_warnings
+from amkd_core.cohort.clinical import Patient, read_clinical_table, stage_number
+from amkd_core.cohort.columns import ClinicalKeys
+from amkd_core.cohort.tables import read_table
+from amkd_core.errors import CohortError
+
+
+def write(folder: Path, text: str, name: str = "clinical.csv") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_one_row_a_slide_with_a_censoring_flag_in_the_manner_of_survpath(tmp_path: Path) -> None:
+    rows = "case_id,slide_id,survival_months,censorship,site,age\n"
+    rows += "TCGA-AA-0001,TCGA-AA-0001-01Z-00-DX1.svs,10,0,AA,61\nTCGA-AA-0001,TCGA-AA-0001-01Z-00-DX2.svs,10,0,AA,61\n"
+    rows += "TCGA-BB-0002,TCGA-BB-0002-01Z-00-DX1.svs,20,1,BB,\n"
+    table = read_clinical_table(write(tmp_path, rows), ClinicalKeys(group="site"))
+    first, second = table.patients
+    assert first == Patient(
+        "TCGA-AA-0001",
+        ("TCGA-AA-0001-01Z-00-DX1", "TCGA-AA-0001-01Z-00-DX2"),
+        10.0,
+        True,
+        age_years=61.0,
+        group="AA",
+    )
+    assert (second.event, second.age_years) == (False, None)
+    assert "Event is column censorship: 1 means censored, 0 death." in table.notes
+    assert "3 rows, one a slide, are 2 patients." in table.notes
+
+
+def test_rows_of_one_patient_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    rows = "case_id,slide_id,survival_months,censorship\nA,A1,10,0\nA,A2,11,0\nB,B1,3,1\nB,B1,3,1\n"
+    with pytest.raises(
+        CohortError, match="A: the rows of its slides contradict each other; patient B: slide B1"
+    ):
+        read_clinical_table(write(tmp_path, rows), ClinicalKeys())
+
+
+def test_xena_times_need_a_unit_and_words_of_vital_status_are_understood(tmp_path: Path) -> None:
+    rows = "_PATIENT\tslide_ids\tOS.time\tvital_status\nA\tA1\t304.375\tDead\nB\tB1\t730.5\tAlive\n"
+    path = write(tmp_path, rows, "survival.tsv")
+    with pytest.raises(CohortError, match=r"the unit of column OS\.time cannot be told .* state time_unit"):
+        read_clinical_table(path, ClinicalKeys())
+    table = read_clinical_table(path, ClinicalKeys(time_unit="days"))
+    assert [patient.time for patient in table.patients] == pytest.approx([10.0, 24.0])
+    assert [patient.event for patient in table.patients] == [True, False]
+    shorter = read_clinical_table(path, ClinicalKeys(time_unit="days", days_per_month=30.0))
+    assert shorter.patients[0].time == pytest.approx(304.375 / 30)
+
+
+@pytest.mark.parametrize(
+    ("column", "factor"), [("os_days", 1 / 30.4375), ("os_months", 1.0), ("os_years", 12.0)]
+)
+def test_the_unit_of_time_is_in_the_columns_name(tmp_path: Path, column: str, factor: float) -> None:
+    rows = f"patient_id,slide_ids,{column},os_event\nA,A1,500,1\n"
+    (patient,) = read_clinical_table(write(tmp_path, rows), ClinicalKeys()).patients
+    assert patient.time == pytest.approx(500 * factor)
+
+
+def test_a_stated_column_and_meaning_come_before_recognised_ones(tmp_path: Path) -> None:
+    rows = "patient_id,slide_ids,os_months,os_event,late_months,flag\nA,A1,5,1,9,1\n"
+    keys = ClinicalKeys(time_column="late_months", event_column="flag", event_means="censored")
+    (patient,) = read_clinical_table(write(tmp_path, rows), keys).patients
+    assert (patient.time, patient.event) == (9.0, False)
+    with pytest.raises(CohortError, match="no column nothing, which the cohort file names"):
+        read_clinical_table(tmp_path / "clinical.csv", ClinicalKeys(time_column="nothing"))
+
+
+def test_excel_and_compressed_tables_are_read_and_other_files_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"patient_id": ["007"], "slide_ids": ["7"], "os_months": [3.0], "os_event": [1]})
+    frame.to_excel(tmp_path / "clinical.xlsx", index=False)
+    frame.to_csv(tmp_path / "clinical.tsv.gz", index=False, sep="\t")
+    for name in ("clinical.xlsx", "clinical.tsv.gz"):
+        (patient,) = read_clinical_table(tmp_path / name, ClinicalKeys()).patients
+        assert (patient.patient_id, patient.slide_ids) == ("007", ("7",))
+    (tmp_path / "clinical.docx").write_text("no")
+    with pytest.raises(CohortError, match=r"clinical\.docx: is no table that can be read"):
+        read_table(tmp_path / "clinical.docx")
+
+
+def test_nonpositive_times_are_refused_or_kept_out_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path, "patient_id,slide_ids,os_days,os_event\nA,A1,0,1\nB,B1,90,0\n")
+    with pytest.raises(CohortError, match=r"patient A: os_days is 0\.0, expected"):
+        read_clinical_table(path, ClinicalKeys())
+    table = read_clinical_table(path, ClinicalKeys(nonpositive_time="drop"))
+    assert [str(item) for item in table.findings] == ["1 patient kept out: a time of 0 or less (A)"]
+
+
+def test_barcodes_meet_at_the_patient(tmp_path: Path) -> None:
+    assert patient_of("TCGA-3C-AALI-01Z-00-DX1.F6E9A5DF") == "TCGA-3C-AALI"
+    assert (patient_of(" Own-17 "), site_of("TCGA-3C-AALI"), site_of("Own-17")) == ("Own-17", "3C", "")
+    names = ["TCGA-AA-0001-06A", "TCGA-AA-0001-01B", "TCGA-AA-0001-01A", "TCGA-AA-0001-11A", "B"]
+    assert choose_samples(names) == ([2, 4], 1, 2)
+    rows = "submitter_id,slide_ids,os_months,os_event\nTCGA-AA-0001-01A-11R,S,5,1\nTCGA-AA-0001-06A,T,5,1\n"
+    with pytest.raises(CohortError, match="patient TCGA-AA-0001 stands there more than once"):
+        read_clinical_table(write(tmp_path, rows), ClinicalKeys())
+
+
+@pytest.mark.parametrize(
+    ("text", "stage"),
+    [
+        ("Stage IIB", 2),
+        ("iv", 4),
+        ("Stage IIIC", 3),
+        ("1", 1),
+        ("IA2", 1),
+        ("Stage X", None),
+        ("", None),
+        ("M0", None),
+    ],
+)
+def test_stages_are_numbers(text: str, stage: int | None) -> None:
+    assert stage_number(text) == stage
+
+
+def patients_of(times: np.ndarray, events: np.ndarray) -> list[Patient]:
+    return [
+        Patient(f"P{i}", (f"S{i}",), float(t), bool(e))
+        for i, (t, e) in enumerate(zip(times, events, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_flipped_flag_of_a_cohort_like_tcga_asks(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    death, censored = rng.exponential(150, 300), rng.exponential(40, 300)
+    times, events = np.minimum(death, censored), death < censored
+    assert 0.1 < events.mean() < 0.4
+    follow_up_warnings(patients_of(times, events), confirmed=False, name="c.csv")
+    flipped = patients_of(times, ~events)
+    with pytest.raises(CohortError, match=r"count as deaths, as if censored patients were marked with 1"):
+        follow_up_warnings(flipped, confirmed=False, name="c.csv")
+    follow_up_warnings(flipped, confirmed=True, name="c.csv")
+
+
+def test_suspicious_follow_up_is_told() -> None:
+    times = np.r_[np.full(20, 100.0), np.full(40, 9.0)]
+    events = np.r_[np.ones(20, bool), np.zeros(40, bool)]
+    assert (
+        "followed for less time"
+        in follow_up_warnings(patients_of(times, events), confirmed=False, name="c")[0]
+    )
+    assert (
+        "is the unit right?"
+        in follow_up_warnings(patients_of(times * 30, events), confirmed=False, name="c")[1]
+    )
+    few = follow_up_warnings(patients_of(times, np.arange(60) < 3), confirmed=False, name="c")
+    assert "3 deaths among 60 patients teach and test little." in few
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "deaths", "without"),
+    [
+        ("stad", 318, 120, {"TCGA-CD-A487"}),
+        ("coadread", 296, 58, {"TCGA-EI-6883", "TCGA-G4-6323"}),
+        ("blca", 359, 156, set()),
+    ],
+)
+def test_real_cohorts_are_read_and_name_who_lacks_expression(
+    shared: Path, name: str, n: int, deaths: int, without: set[str]
+) -> None:
+    from amkd_core.cohort.cohort import read_cohort
+
+    data = shared / "data"
+    tables = {
+        "clinical": data / f"clinical_{name}.csv",
+        "expression": data / f"rna_{name}_xena.parquet",
+        "pathways": data / "pathways.gmt",
+    }
+    cohort = read_cohort(None, {**tables, "name": name, "group": "tcga_site"})
+    assert (len(cohort.patients), cohort.outcome.n_events) == (n, deaths)
+    assert {who for item in cohort.findings for who in item.patients} == without
+    assert all(patient.group for patient in cohort.patients)
+
+
+def test_a_raw_table_of_all_tcga_is_told_apart_not_crashed_on(shared: Path, tmp_path: Path) -> None:
+    frame = pd.read_csv(shared / "data" / "clinical_tcga_cdr.csv")
+    frame["slide_ids"] = frame["patient_id"]
+    frame.to_csv(tmp_path / "cdr.csv", index=False)
+    with pytest.raises(CohortError, match=r"cdr.csv: 108 problems: .*os_days is .*expected months above 0"):
+        read_clinical_table(tmp_path / "cdr.csv", ClinicalKeys())
+    table = read_clinical_table(tmp_path / "cdr.csv", ClinicalKeys(nonpositive_time="drop"))
+    assert {item.reason: len(item.patients) for item in table.findings} == {
+        "no follow-up": 66,
+        "a time of 0 or less": 108,
+    }
+    assert len(table.patients) == 11160 - 66 - 108

@@ -1,0 +1,98 @@
+"""Expression as it is downloaded: ten ways in which a table is not what it seems, and what is made of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amkd_core.cohort.expression import read_cohort_expression
+from amkd_core.errors import CohortError
+
+KNOWN = frozenset({"TCGA-AA-0001", "TCGA-AA-0002"})
+XENA = (
+    "Ensembl_ID\tTCGA-AA-0001-01A\tTCGA-AA-0002-01A\tTCGA-AA-0002-11A\n"
+    "ENSG00000000003.15\t1\t2\t9\nENSG00000000005.6\t3\t4\t9\nENSG00000000419.13\t5\t6\t9\nENSG00000000457.14\t0\t1\t9\n"
+)
+PROBES = "id\tgene\tchrom\nENSG00000000003.15\tTSPAN6\tX\nENSG00000000005.5\tTNMD\tX\nENSG00000000419.13\tTNMD\t20\n"
+
+
+def write(folder: Path, text: str, name: str = "rna.tsv") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_a_xena_matrix_is_turned_mapped_and_averaged(tmp_path: Path) -> None:
+    read = read_cohort_expression(
+        write(tmp_path, XENA), KNOWN, probe_map=write(tmp_path, PROBES, "probes.tsv")
+    )
+    assert read.table.patients == ("TCGA-AA-0001", "TCGA-AA-0002")
+    assert read.table.genes == ("TNMD", "TSPAN6")
+    np.testing.assert_allclose(read.table.values, [[4, 1], [5, 2]])
+    told = " ".join(read.notes)
+    for part in (
+        "Genes stand in rows",
+        "3 of 4 identifiers are mapped to symbols by probes.tsv",
+        "1 further identifiers of the same symbol are averaged",
+        "1 samples of normal tissue and 0 further samples",
+        "taken as logarithms",
+    ):
+        assert part in told
+
+
+def test_rows_in_another_order_give_the_same_patients_the_same_values(tmp_path: Path) -> None:
+    table = "patient_id\tG1\tG2\nTCGA-AA-0002\t3\t4\nTCGA-AA-0001\t1\t2\n"
+    read = read_cohort_expression(write(tmp_path, table), KNOWN)
+    np.testing.assert_array_equal(read.table.rows(["TCGA-AA-0001", "TCGA-AA-0002"], ["G2"]), [[2], [4]])
+
+
+@pytest.mark.parametrize(
+    ("values", "scale", "expected", "note"),
+    [
+        ((0, 1023), "linear", (0.0, 10.0), "counts or TPM: log2"),
+        ((-9.97, 14.0), "auto", (-9.97, 14.0), "logarithms"),
+        ((-1.0, 36893.0), "auto", (-np.log(2), np.log(36894)), "heavy tails"),
+        ((0, 1023), "log", (0, 1023), "logarithms"),
+    ],
+)
+def test_scales_are_recognised_or_stated(
+    tmp_path: Path, values: tuple[float, float], scale: str, expected: tuple[float, float], note: str
+) -> None:
+    table = f"patient_id\tG1\nTCGA-AA-0001\t{values[0]}\nTCGA-AA-0002\t{values[1]}\n"
+    read = read_cohort_expression(write(tmp_path, table), KNOWN, scale=scale)  # type: ignore[arg-type]
+    np.testing.assert_allclose(read.table.values[:, 0], expected, rtol=1e-6)
+    assert any(note in text for text in read.notes)
+
+
+GOOD = "patient_id\tG1\tG2\nTCGA-AA-0001\t1\t2\nTCGA-AA-0002\t3\t5\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (GOOD.replace("TCGA-AA", "XX"), "names no patient of the clinical table"),
+        (GOOD.replace("\t5", "\t1e6"), "which is no log scale; state expression_scale"),
+        (GOOD.replace("G1\tG2", "1-Mar\tSep-2"), r"2 genes are named like dates \(1-Mar, Sep-2\)"),
+        (GOOD.replace("\t5", "\t"), "patient TCGA-AA-0002, gene G2 is nan, expected a finite number"),
+        (GOOD.replace("\t5", "\thigh"), "expression must be numbers"),
+        (GOOD + "TCGA-AA-0001\t1\t2\n", "patient TCGA-AA-0001 stands there more than once"),
+        (GOOD.replace("\t", ","), "is it tab-separated"),
+        (XENA, "names genes by Ensembl identifiers such as ENSG00000000003.15; give probe_map"),
+        ("", "cannot be read as a table"),
+        (GOOD.replace("\t5", "\tinf"), "gene G2 is inf"),
+    ],
+)
+def test_ten_damaged_tables_are_stopped_with_their_cause(tmp_path: Path, table: str, sentence: str) -> None:
+    with pytest.raises(CohortError, match=sentence):
+        read_cohort_expression(write(tmp_path, table), KNOWN)
+
+
+def test_a_probe_map_that_is_none_or_maps_nothing_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, XENA)
+    with pytest.raises(CohortError, match="is no probe map: expected columns id and gene"):
+        read_cohort_expression(path, KNOWN, probe_map=write(tmp_path, "a\tb\n1\t2\n", "p.tsv"))
+    with pytest.raises(CohortError, match="maps none of the identifiers"):
+        read_cohort_expression(path, KNOWN, probe_map=write(tmp_path, "id\tgene\nENSMUSG1\tA\n", "p.tsv"))
+    with pytest.raises(CohortError, match="the smallest value is -1"):
+        read_cohort_expression(write(tmp_path, GOOD.replace("\t5", "\t-1")), KNOWN, scale="linear")

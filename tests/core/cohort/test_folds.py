@@ -1,0 +1,122 @@
+"""Folds: every patient tested once, groups kept apart, files of both kinds, and no leak in a thousand cohorts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amkd_core.cohort.clinical import Patient
+from amkd_core.cohort.folds import make_folds, read_folds
+from amkd_core.errors import CohortError
+
+
+def cohort_of(
+    n: int = 60, *, deaths: float = 0.4, seed: int = 0, groups: int = 0, folds: Path | None = None
+) -> Any:
+    rng = np.random.default_rng(seed)
+    patients = tuple(
+        Patient(f"P{i:04d}", (f"S{i}",), float(rng.exponential(20) + 0.1), bool(rng.random() < deaths),
+                group=f"H{rng.integers(groups)}" if groups else "")
+        for i in range(n)
+    )  # fmt: skip
+    return SimpleNamespace(
+        patients=patients, file=SimpleNamespace(folds=folds, group="site" if groups else "")
+    )
+
+
+def test_each_patient_is_tested_once_and_deaths_are_shared_out() -> None:
+    cohort = cohort_of(200, deaths=0.3)
+    splits = make_folds(cohort, n_folds=5, seed=3)
+    event = {patient.patient_id: patient.event for patient in cohort.patients}
+    tested = [name for split in splits for name in split.test]
+    assert sorted(tested) == sorted(event)
+    deaths = [sum(event[name] for name in split.test) for split in splits]
+    assert max(deaths) - min(deaths) <= 1
+    assert {len(split.validation) for split in splits} == {32}
+    assert make_folds(cohort, n_folds=5, seed=3) == splits
+    assert make_folds(cohort, n_folds=5, seed=4) != splits
+
+
+def test_groups_stay_together_in_training_validation_and_test() -> None:
+    cohort = cohort_of(150, groups=12)
+    group = {patient.patient_id: patient.group for patient in cohort.patients}
+    for split in make_folds(cohort, n_folds=4, seed=0):
+        parts = [{group[name] for name in part} for part in (split.train, split.validation, split.test)]
+        assert not parts[0] & parts[1]
+        assert not (parts[0] | parts[1]) & parts[2]
+
+
+def test_too_few_deaths_or_groups_are_refused() -> None:
+    with pytest.raises(
+        CohortError, match=r"the cohort has \d deaths, expected at least one for each of 5 folds"
+    ):
+        make_folds(cohort_of(40, deaths=0.04, seed=1), n_folds=5, seed=0)
+    with pytest.raises(CohortError, match="site has 3 groups, expected at least one for each of 5 folds"):
+        make_folds(cohort_of(80, groups=3), n_folds=5, seed=0)
+
+
+def test_a_file_of_tested_folds_and_one_of_parts(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    cohort = cohort_of(60, folds=path)
+    names = [patient.patient_id for patient in cohort.patients]
+    path.write_text("patient_id,val_fold\n" + "".join(f"{name},{i % 3}\n" for i, name in enumerate(names)))
+    splits = make_folds(cohort, n_folds=5, seed=0)
+    assert [sorted(split.test) for split in splits] == [names[k::3] for k in range(3)]
+    marks = ("train", "val", "test", "train")
+    path.write_text("case_id,fold0\n" + "".join(f"{name},{marks[i % 4]}\n" for i, name in enumerate(names)))
+    (split,) = make_folds(cohort, n_folds=5, seed=0)
+    assert (split.validation, split.test) == (tuple(names[1::4]), tuple(names[2::4]))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("patient_id,val_fold\nP0001,0\n", r"59 patients of the cohort are in no fold \(P0000"),
+        ("patient,part\nP0001,0\n", "59 patients"),
+        ("name,val_fold\nP0001,0\n", "no column of patients"),
+        ("patient_id,other\n{all}", "expected a column val_fold, or fold0"),
+        ("patient_id,fold0\n{all}", "column fold0 says 7, expected train, val or test"),
+    ],
+)
+def test_a_file_of_folds_that_does_not_fit_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    cohort = cohort_of(60)
+    path = tmp_path / "folds.csv"
+    path.write_text(
+        text.replace("{all}", "".join(f"{patient.patient_id},7\n" for patient in cohort.patients))
+    )
+    with pytest.raises(CohortError, match=sentence):
+        read_folds(path, cohort.patients, seed=0)
+
+
+def test_no_patient_is_in_two_parts_in_any_of_many_cohorts() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        groups = int(rng.integers(6, 15)) if seed % 2 else 0
+        cohort = cohort_of(int(rng.integers(60, 120)), deaths=0.5, seed=seed, groups=groups)
+        try:
+            splits = make_folds(cohort, n_folds=int(rng.integers(2, 6)), seed=seed)
+        except CohortError:
+            continue  # a fold without deaths to choose by
+        for split in splits:
+            parts = [set(split.train), set(split.validation), set(split.test)]
+            assert sum(map(len, parts)) == len(set().union(*parts)) == len(cohort.patients)
+
+
+def test_the_shared_folds_are_read(shared: Path) -> None:
+    from amkd_core.cohort.cohort import read_cohort
+
+    data = shared / "data"
+    for name, deaths in (
+        ("splits_survpath_site.csv", [10, 18, 40, 11, 41]),
+        ("splits_event_stratified.csv", [24] * 5),
+    ):
+        tables = {"clinical": data / "clinical_stad.csv", "expression": data / "rna_stad_xena.parquet"}
+        given = {**tables, "pathways": data / "pathways.gmt", "folds": data / name}
+        cohort = read_cohort(None, given)
+        event = {patient.patient_id: patient.event for patient in cohort.patients}
+        splits = make_folds(cohort, n_folds=5, seed=0)
+        assert [sum(event[who] for who in split.test) for split in splits] == deaths
