@@ -20,14 +20,6 @@ QUICK = Effort(n_resamples=60, n_shuffles=3)
 N_BINS = 4
 
 
-@dataclass(frozen=True)
-class MadePatient(Patient):
-    age_years: float | None = None
-    sex: str = ""
-    stage: int | None = None
-    group: str = ""
-
-
 @dataclass(frozen=True, eq=False)
 class MadeRun:
     cohort: Cohort
@@ -47,7 +39,7 @@ def made_cohort(
     death, lost = rng.exponential(40 * np.exp(-log_hazard)), rng.uniform(5, 90, n)
     event = (death <= lost) & (rng.random(n) < death_share)
     patients = tuple(
-        MadePatient(
+        Patient(
             f"SIM-{row:03d}", (f"S{row:03d}",), float(min(death[row], lost[row]) + 0.1), bool(event[row]),
             age_years=None if row % 17 == 3 else float(age[row]), sex="female" if row % 2 else "male",
             stage=None if row % 11 == 5 else int(stage[row]),

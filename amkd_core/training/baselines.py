@@ -95,7 +95,7 @@ class AddedValue:
 
 def clinical_table(patients: Sequence[Patient]) -> Array:
     """Age in years and stage 1 to 4, shape (n, 2); NaN where unknown."""
-    rows = [(getattr(patient, "age_years", None), getattr(patient, "stage", None)) for patient in patients]
+    rows = [(patient.age_years, patient.stage) for patient in patients]
     return np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import Split
 from amkd_core.export.run_report import KeyFigure, Report, ReportFigure, ReportSection, ReportTable
-from amkd_core.training.cohort_tables import fold_table, table_one
+from amkd_core.training.cohort_tables import cohort_table, fold_table
 from amkd_core.training.estimates import Estimate
 from amkd_core.training.report_tables import added_table, error_table, order_table, undefined_figures
 from amkd_core.training.statistics_record import ModelStatistics, RunStatistics
@@ -179,9 +179,9 @@ def _method(statistics: RunStatistics, splits: Sequence[Split]) -> tuple[str, ..
 def cohort_section(cohort: Cohort) -> ReportSection:
     """Table 1, who was kept out, how columns were understood, and what looks suspicious."""
     points = [*(str(item) for item in cohort.findings)]
-    points += [f"Warning: {sentence}" for sentence in getattr(cohort, "warnings", ())]
-    points += list(getattr(cohort, "notes", ()))
-    return ReportSection("The cohort", points=tuple(points), tables=(table_one(cohort),))
+    points += [f"Warning: {sentence}" for sentence in cohort.warnings]
+    points += list(cohort.notes)
+    return ReportSection("The cohort", points=tuple(points), tables=(cohort_table(cohort),))
 
 
 def result_sections(statistics: RunStatistics, pictures: Mapping[str, Path]) -> tuple[ReportSection, ...]:
