@@ -1,0 +1,71 @@
+"""`amkd cohort`: table 1 and findings without training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import Result
+
+from amkd_core.cohort.cohort import read_cohort_file
+from amkd_core.cohort.example import EXAMPLE_COHORT
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = "patient_id,slide_ids,os_months,os_event,age_years,gender,stage\n"
+    rows += "".join(
+        f"P{i},S{i},{rng.exponential(20) + 1:.2f},{int(i % 3 == 0)},{50 + i},{'MF'[i % 2]},Stage {'I' * (i % 3 + 1)}A\n"
+        for i in range(40)
+    )
+    (tmp_path / "clinical.csv").write_text(rows)
+    genes = "".join(f"P{i},{rng.normal():.3f},{rng.normal():.3f}\n" for i in range(1, 40))
+    (tmp_path / "rna.csv").write_text("patient_id,G1,G2\n" + genes)
+    (tmp_path / "sets.gmt").write_text("A\tx\tG1\tG2\nB\tx\tG1\tG7\n")
+    (tmp_path / "c.toml").write_text(
+        '[cohort]\nname = "tiny"\nclinical = "clinical.csv"\nexpression = "rna.csv"\npathways = "sets.gmt"\n'
+    )
+    return tmp_path / "c.toml"
+
+
+def test_it_prints_table_one_how_it_was_understood_and_who_is_out(amkd: Run, cohort: Path) -> None:
+    done = amkd("cohort", cohort)
+    assert done.exit_code == 0, done.output
+    for part in (
+        "tiny: 13 deaths among 39 patients (33%)",
+        "median 70 years (51 to 89)",
+        "f 20, m 19",
+        "I 13, II 13, III 13",
+        "1 of 2 have 90% of their genes measured (2 genes)",
+        "Event is column os_event: 1 means death.",
+        "1 patient kept out: no expression (P0)",
+        "A fold is tested on only 2 deaths",
+    ):
+        assert part in done.stdout, part
+    record = json.loads(amkd("cohort", cohort, "--json", "--folds", "3").stdout)
+    assert record["kept_out"] == {"no expression": ["P0"]}
+    assert sum(record["deaths_tested_by_fold"]) == 13
+
+
+def test_a_wrong_cohort_is_one_sentence_and_exit_code_2(amkd: Run, cohort: Path) -> None:
+    text = (cohort.parent / "clinical.csv").read_text().replace("os_months", "OS.time")
+    (cohort.parent / "clinical.csv").write_text(text)
+    done = amkd("cohort", cohort)
+    assert done.exit_code == 2
+    assert "the unit of column OS.time cannot be told" in " ".join(done.stderr.split())
+
+
+def test_the_example_is_a_valid_file_with_every_key_in_the_docs(tmp_path: Path) -> None:
+    (tmp_path / "cohort.toml").write_text(EXAMPLE_COHORT)
+    file = read_cohort_file(tmp_path / "cohort.toml")
+    docs = (Path(__file__).resolve().parents[3] / "docs" / "cohort.md").read_text()
+    assert [name for name in type(file).model_fields if f"`{name}`" not in docs] == []
+    lines = EXAMPLE_COHORT.splitlines()
+    keys = {line[2:].split(" =")[0] for line in lines if line.startswith("# ") and ' = "' in line}
+    assert keys <= set(type(file).model_fields)
