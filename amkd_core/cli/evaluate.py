@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def evaluate_command(
     bundle: Annotated[Path, typer.Option(help="Model bundle (.amkd).")],
-    cohort: Annotated[
-        Path, typer.Option(help="TOML file of the external cohort; amkd-train --init prints one.")
-    ],
+    cohort: Annotated[Path, typer.Option(help="TOML file of the external cohort; it may lack expression.")],
     out: Annotated[Path, typer.Option(help="Folder of predictions, metrics, figures and report.")] = Path(
         "evaluation"
     ),
@@ -47,12 +45,12 @@ def cohort_with_bags(path: Path) -> tuple[Cohort, Mapping[str, FeatureBag]]:
     AmkdError
         When cohort or bags cannot be used.
     """
-    from amkd_core.cohort.cohort import read_cohort
     from amkd_core.errors import CohortError
     from amkd_core.training.external import with_bags
+    from amkd_core.training.external_cohort import read_external_cohort
     from amkd_core.training.inputs import read_bags
 
-    found = read_cohort(path)
+    found = read_external_cohort(path)
     folder = found.file.bags
     if folder is None:
         raise CohortError(

@@ -48,8 +48,9 @@ def table_one(
         rows["patches"] = (
             f"{sum(n_patches)}; median {np.median(n_patches):.0f} a slide ({min(n_patches)} to {max(n_patches)})"
         )
-    rows["genes"] = str(len(cohort.expression.genes))
-    rows["pathways"] = _pathways(cohort, min_coverage)
+    if cohort.pathways and cohort.expression.genes:
+        rows["genes"] = str(len(cohort.expression.genes))
+        rows["pathways"] = _pathways(cohort, min_coverage)
     return rows
 
 

@@ -63,7 +63,7 @@ def pathway_means(cohort: Cohort, *, min_coverage: float = 0.0) -> FeaturesOf:
     AmkdError
         When the cohort has no expression, or no pathway is covered.
     """
-    if cohort.expression is None:
+    if not cohort.expression.patients:
         raise OutcomeError("the cohort has no expression, so there is nothing to train the cheap model on")
     membership = cover(cohort.pathways, cohort.expression.genes, min_coverage=min_coverage)
     values = cohort.expression.rows([p.patient_id for p in cohort.patients], membership.genes)

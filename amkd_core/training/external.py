@@ -124,7 +124,7 @@ def usable_genes(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[s
     table = cohort.expression
     if not bundle.has_teacher:
         return {}, "The bundle has no teacher, so the student alone was scored."
-    if table is None:
+    if not table.patients:
         return {}, "The cohort has no expression, so the student alone was scored."
     measured, patients = set(table.genes), set(table.patients)
     wanted = [name for name in bundle.card.genes if name in measured]

@@ -25,6 +25,7 @@ from amkd_core.training.baselines import (
     combined_risk,
 )
 from amkd_core.training.chance import chance_line, pathway_means, ridge_path
+from amkd_core.training.external_cohort import NO_TABLE
 
 
 def lined_up(cohort, baseline, danger):
@@ -243,7 +244,7 @@ def test_pathway_means_are_scaled_by_training_patients_alone():
 def test_a_cohort_without_expression_or_deaths_has_no_chance_line():
     cohort, _ = made_cohort(40)
     with pytest.raises(OutcomeError, match="no expression"):
-        pathway_means(replace(cohort, expression=None))
+        pathway_means(replace(cohort, expression=NO_TABLE))
     quiet = replace(cohort, patients=tuple(replace(patient, event=False) for patient in cohort.patients))
     with pytest.raises(OutcomeError, match="none of 2 shuffles"):
         chance_line(quiet, made_folds(quiet, 2), pathway_means(quiet), seed=0, n_shuffles=2)

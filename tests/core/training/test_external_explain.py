@@ -25,6 +25,7 @@ from amkd_core.inference.predict import predict_bag
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.training.explain import explain_bundle, rank_pathways, slide_agreements
 from amkd_core.training.external import evaluate_bundle, usable_genes, with_bags
+from amkd_core.training.external_cohort import NO_TABLE, read_external_cohort
 from amkd_core.training.report_run import RunStatistics
 
 N = 30
@@ -149,7 +150,7 @@ def test_expression_that_the_teacher_cannot_use_leaves_the_student(cohort, bundl
     genes, remark = usable_genes(replace(cohort, expression=few), bundle)
     assert not genes
     assert "covers 50% of the 12 genes" in remark
-    assert usable_genes(replace(cohort, expression=None), bundle)[1].startswith(
+    assert usable_genes(replace(cohort, expression=NO_TABLE), bundle)[1].startswith(
         "The cohort has no expression"
     )
     assert "no teacher" in usable_genes(cohort, random_bundle(teacher=False))[1]
@@ -227,7 +228,7 @@ def test_an_explanation_needs_a_teacher_and_expression(cohort, bundle, bags, tmp
     with pytest.raises(ModalityError, match="no teacher"):
         finished(explain_bundle(cohort, random_bundle(teacher=False), bags, out=tmp_path))
     with pytest.raises(ModalityError, match="has no expression"):
-        finished(explain_bundle(replace(cohort, expression=None), bundle, bags, out=tmp_path))
+        finished(explain_bundle(replace(cohort, expression=NO_TABLE), bundle, bags, out=tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +274,29 @@ def test_amkd_evaluate_from_files(on_disk, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "predictions.csv", "metrics.json", "figures", "report.html",
     }  # fmt: skip
+
+
+def test_patients_without_expression_are_read_and_scored(on_disk, tmp_path):
+    assert len(read_external_cohort(on_disk / "cohort.toml").patients) == N
+    text = (on_disk / "cohort.toml").read_text()
+    bare = re.sub(r'(?:expression|pathways) = ".*"\n', "", text)
+    (on_disk / "slides_only.toml").write_text(bare)
+    cohort = read_external_cohort(on_disk / "slides_only.toml")
+    assert len(cohort.patients) == N
+    assert not cohort.expression.patients
+    code, output = run_amkd(
+        "evaluate",
+        "--bundle",
+        on_disk / "model.amkd",
+        "--cohort",
+        on_disk / "slides_only.toml",
+        "--out",
+        tmp_path,
+    )
+    assert code == 0, output
+    page = (tmp_path / "report.html").read_text()
+    assert "The cohort has no expression, so the student alone was scored" in page
+    assert "teacher" not in json.loads((tmp_path / "metrics.json").read_text())["models"]
 
 
 def test_amkd_explain_from_files(on_disk, tmp_path):

@@ -19,6 +19,7 @@ from amkd_core.survival.curve import survival_at
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.estimates import Estimate, Spread
+from amkd_core.training.external_cohort import NO_TABLE
 from amkd_core.training.model_statistics import (
     common_limit,
     model_statistics,
@@ -191,7 +192,7 @@ def test_figures_that_cannot_be_computed_are_null_with_a_reason():
         else replace(patient, age_years=None, stage=None)
         for patient in made.cohort.patients
     )
-    cohort = replace(made.cohort, patients=patients, expression=None)
+    cohort = replace(made.cohort, patients=patients, expression=NO_TABLE)
     models = scored_models(cohort, made.splits, made.predictions, made.bins)
     found = run_statistics(cohort, made.splits, models, seed=0, effort=QUICK)
     student = found.models["student"]

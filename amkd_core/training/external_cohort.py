@@ -1,0 +1,65 @@
+"""Reading a cohort to be scored: slides and follow-up are enough, expression is welcome."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amkd_core.cohort.checks import follow_up_warnings
+from amkd_core.cohort.clinical import read_clinical_table
+from amkd_core.cohort.cohort import Cohort, CohortFile, read_cohort_file
+from amkd_core.cohort.expression import ReadExpression, read_cohort_expression
+from amkd_core.cohort.genes import ExpressionTable
+from amkd_core.cohort.pathways import read_gmt
+from amkd_core.errors import CohortError
+
+OPTIONAL = ("expression", "pathways")
+NO_TABLE = ExpressionTable((), (), np.zeros((0, 0)))
+
+
+def read_external_cohort(path: Path) -> Cohort:
+    """A cohort whose patients need slides and follow-up, but no expression.
+
+    `amkd_core.cohort.cohort.read_cohort` keeps patients without expression out, because a teacher cannot learn from
+    them. A student can score them. Here ``expression`` and ``pathways`` may be left out of the file, and patients
+    without a row in the expression table stay.
+
+    Raises
+    ------
+    ConfigError, CohortError
+        As `read_cohort`.
+    """
+    absent = [key for key in OPTIONAL if key not in _stated(path)]
+    # The settings want a path for each table; that of a table which is not there is never opened.
+    file = read_cohort_file(path, dict.fromkeys(absent, "not given"))
+    table = read_clinical_table(file.clinical, file.clinical_keys)
+    if not table.patients:
+        reasons = ", ".join(f"{len(item.patients)} have {item.reason}" for item in table.findings)
+        raise CohortError(f"{file.clinical.name}: no patient is complete ({reasons or 'the table is empty'})")
+    known = frozenset(patient.patient_id for patient in table.patients)
+    read = ReadExpression(NO_TABLE, ()) if "expression" in absent else _expression(file, known)
+    pathways = () if "pathways" in absent else read_gmt(file.pathways)
+    warnings = follow_up_warnings(
+        table.patients, confirmed=file.event_means is not None, name=file.clinical.name
+    )
+    notes = (*table.notes, *read.notes)
+    return Cohort(path, file, table.patients, read.table, pathways, table.findings, notes, warnings)
+
+
+def _expression(file: CohortFile, known: frozenset[str]) -> ReadExpression:
+    return read_cohort_expression(
+        file.expression, known, probe_map=file.probe_map, scale=file.expression_scale
+    )
+
+
+def _stated(path: Path) -> dict[str, Any]:
+    """Keys of the file; what is wrong with it is said by whoever reads it in full."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    stated = tables.get("cohort", {})
+    return stated if isinstance(stated, dict) else {}
