@@ -10,50 +10,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from amkd_core.cohort.clinical import outcome_of
-from amkd_core.cohort.folds import Split
-from amkd_core.cohort.genes import ExpressionTable, read_expression
-from amkd_core.cohort.pathways import GeneSet, read_gmt
+from amkd_core.cohort.cohort import Cohort, read_cohort
+from amkd_core.cohort.folds import make_folds
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.comparison import bootstrap_within
 from amkd_core.survival.metrics import concordance_index
-from amkd_core.survival.outcome import Outcome
 from amkd_core.training.baselines import clinical_baseline
 from amkd_core.training.chance import chance_line, pathway_means
 
 GOALS = {"brca": 0.74, "stad": 0.62, "hnsc": 0.59, "coadread": 0.67}
-STAGES = {"I": 1, "II": 2, "III": 3, "IV": 4}
-
-
-@dataclass(frozen=True)
-class TablePatient:
-    """What the baselines need of a patient."""
-
-    patient_id: str
-    time: float
-    event: bool
-    age_years: float | None
-    stage: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class TableCohort:
-    """What the chance line needs of a cohort."""
-
-    patients: tuple[TablePatient, ...]
-    expression: ExpressionTable | None = None
-    pathways: tuple[GeneSet, ...] = ()
-
-    @property
-    def outcome(self) -> Outcome:
-        return outcome_of(self.patients)
 
 
 @dataclass(frozen=True)
@@ -73,40 +44,22 @@ def data_folder() -> Path:
     return Path(shared) / "data"
 
 
-def stage_of(text: object) -> int | None:
-    """Stage 1 to 4 of an AJCC stage such as "Stage IIIA"; None where it is unknown."""
-    found = re.match(r"Stage (IV|I{1,3})", text) if isinstance(text, str) else None
-    return STAGES[found.group(1)] if found else None
-
-
-def read_patients(folder: Path, name: str) -> tuple[TablePatient, ...]:
-    table = pd.read_csv(folder / f"clinical_{name}.csv")
-    return tuple(
-        TablePatient(
-            row.patient_id, row.os_months, bool(row.os_event),
-            None if pd.isna(row.age_years) else float(row.age_years), stage_of(row.ajcc_stage),
-        )
-        for row in table.itertuples()
+def real_cohort(folder: Path, name: str, *, kinds: tuple[str, ...] = ("zscore",)) -> Cohort:
+    """A cohort with its folds; of several kinds of expression the first one that exists."""
+    expression = next(path for kind in kinds if (path := folder / f"rna_{name}_{kind}.parquet").is_file())
+    return read_cohort(
+        None,
+        {
+            "name": name, "clinical": folder / f"clinical_{name}.csv", "expression": expression,
+            "pathways": folder / "pathways.gmt", "folds": folder / "splits_event_stratified.csv",
+        },
     )  # fmt: skip
 
 
-def read_folds(folder: Path, patients: tuple[TablePatient, ...]) -> tuple[Split, ...]:
-    table = (
-        pd.read_csv(folder / "splits_event_stratified.csv")
-        .drop_duplicates("patient_id")
-        .set_index("patient_id")
-    )
-    own = table.loc[[patient.patient_id for patient in patients]]
-    return tuple(
-        Split(*(tuple(own.index[own[f"fold{fold}"] == part]) for part in ("train", "val", "test")))
-        for fold in range(5)
-    )
-
-
 def clinical_row(folder: Path, name: str) -> Row:
-    patients = read_patients(folder, name)
-    baseline = clinical_baseline(patients, read_folds(folder, patients))
-    known = {patient.patient_id: patient for patient in patients}
+    cohort = real_cohort(folder, name)
+    baseline = clinical_baseline(cohort.patients, make_folds(cohort, n_folds=5, seed=0))
+    known = {patient.patient_id: patient for patient in cohort.patients}
     outcome = outcome_of([known[each] for each in baseline.patients])
     scores = []
     for fold in np.unique(baseline.fold):
@@ -115,27 +68,25 @@ def clinical_row(folder: Path, name: str) -> Row:
     interval = bootstrap_within(outcome, baseline.risk, baseline.fold, generator=np.random.default_rng(0))
     within = f"{interval.estimate:.3f} [{interval.lower:.3f}, {interval.upper:.3f}]"
     return Row(
-        name, len(patients), outcome.n_events, float(np.mean(scores)), float(np.std(scores, ddof=1)), within
+        name,
+        len(cohort.patients),
+        outcome.n_events,
+        float(np.mean(scores)),
+        float(np.std(scores, ddof=1)),
+        within,
     )
 
 
 def chance_text(folder: Path, name: str, n_shuffles: int) -> str:
-    """The chance line on the cohort's widest expression table; heavy-tailed z-scores are compressed."""
-    path = next(p for kind in ("xena", "zscore") if (p := folder / f"rna_{name}_{kind}.parquet").is_file())
-    table = read_expression(path)
-    if path.stem.endswith("zscore"):
-        values = np.sign(table.values) * np.log1p(np.abs(table.values))
-        table = ExpressionTable(table.patients, table.genes, values)
-    measured = set(table.patients)
-    patients = tuple(patient for patient in read_patients(folder, name) if patient.patient_id in measured)
-    cohort = TableCohort(patients, table, read_gmt(folder / "pathways.gmt"))
+    """The chance line on the cohort's widest expression table."""
+    cohort = real_cohort(folder, name, kinds=("xena", "zscore"))
+    folds = make_folds(cohort, n_folds=5, seed=0)
     try:
-        line = chance_line(
-            cohort, read_folds(folder, patients), pathway_means(cohort), seed=0, n_shuffles=n_shuffles
-        )
+        line = chance_line(cohort, folds, pathway_means(cohort), seed=0, n_shuffles=n_shuffles)
     except OutcomeError as error:
         return str(error)
-    return f"{line.percentile_95:.3f} (mean {line.mean:.3f}, true outcomes {line.true_outcomes:.3f}; {path.stem})"
+    kind = cohort.file.expression.stem.rpartition("_")[2]
+    return f"{line.percentile_95:.3f} (mean {line.mean:.3f}, true outcomes {line.true_outcomes:.3f}; {kind})"
 
 
 def main() -> None:

