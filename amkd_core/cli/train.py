@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from amkd_core.training.run import Run
 
 EXIT_STOPPED = 130
+_COHORT = "cohort."
 _TABLES = ("clinical", "expression", "pathways")
 Found = TypeVar("Found")
 
@@ -44,7 +45,8 @@ def train(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; see docs/training.md.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Override any setting, as in student.epochs=40.")
+        list[str] | None,
+        typer.Option("--set", help="Override any setting, as in student.epochs=40 or cohort.time_unit=days."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
@@ -62,7 +64,7 @@ def train(
 ) -> None:
     """Train teacher and student, test them on held-out patients, write RUN/model.amkd (research use only)."""
     if init:
-        from amkd_core.training._pending import EXAMPLE_COHORT
+        from amkd_core.cohort.example import EXAMPLE_COHORT
 
         typer.echo(EXAMPLE_COHORT, nl=False)
         return
@@ -77,11 +79,12 @@ def train(
                 "--out, and --cohort or --clinical, --expression and --pathways, are needed (--init prints an example)"
             ]
         )
-    overrides = list(set_ or ())
+    overrides = [item for item in set_ or () if not item.startswith(_COHORT)]
+    of_cohort = [item.removeprefix(_COHORT) for item in set_ or () if item.startswith(_COHORT)]
     overrides += [f"seed={seed}"] if seed is not None else []
     overrides += [f"folds={folds}"] if folds is not None else []
     overrides += [f'device="{device}"'] if device is not None else []
-    checked = _check(_Asked(cohort, given, config, overrides), out)
+    checked = _check(_Asked(cohort, given, of_cohort, config, overrides), out)
     _announce(checked)
     _report(_train(checked, out, jobs=jobs, scheduler=scheduler, weights=weights), out)
 
@@ -90,6 +93,7 @@ def train(
 class _Asked:
     cohort: Path | None
     given: dict[str, Any]
+    of_cohort: list[str]
     config: Path | None
     overrides: list[str]
 
@@ -103,9 +107,10 @@ class _Checked:
 
 def _check(asked: _Asked, out: Path) -> _Checked:
     """Everything that can be known to be wrong before any training, all of it at once."""
+    from amkd_core.cohort.cohort import read_cohort
+    from amkd_core.cohort.folds import make_folds
     from amkd_core.inference.forward import check_device
-    from amkd_core.training._pending import make_folds, read
-    from amkd_core.training.config import load_config
+    from amkd_core.training.config import load_config, merge_overrides
     from amkd_core.training.run import with_slides
 
     problems: list[str] = []
@@ -113,7 +118,8 @@ def _check(asked: _Asked, out: Path) -> _Checked:
     if config is not None:
         device = config.device
         _attempt(lambda: check_device(device), problems)
-    found = _attempt(lambda: with_slides(read(asked.cohort, asked.given), out), problems)
+    _attempt(lambda: merge_overrides(asked.given, asked.of_cohort), problems)
+    found = _attempt(lambda: with_slides(read_cohort(asked.cohort, asked.given), out), problems)
     splits = None
     if found is not None and config is not None:
         cohort, n_folds, seed = found, config.folds, config.seed
@@ -146,9 +152,9 @@ def _announce(checked: _Checked) -> None:
     """Who is trained on, how the tables were read, and what looks wrong in them."""
     cohort = checked.cohort
     typer.echo(("SYNTHETIC cohort " if cohort.file.synthetic else "") + cohort.summary)
-    for line in (*getattr(cohort, "notes", ()), *map(str, cohort.findings)):
+    for line in (*cohort.notes, *map(str, cohort.findings)):
         typer.echo(line)
-    for warning in getattr(cohort, "warnings", ()):
+    for warning in cohort.warnings:
         typer.echo(f"Warning: {warning}")
     typer.echo("one split" if checked.n_folds == 1 else f"{checked.n_folds} folds")
 

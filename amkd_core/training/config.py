@@ -176,8 +176,7 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainingCon
             raise ConfigError(f"{path}: no such configuration file") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path.name}: is not TOML ({error})") from error
-    for override in overrides:
-        _apply(values, override)
+    merge_overrides(values, overrides)
     _refuse_unknown(values, TrainingConfig, "")
     try:
         return TrainingConfig.model_validate(values)
@@ -185,6 +184,18 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainingCon
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"setting {key} is {first['input']!r}: {first['msg']}") from error
+
+
+def merge_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Put overrides such as ``student.epochs=40`` into nested settings.
+
+    Raises
+    ------
+    ConfigError
+        When one has another form, or goes below a setting.
+    """
+    for override in overrides:
+        _apply(values, override)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -16,7 +16,7 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.folds import Split, make_folds
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.crossval import groups_of, scores_of
@@ -38,11 +38,6 @@ from amkd_core.training.run_folder import environment, file_sha256, keep_record,
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.statistics import Effort
 from amkd_core.training.train_all import Place, train_all
-
-try:
-    from amkd_core.cohort.folds import make_folds
-except ImportError:
-    from amkd_core.training._pending import make_folds
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -26,9 +26,9 @@ class FolderInUseError(RunFolderError):
 def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator[Path]:
     """Own a run's folder for the length of the block.
 
-    The first run writes ``run.json`` (configuration in full, versions, a hash of the cohort file, or of the flags
-    that stand for one); a later one continues when they are the same. The lock is the kernel's, so it does not outlive
-    a killed run; half-written files of such a run are cleared.
+    The first run writes ``run.json`` (configuration in full, versions, the cohort's settings without its paths, a
+    hash of the cohort file if there is one); a later one continues when they are the same. The lock is the
+    kernel's, so it does not outlive a killed run; half-written files of such a run are cleared.
 
     Raises
     ------
@@ -62,17 +62,14 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
-    settings = {name: getattr(cohort.file, name) for name in ("endpoint", "encoder")}
-    training = config.model_dump(mode="json", exclude={"report"})
-    record = {"config": training, "cohort_sha256": _cohort_sha256(cohort), **settings}
+    places = {name for name, value in cohort.file if isinstance(value, Path)}
+    record = {
+        "config": config.model_dump(mode="json", exclude={"report"}),
+        "cohort": cohort.file.model_dump(mode="json", exclude=places),
+        "cohort_file_sha256": None if cohort.path is None else file_sha256(cohort.path),
+    }
     note = {"report": config.report.model_dump(mode="json"), "environment": environment()}
     keep_record(folder / "run.json", record, note=note)
-
-
-def _cohort_sha256(cohort: Cohort) -> str:
-    if cohort.path is not None:
-        return file_sha256(cohort.path)
-    return hashlib.sha256(cohort.file.model_dump_json().encode()).hexdigest()
 
 
 def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any] | None = None) -> None:

@@ -41,3 +41,22 @@ def test_tables_may_come_as_flags_and_all_three_are_needed(tmp_path: Path) -> No
     assert exit_code == 2
     assert "--cohort or --clinical, --expression and --pathways, are needed" in output
     assert "Traceback" not in output
+
+
+def test_any_key_of_the_cohort_file_is_overridden_by_set(tmp_path: Path) -> None:
+    tables = [
+        "--clinical",
+        tmp_path / "c.csv",
+        "--expression",
+        tmp_path / "e.csv",
+        "--pathways",
+        tmp_path / "p.gmt",
+    ]
+    exit_code, output = run(*tables, "--out", tmp_path / "run", "--set", "cohort.event_means=loud")
+    assert exit_code == 2
+    assert "flags: [cohort] event_means: Input should be 'death' or 'censored'" in output
+    exit_code, output = run(*tables, "--out", tmp_path / "run", "--set", "cohort.event_means=death")
+    assert exit_code == 2
+    assert "c.csv: no such file" in output
+    assert "e.csv: no such file" in output
+    assert "p.gmt: no such file" in output

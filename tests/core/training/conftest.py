@@ -42,7 +42,7 @@ def cohort_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "pathways.gmt").write_text("P1\tx\tG0\tG1\tG2\nP2\tx\tG3\tG4\tG5\n")
     (folder / "cohort.toml").write_text(
         '[cohort]\nname = "tiny"\nclinical = "clinical.csv"\nexpression = "expression.csv"\n'
-        'pathways = "pathways.gmt"\nbags = "bags"\nsynthetic = true\n'
+        'pathways = "pathways.gmt"\nbags = "bags"\nsynthetic = true\nevent_means = "death"\n'
     )
     return folder / "cohort.toml"
 
