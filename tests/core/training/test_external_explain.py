@@ -41,11 +41,6 @@ def finished(steps):
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return write_bundle(tmp_path_factory.mktemp("bundle") / "model.amkd", random_bundle(n_members=2))
-
-
-@pytest.fixture(scope="module")
 def cohort():
     made, _ = made_cohort(N)
     names = tuple(patient.patient_id for patient in made.patients)
@@ -65,6 +60,18 @@ def bags(cohort):
 
 
 @pytest.fixture(scope="module")
+def bundle(bags, tmp_path_factory):
+    """Two members, each with a cut of its own in the midst of its risks."""
+    plain = random_bundle(n_members=2)
+    risks = np.array([predict_bag(bag, plain).member_risks for bag in bags.values()])
+    members = tuple(
+        replace(member, risk_cut=float(np.median(own)))
+        for member, own in zip(plain.members, risks.T, strict=True)
+    )
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "model.amkd", replace(plain, members=members))
+
+
+@pytest.fixture(scope="module")
 def evaluated(cohort, bundle, bags, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluation")
     return out, finished(evaluate_bundle(cohort, bundle, bags, out=out, effort=QUICK))
@@ -75,7 +82,8 @@ def test_everyone_is_scored_as_predict_scores_a_single_bag(evaluated, cohort, bu
     table = pd.read_csv(out / "predictions.csv")
     student = table[table["model"] == "student"].set_index("patient_id")
     assert list(student.index) == [patient.patient_id for patient in cohort.patients]
-    for patient in cohort.patients[:5]:
+    assert 5 < student["high_risk"].sum() < N - 5
+    for patient in cohort.patients:
         alone = predict_bag(bags[patient.patient_id], bundle)
         row = student.loc[patient.patient_id]
         assert row["risk"] == pytest.approx(alone.risk, abs=1e-9)
