@@ -59,7 +59,9 @@ def draw_agreement(figure: Figure, rho: Array, shared: Array, *, synthetic: bool
     first, second = figure.subplots(1, 2)
     first.hist(rho[np.isfinite(rho)], bins=np.linspace(-1, 1, 21), color=BAR, edgecolor="white")
     first.axvline(0, color="black", linewidth=1, linestyle=":")
-    first.set(xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1], xlabel="Spearman's rho of the two maps", ylabel="slides")
+    first.set(
+        xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1], xlabel="Spearman's rho of the two maps", ylabel="slides"
+    )
     second.hist(shared, bins=np.linspace(0, 1, 21), color=BAR, edgecolor="white")
     second.set(xlim=(0, 1), xlabel="shared share of the highest 5 % of patches", ylabel="slides")
     figure.suptitle(_titled("Teacher's and student's map of each slide", synthetic), fontsize=11)
