@@ -123,7 +123,8 @@ def table_of(paths: list[Path], variants: tuple[str, ...]) -> str:
     middle, found_share = np.median(ranks, axis=0).tolist(), (ranks <= 5).mean()
     lines += [
         "",
-        f"Teacher's ranks of the five driver pathways, median over cells: {middle}; in its top five: {found_share:.0%}.",
+        f"Teacher's ranks of the five driver pathways, median over cells: {middle}; in its top five: "
+        f"{found_share:.0%}.",
     ]
     return "\n".join(lines) + "\n"
 

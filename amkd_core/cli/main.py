@@ -14,7 +14,7 @@ from amkd_core.cli.evaluate import evaluate_command
 from amkd_core.cli.explain import explain_command
 from amkd_core.cli.extract import extract_command
 from amkd_core.cli.predict import predict_command
-from amkd_core.cli.simulate import simulate_command
+from amkd_core.cli.simulate import simulate_bags_command, simulate_command
 from amkd_core.cli.view import view_command
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("cohort")(cohort_command)
 app.command("evaluate")(evaluate_command)
 app.command("explain")(explain_command)
 app.command("simulate")(simulate_command)
+app.command("simulate-bags")(simulate_bags_command)
 app.command("demo")(demo_command)
 app.command("doctor")(doctor_command)
 

@@ -48,3 +48,25 @@ def simulate_command(
     typer.echo(f"SYNTHETIC cohort of {patients} patients (no real patient stands behind it): {toml}")
     typer.echo(f"Slides: {toml.parent / 'slides'}; their truth masks: {toml.parent / 'truth'}")
     typer.echo(f"True hazards, activities and planted shares: {toml.parent / 'truth.csv'}")
+
+
+def simulate_bags_command(
+    cohort: Annotated[Path, typer.Argument(help="Cohort file whose patients and expression are used.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bags and of a cohort file that uses them.")],
+    patches: Annotated[int, typer.Option(min=16, help="Patches per patient.")] = 4096,
+    dimension: Annotated[int, typer.Option(min=64, help="Width of the features.")] = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
+    own_follow_up: Annotated[
+        bool, typer.Option("--own-follow-up", help="Simulate survival too, so that the truth is known.")
+    ] = False,
+) -> None:
+    """Draw bags for the slides of a cohort from its real expression; no slide stands behind them."""
+    from amkd_core.cli.terminal import drain, user_errors
+    from amkd_core.cohort.cohort import read_cohort
+    from amkd_core.simulate.bag_cohort import simulate_bag_cohort
+    from amkd_core.simulate.bags import BagSimulationConfig
+
+    config = BagSimulationConfig(seed=seed, n_patches=patches, d_encoder=dimension)
+    with user_errors():
+        toml = drain(simulate_bag_cohort(read_cohort(cohort), out, config, own_follow_up=own_follow_up))
+    typer.echo(f"SIMULATED bags (no slide stands behind them): {toml}")

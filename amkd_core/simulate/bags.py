@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 # Raised with every change that alters a number of a simulated bag or of its follow-up.
 BAG_SIMULATION_VERSION = 1
 
-# Roles of the driver pathways and their coefficients in the log hazard. The slide shows the first three; the fourth is in
-# the genes alone; the fifth acts only together with a pattern of the slide that no gene tells of.
+# Roles of the driver pathways and their coefficients in the log hazard. The slide shows the first three; the fourth is
+# in the genes alone; the fifth acts only together with a pattern of the slide that no gene tells of.
 LOG_HAZARD = {"seen_1": 0.8, "seen_2": 0.6, "seen_3": -0.6, "genes_only": 0.35, "joint": 0.4}
 SEEN = 3
 _LEAST_GENES = 10

@@ -67,7 +67,7 @@ def test_mixed_precision_trains_float32_weights_close_to_the_plain_ones(inputs, 
         )
         return network, [row["total"] for row in history]
 
-    plain, first = train("auto")
+    _, first = train("auto")
     assert set(seen) == {torch.float32}
     mixed, second = train("bfloat16")
     assert torch.bfloat16 in seen

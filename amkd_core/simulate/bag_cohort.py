@@ -1,0 +1,124 @@
+"""A folder of simulated bags for a real cohort: real patients, genes and follow-up, or a follow-up of our own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from amkd_core.atomic import write_text
+from amkd_core.bag import FeatureBag
+from amkd_core.bag_file import write_bag
+from amkd_core.cohort.cohort import Cohort
+from amkd_core.progress import Progress
+from amkd_core.simulate.bags import BagSimulationConfig, SimulatedPatients, simulate_bag, simulate_patients
+
+README = """# SIMULATED BAGS
+
+The features in this folder were drawn by AMKD Viewer (`amkd simulate-bags`); no slide stands behind them. What they
+show depends on the patients' expression as docs/simulation.md says. {follow_up} Nothing measured here tells of a
+disease.
+
+- `cohort.toml`: for `amkd-train` and `amkd cohort`.
+- `bags/`: one file a slide; `planted/`: which pattern each patch carries.
+- `truth.csv`: true log hazard, what the slide shows, and the activities of the driver pathways.
+"""
+REAL, OWN = "Follow-up is the real one.", "Follow-up is simulated too."
+
+
+def simulate_bag_cohort(
+    cohort: Cohort, out: Path, config: BagSimulationConfig, *, own_follow_up: bool = False
+) -> Generator[Progress, None, Path]:
+    """Write bags for the slides of a cohort, and a cohort file that uses them; bags that are there are kept.
+
+    Parameters
+    ----------
+    cohort
+        With expression and pathways; both decide what the bags show.
+    own_follow_up
+        Replace the real follow-up by a simulated one whose truth is known.
+
+    Returns
+    -------
+    Path
+        Of the cohort file.
+    """
+    names = tuple(patient.patient_id for patient in cohort.patients)
+    measured = cohort.expression.rows(names, cohort.expression.genes)
+    table = type(cohort.expression)(names, cohort.expression.genes, measured)
+    truth = simulate_patients(table, cohort.pathways, config)
+    (out / "bags").mkdir(parents=True, exist_ok=True)
+    (out / "planted").mkdir(exist_ok=True)
+    for index, patient in enumerate(cohort.patients):
+        yield Progress("Drawing bags", index, len(names), patient.patient_id)
+        missing = [slide for slide in patient.slide_ids if not (out / "bags" / f"{slide}.h5").exists()]
+        if missing:
+            bag, planted = simulate_bag(truth, index, config)
+            _write_slides(bag, planted, patient.slide_ids, out)
+    yield Progress("Drawing bags", len(names), len(names))
+    _write_truth(truth, out)
+    write_text(out / "README.md", README.format(follow_up=OWN if own_follow_up else REAL))
+    return _write_cohort(cohort, truth, out, own_follow_up=own_follow_up)
+
+
+def _write_slides(bag: FeatureBag, planted: np.ndarray, slides: tuple[str, ...], out: Path) -> None:
+    """A patient's patches dealt out to the slides."""
+    for place, slide in enumerate(slides):
+        rows = slice(place, None, len(slides))
+        if bag.coords is None:
+            raise TypeError("a simulated bag has coordinates")
+        part = replace(
+            bag,
+            features=bag.features[rows],
+            coords=bag.coords[rows],
+            slide_id=slide,
+            slide_index=bag.slide_index[rows],
+        )
+        carried = "\n".join(map(str, planted[rows].tolist()))
+        write_text(out / "planted" / f"{slide}.csv", f"pattern\n{carried}\n")
+        write_bag(out / "bags" / f"{slide}.h5", part)
+
+
+def _write_truth(truth: SimulatedPatients, out: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {"patient_id": truth.patients, "log_hazard": truth.log_hazard, "shown": truth.slide_hazard}
+    )
+    for column, name in enumerate(truth.drivers):
+        frame[name] = truth.activities[:, column]
+    write_text(out / "truth.csv", frame.round(5).to_csv(index=False))
+
+
+def _write_cohort(cohort: Cohort, truth: SimulatedPatients, out: Path, *, own_follow_up: bool) -> Path:
+    stated = cohort.file.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    stated |= {"name": f"{cohort.file.name} with simulated bags", "synthetic": True, "encoder": "simulated"}
+    stated |= {"bags": str((out / "bags").resolve())}
+    stated.pop("slides", None)
+    if own_follow_up:
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            {
+                "patient_id": truth.patients,
+                "slide_ids": [";".join(patient.slide_ids) for patient in cohort.patients],
+                "os_months": truth.time.round(3),
+                "os_event": truth.event.astype(int),
+            }
+        )
+        write_text(out / "clinical.csv", frame.to_csv(index=False))
+        stated |= {
+            "clinical": str((out / "clinical.csv").resolve()),
+            "event_means": "death",
+            "endpoint": "os",
+        }
+        for key in ("patient_column", "slide_column", "time_column", "event_column", "time_unit", "group"):
+            stated.pop(key, None)
+    path = out / "cohort.toml"
+    # Strings, numbers and truths of JSON are written alike in TOML.
+    lines = [f"{key} = {json.dumps(value)}" for key, value in stated.items()]
+    write_text(path, "# SIMULATED bags; see README.md.\n[cohort]\n" + "\n".join(lines) + "\n")
+    return path

@@ -1,0 +1,98 @@
+"""Bags on given expression: the same for a seed, planted where the truth says, and usable by every command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amkd_core.bag_file import read_bag
+from amkd_core.cli.terminal import drain
+from amkd_core.cohort.cohort import read_cohort
+from amkd_core.cohort.genes import ExpressionTable
+from amkd_core.cohort.pathways import GeneSet
+from amkd_core.errors import CohortError
+from amkd_core.simulate.bag_cohort import simulate_bag_cohort
+from amkd_core.simulate.bags import BagSimulationConfig, simulate_bag, simulate_patients
+from amkd_core.survival.metrics import concordance_index
+
+SMALL = BagSimulationConfig(n_patches=64, d_encoder=64)
+
+
+def tables(n: int = 400, n_sets: int = 12) -> tuple[ExpressionTable, list[GeneSet]]:
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(n, n_sets))
+    genes = [f"G{k}_{i}" for k in range(n_sets) for i in range(12)]
+    values = np.repeat(latent, 12, axis=1) + 0.5 * rng.normal(size=(n, 12 * n_sets))
+    sets = [GeneSet(f"SET{k}", frozenset(genes[12 * k : 12 * k + 12])) for k in range(n_sets)]
+    return ExpressionTable(tuple(f"P{i}" for i in range(n)), tuple(genes), values), sets
+
+
+def test_slide_and_genes_each_tell_a_part_of_the_truth() -> None:
+    truth = simulate_patients(*tables(), SMALL)
+    scores = [
+        concordance_index(truth.time, truth.event, risk)
+        for risk in (truth.log_hazard, truth.gene_hazard, truth.slide_hazard)
+    ]
+    assert scores[0] > scores[1] > scores[2] > 0.62
+    assert 0.35 < truth.event.mean() < 0.65
+    assert len(set(truth.drivers)) == 5
+
+
+def test_planted_patches_carry_their_pattern_in_the_share_that_the_truth_says() -> None:
+    config = SMALL.model_copy(update={"n_patches": 3000})
+    truth = simulate_patients(*tables(60), config)
+    most = int(np.argmax(truth.shown[:, 0]))
+    least = int(np.argmin(truth.shown[:, 0]))
+    bags = {index: simulate_bag(truth, index, config) for index in (most, least)}
+    shares = {index: float((planted == 0).mean()) for index, (_, planted) in bags.items()}
+    expected = {index: min(0.06 * np.exp(0.8 * truth.shown[index, 0]), 0.2) for index in bags}
+    assert shares == pytest.approx(expected, abs=0.02)
+    bag, planted = bags[most]
+    direction = bag.features[planted == 0].mean(axis=0) - bag.features[planted < 0].mean(axis=0)
+    scores = bag.features @ direction
+    assert (scores[planted == 0][:, None] > scores[planted < 0][None, :]).mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_bag_and_another_patient_another() -> None:
+    truth = simulate_patients(*tables(), SMALL)
+    first, again, other = (simulate_bag(truth, index, SMALL)[0].features for index in (3, 3, 4))
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other)
+    assert simulate_bag(truth, 3, SMALL)[0].encoder.name == "simulated"
+
+
+def test_too_few_pathways_are_refused() -> None:
+    with pytest.raises(CohortError, match="fewer than 5 pathways of 10 or more genes"):
+        simulate_patients(*tables(50, n_sets=4), SMALL)
+
+
+def test_a_cohort_of_bags_is_written_and_read_back(tmp_path: Path) -> None:
+    expression, sets = tables(30)
+    clinical = "".join(f"P{i},P{i}a;P{i}b,{i + 1},{i % 2}\n" for i in range(30))
+    (tmp_path / "c.csv").write_text("patient_id,slide_ids,os_months,os_event\n" + clinical)
+    lines = [",".join(["patient_id", *expression.genes])]
+    lines += [
+        ",".join([name, *map(str, row)])
+        for name, row in zip(expression.patients, expression.values, strict=True)
+    ]
+    (tmp_path / "e.csv").write_text("\n".join(lines))
+    (tmp_path / "s.gmt").write_text(
+        "".join(f"{s.name}\tx\t" + "\t".join(sorted(s.genes)) + "\n" for s in sets)
+    )
+    given = {
+        name: tmp_path / file
+        for name, file in (("clinical", "c.csv"), ("expression", "e.csv"), ("pathways", "s.gmt"))
+    }
+    cohort = read_cohort(None, given)
+    found = read_cohort(drain(simulate_bag_cohort(cohort, tmp_path / "real", SMALL)))
+    assert (found.outcome.time == cohort.outcome.time).all()
+    assert found.file.synthetic
+    bags = [read_bag(found.file.bags / f"P3{part}.h5") for part in "ab"]  # type: ignore[operator]
+    assert [len(bag) for bag in bags] == [32, 32]
+    own = read_cohort(drain(simulate_bag_cohort(cohort, tmp_path / "own", SMALL, own_follow_up=True)))
+    assert (own.outcome.time != cohort.outcome.time).any()
+    assert [patient.slide_ids for patient in own.patients] == [
+        patient.slide_ids for patient in cohort.patients
+    ]
