@@ -6,7 +6,7 @@ Plain loop: a batch of one patient, one `.pt` file per slide in float32, the tea
 written out with a softmax, one small network per pathway, Adam as it comes. Ours: `amkd_core.training.fit` on one
 packed float16 file mapped into memory, the teacher's outputs computed once before, fused attention, fused Adam.
 Both train the same student on the same objective from the same weights. The sides take turns in slices of the cohort,
-so that other work on the machine falls on both. What computing the teacher's outputs once has cost is printed beside it.
+so that other work on the machine falls on both. What computing the outputs once has cost is printed beside it.
 """
 
 from __future__ import annotations

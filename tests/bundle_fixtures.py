@@ -8,6 +8,7 @@ from amkd_core.bag import EncoderIdentity, FeatureBag
 from amkd_core.bundle import Bundle, BundleMember
 from amkd_core.bundle_card import BundleCard, EncoderCard
 from amkd_core.cohort.genes import GeneScaling
+from amkd_core.cohort.pathways import Membership
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import build_model
 from amkd_core.survival.metrics import kaplan_meier
@@ -48,12 +49,18 @@ def random_bundle(
     teacher: bool = True,
     synthetic: bool = True,
     encoder: EncoderIdentity | None = None,
+    covered: Membership | None = None,
+    patch_size_px: int = 256,
 ) -> Bundle:
-    """A bundle whose weights are random but whose parts all fit together."""
+    """A bundle whose weights are random but whose parts all fit together, on given pathways or made-up ones."""
     encoder = encoder or encoder_identity()
     rng = np.random.default_rng(1)
-    membership = rng.random((N_PATHWAYS, N_GENES)) < 0.5
-    membership[:, 0] = True
+    if covered is None:
+        membership = rng.random((N_PATHWAYS, N_GENES)) < 0.5
+        membership[:, 0] = True
+        pathways = tuple(f"SIM_PATHWAY_{index}" for index in range(N_PATHWAYS))
+        covered = Membership(pathways, tuple(f"GENE{index}" for index in range(N_GENES)), membership, ())
+    membership, n_genes = covered.matrix, len(covered.genes)
     members = []
     for seed in range(n_members):
         sizes = {"d_encoder": encoder.dimension, "dim": 16}
@@ -67,7 +74,7 @@ def random_bundle(
                 time_bins=TimeBins(np.array([0.0, 6.0, 12.0, 30.0, np.inf])),
                 training_risks=np.sort(rng.normal(-2, 0.3, size=50)),
                 risk_cut=-2.0,
-                scaling=GeneScaling(rng.normal(5, 1, N_GENES), np.full(N_GENES, 1.5)) if teacher else None,
+                scaling=GeneScaling(rng.normal(5, 1, n_genes), np.full(n_genes, 1.5)) if teacher else None,
             )
         )
     time = rng.exponential(24, size=50)
@@ -76,15 +83,15 @@ def random_bundle(
         name="random",
         synthetic=synthetic,
         encoder=EncoderCard(**encoder.to_dict()),
-        patch_size_px=256,
+        patch_size_px=patch_size_px,
         mpp=0.5,
         endpoint="os",
         created="2026-01-01",
         software_version="0",
         cohort_size=50,
         cohort_events=int(event.sum()),
-        pathways=[f"SIM_PATHWAY_{index}" for index in range(N_PATHWAYS)] if teacher else [],
-        genes=[f"GENE{index}" for index in range(N_GENES)] if teacher else [],
+        pathways=list(covered.pathways) if teacher else [],
+        genes=list(covered.genes) if teacher else [],
         members=[
             {
                 "student": {"name": "amkd_student", "config": {}},
