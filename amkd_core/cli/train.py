@@ -184,9 +184,10 @@ def _report(run: Run, out: Path) -> None:
     card = run.bundle.card
     dropped = card.provenance.get("pathways_dropped", 0)
     typer.echo(f"{len(card.pathways)} pathways kept, {dropped} dropped for coverage")
-    if len(run.folds) == 1:
+    if len(run.folds) == 1:  # what the report does not tell: the patients who chose the epoch
         for item in (*run.scores, *run.groups):
-            typer.echo(str(item))
+            if item.part == "validation":
+                typer.echo(str(item))
     if run.statistics is None:
         typer.echo("No patient was kept for testing, so there is no report")
     else:

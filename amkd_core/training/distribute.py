@@ -180,7 +180,7 @@ def _epochs(logs: dict[int, FoldLog], log: ProgressLog, left: TimeLeft) -> Gener
             seconds = left.after(epoch)
             log.add(epoch, seconds)
             yield (
-                f"fold {epoch.fold}, {epoch.stage} {epoch.epoch} of {epoch.epochs}: {epoch.losses}; "
+                f"fold {epoch.fold}, {epoch.stage}, epoch {epoch.epoch} of {epoch.epochs}: {epoch.losses}; "
                 f"at most {spoken(seconds)} left"
             )
 
