@@ -76,7 +76,8 @@ class DistillConfig(_Section):
     tau_features, tau_logits
         Temperatures.
     arr
-        Reading of the redundancy term.
+        Reading of the redundancy term. "gated" helps most where it was measured; "balanced", the reconstruction nearest to
+        the print, drives the student away from its teacher (benchmarks/RESULTS.md).
     guidance_direction
         Of the Kullback-Leibler divergence between guided features.
     guidance_features
@@ -96,7 +97,7 @@ class DistillConfig(_Section):
     distillation_weight: float = Field(default=1.0, ge=0)
     tau_features: float = Field(default=1.0, gt=0)
     tau_logits: float = Field(default=1.0, gt=0)
-    arr: RedundancyForm = "balanced"
+    arr: RedundancyForm = "gated"
     guidance_direction: Direction = "student_to_teacher"
     guidance_features: Literal["raw", "standardised"] = "raw"
     teacher_loss: Literal["out_of_fold", "in_sample"] = "out_of_fold"

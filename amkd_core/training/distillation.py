@@ -235,7 +235,7 @@ class DistillationObjective:
     distillation_weight: float = 1.0
     tau_features: float = 1.0
     tau_logits: float = 1.0
-    form: RedundancyForm = "balanced"
+    form: RedundancyForm = "gated"
     direction: Direction = "student_to_teacher"
     gate_steepness: float = 1.0
 

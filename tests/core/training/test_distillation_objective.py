@@ -114,7 +114,7 @@ def test_a_loss_of_the_batch_as_a_whole_serves_as_well():
     teacher, student, batch, _, _ = make_pair()
     taught, output = teacher(batch), student(batch)
     targets = TeacherTargets.from_output(taught, torch.tensor(0.5, dtype=torch.float64))
-    terms = DistillationObjective()(output, targets, torch.tensor(1.0, dtype=torch.float64))
+    terms = DistillationObjective(form="balanced")(output, targets, torch.tensor(1.0, dtype=torch.float64))
     kd = distillation_loss(output.logits, taught.logits, reduction="none").tolist()
     assert terms.redundancy.item() == pytest.approx(sum(arr(x, 2.0) for x in kd) / 2, rel=1e-4)
     assert terms.survival.item() == 1.0
