@@ -76,8 +76,8 @@ class DistillConfig(_Section):
     tau_features, tau_logits
         Temperatures.
     arr
-        Reading of the redundancy term. "gated" helps most where it was measured; "balanced", the reconstruction nearest to
-        the print, drives the student away from its teacher (benchmarks/RESULTS.md).
+        Reading of the redundancy term. "gated" helps most where it was measured; "balanced", the reconstruction
+        nearest to the print, drives the student away from its teacher (benchmarks/RESULTS.md).
     guidance_direction
         Of the Kullback-Leibler divergence between guided features.
     guidance_features
