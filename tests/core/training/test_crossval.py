@@ -122,8 +122,11 @@ def test_a_finished_fold_is_not_trained_again_and_a_changed_one_does_not_count(
     cohort, bags, split, config, _ = inputs
     first = drain(train_fold(cohort, bags, split, config, run=tmp_path, fold=2))
     stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*.*") if path.suffix != ".lock"}
+    half_written = first.folder / "student" / ".tmp-1.safetensors"
+    half_written.write_bytes(b"half")
     steps = list(train_fold(cohort, bags, split, config, run=tmp_path, fold=2))
     assert steps == []
+    assert not half_written.exists()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     table = first.folder / "predictions.csv"
     whole = table.read_bytes()

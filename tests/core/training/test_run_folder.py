@@ -36,6 +36,11 @@ def test_a_folder_of_another_run_is_refused_with_the_first_difference(
     other = load_config(None, ["student.epochs=7"])
     with pytest.raises(RunFolderError, match=r"config.student.epochs = 100 where this one has 7"):
         enter(tmp_path / "run", other, cohort)
+    dss = replace(cohort, file=cohort.file.model_copy(update={"endpoint": "dss"}))
+    with pytest.raises(RunFolderError, match=r"cohort.endpoint = 'os' where this one has 'dss'"):
+        enter(tmp_path / "run", TrainingConfig(), dss)
+    with pytest.raises(RunFolderError, match=r"another content of cohort_file"):
+        enter(tmp_path / "run", TrainingConfig(), replace(cohort, path=cohort.file.clinical))
 
 
 def enter(*arguments: object) -> None:
