@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import stats
 
 from amkd_core.bundle import Bundle
@@ -33,7 +34,8 @@ from amkd_core.simulate.truth import read_truth
 from amkd_core.survival.metrics import bootstrap_concordance
 from amkd_core.training.config import load_config
 from amkd_core.training.evaluate import risks_of
-from amkd_core.training.inputs import make_inputs, read_bags
+from amkd_core.training.fit import batch_input
+from amkd_core.training.inputs import Example, make_inputs, read_bags
 from amkd_core.training.stages import train_student
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,8 +81,10 @@ def measure(cohort_folder: Path, run: Path, bundle: Bundle) -> str:
         row = expression.values[expression.patients.index(patient.patient_id)]
         genes = dict(zip(expression.genes, row, strict=True))
         predictions.append(predict_bag(bags[patient.patient_id], bundle, genes=genes))
-    undistilled = plain_student(cohort_folder, run)
     inputs = make_inputs(cohort, bags, split_of(cohort.patients), settings)
+    undistilled = drain(
+        train_student(inputs, settings, run, name="student without distillation", distilled=False)
+    )
     risks = {
         "true hazard": truth.loc[[patient.patient_id for patient in patients], "log_hazard"].to_numpy(),
         "teacher (slide and expression)": np.array([p.teacher.risk for p in predictions if p.teacher]),
@@ -101,16 +105,20 @@ def measure(cohort_folder: Path, run: Path, bundle: Bundle) -> str:
     for name, values in risks.items():
         interval = bootstrap_concordance(outcome, values, generator=np.random.default_rng(0))
         lines.append(f"| {name} | {interval.estimate:.3f} | {interval.lower:.3f} to {interval.upper:.3f} |")
-    lines += ["", *map_table(cohort_folder, predictions)]
+    maps = {
+        "student": [p.patch_scores for p in predictions],
+        "student without distillation": [patch_weights(undistilled, example) for example in inputs.test],
+        "teacher's gene-guided map": [p.teacher.patch_scores for p in predictions if p.teacher],
+    }
+    lines += ["", *map_table(cohort_folder, predictions, maps)]
     return "\n".join(lines) + "\n"
 
 
-def plain_student(cohort_folder: Path, run: Path) -> SurvivalModel:
-    """The same student trained on survival alone, on the same split."""
-    cohort = read_cohort(cohort_folder / "cohort.toml")
-    settings = load_config(ROOT / "assets" / "demo" / "training.toml")
-    inputs = make_inputs(cohort, read_bags(cohort, run / "bags"), split_of(cohort.patients), settings)
-    return drain(train_student(inputs, settings, run, name="student without distillation", distilled=False))
+def patch_weights(model: SurvivalModel, example: Example) -> np.ndarray:
+    """Pooling weights of a network that is in no bundle, shape (n_patches,)."""
+    with torch.inference_mode():
+        weights = model(batch_input([example], "cpu")).patch_attention
+    return weights.numpy()
 
 
 def split_of(patients):
@@ -119,7 +127,9 @@ def split_of(patients):
     return make_split(patients, seed=0)
 
 
-def map_table(cohort_folder: Path, predictions: list[Prediction]) -> list[str]:
+def map_table(
+    cohort_folder: Path, predictions: list[Prediction], maps: dict[str, list[np.ndarray]]
+) -> list[str]:
     """Area under the ROC curve of the maps against the truth masks; patches count by half of their area."""
     groups = {
         "planted (high grade, lymphocytes, necrosis)": PLANTED,
@@ -131,19 +141,20 @@ def map_table(cohort_folder: Path, predictions: list[Prediction]) -> list[str]:
         "Area under the ROC curve of the maps against the truth masks (mean over slides; a patch belongs to a region "
         "when at least half of it does):",
         "",
-        "| region | student's gene-guided weights | teacher's gene-guided map | slides |",
-        "|---|---|---|---|",
+        f"| region | {' | '.join(maps)} | slides |",
+        "|---|" + "---|" * (len(maps) + 1),
     ]
     for name, regions in groups.items():
-        student, teacher = [], []
-        for prediction in predictions:
+        areas: dict[str, list[float]] = {which: [] for which in maps}
+        for index, prediction in enumerate(predictions):
             bag = prediction.bag
             mask = read_truth(cohort_folder / "truth" / f"{bag.slide_id}.png")
             hit = mask.fractions(bag.coords, bag.patch_size_level0, regions) >= 0.5
             if 0 < hit.sum() < len(hit):
-                student.append(area_under_curve(prediction.patch_scores, hit))
-                teacher.append(area_under_curve(prediction.teacher.patch_scores, hit))
-        lines.append(f"| {name} | {np.mean(student):.3f} | {np.mean(teacher):.3f} | {len(student)} |")
+                for which, scores in maps.items():
+                    areas[which].append(area_under_curve(scores[index], hit))
+        means = " | ".join(f"{np.mean(found):.3f}" for found in areas.values())
+        lines.append(f"| {name} | {means} | {len(areas['student'])} |")
     return lines
 
 
