@@ -58,6 +58,9 @@ def train(
         str | None, typer.Option(help="Dask cluster that takes slides and folds, as in tcp://host:8786.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights of a foundation encoder.")] = None,
+    ignore_split: Annotated[
+        bool, typer.Option("--ignore-split", help="Cross-validate although the table has a column split.")
+    ] = False,
     init: Annotated[
         bool, typer.Option("--init", help="Print a commented example cohort file and stop.")
     ] = False,
@@ -71,6 +74,7 @@ def train(
     flags = {
         "clinical": clinical, "expression": expression, "pathways": pathways, "slides": slides, "bags": bags,
         "encoder": encoder, "endpoint": endpoint, "folds": fold_file, "group": group,
+        "use_split": False if ignore_split else None,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value is not None}
     if out is None or (cohort is None and any(name not in given for name in _TABLES)):

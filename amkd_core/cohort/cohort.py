@@ -55,7 +55,7 @@ class CohortFile(BaseModel):
         Column whose groups folds keep apart, or "tcga_site".
     patient_column, slide_column, time_column, event_column, age_column, sex_column, stage_column
         Names that override the recognised ones.
-    event_means, time_unit, days_per_month, nonpositive_time
+    event_means, time_unit, days_per_month, nonpositive_time, use_split
         See `amkd_core.cohort.columns.ClinicalKeys`.
     """
 
@@ -85,6 +85,7 @@ class CohortFile(BaseModel):
     time_unit: TimeUnit | None = None
     days_per_month: float = Field(default=30.4375, ge=28, le=31)
     nonpositive_time: Literal["refuse", "drop"] = "refuse"
+    use_split: bool = True
 
     @property
     def clinical_keys(self) -> ClinicalKeys:

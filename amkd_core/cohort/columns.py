@@ -57,6 +57,8 @@ class ClinicalKeys:
         Column whose groups folds keep apart, or "tcga_site" for the site in the barcode.
     nonpositive_time
         "refuse", or "drop": patients with a time of 0 or less are kept out and named.
+    use_split
+        Whether a column ``split`` counts.
     """
 
     endpoint: str = "os"
@@ -72,6 +74,7 @@ class ClinicalKeys:
     days_per_month: float = 30.4375
     group: str = ""
     nonpositive_time: Literal["refuse", "drop"] = "refuse"
+    use_split: bool = True
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
         sex=find.optional(keys.sex_column, SEX_NAMES),
         stage=find.optional(keys.stage_column, STAGE_NAMES),
         group=group,
-        split=find.optional("", ("split",)),
+        split=find.optional("", ("split",)) if keys.use_split else "",
         notes=tuple(notes),
     )
 

@@ -197,3 +197,12 @@ def test_a_raw_table_of_all_tcga_is_told_apart_not_crashed_on(shared: Path, tmp_
         "a time of 0 or less": 108,
     }
     assert len(table.patients) == 11160 - 66 - 108
+
+
+def test_a_split_of_the_table_may_be_ignored(tmp_path: Path) -> None:
+    path = write(tmp_path, "patient_id,slide_ids,os_months,os_event,split\nA,A1,5,1,train\nB,B1,9,0,test\n")
+    splits = [
+        [patient.split for patient in read_clinical_table(path, ClinicalKeys(use_split=use)).patients]
+        for use in (True, False)
+    ]
+    assert splits == [["train", "test"], ["", ""]]
