@@ -189,9 +189,10 @@ def _report(run: Run, out: Path) -> None:
     dropped = card.provenance.get("pathways_dropped", 0)
     typer.echo(f"{len(card.pathways)} pathways kept, {dropped} dropped for coverage")
     if len(run.folds) == 1:  # what the report does not tell: the patients who chose the epoch
-        for item in (*run.scores, *run.groups):
-            if item.part == "validation":
-                typer.echo(str(item))
+        lines = [str(score) for score in run.scores if score.part == "validation"]
+        lines += [str(group) for group in run.groups if group.part == "validation"]
+        for line in lines:
+            typer.echo(line)
     if run.statistics is None:
         typer.echo("No patient was kept for testing, so there is no report")
     else:
