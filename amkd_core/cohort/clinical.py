@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from amkd_core.cohort.barcodes import patient_of, site_of
-from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, recognise
+from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, Endpoint, recognise
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 from amkd_core.survival.outcome import Outcome
@@ -104,7 +104,7 @@ def outcome_of(patients: Sequence[Patient]) -> Outcome:
 
 
 def read_clinical(
-    path: Path, endpoint: str, *, with_expression: AbstractSet[str] | None = None
+    path: Path, endpoint: Endpoint, *, with_expression: AbstractSet[str] | None = None
 ) -> tuple[tuple[Patient, ...], tuple[Finding, ...]]:
     """Patients and who was kept out, of a table that needs no statements; see `read_clinical_table`."""
     table = read_clinical_table(path, ClinicalKeys(endpoint=endpoint), with_expression=with_expression)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from amkd_core.cohort.checks import follow_up_warnings
 from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinical_table
-from amkd_core.cohort.columns import ClinicalKeys, EventMeaning, TimeUnit
+from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.expression import ReadExpression, Scale, read_cohort_expression
 from amkd_core.cohort.genes import ExpressionTable, read_expression
 from amkd_core.cohort.pathways import GeneSet, read_gmt
@@ -24,12 +24,13 @@ from amkd_core.survival.outcome import Outcome
 __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
 
 _PATHS = ("clinical", "expression", "pathways", "slides", "bags", "folds", "probe_map")
-Endpoint = Literal["os", "dss", "pfi"]
 Table = TypeVar("Table")
 
 
-class CohortFile(BaseModel):
+class CohortFile(ClinicalKeys):
     """The ``[cohort]`` table of a cohort's TOML file; paths are relative to the file. docs/cohort.md tells more.
+
+    What it states about the clinical table is in `amkd_core.cohort.columns.ClinicalKeys`.
 
     Attributes
     ----------
@@ -45,21 +46,11 @@ class CohortFile(BaseModel):
         Folders; bags that are missing are extracted from the slides.
     encoder
         Patch encoder.
-    endpoint
-        Which columns of the clinical table.
     synthetic
         Whether the patients are simulated.
     folds
         Table of folds; see `amkd_core.cohort.folds.read_folds`.
-    group
-        Column whose groups folds keep apart, or "tcga_site".
-    patient_column, slide_column, time_column, event_column, age_column, sex_column, stage_column
-        Names that override the recognised ones.
-    event_means, time_unit, days_per_month, nonpositive_time, use_split
-        See `amkd_core.cohort.columns.ClinicalKeys`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "cohort"
     clinical: Path
@@ -68,29 +59,10 @@ class CohortFile(BaseModel):
     slides: Path | None = None
     bags: Path | None = None
     encoder: str = "texture"
-    endpoint: Endpoint = "os"
     synthetic: bool = False
     folds: Path | None = None
-    group: str = ""
     probe_map: Path | None = None
     expression_scale: Scale = "auto"
-    patient_column: str = ""
-    slide_column: str = ""
-    time_column: str = ""
-    event_column: str = ""
-    age_column: str = ""
-    sex_column: str = ""
-    stage_column: str = ""
-    event_means: EventMeaning | None = None
-    time_unit: TimeUnit | None = None
-    days_per_month: float = Field(default=30.4375, ge=28, le=31)
-    nonpositive_time: Literal["refuse", "drop"] = "refuse"
-    use_split: bool = True
-
-    @property
-    def clinical_keys(self) -> ClinicalKeys:
-        """What is stated about the clinical table."""
-        return ClinicalKeys(**{name: getattr(self, name) for name in ClinicalKeys.__dataclass_fields__})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,7 +145,7 @@ def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Co
     """
     file = read_cohort_file(path, given)
     problems: list[str] = []
-    table = _attempt(lambda: read_clinical_table(file.clinical, file.clinical_keys), problems)
+    table = _attempt(lambda: read_clinical_table(file.clinical, file), problems)
     known = frozenset() if table is None else frozenset(patient.patient_id for patient in table.patients)
     read = _attempt(lambda: _expression(file, known), problems)
     pathways = _attempt(lambda: read_gmt(file.pathways), problems)

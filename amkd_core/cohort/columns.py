@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from amkd_core.errors import CohortError
 
+Endpoint = Literal["os", "dss", "pfi"]
 EventMeaning = Literal["death", "censored"]
 TimeUnit = Literal["days", "months", "years"]
 
@@ -37,8 +40,7 @@ STAGE_NAMES = (
 )
 
 
-@dataclass(frozen=True)
-class ClinicalKeys:
+class ClinicalKeys(BaseModel):
     """What a cohort file states about its clinical table; empty where it states nothing.
 
     Attributes
@@ -61,7 +63,9 @@ class ClinicalKeys:
         Whether a column ``split`` counts.
     """
 
-    endpoint: str = "os"
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: Endpoint = "os"
     patient_column: str = ""
     slide_column: str = ""
     time_column: str = ""
@@ -71,7 +75,7 @@ class ClinicalKeys:
     stage_column: str = ""
     event_means: EventMeaning | None = None
     time_unit: TimeUnit | None = None
-    days_per_month: float = 30.4375
+    days_per_month: float = Field(default=30.4375, ge=28, le=31)
     group: str = ""
     nonpositive_time: Literal["refuse", "drop"] = "refuse"
     use_split: bool = True

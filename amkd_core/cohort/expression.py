@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from amkd_core.cohort.barcodes import choose_samples, patient_of
-from amkd_core.cohort.genes import Array, ExpressionTable
+from amkd_core.cohort.genes import Array, ExpressionTable, refuse_gaps
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 
@@ -67,7 +67,7 @@ def read_cohort_expression(
     genes, values = _symbols(genes, values, probe_map, path.name, notes)
     samples, values = _patients(samples, values, path.name, notes)
     _refuse_dates(genes, path.name)
-    _refuse_gaps(samples, genes, values, path.name)
+    refuse_gaps(samples, genes, values, path.name)
     values = _scaled(values, scale, path.name, notes)
     still = int((np.ptp(values, axis=0) == 0).sum()) if len(values) > 1 else 0
     if still:
@@ -173,16 +173,6 @@ def _refuse_dates(genes: Sequence[str], name: str) -> None:
         raise CohortError(
             f"{name}: {len(dates)} genes are named like dates ({', '.join(dates[:3])}): a spreadsheet has changed "
             "them; use the original table"
-        )
-
-
-def _refuse_gaps(samples: Sequence[str], genes: Sequence[str], values: Array, name: str) -> None:
-    broken = np.argwhere(~np.isfinite(values))
-    if len(broken):
-        row, column = broken[0]
-        raise CohortError(
-            f"{name}: patient {samples[row]}, gene {genes[column]} is {values[row, column]}, expected a finite number "
-            f"({len(broken)} such values)"
         )
 
 

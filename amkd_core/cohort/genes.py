@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 
-__all__ = ["PATIENT_COLUMN", "ExpressionTable", "GeneScaling", "read_expression", "read_table"]
+__all__ = ["PATIENT_COLUMN", "ExpressionTable", "GeneScaling", "read_expression", "read_table", "refuse_gaps"]
 
 Array = NDArray[np.float64]
 
@@ -114,11 +114,21 @@ def read_expression(path: Path) -> ExpressionTable:
         numbers = values.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise CohortError(f"{path.name}: expression must be numbers ({error})") from error
-    broken = np.argwhere(~np.isfinite(numbers))
+    refuse_gaps(patients, genes, numbers, path.name)
+    return ExpressionTable(tuple(patients), tuple(genes), numbers)
+
+
+def refuse_gaps(patients: Sequence[str], genes: Sequence[str], values: Array, file_name: str) -> None:
+    """Refuse values (n_patients, n_genes) that are not finite, with the first of them named.
+
+    Raises
+    ------
+    CohortError
+    """
+    broken = np.argwhere(~np.isfinite(values))
     if len(broken):
         row, column = broken[0]
         raise CohortError(
-            f"{path.name}: patient {patients[row]}, gene {genes[column]} is {numbers[row, column]}, expected a finite "
+            f"{file_name}: patient {patients[row]}, gene {genes[column]} is {values[row, column]}, expected a finite "
             f"number ({len(broken)} such values)"
         )
-    return ExpressionTable(tuple(patients), tuple(genes), numbers)

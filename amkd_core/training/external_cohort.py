@@ -35,7 +35,7 @@ def read_external_cohort(path: Path) -> Cohort:
     absent = [key for key in OPTIONAL if key not in _stated(path)]
     # The settings want a path for each table; that of a table which is not there is never opened.
     file = read_cohort_file(path, dict.fromkeys(absent, "not given"))
-    table = read_clinical_table(file.clinical, file.clinical_keys)
+    table = read_clinical_table(file.clinical, file)
     if not table.patients:
         reasons = ", ".join(f"{len(item.patients)} have {item.reason}" for item in table.findings)
         raise CohortError(f"{file.clinical.name}: no patient is complete ({reasons or 'the table is empty'})")

@@ -155,7 +155,7 @@ def test_unusable_expression_is_refused(tmp_path: Path, table: str, sentence: st
     [
         (
             TOML + 'colour = "red"\n',
-            r"cohort.toml: \[cohort\] there is no key colour; known are name, clinical",
+            r"cohort.toml: \[cohort\] there is no key colour; known are endpoint, patient_column",
         ),
         (TOML + 'slide = "x"\n', r"there is no key slide; did you mean slides\?"),
         (TOML + "[training]\nseed = 1\n", r"there is no table \[training\], only \[cohort\]"),
