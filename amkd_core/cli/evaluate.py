@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,8 @@ def evaluate_command(
     out: Annotated[Path, typer.Option(help="Folder of predictions, metrics, figures and report.")] = Path(
         "evaluation"
     ),
+    bags: Annotated[Path | None, typer.Option(help="Folder of the cohort's bags, such as RUN/bags.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes for slides without a bag.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
@@ -30,15 +33,28 @@ def evaluate_command(
 
     with user_errors():
         model = open_bundle(bundle)
-        patients, bags = cohort_with_bags(cohort)
-        statistics = drain(evaluate_bundle(patients, model, bags, out=out, seed=seed, device=device))
+        patients, found = cohort_with_bags(cohort, out, bags=bags, jobs=jobs)
+        statistics = drain(evaluate_bundle(patients, model, found, out=out, seed=seed, device=device))
     typer.echo(("SYNTHETIC: " if model.card.synthetic or statistics.synthetic else "") + patients.summary)
     typer.echo(str(statistics))
     typer.echo(f"Report: {out / 'report.html'}")
 
 
-def cohort_with_bags(path: Path) -> tuple[Cohort, Mapping[str, FeatureBag]]:
-    """Read a cohort and the bags of its patients; those without a bag are named and left out.
+def cohort_with_bags(
+    path: Path, out: Path, *, bags: Path | None = None, jobs: int = 2
+) -> tuple[Cohort, Mapping[str, FeatureBag]]:
+    """Read a cohort and the bags of its patients; those without slide or bag are named and left out.
+
+    Parameters
+    ----------
+    path
+        The cohort's file.
+    out
+        Where slides without a bag are extracted to (``bags``), when no folder of bags is named.
+    bags
+        Folder that comes before the file's.
+    jobs
+        Worker processes of the extraction.
 
     Raises
     ------
@@ -49,14 +65,18 @@ def cohort_with_bags(path: Path) -> tuple[Cohort, Mapping[str, FeatureBag]]:
     from amkd_core.training.external import with_bags
     from amkd_core.training.external_cohort import read_external_cohort
     from amkd_core.training.inputs import read_bags
+    from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 
     found = read_external_cohort(path)
-    folder = found.file.bags
-    if folder is None:
+    if bags is not None:
+        found = replace(found, file=found.file.model_copy(update={"bags": bags}))
+    if found.file.bags is None and found.file.slides is None:
         raise CohortError(
-            f"{path.name}: [cohort] bags names no folder; extract the slides (amkd extract) and name it there"
+            f"{path.name}: [cohort] names neither slides nor bags, expected one of them, or --bags"
         )
-    kept = with_bags(found, folder)
+    kept = with_slides(found, out) if found.file.bags is None else with_bags(found, found.file.bags)
     for finding in kept.findings:
         typer.echo(str(finding))
-    return kept, read_bags(kept, folder)
+    if kept.file.bags is None:
+        drain(extract_missing(kept, out, jobs=jobs, weights=None, device="cpu"))
+    return kept, read_bags(kept, bags_of(kept, out))

@@ -15,6 +15,8 @@ def explain_command(
     bundle: Annotated[Path, typer.Option(help="Model bundle (.amkd) with its teacher.")],
     cohort: Annotated[Path, typer.Option(help="TOML file of a cohort with expression.")],
     out: Annotated[Path, typer.Option(help="Folder of tables and pictures.")] = Path("explanation"),
+    bags: Annotated[Path | None, typer.Option(help="Folder of the cohort's bags, such as RUN/bags.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes for slides without a bag.")] = 2,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Rank pathways over a cohort, and compare teacher's and student's maps slide by slide (research use only)."""
@@ -23,7 +25,7 @@ def explain_command(
 
     with user_errors():
         model = open_bundle(bundle)
-        patients, bags = cohort_with_bags(cohort)
-        found = drain(explain_bundle(patients, model, bags, out=out, device=device))
+        patients, features = cohort_with_bags(cohort, out, bags=bags, jobs=jobs)
+        found = drain(explain_bundle(patients, model, features, out=out, device=device))
     typer.echo(("SYNTHETIC: " if found.synthetic else "") + str(found))
     typer.echo(f"Results: {out}")

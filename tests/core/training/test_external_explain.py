@@ -336,5 +336,5 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(on_disk, tmp_path, command):
         'pathways = "', f'pathways = "{on_disk}/'))  # fmt: skip
     code, output = run_amkd(command, "--bundle", on_disk / "model.amkd", "--cohort", bare)
     assert code == 2
-    assert "bags names no folder" in output
+    assert "names neither slides nor bags" in output
     assert "Traceback" not in output
