@@ -25,13 +25,20 @@ def kill_when(
     words: list[str], there: Path, how: int = signal.SIGKILL, errors: IO[str] | int = subprocess.DEVNULL
 ) -> int:
     """Start the command in a process of its own and end it once a file is there; its exit code."""
-    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.DEVNULL, stderr=errors)
+    process = subprocess.Popen(
+        [*COMMAND, *words], stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=_heed_interrupts
+    )
     deadline = time.monotonic() + 60
     while not there.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     assert there.exists(), "the run ended before it could be stopped"
     os.kill(process.pid, how)
     return process.wait(timeout=30)
+
+
+def _heed_interrupts() -> None:
+    """A test run that was put in the background ignores Ctrl-C, and its children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_a_run_killed_in_several_stages_ends_as_if_it_had_not_been(
