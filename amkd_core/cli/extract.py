@@ -11,7 +11,9 @@ from amkd_core.cli.terminal import EXIT_FOLDER_IN_USE, EXIT_PARTIAL, EXIT_WRONG_
 
 
 def extract_command(
-    slides: Annotated[list[Path], typer.Argument(help="Slide files, or folders that are slides (DICOM).")],
+    slides: Annotated[
+        list[Path], typer.Argument(help="Slides, folders that are slides (DICOM), folders of slides.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the bags; finished ones in it are skipped.")],
     encoder: Annotated[str, typer.Option(help="Patch encoder; `amkd doctor` lists them.")] = "texture",
     mpp: Annotated[
@@ -36,14 +38,19 @@ def extract_command(
         ExtractSettings,
         SlideTask,
         bag_folder,
+        expand_folders,
         extract_slides,
     )
+    from amkd_core.slides import slide_id_of
     from amkd_core.slides.encoders import card_of
 
     with user_errors():
         card_of(encoder)  # a wrong name is said before any process starts
         scales = _read_scales(mpp_table)
-        tasks = [SlideTask(path, scales.get(path.name, scales.get(path.stem, mpp))) for path in slides]
+        tasks = [
+            SlideTask(path, scales.get(path.name, scales.get(slide_id_of(path), mpp)))
+            for path in expand_folders(slides)
+        ]
         _refuse_missing_weights(encoder, weights)
         settings = ExtractSettings(encoder, weights, device, "float16" if half else "float32", force)
         try:

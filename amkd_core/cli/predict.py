@@ -145,12 +145,13 @@ def safe_name(text: str) -> str:
 def _result_folders(sources: list[Path], out: Path) -> list[Path]:
     """One folder per source, inside `out`; `out` itself when there is one source."""
     from amkd_core.errors import AmkdError
+    from amkd_core.slides import slide_id_of
 
     if len(sources) == 1:
         return [out]
     folders: dict[str, Path] = {}
     for source in sources:
-        name = safe_name(source.stem)
+        name = safe_name(slide_id_of(source))
         if name in folders:
             raise AmkdError(
                 f"{folders[name]} and {source} would both be written to {out / name}; predict them one at a time"

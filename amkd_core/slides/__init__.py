@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from amkd_core.slides.info import Bounds, Level, Microns, SlideInfo
+    from amkd_core.slides.info import Bounds, Level, Microns, SlideInfo, slide_id_of
     from amkd_core.slides.pyramid import LazyLevel, SlidePyramid, slide_pyramid
     from amkd_core.slides.slide import Slide, is_slide, open_slide
 
@@ -19,6 +19,7 @@ _HOME = {
     "Level": "info",
     "Microns": "info",
     "SlideInfo": "info",
+    "slide_id_of": "info",
     "Slide": "slide",
     "is_slide": "slide",
     "open_slide": "slide",
@@ -41,7 +42,7 @@ _HOME = {
 }
 
 __all__ = ["Bounds", "LazyLevel", "Level", "Microns", "Slide", "SlideInfo", "SlidePyramid", "is_slide"]
-__all__ += ["open_slide", "slide_pyramid"]
+__all__ += ["open_slide", "slide_id_of", "slide_pyramid"]
 
 
 def __getattr__(name: str) -> Any:

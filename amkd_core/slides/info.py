@@ -109,3 +109,9 @@ class SlideInfo:
     scene: int = 0
     n_scenes: int = 1
     associated: tuple[str, ...] = ()
+
+
+def slide_id_of(path: Path) -> str:
+    """Name of a slide, and of its bag: the file name without its extension (and without ``.ome``)."""
+    name = path.name if path.is_dir() else path.stem
+    return name.removesuffix(".ome") or name

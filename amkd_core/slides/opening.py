@@ -8,7 +8,7 @@ from amkd_core.errors import SlideError
 from amkd_core.slides.backends.base import Backend
 from amkd_core.slides.detect import HEAD_BYTES, files_of, is_dicom, main_file
 from amkd_core.slides.fingerprint import fingerprint
-from amkd_core.slides.info import SlideInfo
+from amkd_core.slides.info import SlideInfo, slide_id_of
 from amkd_core.slides.microns import user_microns
 from amkd_core.slides.tiff_tags import is_tiff
 
@@ -27,7 +27,7 @@ def open_checked(
     facts = backend.facts
     info = SlideInfo(
         path=path,
-        slide_id=slide_id(path),
+        slide_id=slide_id_of(path),
         fingerprint=content,
         backend=facts.backend,
         vendor=facts.vendor,
@@ -52,12 +52,6 @@ def _open_backend(file: Path, scene: int, seed: int, isolated: bool) -> Backend:
     from amkd_core.slides.backends.choose import open_backend
 
     return open_backend(file, scene=scene, seed=seed)
-
-
-def slide_id(path: Path) -> str:
-    """Name of a slide: the file name without its extension (and without ``.ome``)."""
-    name = path.name if path.is_dir() else path.stem
-    return name.removesuffix(".ome") or name
 
 
 def looks_like_slide(path: Path) -> bool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from amkd_core.errors import AmkdError, ConfigError, MissingExtraError, WorkerError
 from amkd_core.inference.extract import ExtractSettings, SlideOutcome, SlideTask
 from amkd_core.progress import Progress
+from amkd_core.slides import slide_id_of
 from amkd_core.training.child import Child
 from amkd_core.training.distribute import Ended
 
@@ -155,7 +156,7 @@ def extract_on_cluster(
 
         for future in as_completed(futures, loop=client.loop):
             for outcome in _chunk_outcomes(future, futures[future]):
-                outcomes[outcome.path.stem] = outcome
+                outcomes[slide_id_of(outcome.path)] = outcome
             yield Progress(SLIDE_STAGE, len(outcomes), len(tasks), futures[future][-1].path.name)
     finally:
         _take_back(client, list(futures))

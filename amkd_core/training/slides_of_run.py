@@ -10,7 +10,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import CohortError
 from amkd_core.inference.extract import ExtractSettings, SlideTask, bag_folder, extract_slides
 from amkd_core.progress import Progress
-from amkd_core.slides import is_slide
+from amkd_core.slides import is_slide, slide_id_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -56,7 +56,8 @@ def _slides_of(cohort: Cohort) -> dict[str, Path]:
     if not folder.is_dir():
         raise CohortError(f"{folder}: no such folder of slides")
     wanted = {name for patient in cohort.patients for name in patient.slide_ids}
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.stem in wanted and is_slide(path)}
+    named = ((slide_id_of(path), path) for path in sorted(folder.iterdir()))
+    return {name: path for name, path in named if name in wanted and is_slide(path)}
 
 
 def extract_missing(

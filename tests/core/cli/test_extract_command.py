@@ -165,3 +165,22 @@ def _command(slides: list[Path], out: Path) -> list[str]:
 def test_this_process_left_nothing_behind() -> None:
     names = [" ".join(child.cmdline()) for child in psutil.Process(os.getpid()).children()]
     assert not [name for name in names if "spawn_main" in name]
+
+
+def test_a_folder_of_slides_is_extracted_under_the_names_that_the_slides_have(
+    amkd: Run, slides: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "slides"
+    (folder / "empty").mkdir(parents=True)
+    (folder / "b.ome.tif").write_bytes(slides[0].read_bytes())
+    (folder / "a.tif").write_bytes(slides[2].read_bytes())
+    (folder / "notes.txt").write_text("not a slide")
+    (tmp_path / "mpp.csv").write_text("slide,mpp\nb,0.55\n")
+    done = amkd("extract", folder, "--out", tmp_path / "bags", "--mpp-table", tmp_path / "mpp.csv")
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "bags").glob("*.h5")) == ["a.h5", "b.h5"]
+    bag = read_bag(tmp_path / "bags" / "b.h5")
+    assert (bag.slide_id, bag.slide_mpp) == ("b", (0.55, 0.55))
+    nothing = amkd("extract", folder / "empty", "--out", tmp_path / "none")
+    assert nothing.exit_code == 2
+    assert "FAILED empty: " in nothing.stderr
