@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import stats
 
 from amkd_core.bundle import Bundle
 from amkd_core.bundle_file import open_bundle
@@ -31,6 +30,7 @@ from amkd_core.simulate.config import SimulationConfig
 from amkd_core.simulate.demo import DEMO_SEED
 from amkd_core.simulate.tissue_map import PLANTED, Region
 from amkd_core.simulate.truth import read_truth
+from amkd_core.studies.distillation import area_under_curve
 from amkd_core.survival.metrics import bootstrap_concordance
 from amkd_core.training.config import load_config
 from amkd_core.training.evaluate import risks_of
@@ -156,12 +156,6 @@ def map_table(
         means = " | ".join(f"{np.mean(found):.3f}" for found in areas.values())
         lines.append(f"| {name} | {means} | {len(areas['student'])} |")
     return lines
-
-
-def area_under_curve(scores: np.ndarray, hit: np.ndarray) -> float:
-    """Share of pairs, one patch inside and one outside, in which the inside one scores higher."""
-    statistic = stats.mannwhitneyu(scores[hit], scores[~hit]).statistic
-    return float(statistic / (hit.sum() * (~hit).sum()))
 
 
 if __name__ == "__main__":

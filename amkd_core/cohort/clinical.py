@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from amkd_core.cohort.barcodes import patient_of, site_of
-from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, Endpoint, recognise
+from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, recognise
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 from amkd_core.survival.outcome import Outcome
@@ -103,17 +102,7 @@ def outcome_of(patients: Sequence[Patient]) -> Outcome:
     )
 
 
-def read_clinical(
-    path: Path, endpoint: Endpoint, *, with_expression: AbstractSet[str] | None = None
-) -> tuple[tuple[Patient, ...], tuple[Finding, ...]]:
-    """Patients and who was kept out, of a table that needs no statements; see `read_clinical_table`."""
-    table = read_clinical_table(path, ClinicalKeys(endpoint=endpoint), with_expression=with_expression)
-    return table.patients, table.findings
-
-
-def read_clinical_table(
-    path: Path, keys: ClinicalKeys, *, with_expression: AbstractSet[str] | None = None
-) -> ClinicalTable:
+def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
     """Patients with complete data, and who was kept out for what they lack.
 
     Parameters
@@ -122,8 +111,6 @@ def read_clinical_table(
         One row a patient, or one row a slide; see `amkd_core.cohort.columns` for the names.
     keys
         What the cohort file states about the table.
-    with_expression
-        Patients of the expression table; None does not ask for expression.
 
     Raises
     ------
@@ -135,7 +122,7 @@ def read_clinical_table(
     columns = recognise(list(frame.columns), keys, path.name)
     told = [value for value in frame[columns.event] if not _is_empty(value)]
     words = bool(told) and all(str(value).strip().lower() in _DEATH_WORDS for value in told)
-    rows = _Rows(columns, keys, with_expression, words)
+    rows = _Rows(columns, keys, words)
     for row in frame.to_dict("records"):
         rows.take(row)
     problems = [*rows.problems, *_shared_slides(tuple(rows.kept.values()))]
@@ -161,7 +148,6 @@ class _Rows:
 
     columns: ClinicalColumns
     keys: ClinicalKeys
-    with_expression: AbstractSet[str] | None
     words: bool
     kept: dict[str, Patient] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -172,7 +158,6 @@ class _Rows:
         default_factory=lambda: {
             "no follow-up": [],
             "a time of 0 or less": [],
-            "no expression": [],
             "no slide": [],
         }
     )
@@ -189,7 +174,7 @@ class _Rows:
         if repeated and not self.columns.one_slide_a_row:
             self.problems.append(f"patient {name} stands there more than once")
             return
-        lacking = self._lacking(name, row)
+        lacking = self._lacking(row)
         fault = "" if lacking else _fault(row, self.columns, self.words)
         if lacking:
             if name not in self.out[lacking]:
@@ -216,7 +201,7 @@ class _Rows:
         else:
             self.kept[patient.patient_id] = replace(known, slide_ids=known.slide_ids + patient.slide_ids)
 
-    def _lacking(self, name: str, row: Mapping[Any, Any]) -> str:
+    def _lacking(self, row: Mapping[Any, Any]) -> str:
         """What the patient has not got; empty when nothing is missing."""
         if _is_empty(row[self.columns.time]) or _is_empty(row[self.columns.event]):
             return "no follow-up"
@@ -225,8 +210,6 @@ class _Rows:
             return "a time of 0 or less"
         if not _slide_ids(row, self.columns):
             return "no slide"
-        if self.with_expression is not None and name not in self.with_expression:
-            return "no expression"
         return ""
 
 

@@ -147,7 +147,7 @@ def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Co
     problems: list[str] = []
     table = _attempt(lambda: read_clinical_table(file.clinical, file), problems)
     known = frozenset() if table is None else frozenset(patient.patient_id for patient in table.patients)
-    read = _attempt(lambda: _expression(file, known), problems)
+    read = _attempt(lambda: expression_of(file, known), problems)
     pathways = _attempt(lambda: read_gmt(file.pathways), problems)
     if read is None or table is None or pathways is None:
         raise CohortError("; ".join(problems))
@@ -163,7 +163,14 @@ def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Co
     return Cohort(path, file, patients, read.table, pathways, findings, notes, warnings)
 
 
-def _expression(file: CohortFile, known: frozenset[str]) -> ReadExpression:
+def expression_of(file: CohortFile, known: frozenset[str]) -> ReadExpression:
+    """Expression of the patients of a clinical table, as the cohort's file says to read it.
+
+    Raises
+    ------
+    CohortError
+        As `read_cohort_expression`.
+    """
     if not known:  # the clinical table is to blame, and says so itself
         return ReadExpression(read_expression(file.expression), ())
     return read_cohort_expression(

@@ -10,7 +10,8 @@ import numpy as np
 
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.pathways import cover
-from amkd_core.errors import CohortError
+from amkd_core.errors import BagError, CohortError
+from amkd_core.hdf5_guard import open_hdf5
 
 NOT_TOLD = "not told"
 
@@ -56,16 +57,13 @@ def table_one(
 
 def bag_sizes(cohort: Cohort, folder: Path) -> list[int]:
     """Patches of each bag of the cohort that lies in a folder; bags that cannot be read are left out."""
-    import h5py
-
     sizes = []
     for patient in cohort.patients:
         for name in patient.slide_ids:
-            path = folder / f"{name}.h5"
             try:
-                with h5py.File(path, "r") as file:
+                with open_hdf5(folder / f"{name}.h5", BagError) as file:
                     sizes.append(int(file["features"].shape[0]))
-            except (OSError, KeyError, AttributeError):
+            except (BagError, AttributeError):
                 continue
     return sizes
 

@@ -13,6 +13,7 @@ from amkd_core.atomic import write_text
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import write_bag
 from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.progress import Progress
 from amkd_core.simulate.bags import BagSimulationConfig, SimulatedPatients, simulate_bag, simulate_patients
 
@@ -47,8 +48,8 @@ def simulate_bag_cohort(
         Of the cohort file.
     """
     names = tuple(patient.patient_id for patient in cohort.patients)
-    measured = cohort.expression.rows(names, cohort.expression.genes)
-    table = type(cohort.expression)(names, cohort.expression.genes, measured)
+    genes = cohort.expression.genes
+    table = ExpressionTable(names, genes, cohort.expression.rows(names, genes))
     truth = simulate_patients(table, cohort.pathways, config)
     (out / "bags").mkdir(parents=True, exist_ok=True)
     (out / "planted").mkdir(exist_ok=True)

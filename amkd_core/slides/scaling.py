@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
+from amkd_core.slides.backends.base import Pixels
 
 
 def halved(pixels: Pixels) -> Pixels:

@@ -211,11 +211,12 @@ def _scored(model: SurvivalModel, inputs: Inputs, world: _World) -> dict[str, An
             risks.append(float(risk_of(output.logits)[0]))
             if output.patch_attention is not None:
                 hit = world.planted[example.patient_id] >= 0
-                areas.append(_area(output.patch_attention.numpy(), hit))
+                areas.append(area_under_curve(output.patch_attention.numpy(), hit))
     return {"risk": risks, "map_area": areas}
 
 
-def _area(scores: NDArray[np.float32], hit: NDArray[np.bool_]) -> float:
+def area_under_curve(scores: NDArray[np.float32], hit: NDArray[np.bool_]) -> float:
+    """Share of pairs of patches, one inside and one outside, in which the inside one scores higher."""
     statistic = stats.mannwhitneyu(scores[hit], scores[~hit]).statistic
     return float(statistic / (hit.sum() * (~hit).sum()))
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amkd_core.errors import OutcomeError
-from amkd_core.survival.metrics import Interval, as_risk, pair_table
+from amkd_core.survival.metrics import Interval, as_risk, pair_table, percentile_interval, resampled_ratio
 from amkd_core.survival.outcome import FloatArray, Outcome
 
 
@@ -81,11 +81,8 @@ def bootstrap_within(
         As `within_concordance`.
     """
     comparable, concordant = _tables(outcome, as_risk(outcome, risk), stratum)
-    counts = _resamples(len(outcome), n_resamples, generator)
-    n_comparable = _pairs_in(counts, comparable)
-    defined = n_comparable > 0
-    found = _pairs_in(counts[defined], concordant) / n_comparable[defined]
-    return _interval(float(concordant.sum() / comparable.sum()), found, level)
+    found = resampled_ratio(concordant, comparable, generator=generator, n_resamples=n_resamples)
+    return percentile_interval(float(concordant.sum() / comparable.sum()), found, level)
 
 
 def paired_difference(
@@ -116,13 +113,10 @@ def paired_difference(
     """
     comparable, one = _tables(outcome, as_risk(outcome, first), stratum)
     _, other = _tables(outcome, as_risk(outcome, second), stratum)
-    counts = _resamples(len(outcome), n_resamples, generator)
-    n_comparable = _pairs_in(counts, comparable)
-    defined = n_comparable > 0
-    gains = _pairs_in(counts[defined], other - one) / n_comparable[defined]
+    gains = resampled_ratio(other - one, comparable, generator=generator, n_resamples=n_resamples)
     total = comparable.sum()
     estimates = float(one.sum() / total), float(other.sum() / total)
-    return PairedDifference(*estimates, _interval(estimates[1] - estimates[0], gains, level))
+    return PairedDifference(*estimates, percentile_interval(estimates[1] - estimates[0], gains, level))
 
 
 def _tables(outcome: Outcome, risk: FloatArray, stratum: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
@@ -143,19 +137,3 @@ def _tables(outcome: Outcome, risk: FloatArray, stratum: ArrayLike | None) -> tu
             "comparable, which takes a death before another patient's last contact"
         )
     return comparable, concordant
-
-
-def _resamples(n: int, n_resamples: int, generator: np.random.Generator) -> FloatArray:
-    """How often each patient is drawn, shape (n_resamples, n)."""
-    return generator.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
-
-
-def _pairs_in(counts: FloatArray, table: FloatArray) -> FloatArray:
-    """Sum of a table of pairs over each resample, shape (n_resamples,)."""
-    total: FloatArray = ((counts @ table) * counts).sum(axis=1)
-    return total
-
-
-def _interval(estimate: float, found: FloatArray, level: float) -> Interval:
-    lower, upper = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(lower), float(upper), level, len(found))

@@ -111,14 +111,39 @@ def bootstrap_concordance(
     """
     estimate = concordance_index(outcome.time, outcome.event, risk)
     comparable, concordant = pair_table(outcome, as_risk(outcome, risk))
-    n = len(outcome)
+    found = resampled_ratio(concordant, comparable, generator=generator, n_resamples=n_resamples)
+    return percentile_interval(estimate, found, level)
+
+
+def resampled_ratio(
+    table: FloatArray, comparable: FloatArray, *, generator: np.random.Generator, n_resamples: int
+) -> FloatArray:
+    """Sum of a table of pairs over the comparable pairs, in each resample of the patients where there are any.
+
+    Parameters
+    ----------
+    table, comparable : array, shape (n, n)
+        As of `pair_table`.
+    generator : numpy.random.Generator
+        Draws the patients with replacement.
+
+    Returns
+    -------
+    array, shape (at most n_resamples,)
+    """
+    n = len(comparable)
     counts = generator.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
     n_comparable = ((counts @ comparable) * counts).sum(axis=1)
-    n_concordant = ((counts @ concordant) * counts).sum(axis=1)
     defined = n_comparable > 0
-    indices = n_concordant[defined] / n_comparable[defined]
-    lower, upper = np.quantile(indices, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(lower), float(upper), level, int(defined.sum()))
+    counts = counts[defined]
+    ratio: FloatArray = ((counts @ table) * counts).sum(axis=1) / n_comparable[defined]
+    return ratio
+
+
+def percentile_interval(estimate: float, found: FloatArray, level: float) -> Interval:
+    """Interval between the percentiles of what resamples gave, shape (n_resamples,)."""
+    lower, upper = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(lower), float(upper), level, len(found))
 
 
 def pair_table(outcome: Outcome, risk: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from amkd_core.errors import OutcomeError
 from amkd_core.models import SurvivalModel
 from amkd_core.survival.hazard import risk
-from amkd_core.survival.metrics import Interval, bootstrap_concordance, log_rank
+from amkd_core.survival.metrics import Interval, log_rank
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.fit import batch_input
 from amkd_core.training.inputs import Example
@@ -105,29 +105,3 @@ def risks_of(model: SurvivalModel, examples: Sequence[Example], device: str = "c
     with torch.inference_mode():
         values = [float(risk(model(batch_input([example], device)).logits)[0]) for example in examples]
     return np.array(values)
-
-
-def score(
-    model: SurvivalModel,
-    examples: Sequence[Example],
-    outcome: Outcome,
-    *,
-    part: str,
-    seed: int,
-    device: str = "cpu",
-) -> Score:
-    """C-index of a model on some patients, with a bootstrap interval.
-
-    Parameters
-    ----------
-    outcome
-        Follow-up of the examples, in their order.
-    seed
-        Of the bootstrap.
-    """
-    risks = risks_of(model, examples, device)
-    try:
-        interval = bootstrap_concordance(outcome, risks, generator=np.random.default_rng(seed))
-    except OutcomeError:
-        interval = None
-    return Score(model.name.removeprefix("amkd_"), part, interval, len(outcome), outcome.n_events)

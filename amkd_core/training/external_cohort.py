@@ -10,8 +10,8 @@ import numpy as np
 
 from amkd_core.cohort.checks import follow_up_warnings
 from amkd_core.cohort.clinical import read_clinical_table
-from amkd_core.cohort.cohort import Cohort, CohortFile, read_cohort_file
-from amkd_core.cohort.expression import ReadExpression, read_cohort_expression
+from amkd_core.cohort.cohort import Cohort, expression_of, read_cohort_file
+from amkd_core.cohort.expression import ReadExpression
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import read_gmt
 from amkd_core.errors import CohortError
@@ -40,19 +40,13 @@ def read_external_cohort(path: Path) -> Cohort:
         reasons = ", ".join(f"{len(item.patients)} have {item.reason}" for item in table.findings)
         raise CohortError(f"{file.clinical.name}: no patient is complete ({reasons or 'the table is empty'})")
     known = frozenset(patient.patient_id for patient in table.patients)
-    read = ReadExpression(NO_TABLE, ()) if "expression" in absent else _expression(file, known)
+    read = ReadExpression(NO_TABLE, ()) if "expression" in absent else expression_of(file, known)
     pathways = () if "pathways" in absent else read_gmt(file.pathways)
     warnings = follow_up_warnings(
         table.patients, confirmed=file.event_means is not None, name=file.clinical.name
     )
     notes = (*table.notes, *read.notes)
     return Cohort(path, file, table.patients, read.table, pathways, table.findings, notes, warnings)
-
-
-def _expression(file: CohortFile, known: frozenset[str]) -> ReadExpression:
-    return read_cohort_expression(
-        file.expression, known, probe_map=file.probe_map, scale=file.expression_scale
-    )
 
 
 def _stated(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from typer.testing import Result
@@ -69,3 +70,18 @@ def test_the_example_is_a_valid_file_with_every_key_in_the_docs(tmp_path: Path) 
     lines = EXAMPLE_COHORT.splitlines()
     keys = {line[2:].split(" =")[0] for line in lines if line.startswith("# ") and ' = "' in line}
     assert keys <= set(type(file).model_fields)
+
+
+def test_patches_are_counted_in_bags_that_keep_their_own_data(amkd: Run, cohort: Path) -> None:
+    folder = cohort.parent / "bags"
+    folder.mkdir()
+    with h5py.File(cohort.parent / "elsewhere.h5", "w") as file:
+        file["features"] = np.ones((700, 4), dtype=np.float32)
+    with h5py.File(folder / "S1.h5", "w") as file:
+        file["features"] = np.ones((7, 4), dtype=np.float32)
+    with h5py.File(folder / "S2.h5", "w") as file:
+        file["features"] = h5py.ExternalLink(str(cohort.parent / "elsewhere.h5"), "features")
+    (folder / "S3.h5").write_bytes(b"no HDF5")
+    cohort.write_text(cohort.read_text() + 'bags = "bags"\n')
+    rows = json.loads(amkd("cohort", cohort, "--json").stdout)["table"]
+    assert rows["patches"] == "7; median 7 a slide (7 to 7)"

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from amkd_core.cohort.clinical import read_clinical
+from amkd_core.cohort.clinical import read_clinical_table
 from amkd_core.cohort.cohort import Patient, read_cohort
+from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.folds import Split, make_split, stratified_split
 from amkd_core.cohort.genes import GeneScaling, read_expression
 from amkd_core.cohort.pathways import GeneSet, cover, read_gmt
@@ -91,7 +92,7 @@ def test_contradictions_are_listed_all_at_once(tmp_path: Path) -> None:
 def test_rows_that_would_leak_or_mislead_are_refused(tmp_path: Path, rows: str, problem: str) -> None:
     (tmp_path / "clinical.csv").write_text(CLINICAL + rows)
     with pytest.raises(CohortError, match=f"clinical.csv: .*{problem}"):
-        read_clinical(tmp_path / "clinical.csv", "os")
+        read_clinical_table(tmp_path / "clinical.csv", ClinicalKeys())
 
 
 def test_missing_values_of_a_parquet_table_are_missing_values(tmp_path: Path) -> None:
@@ -105,9 +106,9 @@ def test_missing_values_of_a_parquet_table_are_missing_values(tmp_path: Path) ->
         }
     )
     table.to_parquet(tmp_path / "clinical.parquet")
-    patients, findings = read_clinical(tmp_path / "clinical.parquet", "os")
-    assert patients == (Patient("A", ("A1",), 3.0, True),)
-    assert {finding.reason: finding.patients for finding in findings} == {
+    table = read_clinical_table(tmp_path / "clinical.parquet", ClinicalKeys())
+    assert table.patients == (Patient("A", ("A1",), 3.0, True),)
+    assert {finding.reason: finding.patients for finding in table.findings} == {
         "no follow-up": ("C",),
         "no slide": ("B",),
     }

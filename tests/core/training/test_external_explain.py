@@ -266,16 +266,12 @@ def run_amkd(*words):
     return result.exit_code, result.output + result.stderr
 
 
+def run_on(folder, command, cohort, out):
+    return run_amkd(command, "--bundle", folder / "model.amkd", "--cohort", folder / cohort, "--out", out)
+
+
 def test_amkd_evaluate_from_files(on_disk, tmp_path):
-    code, output = run_amkd(
-        "evaluate",
-        "--bundle",
-        on_disk / "model.amkd",
-        "--cohort",
-        on_disk / "cohort.toml",
-        "--out",
-        tmp_path / "out",
-    )
+    code, output = run_on(on_disk, "evaluate", "cohort.toml", tmp_path / "out")
     assert code == 0, output
     assert "SYNTHETIC: outside" in output
     assert "student on test: C-index" in output
@@ -292,15 +288,7 @@ def test_patients_without_expression_are_read_and_scored(on_disk, tmp_path):
     cohort = read_external_cohort(on_disk / "slides_only.toml")
     assert len(cohort.patients) == N
     assert not cohort.expression.patients
-    code, output = run_amkd(
-        "evaluate",
-        "--bundle",
-        on_disk / "model.amkd",
-        "--cohort",
-        on_disk / "slides_only.toml",
-        "--out",
-        tmp_path,
-    )
+    code, output = run_on(on_disk, "evaluate", "slides_only.toml", tmp_path)
     assert code == 0, output
     page = (tmp_path / "report.html").read_text()
     assert "The cohort has no expression, so the student alone was scored" in page
@@ -308,15 +296,7 @@ def test_patients_without_expression_are_read_and_scored(on_disk, tmp_path):
 
 
 def test_amkd_explain_from_files(on_disk, tmp_path):
-    code, output = run_amkd(
-        "explain",
-        "--bundle",
-        on_disk / "model.amkd",
-        "--cohort",
-        on_disk / "cohort.toml",
-        "--out",
-        tmp_path / "out",
-    )
+    code, output = run_on(on_disk, "explain", "cohort.toml", tmp_path / "out")
     assert code == 0, output
     assert "most: SIM_PATHWAY_" in output
     assert (tmp_path / "out" / "pathways.csv").is_file()

@@ -20,12 +20,9 @@ from amkd_core.training.report_text import reading
 NAMES = {"kaplan_meier", "folds", "calibration", "risks", "over_time"}
 
 
-@pytest.fixture(scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory):
-    made = made_run(120, 3)
-    out = tmp_path_factory.mktemp("report") / "run"
+def written(made, out: Path):
     provenance = {"config": {"seed": 0, "model": {"dim": 8}}, "bundle_sha256": "a" * 64}
-    statistics = report_run(
+    return report_run(
         made.cohort,
         made.splits,
         made.predictions,
@@ -35,6 +32,13 @@ def reported(tmp_path_factory: pytest.TempPathFactory):
         provenance=provenance,
         effort=QUICK,
     )
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory):
+    made = made_run(120, 3)
+    out = tmp_path_factory.mktemp("report") / "run"
+    statistics = written(made, out)
     return made, out, statistics
 
 
@@ -92,17 +96,7 @@ def test_survival_that_is_no_better_than_none_is_called_so(reported):
 
 def test_the_same_run_gives_the_same_files(reported, tmp_path: Path):
     made, out, _ = reported
-    provenance = {"config": {"seed": 0, "model": {"dim": 8}}, "bundle_sha256": "a" * 64}
-    report_run(
-        made.cohort,
-        made.splits,
-        made.predictions,
-        made.bins,
-        out=tmp_path,
-        seed=0,
-        provenance=provenance,
-        effort=QUICK,
-    )
+    written(made, tmp_path)
     for path in sorted(out.rglob("*.*")):
         assert (tmp_path / path.relative_to(out)).read_bytes() == path.read_bytes(), path.name
 
