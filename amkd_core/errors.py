@@ -47,6 +47,10 @@ class BundleMismatchError(BundleError):
     """A bag was made with another encoder, patch size or scale than the bundle's."""
 
 
+class RegionError(AmkdError, ValueError):
+    """A region drawn on a slide holds no tissue, or is no region."""
+
+
 class CohortError(AmkdError, ValueError):
     """Cohort tables contradict themselves or lack what training needs."""
 

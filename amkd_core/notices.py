@@ -17,6 +17,7 @@ NoticeCode = Literal[
     "non_square_pixels",
     "encoder_licence",
     "scale_source",
+    "region",
 ]
 
 

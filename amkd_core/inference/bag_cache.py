@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
-from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.encoder_identity import EncoderIdentity
 from amkd_core.errors import BagError
+from amkd_core.inference.kept_files import FOLDER_VARIABLE, KeptFiles, user_folder
 from amkd_core.slides.grid import PatchSpec
 from amkd_core.slides.info import SlideInfo
 
-FOLDER_VARIABLE = "AMKD_CACHE_DIR"
-"""Environment variable that names another folder than the user's cache; empty keeps nothing."""
+__all__ = ["FOLDER_VARIABLE", "BagCache", "user_bag_cache"]
 
 LIMIT_BYTES = 4 << 30
 
@@ -29,8 +23,6 @@ _log = logging.getLogger(__name__)
 
 class BagCache:
     """Bags by the content of their slide, its scale, the encoder, the patches and this release.
-
-    Patient identifiers stay where they are: the files lie in the user's own cache, named by hashes.
 
     Parameters
     ----------
@@ -41,11 +33,20 @@ class BagCache:
     """
 
     def __init__(self, folder: Path | None, *, limit_bytes: int = LIMIT_BYTES) -> None:
-        self.folder = folder
-        self.limit_bytes = limit_bytes
+        self._kept = KeptFiles(folder, ".h5", limit_bytes=limit_bytes)
 
     def __repr__(self) -> str:
-        return f"BagCache({self.folder}, {len(self._files())} bags)"
+        return f"BagCache({self.folder}, {len(self._kept)} bags)"
+
+    @property
+    def folder(self) -> Path | None:
+        """Where bags are kept."""
+        return self._kept.folder
+
+    @property
+    def size_bytes(self) -> int:
+        """What is kept, in bytes."""
+        return self._kept.size_bytes
 
     def find(self, info: SlideInfo, encoder: EncoderIdentity, spec: PatchSpec) -> FeatureBag | None:
         """The bag that encoding this slide would give again, under the slide's present name; None if there is none."""
@@ -54,7 +55,7 @@ class BagCache:
             return None
         try:
             bag = read_bag(path)
-            os.utime(path)
+            self._kept.touch(path)
         except (BagError, OSError) as error:
             _log.warning("A kept bag cannot be used and is made again: %s", error)
             return None
@@ -66,50 +67,29 @@ class BagCache:
         if path is None:
             return
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_bag(path, bag)
-            self._prune()
+            self._kept.prune()
         except (BagError, OSError) as error:
             _log.warning("The bag of %s is not kept: %s", info.slide_id, error)
 
     def empty(self) -> int:
         """Remove all bags; bytes that were freed."""
-        freed = 0
-        for path in self._files():
-            freed += path.stat().st_size
-            path.unlink(missing_ok=True)
-        return freed
+        return self._kept.empty()
 
     def _path(self, info: SlideInfo, encoder: EncoderIdentity, spec: PatchSpec) -> Path | None:
-        if self.folder is None or info.fingerprint is None or info.microns is None:
+        if info.fingerprint is None or info.microns is None:
             return None
-        key = {
-            "slide": info.fingerprint,
-            "scene": info.scene,
-            "microns": asdict(info.microns),
-            "encoder": asdict(encoder),
-            "patches": asdict(spec),
-            "release": __version__,
-        }
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
-        return self.folder / f"{digest[:40]}.h5"
-
-    def _files(self) -> list[Path]:
-        return [] if self.folder is None else sorted(self.folder.glob("*.h5"))
-
-    def _prune(self) -> None:
-        files = [(path.stat(), path) for path in self._files()]
-        total = sum(status.st_size for status, _ in files)
-        for status, path in sorted(files, key=lambda item: item[0].st_mtime_ns)[:-1]:
-            if total <= self.limit_bytes:
-                return
-            path.unlink(missing_ok=True)
-            total -= status.st_size
+        return self._kept.path_of(
+            {
+                "slide": info.fingerprint,
+                "scene": info.scene,
+                "microns": asdict(info.microns),
+                "encoder": asdict(encoder),
+                "patches": asdict(spec),
+            }
+        )
 
 
 def user_bag_cache() -> BagCache:
     """The cache of this user, or the one that `FOLDER_VARIABLE` names."""
-    named = os.environ.get(FOLDER_VARIABLE)
-    if named is not None:
-        return BagCache(Path(named) / "bags" if named else None)
-    return BagCache(Path(user_cache_path("amkd-viewer")) / "bags")
+    return BagCache(user_folder("bags"))

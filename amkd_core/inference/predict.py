@@ -87,7 +87,7 @@ def predict_bag(
         bin_edges_months=tuple(bundle.members[0].time_bins.to_list()),
         curve=_curve(bundle, outputs),
         patch_scores=normalised(_mean([_attention(output) for output in outputs])),
-        cohort=_cohort(bundle),
+        cohort=cohort_reference(bundle),
         notices=notices_of(bag, bundle),
         provenance=provenance_of(bag, bundle, genes, device),
         teacher=None if genes is None else predict_teacher(patches, bundle, genes, device),
@@ -232,7 +232,8 @@ def _curve(bundle: Bundle, outputs: list[ModelOutput]) -> SurvivalCurve:
     return SurvivalCurve(months, np.mean([np.interp(months, *curve) for curve in curves], axis=0))
 
 
-def _cohort(bundle: Bundle) -> CohortReference:
+def cohort_reference(bundle: Bundle) -> CohortReference:
+    """What a bundle tells of its training cohort."""
     return CohortReference(
         risks=np.sort(np.concatenate([member.training_risks for member in bundle.members])),
         risk_cut=float(np.mean([member.risk_cut for member in bundle.members])),

@@ -68,7 +68,7 @@ def test_the_longest_unused_go_first_and_the_last_one_stays(tmp_path: Path, bag:
         newest = max(tmp_path.glob("*.h5"), key=lambda path: path.stat().st_mtime_ns)
         os.utime(newest, (hour * 3600, hour * 3600))
     assert cache.find(info_of(fingerprint="a" * 64), bag.encoder, SPEC) is not None  # used now
-    cache.limit_bytes = 1
+    cache = BagCache(tmp_path, limit_bytes=1)
     cache.keep(bag, info_of(fingerprint="d" * 64), bag.encoder, SPEC)
     assert [cache.find(info_of(fingerprint=x * 64), bag.encoder, SPEC) is not None for x in "abcd"] == [
         False,

@@ -1,0 +1,93 @@
+"""Files kept in the user's cache under hashed names, within a limit: those used longest ago go first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from amkd_core import __version__
+
+FOLDER_VARIABLE = "AMKD_CACHE_DIR"
+"""Environment variable that names another folder than the user's cache; empty keeps nothing."""
+
+
+class KeptFiles:
+    """Files of one kind in one folder.
+
+    Patient identifiers stay where they are: the files lie in the user's own cache, named by hashes.
+
+    Parameters
+    ----------
+    folder
+        Where they are kept; None keeps nothing.
+    suffix
+        Of their names.
+    limit_bytes
+        When more than this is kept, the files that were used longest ago go.
+    """
+
+    def __init__(self, folder: Path | None, suffix: str, *, limit_bytes: int) -> None:
+        self.folder = folder
+        self.suffix = suffix
+        self.limit_bytes = limit_bytes
+
+    def __len__(self) -> int:
+        return len(self._files())
+
+    @property
+    def size_bytes(self) -> int:
+        """What is kept, in bytes."""
+        return sum(_size(path) for path in self._files())
+
+    def path_of(self, key: Mapping[str, Any]) -> Path | None:
+        """Where the file of this key lies or would lie, for this release; None when nothing is kept."""
+        if self.folder is None:
+            return None
+        text = json.dumps({**key, "release": __version__}, sort_keys=True, default=str)
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:40]}{self.suffix}"
+
+    def touch(self, path: Path) -> None:
+        """Note that a file was used."""
+        os.utime(path)
+
+    def prune(self) -> None:
+        """Keep to the limit; the file used last stays in any case."""
+        files = [(path.stat(), path) for path in self._files()]
+        total = sum(status.st_size for status, _ in files)
+        for status, path in sorted(files, key=lambda item: item[0].st_mtime_ns)[:-1]:
+            if total <= self.limit_bytes:
+                return
+            path.unlink(missing_ok=True)
+            total -= status.st_size
+
+    def empty(self) -> int:
+        """Remove all files; bytes that were freed."""
+        freed = 0
+        for path in self._files():
+            freed += _size(path)
+            path.unlink(missing_ok=True)
+        return freed
+
+    def _files(self) -> list[Path]:
+        return [] if self.folder is None else sorted(self.folder.glob(f"*{self.suffix}"))
+
+
+def user_folder(kind: str) -> Path | None:
+    """Folder of this user's kept files of a kind, or of the cache that `FOLDER_VARIABLE` names."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    if named is not None:
+        return Path(named) / kind if named else None
+    return Path(user_cache_path("amkd-viewer")) / kind
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another process has just removed it
+        return 0
