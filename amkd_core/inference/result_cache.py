@@ -100,7 +100,7 @@ class ResultCache:
             raise ValueError("the prediction and the expression it is kept under do not belong together")
         try:
             with atomic_path(path) as temporary:
-                np.savez(temporary, **_arrays(prediction))
+                np.savez(temporary, **_arrays(prediction))  # type: ignore[arg-type]  # no array is named allow_pickle
             self._kept.prune()
         except OSError as error:
             _log.warning("The result of %s is not kept: %s", info.slide_id, error)
