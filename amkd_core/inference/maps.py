@@ -54,7 +54,7 @@ class TopPatch:
     Attributes
     ----------
     rank
-        1 for the highest score.
+        1 for the highest score, or the lowest where those were asked for.
     row
         Its row in the bag.
     xy_level0, size_level0
@@ -146,8 +146,19 @@ def heatmap(prediction: Prediction, kind: MapKind = "percentile", *, source: str
     return Heatmap(image, kind, corner, (float(cell[0]), float(cell[1])), title)
 
 
-def top_patches(prediction: Prediction, n: int = 5, *, source: str = "student") -> tuple[TopPatch, ...]:
+def top_patches(
+    prediction: Prediction, n: int = 5, *, source: str = "student", least: bool = False
+) -> tuple[TopPatch, ...]:
     """The patches with the highest scores; equal scores keep the bag's order.
+
+    Parameters
+    ----------
+    n
+        How many; all where there are fewer.
+    source
+        As for `map_scores`.
+    least
+        Instead those with the lowest, the lowest first.
 
     Raises
     ------
@@ -158,7 +169,7 @@ def top_patches(prediction: Prediction, n: int = 5, *, source: str = "student") 
     if bag.coords is None or bag.patch_size_level0 is None:
         raise BagError(f"{bag.slide_id}: the bag records no coordinates, so patches cannot be shown")
     scores = map_scores(prediction, source)
-    order = _highest(scores, n)
+    order = _highest(-scores if least else scores, n)
     percentiles = [_percentile_of(scores, scores[row]) for row in order]
     return tuple(
         TopPatch(

@@ -1,0 +1,120 @@
+"""A patient's pathways by attention, their genes, and whose expression a file holds (METHOD section 8; figure 4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from amkd_core.bundle import Bundle
+from amkd_core.cohort.genes import PATIENT_COLUMN, read_table
+from amkd_core.errors import ModalityError
+from amkd_core.inference.prediction import TeacherPrediction
+
+N_SHOWN = 5
+"""Pathways at either end of figure 4."""
+
+
+@dataclass(frozen=True)
+class PathwayRow:
+    """One pathway of one patient.
+
+    Attributes
+    ----------
+    rank
+        1 for the most attended.
+    name
+    attention
+        Mean attention of the patches; all pathways together sum to 1.
+    normalised
+        0 for the least attended pathway of this patient, 1 for the most.
+    """
+
+    rank: int
+    name: str
+    attention: float
+    normalised: float
+
+
+@dataclass(frozen=True)
+class GeneValue:
+    """One gene of a pathway in one patient.
+
+    Attributes
+    ----------
+    gene
+    value
+        As in the patient's table; NaN where it lacks the gene.
+    z_score
+        Standard deviations above the training mean, averaged over the ensemble's scalings; NaN with `value`.
+    """
+
+    gene: str
+    value: float
+    z_score: float
+
+
+def ranked_pathways(teacher: TeacherPrediction) -> tuple[PathwayRow, ...]:
+    """Pathways of a patient, the most attended first; of equal ones the model's first."""
+    attention = teacher.pathway_importance
+    span = float(np.ptp(attention))
+    scaled = (attention - attention.min()) / span if span > 0 else np.zeros_like(attention)
+    order = np.argsort(-attention, kind="stable")
+    return tuple(
+        PathwayRow(place + 1, teacher.pathways[row], float(attention[row]), float(scaled[row]))
+        for place, row in enumerate(order)
+    )
+
+
+def both_ends(rows: Sequence[PathwayRow], n: int = N_SHOWN) -> tuple[list[PathwayRow], list[PathwayRow]]:
+    """The most and the least attended, each the most attended first; no pathway is in both."""
+    return list(rows[:n]), list(rows[n:][-n:])
+
+
+def pathway_genes(bundle: Bundle, genes: Mapping[str, float], pathway: str) -> tuple[GeneValue, ...]:
+    """Genes of a pathway that the model reads, the farthest from the training mean first, missing ones last.
+
+    Raises
+    ------
+    ModalityError
+        When the bundle has no teacher or no such pathway.
+    """
+    scalings = [member.scaling for member in bundle.members if member.scaling is not None]
+    if bundle.membership is None or not scalings or pathway not in bundle.card.pathways:
+        raise ModalityError(f"model {bundle.card.name} holds no pathway {pathway!r}")
+    found = []
+    for column in np.flatnonzero(bundle.membership[bundle.card.pathways.index(pathway)]):
+        name = bundle.card.genes[column]
+        value = float(genes.get(name, np.nan))
+        z_scores = [(value - scaling.mean[column]) / scaling.std[column] for scaling in scalings]
+        found.append(GeneValue(name, value, float(np.mean(z_scores))))
+    return tuple(sorted(found, key=lambda gene: -abs(gene.z_score) if np.isfinite(gene.z_score) else np.inf))
+
+
+def patients_in(path: Path) -> tuple[str, ...]:
+    """Patients of an expression table, in either layout of `read_genes`.
+
+    Raises
+    ------
+    CohortError
+        When the file is no table.
+    """
+    frame = read_table(path)
+    if PATIENT_COLUMN in frame.columns:
+        return tuple(str(name) for name in frame[PATIENT_COLUMN])
+    return tuple(str(column) for column in frame.columns[1:])
+
+
+def patient_of_slide(patients: Sequence[str], slide_id: str) -> str | None:
+    """Whose slide this is by its name, which begins with the patient's.
+
+    ``TCGA-AB-1234-01Z-00-DX1`` is of ``TCGA-AB-1234``; of several that fit the longest counts. None where none fits,
+    and then the user is asked.
+    """
+    fitting = {
+        name for name in patients if re.match(rf"{re.escape(name)}(?![0-9A-Za-z])", slide_id, re.IGNORECASE)
+    }
+    return max(fitting, key=len, default=None)

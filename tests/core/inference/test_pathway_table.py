@@ -1,0 +1,86 @@
+"""Pathways of a patient, their genes, and whose expression a file holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle_fixtures import random_bag, random_bundle
+
+from amkd_core.errors import ModalityError
+from amkd_core.inference.pathway_table import (
+    both_ends,
+    pathway_genes,
+    patient_of_slide,
+    patients_in,
+    ranked_pathways,
+)
+from amkd_core.inference.predict import predict_bag
+
+GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(12)}
+
+
+def test_pathways_are_ranked_and_normalised_within_the_patient() -> None:
+    teacher = predict_bag(random_bag(57), random_bundle(), genes=GENES).teacher
+    assert teacher is not None
+    teacher = dataclasses.replace(teacher, pathway_importance=np.array([0.1, 0.4, 0.3, 0.2]))
+    rows = ranked_pathways(teacher)
+    assert [row.name for row in rows] == [teacher.pathways[index] for index in (1, 2, 3, 0)]
+    assert [row.rank for row in rows] == [1, 2, 3, 4]
+    np.testing.assert_allclose([row.normalised for row in rows], [1, 2 / 3, 1 / 3, 0])
+    most, least = both_ends(rows, 3)
+    assert ([row.rank for row in most], [row.rank for row in least]) == ([1, 2, 3], [4])
+    flat = dataclasses.replace(teacher, pathway_importance=np.full(4, 0.25))
+    assert {row.normalised for row in ranked_pathways(flat)} == {0.0}
+
+
+def test_genes_of_a_pathway_are_those_of_the_membership_with_z_scores_of_its_scaling() -> None:
+    bundle = random_bundle()
+    assert bundle.membership is not None
+    pathway = bundle.card.pathways[1]
+    missing = bundle.card.genes[int(np.flatnonzero(bundle.membership[1])[0])]
+    found = pathway_genes(bundle, {**GENES, missing: float("nan")}, pathway)
+    assert {gene.gene for gene in found} == {
+        bundle.card.genes[column] for column in np.flatnonzero(bundle.membership[1])
+    }
+    assert found[-1].gene == missing
+    assert np.isnan(found[-1].z_score)
+    scaling = bundle.members[0].scaling
+    assert scaling is not None
+    column = bundle.card.genes.index(found[0].gene)
+    if len(bundle.members) == 1:
+        expected = (GENES[found[0].gene] - scaling.mean[column]) / scaling.std[column]
+        assert found[0].z_score == pytest.approx(expected)
+    distances = [abs(gene.z_score) for gene in found[:-1]]
+    assert distances == sorted(distances, reverse=True)
+
+
+def test_a_bundle_without_that_pathway_says_so() -> None:
+    with pytest.raises(ModalityError, match="NO_SUCH"):
+        pathway_genes(random_bundle(), GENES, "NO_SUCH")
+    with pytest.raises(ModalityError, match="holds no pathway"):
+        pathway_genes(random_bundle(teacher=False), GENES, "ANY")
+
+
+def test_patients_of_both_layouts(tmp_path: Path) -> None:
+    rows, columns = tmp_path / "rows.csv", tmp_path / "columns.csv"
+    rows.write_text("patient_id,A,B\np1,1,2\np2,3,4\n")
+    columns.write_text("gene,p1,p2\nA,1,3\nB,2,4\n")
+    assert patients_in(rows) == patients_in(columns) == ("p1", "p2")
+
+
+@pytest.mark.parametrize(
+    ("slide", "expected"),
+    [
+        ("TCGA-AB-1234-01Z-00-DX1", "TCGA-AB-1234"),
+        ("tcga-ab-1234", "TCGA-AB-1234"),
+        ("TCGA-AB-12345", None),
+        ("p1.2_x", "p1.2"),
+        ("p132", None),
+        ("p1_x", "p1"),
+    ],
+)
+def test_the_patient_is_found_by_the_slides_name(slide: str, expected: str | None) -> None:
+    assert patient_of_slide(["TCGA-AB-1234", "p1.2", "p1"], slide) == expected
