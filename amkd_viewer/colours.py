@@ -15,21 +15,41 @@ NOTICE = "#E69F00"
 ERROR = "#D55E00"
 BOX = "#111111"
 HEAT_NAME = "amkd attention"
+MARK = "#00e5ff"
+TEACHER, STUDENT = "#CC79A7", "#009E73"
+"""Reddish purple and bluish green of the same palette."""
+COLOUR_MAPS = ("viridis", "cividis", "magma", "inferno", "plasma")
+"""All perceptually uniform, and read with any colour vision; cividis was made for it."""
+DEFAULT_MAP = "viridis"
 
 _STEPS = 256
 _STRONGEST = 0.62
 
 
-def heat_colours() -> NDArray[np.float32]:
+def heat_colours(name: str = DEFAULT_MAP) -> NDArray[np.float32]:
     """Colours of attention from lowest to highest, (256, 4) RGBA in [0, 1].
 
-    matplotlib's viridis with an opacity that rises with the value: tissue of little weight stays in view as it is.
+    A colour map of matplotlib with an opacity that rises with the value: tissue of little weight stays in view as it
+    is.
     """
     from matplotlib import colormaps
 
     share = np.linspace(0, 1, _STEPS)
-    colours = np.asarray(colormaps["viridis"](share), dtype=np.float32)
+    colours = np.asarray(colormaps[name](share), dtype=np.float32)
     colours[:, 3] = _STRONGEST * share**1.5
+    return colours
+
+
+def difference_colours() -> NDArray[np.float32]:
+    """Colours of a difference from lowest to highest, (256, 4) RGBA in [0, 1]; clear in the middle.
+
+    matplotlib's PuOr, told apart with any colour vision: orange where the second map is higher, purple where the first.
+    """
+    from matplotlib import colormaps
+
+    share = np.linspace(0, 1, _STEPS)
+    colours = np.asarray(colormaps["PuOr"](share), dtype=np.float32)
+    colours[:, 3] = 0.85 * np.abs(2 * share - 1) ** 0.8
     return colours
 
 

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amkd_core.errors import AmkdError
 from amkd_core.progress import Progress
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from amkd_core.inference.prediction import Prediction
-    from amkd_core.slides import Slide
+    from amkd_core.slides import Slide, SlideInfo
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """A patient's expression, read from a file.
+
+    Attributes
+    ----------
+    path
+        File.
+    patient
+        Whose, as the file calls him.
+    genes
+        Log-scale expression by gene symbol.
+    """
+
+    path: Path
+    patient: str
+    genes: Mapping[str, float] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -32,6 +54,10 @@ class PredictionRequest:
         Which image of a file with several.
     device
         As torch names it.
+    expression
+        The patient's, for the teacher.
+    info
+        What is known of the slide; with it results are kept and found again.
     """
 
     slide_path: Path
@@ -40,29 +66,155 @@ class PredictionRequest:
     mpp: tuple[float, float] | None = None
     scene: int = 0
     device: str = "cpu"
+    expression: Expression | None = None
+    info: SlideInfo | None = None
+
+
+@dataclass(frozen=True)
+class PatientRequest:
+    """Several slides of one patient, as one bag.
+
+    Attributes
+    ----------
+    slides
+        All with the same bundle, device and expression.
+    patient_id
+        For the result's name.
+    """
+
+    slides: tuple[PredictionRequest, ...]
+    patient_id: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the first slide."""
+        return self.slides[0].fingerprint
+
+    @property
+    def bundle_path(self) -> Path:
+        """Model bundle."""
+        return self.slides[0].bundle_path
+
+
+@dataclass(frozen=True, eq=False)
+class RegionRequest:
+    """A part of a slide's tissue, from the features of a prediction that is there.
+
+    Attributes
+    ----------
+    slide
+        What the prediction of the whole tissue was asked with.
+    prediction
+        Of the whole tissue.
+    polygons
+        (k, 2) level-0 (x, y) each.
+    exclude
+        Leave the inside out.
+    """
+
+    slide: PredictionRequest
+    prediction: Prediction = field(repr=False)
+    polygons: tuple[NDArray[Any], ...] = field(repr=False)
+    exclude: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the slide."""
+        return self.slide.fingerprint
+
+    @property
+    def bundle_path(self) -> Path:
+        """Model bundle."""
+        return self.slide.bundle_path
+
+
+@dataclass(frozen=True)
+class QueueRequest:
+    """Slides to be predicted one after another, unseen.
+
+    Attributes
+    ----------
+    paths
+        Files or folders.
+    bundle_path, device
+        As for one slide.
+    """
+
+    paths: tuple[Path, ...]
+    bundle_path: Path
+    device: str = "cpu"
+
+    @property
+    def fingerprint(self) -> str:
+        """None of the slides on the screen is meant."""
+        return ""
+
+
+Request = PredictionRequest | PatientRequest | RegionRequest | QueueRequest
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """One slide of a queue is done.
+
+    Attributes
+    ----------
+    index
+        Place in the queue.
+    prediction
+        Without the patches' features; None where it failed.
+    error
+        One sentence; empty where it did not.
+    """
+
+    index: int
+    prediction: Prediction | None = field(default=None, repr=False)
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class Advanced:
     """The prediction under way has come this far."""
 
-    request: PredictionRequest
+    request: Request
     progress: Progress
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A prediction is there."""
+    """A prediction is there.
 
-    request: PredictionRequest
+    Attributes
+    ----------
+    fingerprint
+        Of the slide that it belongs to; of several slides each is told apart.
+    """
+
+    request: Request
     prediction: Prediction
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One slide of a queue is done."""
+
+    request: Request
+    row: QueueRow
+
+
+@dataclass(frozen=True)
+class QueueEnded:
+    """All slides of a queue are done."""
+
+    request: Request
 
 
 @dataclass(frozen=True)
 class Cancelled:
     """The prediction was given up; nothing of it will follow."""
 
-    request: PredictionRequest
+    request: Request
 
 
 @dataclass(frozen=True)
@@ -76,7 +228,7 @@ class Opened:
 class Failed:
     """Something went wrong that the user can mend; ``str(error)`` is the sentence for him."""
 
-    request: PredictionRequest | Path
+    request: Request | Path
     error: AmkdError
 
 
@@ -84,8 +236,27 @@ class Failed:
 class Crashed:
     """Something went wrong that is a fault of ours; the listener must let it surface."""
 
-    request: PredictionRequest | Path
+    request: Request | Path
     error: BaseException
 
 
-SessionEvent = Advanced | Finished | Cancelled | Opened | Failed | Crashed
+@dataclass(frozen=True, eq=False)
+class TaskEnded:
+    """A task off the GUI thread is done.
+
+    Attributes
+    ----------
+    token
+        As `Tasks.submit` gave it.
+    value
+        What the task returned.
+    error
+        Or what it raised.
+    """
+
+    token: int
+    value: Any = None
+    error: BaseException | None = None
+
+
+SessionEvent = Advanced | Finished | Queued | QueueEnded | Cancelled | Opened | Failed | Crashed | TaskEnded

@@ -59,10 +59,11 @@ class InputsWidget(QWidget):
     slide_chosen = Signal()
     open_requested = Signal(str)
     scale_given = Signal(float)
+    inputs_given = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._demo_path = _demo_path()
+        self._demo_path = demo_path()
         self._bundle_path: Path | None = None
 
         # Interactive elements
@@ -81,6 +82,7 @@ class InputsWidget(QWidget):
         self.open_button.clicked.connect(self._on_open_clicked)
         self.bundle_button.clicked.connect(self._on_bundle_clicked)
         self.mpp.valueChanged.connect(self._on_mpp_changed)
+        self.device.activated.connect(self.inputs_given)
 
         # Initial values
         for name, device in _DEVICES:
@@ -126,7 +128,7 @@ class InputsWidget(QWidget):
         return str(self.device.currentData())
 
     def set_slides(self, layers: Sequence[Layer], chosen: Layer | None) -> None:
-        """Offer these slide layers; `slide_chosen` follows, also when the choice is the same as before."""
+        """Offer these slide layers and show which is chosen; nothing is told."""
         self.slides.blockSignals(True)
         self.slides.clear()
         for layer in layers:
@@ -134,7 +136,6 @@ class InputsWidget(QWidget):
         self.slides.setCurrentIndex(layers.index(chosen) if chosen in layers else len(layers) - 1)
         self.slides.setEnabled(bool(layers))
         self.slides.blockSignals(False)
-        self.slide_chosen.emit()
 
     def ask_scale(self, *, asked: bool, mpp: float | None = None) -> None:
         """Show or hide the question for micrometres per pixel, with the answer given so far."""
@@ -154,6 +155,7 @@ class InputsWidget(QWidget):
         path, _ = QFileDialog.getOpenFileName(self, "Choose a model bundle", "", _BUNDLE_FILTER)
         if path:
             self.bundle_path = Path(path)
+            self.inputs_given.emit()
 
     def _on_mpp_changed(self, value: float) -> None:
         if value > 0:
@@ -161,7 +163,8 @@ class InputsWidget(QWidget):
             self.scale_given.emit(value)
 
 
-def _demo_path() -> Path | None:
+def demo_path() -> Path | None:
+    """Path of the demo's bundle; None where it is not installed."""
     try:
         return demo_bundle_path()
     except BundleError:

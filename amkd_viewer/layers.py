@@ -7,18 +7,20 @@ edges is therefore shifted by half a level-0 pixel, and a map's cell of s pixels
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_viewer.colours import BOX, HEAT_NAME, heat_colours
+from amkd_viewer.colours import BOX, DEFAULT_MAP, HEAT_NAME, difference_colours, heat_colours
 from amkd_viewer.reader import SLIDE_KEY, LayerData, pixel_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from amkd_core.inference.maps import Heatmap, TopPatch
+    from amkd_core.inference.map_style import MapStyle
+    from amkd_core.inference.maps import Heatmap, MapKind, TopPatch
     from amkd_core.inference.prediction import Prediction
 
 N_TOP_PATCHES = 5
@@ -26,8 +28,48 @@ _EDGE_SHARE = 0.05
 """Width of a box's edge as a share of the patch's side."""
 
 
+@dataclass(frozen=True)
+class MapLook:
+    """How maps are shown: fields of the core's `MapStyle`, and colours.
+
+    Attributes
+    ----------
+    source, kind, top_percent, smooth
+        As for `MapStyle`.
+    colour_map
+        One of `amkd_viewer.colours.COLOUR_MAPS`.
+    opacity
+        Of the whole map, in [0, 1].
+    """
+
+    source: str = "student"
+    kind: MapKind = "percentile"
+    top_percent: float = 100.0
+    smooth: bool = False
+    colour_map: str = DEFAULT_MAP
+    opacity: float = 1.0
+
+    def style_for(self, prediction: Prediction) -> MapStyle:
+        """What of a prediction to show: the student's where it has no such source."""
+        from amkd_core.inference.map_style import MapStyle
+
+        source = self.source if self.source in sources_of(prediction) else "student"
+        return MapStyle(source, self.kind, self.top_percent, self.smooth)
+
+
+def sources_of(prediction: Prediction) -> list[str]:
+    """Maps that a prediction holds: "student", and with expression "teacher" and each pathway."""
+    teacher = prediction.teacher
+    return ["student"] if teacher is None else ["student", "teacher", *teacher.pathways]
+
+
 def prediction_layers(
-    prediction: Prediction, *, mpp: tuple[float, float], fingerprint: str, name: str
+    prediction: Prediction,
+    *,
+    mpp: tuple[float, float],
+    fingerprint: str,
+    name: str,
+    look: MapLook | None = None,
 ) -> list[LayerData]:
     """Describe everything that a prediction draws on its slide, bottom layer first.
 
@@ -41,47 +83,69 @@ def prediction_layers(
         Of the slide; written into every layer, so that a map can never be taken for another slide's.
     name
         The slide's, for the layers' names.
+    look
+        How the map is shown.
 
     Returns
     -------
     list of layer data tuples
-        The teacher's map (hidden) where there is one, the student's map, the boxes.
+        The map, and the boxes of the student's top patches.
 
     Raises
     ------
     BagError
         If the patches overlap or lie off their grid.
     """
-    from amkd_core.inference.maps import heatmap, top_patches
+    from amkd_core.inference.maps import top_patches
 
-    if not prediction.bag.has_map:
+    if not prediction.has_map:
         return []
-    layers = []
-    if prediction.teacher is not None:
-        taught = heatmap_layer(
-            heatmap(prediction, source="teacher"), mpp=mpp, name=f"Teacher attention: {name}"
-        )
-        taught[1]["visible"] = False
-        layers.append(taught)
-    layers.append(heatmap_layer(heatmap(prediction), mpp=mpp, name=f"Attention: {name}"))
+    layers = [map_layer(prediction, look or MapLook(), mpp=mpp, name=f"Attention: {name}")]
     boxes = top_patches(prediction, N_TOP_PATCHES)
     layers.append(boxes_layer(boxes, mpp=mpp, name=f"Top patches: {name}"))
-    for role, layer in zip(_roles(len(layers)), layers, strict=True):
+    for role, layer in zip(("map", "boxes"), layers, strict=True):
         layer[1]["metadata"] = {SLIDE_KEY: {"role": role, "fingerprint": fingerprint}}
     return layers
 
 
-def _roles(n_layers: int) -> list[str]:
-    return ["teacher_map", "map", "boxes"][-n_layers:]
+def map_layer(prediction: Prediction, look: MapLook, *, mpp: tuple[float, float], name: str) -> LayerData:
+    """Describe a prediction's map as it is to be shown.
+
+    Raises
+    ------
+    BagError
+        When it has none.
+    """
+    from amkd_core.inference.map_style import styled_heatmap
+
+    heat = styled_heatmap(prediction, look.style_for(prediction))
+    layer = heatmap_layer(heat, mpp=mpp, name=name, colour_map=look.colour_map)
+    layer[1]["opacity"] = look.opacity
+    return layer
 
 
-def heatmap_layer(heat: Heatmap, *, mpp: tuple[float, float], name: str) -> LayerData:
+def difference_layer(heat: Heatmap, *, mpp: tuple[float, float], name: str) -> LayerData:
+    """Describe a difference of two maps: clear where they agree, of two colours where either is higher."""
+    image, options, kind = heatmap_layer(heat, mpp=mpp, name=name)
+    options["contrast_limits"] = (-100.0, 100.0)
+    options["colormap"] = _colormap("difference")
+    return image, options, kind
+
+
+def _colormap(name: str) -> Any:
+    from napari.utils.colormaps import Colormap
+
+    colours = difference_colours() if name == "difference" else heat_colours(name)
+    return Colormap(colours, name=f"{HEAT_NAME} {name}", nan_color=(0, 0, 0, 0))
+
+
+def heatmap_layer(
+    heat: Heatmap, *, mpp: tuple[float, float], name: str, colour_map: str = DEFAULT_MAP
+) -> LayerData:
     """Describe a map as a small image at patch resolution, laid on the slide by scale and translation.
 
     NaN cells, where there is no tissue, stay clear.
     """
-    from napari.utils.colormaps import Colormap
-
     pixel = np.array((mpp[1], mpp[0]))
     cell, corner = (
         np.array(heat.cell_level0[::-1]),
@@ -92,7 +156,7 @@ def heatmap_layer(heat: Heatmap, *, mpp: tuple[float, float], name: str) -> Laye
         "scale": tuple(cell * pixel),
         "translate": tuple((corner + (cell - 1) / 2) * pixel),
         "units": pixel_geometry(mpp)["units"],
-        "colormap": Colormap(heat_colours(), name=HEAT_NAME, nan_color=(0, 0, 0, 0)),
+        "colormap": _colormap(colour_map),
         "contrast_limits": _limits(heat),
         "interpolation2d": "nearest",
         "blending": "translucent",
@@ -105,6 +169,8 @@ def _limits(heat: Heatmap) -> tuple[float, float]:
     if heat.kind == "percentile":
         return 0.0, 100.0
     finite = heat.image[np.isfinite(heat.image)]
+    if len(finite) == 0:
+        return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
     return low, high if high > low else low + 1.0
 

@@ -40,8 +40,9 @@ class OverlayPainter(QObject):
         self._turn.timeout.connect(self._draw_next)
 
     def paint(self, overlays: list[LayerData]) -> None:
-        """Draw these, bottom first; what another call has left undrawn is dropped."""
-        self._waiting = list(overlays)
+        """Draw these, bottom first; what an earlier call has left undrawn of the same slides is dropped."""
+        drawn = {_fingerprint(data) for data in overlays}
+        self._waiting = [data for data in self._waiting if _fingerprint(data) not in drawn] + list(overlays)
         self._turn.start()
 
     def _draw_next(self) -> None:
@@ -53,7 +54,7 @@ class OverlayPainter(QObject):
             self._done()
             return
         data = self._waiting.pop(0)
-        fingerprint = data[1]["metadata"][SLIDE_KEY]["fingerprint"]
+        fingerprint = _fingerprint(data)
         # The slide may have been taken away meanwhile.
         if slide_layers.slide_of(fingerprint, self._viewer.layers) is not None:
             self._draw(data, fingerprint)
@@ -66,3 +67,7 @@ class OverlayPainter(QObject):
             layer.visible = False
         elif slide_layers.role_of(layer) == "map":
             self._map = layer
+
+
+def _fingerprint(data: LayerData) -> str:
+    return str(data[1]["metadata"][SLIDE_KEY]["fingerprint"])

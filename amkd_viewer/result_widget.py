@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from amkd_viewer.colours import HIGH_RISK, LOW_RISK, WindowColours
+from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
 from amkd_viewer.legend_widget import LegendWidget
+from amkd_viewer.plots import draw_survival
 from amkd_viewer.wording import (
     MAP_CAPTION,
     MAP_HINT,
@@ -21,7 +24,7 @@ from amkd_viewer.wording import (
 
 if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
-    from amkd_viewer.survival_widget import SurvivalPlot
+    from amkd_viewer.workspace_widget import Workspace
 
 
 class NoticeList(QWidget):
@@ -49,15 +52,15 @@ class NoticeList(QWidget):
 class ResultWidget(QFrame):
     """Everything that the panel says about one prediction, most important first."""
 
-    def __init__(self, colours: WindowColours, parent: QWidget | None = None) -> None:
+    def __init__(self, workspace: Workspace, colours: WindowColours, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._colours = colours
+        self._workspace = workspace
         self.percentile = QLabel()
         self.percentile.setObjectName("amkdNumber")
         self.group = QLabel()
         self.group.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.sentence = wrapped_label()
-        self.plot: SurvivalPlot | None = None
+        self.plot = FigureWidget(workspace, colours, size_px=(340, 240))
         self.legend = LegendWidget(colours)
         self.notices = NoticeList()
         self.facts = FactsTable()
@@ -74,8 +77,7 @@ class ResultWidget(QFrame):
         column.addWidget(self.sentence)
         column.addWidget(self.notices)
         column.addWidget(heading_label("Predicted survival"))
-        self._plot_place = QVBoxLayout()
-        column.addLayout(self._plot_place)
+        column.addWidget(self.plot)
         column.addWidget(heading_label(MAP_CAPTION))
         column.addWidget(self.legend)
         column.addWidget(wrapped_label(MAP_HINT, role="amkdMuted"))
@@ -91,22 +93,11 @@ class ResultWidget(QFrame):
             f"background: {colour}; color: white; font-weight: 600; padding: 5px 10px; border-radius: 4px;"
         )
         self.sentence.setText(risk_sentence(prediction))
-        self._plot().show_prediction(prediction)
+        self.plot.draw(partial(draw_survival, prediction=prediction, compact=True))
         self.notices.set_sentences(notice_sentences(prediction))
         self.facts.set_facts(prediction_facts(prediction))
 
     def set_colours(self, colours: WindowColours) -> None:
         """Follow the window's theme."""
-        self._colours = colours
-        if self.plot is not None:
-            self.plot.set_colours(colours)
+        self.plot.set_colours(colours)
         self.legend.set_colours(colours)
-
-    def _plot(self) -> SurvivalPlot:
-        """Make the plot at the first result: matplotlib takes longer to load than the rest of the panel."""
-        if self.plot is None:
-            from amkd_viewer.survival_widget import SurvivalPlot
-
-            self.plot = SurvivalPlot(self._colours)
-            self._plot_place.addWidget(self.plot)
-        return self.plot

@@ -1,7 +1,8 @@
 """PredictionSession: bundle, slides and results behind the panels; no Qt, usable from a script.
 
-Work runs in two threads of the session's own, one for opening slides and one for predicting; what happens is told to
-one listener, in events. A result is kept under the fingerprint of its slide's content and given out under no other.
+Work runs in threads of the session's own, one for opening slides, one for predicting and two for small tasks; what
+happens is told to one listener, in events. A result is kept under the fingerprint of its slide's content and given out
+under no other.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from amkd_core.errors import AmkdError, SlideError
 from amkd_core.progress import Progress
+from amkd_viewer import jobs
 from amkd_viewer.events import (
     Advanced,
     Cancelled,
@@ -26,8 +28,13 @@ from amkd_viewer.events import (
     Finished,
     Opened,
     PredictionRequest,
+    Queued,
+    QueueEnded,
+    QueueRow,
+    Request,
     SessionEvent,
 )
+from amkd_viewer.tasks import Tasks
 
 if TYPE_CHECKING:
     from amkd_core.bundle import Bundle
@@ -36,11 +43,13 @@ if TYPE_CHECKING:
 
 PROGRESS_INTERVAL_S = 0.1
 """Progress within one stage is told no more often than this."""
+HISTORY = 8
+"""Predictions that are kept for comparing."""
 
 _log = logging.getLogger(__name__)
 
 
-Predict = Callable[[PredictionRequest, "Bundle"], Generator[Progress, None, "Prediction"]]
+Predict = Callable[[Any, "Bundle"], Generator[Progress | QueueRow, None, Any]]
 
 
 class PredictionSession:
@@ -53,7 +62,8 @@ class PredictionSession:
     listener
         Called with every event, from the session's threads; must return quickly and not raise.
     predict
-        Generator function that predicts; by default `amkd_core.inference.predict.predict_slide`.
+        Generator function that does what is requested; by default `amkd_viewer.jobs.run_job`. It returns a prediction,
+        or several by the fingerprint of their slide, or None.
     load_bundle
         Opens a bundle; by default `amkd_core.bundle_file.open_bundle`.
     """
@@ -66,7 +76,7 @@ class PredictionSession:
         load_bundle: Callable[[Path], Bundle] | None = None,
     ) -> None:
         self._listener = listener
-        self._predict = predict or _predict_slide
+        self._predict = predict or jobs.run_job
         self._load_bundle = load_bundle or _open_bundle
         self._lock = threading.RLock()
         self._run: _Run | None = None
@@ -74,15 +84,18 @@ class PredictionSession:
         self._closed = False
         self._bundle: tuple[tuple[Any, ...], Bundle] | None = None
         self._results: dict[str, Prediction] = {}
+        self._wholes: dict[str, Prediction] = {}
+        self._history: list[tuple[str, Prediction]] = []
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="amkd-prediction")
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="amkd-opening")
+        self.tasks = Tasks(self._tell_task)
 
     def __repr__(self) -> str:
         state = "running" if self.running else "idle"
         return f"<PredictionSession: {state}, {len(self._results)} result(s)>"
 
     @property
-    def running(self) -> PredictionRequest | None:
+    def running(self) -> Request | None:
         """The request under way, or None; None at once after `cancel`."""
         with self._lock:
             return None if self._run is None else self._run.request
@@ -91,6 +104,20 @@ class PredictionSession:
         """Return the last prediction of the slide with this content, or None."""
         with self._lock:
             return self._results.get(fingerprint)
+
+    def whole(self, fingerprint: str) -> Prediction | None:
+        """Return the last prediction of the whole slide, of which regions are made; None where there is none."""
+        with self._lock:
+            return self._wholes.get(fingerprint)
+
+    def history(self) -> list[tuple[str, Prediction]]:
+        """Predictions of this session with the fingerprints of their slides, the newest first."""
+        with self._lock:
+            return list(reversed(self._history))
+
+    def bundle(self, path: Path) -> Bundle:
+        """Open a bundle, or give the one opened last where the file is still the same; takes a while."""
+        return self._bundle_of(path)
 
     def prepare(
         self, *, opening: Callable[[], None] | None = None, running: Callable[[], None] | None = None
@@ -103,7 +130,16 @@ class PredictionSession:
                 if task is not None:
                     executor.submit(task)
 
-    def start(self, request: PredictionRequest) -> None:
+    def recall(self, request: PredictionRequest) -> None:
+        """Look for a kept result of a slide off the caller's thread; `Finished` follows only where there is one."""
+        with self._lock:
+            if not self._closed and jobs.has_kept_results():
+                future = self._runner.submit(
+                    lambda: jobs.recall(request, self._bundle_of(request.bundle_path))
+                )
+                future.add_done_callback(partial(self._on_recalled, request))
+
+    def start(self, request: Request) -> None:
         """Predict; a prediction under way is cancelled first.
 
         Raises
@@ -153,12 +189,14 @@ class PredictionSession:
         with self._lock:
             self._closed, self._listener = True, None
             self.cancel()
-            self._results.clear()
+            for kept in (self._results, self._wholes, self._history):
+                kept.clear()
             self._bundle = None
+        self.tasks.close()
         for executor in (self._runner, self._opener):
             executor.shutdown(wait=False, cancel_futures=True)
 
-    def _work(self, run: _Run) -> Prediction | None:
+    def _work(self, run: _Run) -> dict[str, Prediction] | None:
         """Drive the generator in the session's thread; None when cancelled."""
         if run.cancelled.is_set():
             return None
@@ -167,10 +205,23 @@ class PredictionSession:
         with closing(self._predict(run.request, bundle)) as steps:
             while not run.cancelled.is_set():
                 try:
-                    self._advance(run, next(steps))
+                    step = next(steps)
                 except StopIteration as end:
                     return _checked(run.request, end.value)
+                if isinstance(step, QueueRow):
+                    self._tell_row(run, step)
+                else:
+                    self._advance(run, step)
         return None
+
+    def _tell_row(self, run: _Run, row: QueueRow) -> None:
+        with self._lock:
+            if self._run is run:
+                self._tell(Queued(run.request, row))
+
+    def _tell_task(self, event: SessionEvent) -> None:
+        with self._lock:
+            self._tell(event)
 
     def _advance(self, run: _Run, progress: Progress) -> None:
         now = time.monotonic()
@@ -181,15 +232,37 @@ class PredictionSession:
             if self._run is run:
                 self._tell(Advanced(run.request, progress))
 
-    def _on_done(self, run: _Run, future: Future[Prediction | None]) -> None:
+    def _on_done(self, run: _Run, future: Future[dict[str, Prediction] | None]) -> None:
         with self._lock:
             if self._run is run:
                 self._run = None
-                event = _outcome(run.request, future)
-                if isinstance(event, Finished):
-                    self._results[run.request.fingerprint] = event.prediction
-                self._tell(event)
+                for event in _outcomes(run.request, future):
+                    if isinstance(event, Finished):
+                        self._remember(event)
+                    self._tell(event)
         run.ended.set()
+
+    def _on_recalled(self, request: PredictionRequest, future: Future[Prediction | None]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if error is not None:
+            # A bundle that is gone or damaged is told of when it is used.
+            _log.debug("no kept result could be looked for: %s", error)
+        if future.cancelled() or error is not None:
+            return
+        prediction = future.result()
+        with self._lock:
+            if prediction is None or self._run is not None or request.fingerprint in self._results:
+                return
+            event = Finished(request, prediction, request.fingerprint)
+            self._remember(event)
+            self._tell(event)
+
+    def _remember(self, event: Finished) -> None:
+        self._results[event.fingerprint] = event.prediction
+        if isinstance(event.request, PredictionRequest):
+            self._wholes[event.fingerprint] = event.prediction
+        if not self._closed:
+            self._history = [*self._history, (event.fingerprint, event.prediction)][-HISTORY:]
 
     def _on_opened(self, path: Path, future: Future[Slide]) -> None:
         if future.cancelled():
@@ -217,7 +290,7 @@ class PredictionSession:
 class _Run:
     """One prediction under way."""
 
-    def __init__(self, request: PredictionRequest) -> None:
+    def __init__(self, request: Request) -> None:
         self.request = request
         self.cancelled = threading.Event()
         self.ended = threading.Event()
@@ -225,47 +298,41 @@ class _Run:
         self.told_at = 0.0
 
 
-def _outcome(request: PredictionRequest, future: Future[Prediction | None]) -> SessionEvent:
+def _outcomes(request: Request, future: Future[dict[str, Prediction] | None]) -> list[SessionEvent]:
     if future.cancelled():
-        return Cancelled(request)
+        return [Cancelled(request)]
     error = future.exception()
     if error is not None:
-        return _fault(request, error)
-    prediction = future.result()
-    return Cancelled(request) if prediction is None else Finished(request, prediction)
+        return [_fault(request, error)]
+    predictions = future.result()
+    if predictions is None:
+        return [Cancelled(request)]
+    if not predictions:
+        return [QueueEnded(request)]
+    return [Finished(request, prediction, fingerprint) for fingerprint, prediction in predictions.items()]
 
 
-def _fault(request: PredictionRequest | Path, error: BaseException) -> Failed | Crashed:
+def _fault(request: Request | Path, error: BaseException) -> Failed | Crashed:
     if isinstance(error, AmkdError):
         return Failed(request, error)
     _log.error("%s failed", request, exc_info=error)
     return Crashed(request, error)
 
 
-def _checked(request: PredictionRequest, prediction: Prediction) -> Prediction:
-    found = prediction.bag.slide_fingerprint
-    if found is not None and found != request.fingerprint:
-        raise SlideError(
-            f"{request.slide_path} has changed since it was opened here (content {found[:12]}, shown "
-            f"{request.fingerprint[:12]}); open it again and predict then."
-        )
-    return prediction
-
-
-def _predict_slide(request: PredictionRequest, bundle: Bundle) -> Generator[Progress, None, Prediction]:
-    from amkd_core.inference.bag_cache import user_bag_cache
-    from amkd_core.inference.predict import predict_slide
-
-    return (
-        yield from predict_slide(
-            request.slide_path,
-            bundle,
-            mpp=request.mpp,
-            scene=request.scene,
-            device=request.device,
-            cache=user_bag_cache(),
-        )
-    )
+def _checked(request: Request, value: Any) -> dict[str, Prediction]:
+    """Predictions by fingerprint; one of another slide's content is refused."""
+    if value is None:
+        return {}
+    predictions = value if isinstance(value, dict) else {request.fingerprint: value}
+    for fingerprint, prediction in predictions.items():
+        found = prediction.bag.slide_fingerprint
+        if found is not None and found != fingerprint:
+            path = getattr(request, "slide_path", None) or prediction.slide_id
+            raise SlideError(
+                f"{path} has changed since it was opened here (content {found[:12]}, shown "
+                f"{fingerprint[:12]}); open it again and predict then."
+            )
+    return predictions
 
 
 def _open_bundle(path: Path) -> Bundle:

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from amkd_viewer.reader import SLIDE_KEY, LayerData, pixel_geometry
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from amkd_core.inference.prediction import Prediction
     from amkd_core.slides import SlideInfo
+    from amkd_viewer.layers import MapLook
+
+
+SHOWN_ROLES = ("slide", "map", "boxes", "region")
+"""Of layers that are shown together with their slide."""
 
 
 def role_of(layer: Layer) -> str:
-    """Role of a layer of ours ("slide", "map", "teacher_map", "boxes"); empty for all others."""
+    """Role of a layer of ours ("slide", "map", "boxes", "mark", "region"); empty for all others."""
     return str(_entry(layer).get("role", ""))
 
 
@@ -88,16 +96,42 @@ def draw_overlay(viewer: ViewerModel, data: LayerData) -> Layer:
         (one for one in overlays_of(entry["fingerprint"], viewer.layers) if role_of(one) == entry["role"]),
         None,
     )
+    slide = slide_of(entry["fingerprint"], viewer.layers)
+    if slide is not None:
+        # A turned slide turns what is drawn on it later, too.
+        options["affine"] = slide.affine.affine_matrix[-3:, -3:]
     if old is None:
         return add_layer(viewer, data)
     if kind == "shapes" and len(old.data) != len(content):
         viewer.layers.remove(old)
         return add_layer(viewer, data)
     old.data = content
-    for name in ("scale", "translate", "features"):
+    for name in ("scale", "translate", "features", "affine"):
         if name in options:
             setattr(old, name, options[name])
     return old
+
+
+def overlay(viewer: ViewerModel, layer: Layer, role: str) -> Layer | None:
+    """The layer of a role that belongs to a slide layer, or None."""
+    found = overlays_of(fingerprint_of(layer), viewer.layers)
+    return next((one for one in found if role_of(one) == role), None)
+
+
+def restyle_map(viewer: ViewerModel, slide: Layer, prediction: Prediction, look: MapLook) -> None:
+    """Show a slide's map otherwise, in the layer that is there; without one nothing is done."""
+    from amkd_viewer.layers import map_layer
+
+    layer, mpp = overlay(viewer, slide, "map"), mpp_of(slide)
+    if layer is None or mpp is None:
+        return
+    image, options, _ = map_layer(prediction, look, mpp=mpp, name=layer.name)
+    layer.data = image
+    for name in ("scale", "translate", "contrast_limits", "opacity", "name"):
+        if tuple(np.atleast_1d(getattr(layer, name))) != tuple(np.atleast_1d(options[name])):
+            setattr(layer, name, options[name])
+    if layer.colormap.name != options["colormap"].name:
+        layer.colormap = options["colormap"]
 
 
 def add_slide(viewer: ViewerModel, layer: LayerData) -> Layer:
@@ -122,7 +156,7 @@ def show_only(viewer: ViewerModel, fingerprint: str) -> None:
     """Show one slide with its map and boxes, and hide the other slides with theirs."""
     for layer in viewer.layers:
         role, own = role_of(layer), fingerprint_of(layer) == fingerprint
-        wanted = own if role in ("slide", "map", "boxes") else own and layer.visible
+        wanted = own if role in SHOWN_ROLES else own and layer.visible
         if role and layer.visible != wanted:
             layer.visible = wanted
 

@@ -161,10 +161,12 @@ def test_both_themes_are_followed_and_no_text_is_cut(panel, viewer, slide_path, 
     spin(lambda: panel.outcome is not None)
     spin(panel.result.isVisible)
     _assert_nothing_cut(panel)
-    dark = panel.result.plot.figure.get_facecolor()
+    plot = panel.result.plot
+    spin(lambda: plot.figure is not None)
+    dark = plot.figure.get_facecolor()
     viewer.theme = "light"
-    light = panel.result.plot.figure.get_facecolor()
-    assert sum(light[:3]) > sum(dark[:3]) + 1
+    # Drawn off the GUI thread.
+    spin(lambda: sum(plot.figure.get_facecolor()[:3]) > sum(dark[:3]) + 1)
     _assert_nothing_cut(panel)
 
 

@@ -10,8 +10,16 @@ from bundle_fixtures import random_bag, random_bundle
 
 from amkd_core.inference.maps import Heatmap, heatmap
 from amkd_core.inference.predict import predict_bag
-from amkd_viewer.colours import heat_colours
-from amkd_viewer.layers import boxes_layer, heatmap_layer, prediction_layers
+from amkd_viewer.colours import COLOUR_MAPS, difference_colours, heat_colours
+from amkd_viewer.layers import (
+    MapLook,
+    boxes_layer,
+    difference_layer,
+    heatmap_layer,
+    map_layer,
+    prediction_layers,
+    sources_of,
+)
 from amkd_viewer.reader import SLIDE_KEY
 
 # (x, y): non-square pixels, so that a flip of the axes cannot pass.
@@ -72,18 +80,37 @@ def test_layers_name_their_slide_and_their_role(prediction) -> None:
     assert {entry["fingerprint"] for entry in entries} == {"content"}
 
 
-def test_the_teachers_map_lies_hidden_below() -> None:
+def test_the_map_shows_the_source_that_is_asked_for_where_there_is_one(prediction) -> None:
     bundle = random_bundle()
     genes = dict.fromkeys(bundle.card.genes, 5.0)
     taught = predict_bag(random_bag(57), bundle, genes=genes)
-    layers = prediction_layers(taught, mpp=MPP, fingerprint="content", name="slide")
-    assert [options["metadata"][SLIDE_KEY]["role"] for _, options, _ in layers] == [
-        "teacher_map",
-        "map",
-        "boxes",
-    ]
-    assert layers[0][1]["visible"] is False
-    assert not np.array_equal(layers[0][0], layers[1][0], equal_nan=True)
+    images = {}
+    for source in sources_of(taught):
+        images[source] = map_layer(taught, MapLook(source=source), mpp=MPP, name="map")[0]
+    assert list(images) == ["student", "teacher", *bundle.card.pathways]
+    assert not np.array_equal(images["student"], images["teacher"], equal_nan=True)
+    # Another patient's slide may be without expression; the student's map is shown there.
+    fallen_back = map_layer(prediction, MapLook(source="teacher"), mpp=MPP, name="map")[0]
+    np.testing.assert_array_equal(fallen_back, map_layer(prediction, MapLook(), mpp=MPP, name="map")[0])
+
+
+def test_a_difference_is_clear_where_maps_agree(prediction) -> None:
+    colours = difference_colours()
+    assert colours[len(colours) // 2, 3] < 0.02
+    assert colours[0, 3] == pytest.approx(colours[-1, 3])
+    options = difference_layer(heatmap(prediction), mpp=MPP, name="difference")[1]
+    assert options["contrast_limits"] == (-100.0, 100.0)
+
+
+@pytest.mark.parametrize("name", COLOUR_MAPS)
+def test_all_colour_maps_grow_evenly_brighter(name: str) -> None:
+    red, green, blue = np.where(
+        (c := heat_colours(name)[:, :3]) <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4
+    ).T
+    lightness = 116 * np.cbrt(0.2126 * red + 0.7152 * green + 0.0722 * blue) - 16
+    steps = np.diff(lightness)
+    assert (steps > 0).mean() > 0.97
+    assert steps.max() < 4 * np.median(steps)
 
 
 def test_without_places_nothing_is_drawn(prediction) -> None:

@@ -75,6 +75,7 @@ def test_a_click_on_predict_brings_risk_map_and_boxes(opened, viewer, qtbot, spi
     ):
         assert expected in facts
     # patient, low and high
+    spin(lambda: result.plot.figure is not None)
     assert len(result.plot.figure.axes[0].get_lines()) == 3
     assert not opened.error.isVisible()
     assert viewer.canvas.overlays.scale_bar.visible

@@ -1,0 +1,132 @@
+"""A plot in a panel: drawn by matplotlib off the GUI thread, shown as a picture, copied and saved by its menu."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, QTimer
+from qtpy.QtGui import QContextMenuEvent, QGuiApplication, QImage, QPainter, QPaintEvent, QResizeEvent
+from qtpy.QtWidgets import QFileDialog, QMenu, QSizePolicy, QWidget
+
+from amkd_viewer.colours import WindowColours
+from amkd_viewer.plots import rendered, write_plot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from amkd_viewer.workspace_widget import Workspace
+
+Draw = Callable[..., None]
+"""Called as ``draw(figure, colours)``, in another thread."""
+_SETTLED_MS = 120
+
+
+class FigureWidget(QWidget):
+    """Shows what a function draws, at the widget's own size, in the window's colours.
+
+    Attributes
+    ----------
+    figure : matplotlib Figure or None
+        As it was drawn last.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        colours: WindowColours,
+        *,
+        size_px: tuple[int, int] = (340, 240),
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._workspace, self._colours, self._size_px = workspace, colours, size_px
+        self._draw: Draw | None = None
+        self._table: Callable[[], list[list[Any]]] | None = None
+        self._image: QImage | None = None
+        self.figure: Figure | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(size_px[1])
+        self.setMinimumWidth(min(260, size_px[0]))
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.timeout.connect(self._render)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return a size at which labels and legend are readable."""
+        return QSize(*self._size_px)
+
+    def draw(self, draw: Draw, table: Callable[[], list[list[Any]]] | None = None) -> None:
+        """Show what a function draws; `table` gives its numbers for CSV, the heading first."""
+        self._draw, self._table = draw, table
+        self._render()
+
+    def set_colours(self, colours: WindowColours) -> None:
+        """Follow the window's theme."""
+        if colours != self._colours:
+            self._colours = colours
+            self._render()
+
+    def copy(self) -> None:
+        """Put the picture on the clipboard."""
+        if self._image is not None:
+            QGuiApplication.clipboard().setImage(self._image)
+
+    def save(self, path: Path | str) -> None:
+        """Write the plot as PNG, SVG or CSV by the file's ending, off the GUI thread; on white, for print."""
+        if self._draw is None:
+            return
+        table = None if self._table is None else self._table()
+        size_in = (self.width() / 72, self.height() / 72)
+        task = partial(write_plot, Path(path), self._draw, table, size_in)
+        self._workspace.do(self, f"save {path}", task, self._on_saved)
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Offer to copy and to save."""
+        if event is None or self._draw is None:
+            return
+        menu = QMenu(self)
+        menu.addAction("Copy picture", self.copy)
+        menu.addAction("Save as…", self.ask_and_save)
+        menu.exec(event.globalPos())
+
+    def ask_and_save(self) -> None:
+        """Ask for a file and save."""
+        kinds = "PNG (*.png);;SVG (*.svg)" + (";;CSV (*.csv)" if self._table is not None else "")
+        path, _ = QFileDialog.getSaveFileName(self, "Save plot", "", kinds)
+        if path:
+            self.save(path)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Show the picture, scaled only while a new one is being drawn."""
+        if self._image is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(self.rect(), self._image)
+        painter.end()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Draw again once the size has settled."""
+        self._settled.start(_SETTLED_MS)
+
+    def _render(self) -> None:
+        if self._draw is None or self.width() < 50:
+            return
+        scale = self.devicePixelRatioF()
+        size = (max(self.width(), 260), self.height())
+        task = partial(rendered, self._draw, self._colours, size, scale)
+        self._workspace.do(self, "draw", task, self._on_rendered)
+
+    def _on_rendered(self, drawn: tuple[Any, Figure]) -> None:
+        pixels, self.figure = drawn
+        height, width = pixels.shape[:2]
+        self._image = QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
+        self.update()
+
+    def _on_saved(self, path: Path) -> None:
+        from napari.utils.notifications import show_info
+
+        show_info(f"Saved {path.name}")

@@ -1,0 +1,194 @@
+"""What the session does in its thread: one slide, several of a patient, a region, a queue; generators of progress."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from amkd_core.errors import AmkdError
+from amkd_core.progress import Progress
+from amkd_viewer.events import (
+    PatientRequest,
+    PredictionRequest,
+    QueueRequest,
+    QueueRow,
+    RegionRequest,
+    Request,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from amkd_core.bundle import Bundle
+    from amkd_core.inference.prediction import Prediction
+    from amkd_core.slides import SlideInfo
+
+T = TypeVar("T")
+Steps = Generator[Progress | QueueRow, None, "Prediction | dict[str, Prediction] | None"]
+
+
+def run_job(request: Request, bundle: Bundle) -> Steps:
+    """Do what is requested; closing the generator cancels.
+
+    Returns
+    -------
+    A prediction, or several by the fingerprint of their slide, or None where rows were yielded instead.
+
+    Raises
+    ------
+    AmkdError
+        One sentence.
+    """
+    match request:
+        case PredictionRequest():
+            return (yield from predict_one(request, bundle))
+        case PatientRequest():
+            return (yield from _predict_together(request, bundle))
+        case RegionRequest():
+            return (yield from _predict_part(request, bundle))
+        case QueueRequest():
+            yield from _predict_queue(request, bundle)
+            return None
+
+
+def has_kept_results() -> bool:
+    """Whether any result was ever kept here; imports no torch."""
+    from amkd_core.inference.kept_files import user_folder
+
+    folder = user_folder("results")
+    return folder is not None and folder.is_dir() and any(folder.iterdir())
+
+
+def recall(request: PredictionRequest, bundle: Bundle) -> Prediction | None:
+    """The kept result of a slide, or None."""
+    from amkd_core.inference.result_cache import user_result_cache
+
+    info = _info_of(request)
+    return None if info is None else user_result_cache().find(info, bundle, genes=_genes_of(request))
+
+
+def predict_one(request: PredictionRequest, bundle: Bundle) -> Generator[Progress, None, Prediction]:
+    """Find the kept result of a slide, or compute and keep it."""
+    from amkd_core.inference.bag_cache import user_bag_cache
+    from amkd_core.inference.predict import predict_slide
+    from amkd_core.inference.result_cache import user_result_cache
+
+    kept = recall(request, bundle)
+    if kept is not None:
+        yield Progress("Found in the cache", 1, 1)
+        return kept
+    genes, info = _genes_of(request), _info_of(request)
+    prediction = yield from predict_slide(
+        request.slide_path,
+        bundle,
+        mpp=request.mpp,
+        scene=request.scene,
+        genes=genes,
+        device=request.device,
+        cache=user_bag_cache(),
+    )
+    if info is not None and prediction.bag.slide_fingerprint == info.fingerprint:
+        user_result_cache().keep(prediction, info, bundle, genes=genes)
+    return prediction
+
+
+def _predict_together(
+    request: PatientRequest, bundle: Bundle
+) -> Generator[Progress, None, dict[str, Prediction]]:
+    """Each slide's part of the patient's prediction, by fingerprint."""
+    from amkd_core.inference.bag_cache import user_bag_cache
+    from amkd_core.inference.patient import on_slide, predict_patient
+    from amkd_core.inference.predict import encode_for
+
+    bags = []
+    for place, slide in enumerate(request.slides):
+        steps = encode_for(
+            slide.slide_path,
+            bundle,
+            mpp=slide.mpp,
+            scene=slide.scene,
+            device=slide.device,
+            cache=user_bag_cache(),
+        )
+        bag = yield from _numbered(steps, f"Slide {place + 1} of {len(request.slides)}: ")
+        if bag.slide_fingerprint != slide.fingerprint:
+            raise AmkdError(
+                f"{slide.slide_path} has changed since it was opened here; open it again and predict then."
+            )
+        bags.append(bag)
+    yield Progress("Predicting", 0, 1)
+    genes = _genes_of(request.slides[0])
+    whole = predict_patient(
+        bags, bundle, patient_id=request.patient_id, genes=genes, device=request.slides[0].device
+    )
+    return {
+        slide.fingerprint: on_slide(whole, bag, place)
+        for place, (slide, bag) in enumerate(zip(request.slides, bags, strict=True))
+    }
+
+
+def _predict_part(request: RegionRequest, bundle: Bundle) -> Generator[Progress, None, Prediction]:
+    from amkd_core.inference.region import predict_region
+
+    yield Progress("Predicting from the region", 0, 1)
+    return predict_region(
+        request.prediction,
+        bundle,
+        list(request.polygons),
+        exclude=request.exclude,
+        genes=_genes_of(request.slide),
+        device=request.slide.device,
+    )
+
+
+def _predict_queue(request: QueueRequest, bundle: Bundle) -> Generator[Progress | QueueRow, None, None]:
+    from amkd_core.slides import open_slide
+
+    for index, path in enumerate(request.paths):
+        try:
+            with open_slide(path, isolated=True) as slide:
+                info = slide.info
+            one = PredictionRequest(
+                path, info.fingerprint, request.bundle_path, device=request.device, info=info
+            )
+            steps = predict_one(one, bundle)
+            prediction = yield from _numbered(steps, f"{index + 1} of {len(request.paths)}, {path.name}: ")
+            yield QueueRow(index, _slim(prediction))
+        except AmkdError as error:
+            yield QueueRow(index, None, str(error))
+
+
+def _numbered(steps: Generator[Progress, None, T], before: str) -> Generator[Progress, None, T]:
+    """The same steps, saying which slide they are about."""
+    try:
+        while True:
+            step = next(steps)
+            yield Progress(before + step.stage, step.done, step.total)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        steps.close()
+
+
+def _slim(prediction: Prediction) -> Prediction:
+    """A prediction without the patches' features and pathways' maps: a queue may hold a thousand."""
+    first = np.zeros(len(prediction.bag), dtype=np.bool_)
+    first[0] = True
+    return replace(prediction, bag=prediction.bag.subset(first), teacher=None)
+
+
+def _genes_of(request: PredictionRequest) -> Mapping[str, float] | None:
+    return None if request.expression is None else request.expression.genes
+
+
+def _info_of(request: PredictionRequest) -> SlideInfo | None:
+    """Facts of the slide with the scale that the user gave."""
+    if request.info is None or request.mpp is None:
+        return request.info
+    from amkd_core.slides import Microns
+
+    return replace(request.info, microns=Microns(*request.mpp, "user"))

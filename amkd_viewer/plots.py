@@ -1,0 +1,198 @@
+"""Plots of the panels, as functions that draw into a matplotlib figure; no Qt, called off the GUI thread."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from amkd_viewer.colours import WindowColours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from amkd_core.inference.pathway_table import PathwayRow
+    from amkd_core.inference.prediction import Prediction
+
+PAPER = WindowColours("#ffffff", "#000000", "#555555", False)
+"""Colours of what is saved."""
+MOST, LEAST = "#D55E00", "#0072B2"
+"""Figure 4's red and blue, in the shades of Okabe and Ito's palette."""
+_FONT_PT = 8.5
+_DPI = 72
+_LONGEST_NAME = 30
+
+Draw = Callable[..., None]
+
+
+def rendered(
+    draw: Draw, colours: WindowColours, size_px: tuple[int, int], scale: float = 1.0
+) -> tuple[NDArray[np.uint8], Figure]:
+    """Pixels, (height, width, 4) uint8, of what a function draws, and the figure; `scale` is device pixels a pixel."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = _figure(draw, colours, (size_px[0] / _DPI, size_px[1] / _DPI))
+    figure.set_dpi(_DPI * scale)
+    canvas = FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fonts without a glyph, panels too narrow for their labels
+        canvas.draw()
+    return np.array(canvas.buffer_rgba()), figure
+
+
+def write_plot(
+    path: Path, draw: Draw, table: Sequence[Sequence[Any]] | None, size_in: tuple[float, float]
+) -> Path:
+    """Write what a function draws as PNG or SVG, or its numbers as CSV, by the suffix; atomic.
+
+    Raises
+    ------
+    AmkdError
+        When the suffix is another, or there are no numbers.
+    OSError
+        When the disk is full or the folder not writable.
+    """
+    from amkd_core.atomic import atomic_path, write_text
+    from amkd_core.errors import ConfigError
+
+    kind = path.suffix.lower()
+    if kind == ".csv" and table is not None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(table)
+        write_text(path, text.getvalue())
+    elif kind in (".png", ".svg"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        figure = _figure(draw, PAPER, size_in)
+        FigureCanvasAgg(figure)
+        with atomic_path(path) as temporary, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            figure.savefig(temporary, format=kind[1:], dpi=200)
+    else:
+        raise ConfigError(f"{path.name}: plots are saved as .png, .svg or .csv")
+    return path
+
+
+def draw_survival(
+    figure: Figure, colours: WindowColours, *, prediction: Prediction, compact: bool = False
+) -> None:
+    """The patient's curve on Kaplan-Meier curves of the training cohort's risk groups with their 95 % bands."""
+    axes = figure.add_subplot()
+    for group, colour in (("low", colours.low), ("high", colours.high)):
+        table = prediction.cohort.kaplan_meier.get(group)
+        if table is None:
+            continue
+        axes.fill_between(
+            table.time, table.lower, table.upper, step="post", color=colour, alpha=0.18, linewidth=0
+        )
+        label = f"{group} risk" if compact else f"training cohort, {group} risk"
+        axes.step(table.time, table.survival, where="post", color=colour, linewidth=1.3, label=label)
+    if not compact and len(prediction.members) > 1:
+        from amkd_core.inference.survival_summary import member_curves
+
+        for place, curve in enumerate(member_curves(prediction)):
+            axes.plot(
+                curve.time_months,
+                curve.survival,
+                color=colours.muted,
+                linewidth=0.8,
+                linestyle="--",
+                label="each fold's model" if place == 0 else None,
+            )
+    curve = prediction.curve
+    axes.plot(curve.time_months, curve.survival, color=colours.text, linewidth=2.2, label="this slide")
+    _dress_survival(axes, colours)
+
+
+def survival_table(prediction: Prediction) -> list[list[Any]]:
+    """Numbers of `draw_survival`: the patient's curve, and the cohort's at its own months."""
+    rows: list[list[Any]] = [["curve", "month", "survival", "lower_95", "upper_95"]]
+    curve = prediction.curve
+    for month, value in zip(curve.time_months, curve.survival, strict=True):
+        rows.append(["this slide", f"{month:.4g}", f"{value:.6g}", "", ""])
+    for group, table in prediction.cohort.kaplan_meier.items():
+        for point in zip(table.time, table.survival, table.lower, table.upper, strict=True):
+            rows.append([f"training cohort, {group}", *(f"{value:.6g}" for value in point)])
+    return rows
+
+
+def draw_risk_place(figure: Figure, colours: WindowColours, *, prediction: Prediction) -> None:
+    """Where the patient's risk lies among the training cohort's, with the risk of each fold's model."""
+    axes = figure.add_subplot()
+    cohort = prediction.cohort
+    edges = np.histogram_bin_edges(np.append(cohort.risks, prediction.risk), bins=24)
+    for chosen, colour in (
+        (cohort.risks <= cohort.risk_cut, colours.low),
+        (cohort.risks > cohort.risk_cut, colours.high),
+    ):
+        axes.hist(cohort.risks[chosen], bins=list(map(float, edges)), color=colour, alpha=0.65)
+    for value in prediction.member_risks if len(prediction.member_risks) > 1 else ():
+        axes.axvline(value, color=colours.muted, linewidth=1, linestyle="--")
+    axes.axvline(prediction.risk, color=colours.text, linewidth=2.2)
+    _dress(axes, colours)
+    axes.set_xlabel("risk score (higher is worse)", fontsize=_FONT_PT, color=colours.text)
+    axes.set_ylabel("patients", fontsize=_FONT_PT, color=colours.text)
+
+
+def draw_pathway_bars(
+    figure: Figure, colours: WindowColours, *, most: Sequence[PathwayRow], least: Sequence[PathwayRow]
+) -> None:
+    """The most attended pathways of a patient in red over the least attended in blue (figure 4)."""
+    axes = figure.add_subplot()
+    rows = [*most, *least]
+    places = np.arange(len(rows))[::-1].astype(float)
+    places[: len(most)] += 0.5 if least else 0.0
+    paint = [MOST] * len(most) + [LEAST] * len(least)
+    axes.barh(places, [row.normalised for row in rows], color=paint, height=0.72)
+    for place, row in zip(places, rows, strict=True):
+        axes.annotate(
+            f"{row.normalised:.2f}", (row.normalised, place), xytext=(3, 0), textcoords="offset points",
+            va="center", fontsize=_FONT_PT - 1, color=colours.text,
+        )  # fmt: skip
+    _dress(axes, colours)
+    axes.set_yticks(places, [short_name(row.name) for row in rows], fontsize=_FONT_PT - 0.5, parse_math=False)
+    axes.set_xlim(0, 1.15)
+    axes.set_xlabel("normalised attention (no proof of cause)", fontsize=_FONT_PT, color=colours.text)
+
+
+def short_name(name: str, longest: int = _LONGEST_NAME) -> str:
+    """A pathway's name for an axis: no underscores, not too long."""
+    text = name.replace("_", " ")
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _figure(draw: Draw, colours: WindowColours, size_in: tuple[float, float]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size_in, dpi=_DPI, layout="constrained", facecolor=colours.background)
+    draw(figure, colours)
+    return figure
+
+
+def _dress_survival(axes: Axes, colours: WindowColours) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    _dress(axes, colours)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlim(left=0)
+    axes.margins(x=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_xlabel("months", fontsize=_FONT_PT, color=colours.text)
+    axes.set_ylabel("survival", fontsize=_FONT_PT, color=colours.text)
+    axes.legend(fontsize=_FONT_PT, frameon=False, labelcolor=colours.text, loc="upper right")
+
+
+def _dress(axes: Axes, colours: WindowColours) -> None:
+    axes.set_facecolor(colours.background)
+    axes.tick_params(labelsize=_FONT_PT, colors=colours.text)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(colours.text)

@@ -1,0 +1,311 @@
+"""What the panels of one window share: one session, the slide that is looked at, its result and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
+
+from amkd_core.errors import AmkdError, BundleError, MissingMicronsError
+from amkd_viewer import events, slide_layers
+from amkd_viewer.bridge_widget import SessionBridge
+from amkd_viewer.events import Expression, PredictionRequest, Request, SessionEvent
+from amkd_viewer.inputs_widget import demo_path
+from amkd_viewer.layers import MapLook, prediction_layers
+from amkd_viewer.painter_widget import OverlayPainter
+from amkd_viewer.reader import slide_layer
+from amkd_viewer.session import PredictionSession
+from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
+from amkd_viewer.wording import NO_MODEL, SCALE_QUESTION
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.utils.events import Event
+    from napari.viewer import Viewer
+    from qtpy.QtWidgets import QWidget
+
+    from amkd_core.inference.prediction import Prediction
+    from amkd_core.slides import Slide
+
+WARM_UP_AFTER_MS = 3000
+
+Then = Callable[[Any], None]
+
+
+def workspace_of(viewer: Viewer) -> Workspace:
+    """The workspace of a window, which its panels keep; made when the first of them asks."""
+    for panel in viewer.window.dock_widgets.values():
+        workspace = getattr(panel, "workspace", None)
+        if isinstance(workspace, Workspace) and not workspace.closed:
+            return workspace
+    return Workspace(viewer)
+
+
+class Workspace(QObject):
+    """Shared by all panels of a window; it ends with the last of them, and then its threads end.
+
+    Attributes
+    ----------
+    session : PredictionSession
+    slide : napari layer or None
+        The slide that is looked at.
+    look : MapLook
+        How maps are shown.
+    expression : Expression or None
+        Of the patient whose slide is looked at.
+    outcome : Prediction or error or None
+        How the last run ended; None before everything is drawn, and after a cancel.
+    """
+
+    told = Signal(object)
+    slide_changed = Signal()
+    prediction_changed = Signal()
+    look_changed = Signal()
+    inputs_changed = Signal()
+    drawn = Signal()
+    failed = Signal(str)
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.slide: Layer | None = None
+        self.look = MapLook()
+        self.bundle_path: Path | None = demo_path()
+        self.device = "cpu"
+        self.expression: Expression | None = None
+        self.outcome: Prediction | BaseException | None = None
+        self.closed = False
+        self._finished: Prediction | None = None
+        self._run_when_opened = False
+        self._n_panels = 0
+        self._waiting: dict[int, tuple[int, Then, Then | None]] = {}
+
+        self._bridge = SessionBridge()
+        self.session = PredictionSession(self._bridge.told.emit)
+        self._bridge.told.connect(self._on_told, Qt.ConnectionType.QueuedConnection)
+        self._painter = OverlayPainter(viewer, chosen=lambda: self.slide, done=self._on_painted, parent=self)
+
+        viewer.layers.events.inserted.connect(self._on_layer_inserted)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+        self.destroyed.connect(self.session.close)
+        QCoreApplication.instance().aboutToQuit.connect(self.session.close)
+        self.session.prepare(opening=warm_up_layers)
+        # Later: together with the first drawing of a slide it would hold the window up.
+        session = self.session
+        QTimer.singleShot(WARM_UP_AFTER_MS, lambda: session.prepare(running=warm_up_prediction))
+        slides = self.slides
+        if slides:
+            self.choose(slides[-1])
+
+    @property
+    def slides(self) -> list[Layer]:
+        """All slide layers, bottom first."""
+        return slide_layers.slides_in(self.viewer.layers)
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The last prediction of the slide that is looked at."""
+        return None if self.slide is None else self.session.result(slide_layers.fingerprint_of(self.slide))
+
+    # What panels do
+
+    def hold(self, panel: QWidget) -> None:
+        """Note that a panel needs the workspace for as long as it lives."""
+        self._n_panels += 1
+        owner = id(panel)
+        panel.destroyed.connect(lambda: self._release(owner))
+
+    def choose(self, layer: Layer | None) -> None:
+        """Look at another slide: it is shown with its map and boxes, the others are hidden."""
+        self.slide = layer
+        if layer is not None:
+            fingerprint = slide_layers.fingerprint_of(layer)
+            slide_layers.show_only(self.viewer, fingerprint)
+            self.redraw_map()
+        self.slide_changed.emit()
+        self.prediction_changed.emit()
+
+    def open_slide(self, path: Path | str, *, mpp: float | None = None, run: bool = False) -> None:
+        """Open a slide off the GUI thread; it is chosen, and predicted if asked, once it is there."""
+        self.outcome, self._run_when_opened = None, run
+        self.session.open_slide(path, mpp=mpp)
+
+    def run(self) -> bool:
+        """Predict the slide that is looked at; False when something is missing, which is said."""
+        self.outcome = None
+        request = self.request_for(self.slide)
+        return request is not None and self.start(request)
+
+    def start(self, request: Request) -> bool:
+        """Start any request."""
+        self.outcome = None
+        self.session.start(request)
+        return True
+
+    def request_for(self, layer: Layer | None) -> PredictionRequest | None:
+        """What to ask for a slide with the inputs as they are; None when something is missing, which is said."""
+        if layer is None:
+            return None
+        if self.bundle_path is None:
+            self.fail(BundleError(NO_MODEL))
+            return None
+        if slide_layers.mpp_of(layer) is None:
+            self.fail(MissingMicronsError(SCALE_QUESTION))
+            return None
+        info = slide_layers.info_of(layer)
+        return PredictionRequest(
+            slide_path=info.path,
+            fingerprint=info.fingerprint,
+            bundle_path=self.bundle_path,
+            mpp=slide_layers.given_mpp(layer),
+            scene=info.scene,
+            device=self.device,
+            expression=self.expression,
+            info=info,
+        )
+
+    def set_inputs(self, **changes: Any) -> None:
+        """Change `bundle_path`, `device` or `expression`."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self.inputs_changed.emit()
+
+    def set_look(self, **changes: Any) -> None:
+        """Show maps otherwise: fields of `MapLook`."""
+        self.look = replace(self.look, **changes)
+        self.redraw_map()
+        self.look_changed.emit()
+
+    def redraw_map(self) -> None:
+        """Draw the map of the slide that is looked at as it is to be shown now."""
+        prediction, layer = self.prediction, self.slide
+        mpp = None if layer is None else slide_layers.mpp_of(layer)
+        if prediction is None or layer is None or mpp is None or not prediction.has_map:
+            return
+        slide_layers.restyle_map(self.viewer, layer, prediction, self.look)
+
+    def do(
+        self, owner: QWidget, key: str, function: Callable[[], Any], then: Then, failed: Then | None = None
+    ) -> None:
+        """Run something off the GUI thread and hand its value to `then` on it, if `owner` still lives.
+
+        Parameters
+        ----------
+        key
+            A newer task of the same owner and key replaces an older one.
+        failed
+            Gets an `AmkdError`; by default it becomes a notification.
+        """
+        token = self.session.tasks.submit(f"{id(owner)} {key}", function)
+        if token is not None:
+            self._waiting[token] = (id(owner), then, failed)
+
+    def fail(self, error: AmkdError) -> None:
+        """Say what went wrong, in the panels and as a notification."""
+        from napari.utils.notifications import show_error
+
+        self.outcome = error
+        self.failed.emit(str(error))
+        show_error(str(error))
+
+    def close(self) -> None:
+        """End the session and let go of the viewer."""
+        if self.closed:
+            return
+        self.closed = True
+        self.session.close()
+        self._waiting.clear()
+        self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+
+    # What the session tells
+
+    def _on_told(self, event: SessionEvent) -> None:
+        match event:
+            case events.TaskEnded():
+                self._on_task_ended(event)
+                return
+            case events.Finished():
+                self._on_finished(event.fingerprint, event.prediction)
+            case events.Opened():
+                self._on_opened(event.slide)
+            case events.Failed():
+                self.fail(event.error)
+            case events.Crashed():
+                self.outcome = event.error
+        self.told.emit(event)
+        if isinstance(event, events.Crashed):
+            raise event.error
+
+    def _on_task_ended(self, event: events.TaskEnded) -> None:
+        _, then, failed = self._waiting.pop(event.token, (0, None, None))
+        if then is None:
+            return
+        if event.error is None:
+            then(event.value)
+        elif isinstance(event.error, AmkdError):
+            (failed or self.fail)(event.error)
+        else:
+            raise event.error
+
+    def _on_finished(self, fingerprint: str, prediction: Prediction) -> None:
+        layer = slide_layers.slide_of(fingerprint, self.viewer.layers)
+        mpp = None if layer is None else slide_layers.mpp_of(layer)
+        if layer is None or mpp is None:
+            return
+        try:
+            drawn = prediction_layers(
+                prediction, mpp=mpp, fingerprint=fingerprint, name=layer.name, look=self.look
+            )
+        except AmkdError as error:
+            self.fail(error)
+            return
+        self._finished = prediction
+        if self.slide is layer:
+            self.prediction_changed.emit()
+        self._painter.paint(drawn)
+
+    def _on_painted(self) -> None:
+        self.outcome = self._finished
+        self.drawn.emit()
+
+    def _on_opened(self, slide: Slide) -> None:
+        slide_layers.add_slide(self.viewer, slide_layer(slide))
+        if self._run_when_opened:
+            self._run_when_opened = False
+            self.run()
+
+    # What the viewer tells
+
+    def _on_layer_inserted(self, event: Event) -> None:
+        layer = event.value
+        if slide_layers.role_of(layer) != "slide":
+            return
+        slide_layers.show_scale_bar(self.viewer)
+        self.choose(layer)
+        if self.bundle_path is not None and slide_layers.mpp_of(layer) is not None:
+            request = self.request_for(layer)
+            if request is not None:
+                self.session.recall(request)
+
+    def _on_layer_removed(self, event: Event) -> None:
+        if slide_layers.role_of(event.value) != "slide":
+            return
+        fingerprint = slide_layers.fingerprint_of(event.value)
+        if slide_layers.slide_of(fingerprint, self.viewer.layers) is None:
+            running = self.session.running
+            if running is not None and running.fingerprint == fingerprint:
+                self.session.cancel()
+            slide_layers.remove_overlays(self.viewer, fingerprint)
+        left = self.slides
+        self.choose(self.slide if self.slide in left else (left[-1] if left else None))
+
+    def _release(self, owner: int) -> None:
+        self._waiting = {token: entry for token, entry in self._waiting.items() if entry[0] != owner}
+        self._n_panels -= 1
+        if self._n_panels == 0:
+            self.close()
+            self.deleteLater()
