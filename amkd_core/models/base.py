@@ -95,6 +95,24 @@ class ModelInput:
             )
         return cls(patches[mask], tuple(int(n) for n in mask.sum(dim=1)), genes)
 
+    @classmethod
+    def from_genes(cls, genes: Tensor) -> ModelInput:
+        """Batch of patients without slides, for models that predict from genes alone.
+
+        Each patient has one patch of no width, so that every model that needs slides refuses the batch.
+
+        Parameters
+        ----------
+        genes : Tensor, shape (batch, n_genes)
+        """
+        n_patients = genes.shape[0]
+        return cls(genes.new_zeros(n_patients, 0), (1,) * n_patients, genes)
+
+    @property
+    def has_slides(self) -> bool:
+        """Whether there are patch features at all."""
+        return self.patches.shape[1] > 0
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ModelInput:
         """Move the batch to a device, and to another floating type if one is given."""
         genes = None if self.genes is None else self.genes.to(device, dtype)
@@ -140,6 +158,9 @@ class ModelOutput:
         Teacher: ``h_p2g``; student: ``h_tilde``, which imitates it (paper section 2.4).
     auxiliary_loss : Tensor, scalar, optional
         A loss that the model itself brings along.
+    stream_logits : tuple of Tensor, each (batch, n_bins)
+        Where a model is trained on several predictions of its own at once (DSMIL): each of them; `logits` is what it
+        predicts in the end.
     """
 
     logits: Tensor
@@ -148,11 +169,20 @@ class ModelOutput:
     coattention: Coattention | None = None
     guided_patches: Tensor | None = None
     auxiliary_loss: Tensor | None = None
+    stream_logits: tuple[Tensor, ...] = ()
 
     def float(self) -> ModelOutput:
         """The same with what losses are computed from in float32, after a forward pass in mixed precision."""
         guided = None if self.guided_patches is None else self.guided_patches.float()
-        return replace(self, logits=self.logits.float(), guided_patches=guided)
+        auxiliary = None if self.auxiliary_loss is None else self.auxiliary_loss.float()
+        streams = tuple(logits.float() for logits in self.stream_logits)
+        return replace(
+            self,
+            logits=self.logits.float(),
+            guided_patches=guided,
+            auxiliary_loss=auxiliary,
+            stream_logits=streams,
+        )
 
 
 class SurvivalModel(nn.Module, ABC):
@@ -164,13 +194,17 @@ class SurvivalModel(nn.Module, ABC):
         Key in `amkd_core.models.MODELS`.
     learns_from, predicts_from : frozenset of {"slide", "genes"}
         Modalities needed in training, and later.
+    trains_itself : bool
+        True when its own forward pass reads everything in `learns_from` in training mode; False when an objective
+        brings the rest, as a teacher's targets do.
     d_encoder : int
-        Width of the patch features that it reads.
+        Width of the patch features that it reads; 0 where it reads none.
     head : Sequential
         Ends in the linear layer that gives the logits.
     """
 
     name: ClassVar[str]
+    trains_itself: ClassVar[bool] = True
     learns_from: ClassVar[frozenset[str]]
     predicts_from: ClassVar[frozenset[str]]
     d_encoder: int
@@ -221,17 +255,33 @@ class SurvivalModel(nn.Module, ABC):
         Raises
         ------
         ModalityError
-            When genes are needed and absent.
+            When genes or slides are needed and absent; in training mode also what only training needs.
         BagError
             When the patch features have another width than the model's encoder.
         """
-        if "genes" in self.predicts_from and inputs.genes is None:
+        needed = self.learns_from if self.training and self.trains_itself else self.predicts_from
+        if "genes" in needed and inputs.genes is None:
+            verb = "predicts" if "genes" in self.predicts_from else "learns"
             raise ModalityError(
-                f"{self.name} predicts from slides and genes, but no genes were given; "
+                f"{self.name} {verb} from {_listed(needed)}, but no genes were given; "
                 "give the patients' expression, or use a model that predicts from slides alone (amkd_student)"
+            )
+        if "slide" not in needed:
+            return
+        if not inputs.has_slides:
+            raise ModalityError(
+                f"{self.name} predicts from {_listed(self.predicts_from)}, but no slides were given; "
+                "give the patients' feature bags, or use a model that predicts from genes alone (snn, mlp, smlp)"
             )
         if inputs.patches.shape[1] != self.d_encoder:
             raise BagError(
                 f"{self.name} reads {self.d_encoder}-dimensional patch features, "
                 f"found {inputs.patches.shape[1]}; use the encoder that the model was trained with"
             )
+
+
+def _listed(modalities: frozenset[str]) -> str:
+    """Modalities as part of a sentence."""
+    words = {"slide": "slides", "genes": "genes"}
+    names = [word for name, word in words.items() if name in modalities]
+    return " and ".join(names) + (" alone" if len(names) == 1 else "")

@@ -117,6 +117,75 @@ class PatchProjection(nn.Module):
         self.feature_scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
 
 
+class FeatureScaler(nn.Module):
+    """Encoder features standardised by the training patients' mean and scale; 0 and 1 until they are set.
+
+    What `PatchProjection` does for AMKD's own networks, for the models it is compared with; it has no weights.
+    """
+
+    feature_mean: Tensor
+    feature_scale: Tensor
+
+    def __init__(self, d_encoder: int) -> None:
+        super().__init__()
+        self.register_buffer("feature_mean", torch.zeros(d_encoder))
+        self.register_buffer("feature_scale", torch.ones(d_encoder))
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Standardised features, same shape."""
+        return (patches - self.feature_mean) / self.feature_scale
+
+    def standardise(self, mean: Tensor, scale: Tensor) -> None:
+        """Set mean and scale of the encoder's features, shape (d_encoder,) each; a scale of 0 becomes 1."""
+        self.feature_mean.copy_(mean)
+        self.feature_scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
+
+
+class GatedAttention(nn.Module):
+    """Gated attention score as Ilse et al. 2018 publish it, ``w^T (tanh(A x) * sigmoid(B x)) + c``.
+
+    `GatedScore` is our own form: rows normalised first, no dropout.
+
+    Parameters
+    ----------
+    dim : int
+        Width of the rows.
+    hidden : int
+        Width of the two gates.
+    dropout : float
+        On each gate.
+    """
+
+    def __init__(self, dim: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.gates = nn.Linear(dim, 2 * hidden)  # A and B, in one product
+        self.dropout = nn.Dropout(dropout)
+        self.score = nn.Linear(hidden, 1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Score of each row, shape (..., rows)."""
+        signal, gate = self.gates(rows).chunk(2, dim=-1)
+        gated = self.dropout(torch.tanh(signal)) * self.dropout(torch.sigmoid(gate))
+        scores: Tensor = self.score(gated)
+        return scores.squeeze(-1)
+
+
+def relu_layer(d_in: int, d_out: int, dropout: float) -> nn.Sequential:
+    """Linear, ReLU, dropout."""
+    return nn.Sequential(nn.Linear(d_in, d_out), nn.ReLU(), nn.Dropout(dropout))
+
+
+def snn_layer(d_in: int, d_out: int, dropout: float) -> nn.Sequential:
+    """Self-normalising layer (Klambauer et al. 2017, with ELU): linear, ELU, alpha dropout.
+
+    Weights start normal with a standard deviation of ``1 / sqrt(d_in)``, biases at 0.
+    """
+    linear = nn.Linear(d_in, d_out)
+    nn.init.normal_(linear.weight, std=d_in**-0.5)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear, nn.ELU(), nn.AlphaDropout(dropout))
+
+
 def perceptron(d_in: int, d_hidden: int, d_out: int, dropout: float) -> nn.Sequential:
     """Two linear layers with GELU and dropout between."""
     return nn.Sequential(

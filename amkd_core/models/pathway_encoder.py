@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, gelu
+from torch.nn.functional import embedding_bag
 
 from amkd_core.errors import ConfigError, ModalityError
 
@@ -29,6 +29,8 @@ class PathwayEncoder(nn.Module):
         Width ``d`` of a token.
     hidden : tuple of int
         Widths between genes and token; empty for a single sparse layer.
+    between : Module, optional
+        Applied to (batch, n_pathways, width) between two layers; GELU by default.
 
     Raises
     ------
@@ -40,7 +42,14 @@ class PathwayEncoder(nn.Module):
     member_gene: Tensor
     first_member: Tensor
 
-    def __init__(self, membership: Tensor, dim: int, hidden: tuple[int, ...] = (32,)) -> None:
+    def __init__(
+        self,
+        membership: Tensor,
+        dim: int,
+        hidden: tuple[int, ...] = (32,),
+        *,
+        between: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         if membership.ndim != 2 or membership.dtype != torch.bool or membership.numel() == 0:
             raise ConfigError(
@@ -66,6 +75,7 @@ class PathwayEncoder(nn.Module):
             _uniform(torch.full((len(sizes), narrow), 1 / math.sqrt(narrow)), wide)
             for narrow, wide in pairwise(widths)
         )
+        self.between = nn.GELU() if between is None else between
         self.register_load_state_dict_pre_hook(_refuse_other_membership)  # type: ignore[no-untyped-call]
 
     @property
@@ -100,7 +110,7 @@ class PathwayEncoder(nn.Module):
             )
         tokens: Tensor = self._sum_members(genes) + self.biases[0]  # (batch, n_pathways, hidden[0] or d)
         for weight, bias in zip(self.block_weights, self.biases[1:], strict=True):
-            rows = gelu(tokens).transpose(0, 1)  # (n_pathways, batch, narrow)
+            rows = self.between(tokens).transpose(0, 1)  # (n_pathways, batch, narrow)
             tokens = torch.baddbmm(bias.unsqueeze(1), rows, weight).transpose(0, 1)
         return tokens
 

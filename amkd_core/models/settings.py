@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -35,6 +35,55 @@ def check_dropout(dropout: float) -> None:
     """
     if not 0 <= dropout < 1:
         raise ConfigError(f"dropout must lie in [0, 1), found {dropout!r}")
+
+
+@dataclass(frozen=True)
+class SlideSettings:
+    """Settings of a published model that reads slides; the defaults are the publication's.
+
+    Attributes
+    ----------
+    d_encoder : int
+        Width of the frozen encoder's patch features.
+    dim : int
+        Width of tokens.
+    n_bins : int
+        Time bins of the head.
+    dropout : float
+        Where the publication has dropout.
+    """
+
+    d_encoder: int
+    dim: int = 256
+    n_bins: int = 4
+    dropout: float = 0.25
+
+    def __post_init__(self) -> None:
+        check_sizes(d_encoder=self.d_encoder, dim=self.dim, n_bins=self.n_bins)
+        check_dropout(self.dropout)
+
+
+@dataclass(frozen=True)
+class GeneSettings:
+    """Settings of a published model that reads genes alone; the defaults are the publication's.
+
+    Attributes
+    ----------
+    dim : int
+        Width of its layers.
+    n_bins : int
+        Time bins of the head.
+    dropout : float
+        After each hidden layer.
+    """
+
+    dim: int = 256
+    n_bins: int = 4
+    dropout: float = 0.25
+
+    def __post_init__(self) -> None:
+        check_sizes(dim=self.dim, n_bins=self.n_bins)
+        check_dropout(self.dropout)
 
 
 def settings_from(kind: type[Settings], values: Mapping[str, Any]) -> Settings:

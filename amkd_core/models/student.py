@@ -57,6 +57,7 @@ class AmkdStudent(SurvivalModel):
     name: ClassVar[str] = "amkd_student"
     learns_from: ClassVar[frozenset[str]] = frozenset({"slide", "genes"})
     predicts_from: ClassVar[frozenset[str]] = frozenset({"slide"})
+    trains_itself: ClassVar[bool] = False
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
