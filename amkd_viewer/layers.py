@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_viewer.colours import BOX, DEFAULT_MAP, HEAT_NAME, difference_colours, heat_colours
+from amkd_viewer.colours import BOX, DEFAULT_MAP, HEAT_NAME, MARK, difference_colours, heat_colours
 from amkd_viewer.reader import SLIDE_KEY, LayerData, pixel_geometry
 
 if TYPE_CHECKING:
@@ -200,6 +200,35 @@ def boxes_layer(patches: Sequence[TopPatch], *, mpp: tuple[float, float], name: 
         **pixel_geometry(mpp),
     }
     return [_corners(patch) for patch in patches], options, "shapes"
+
+
+def mark_layer(patch: TopPatch, *, mpp: tuple[float, float] | None, fingerprint: str) -> LayerData:
+    """Describe a frame around one patch."""
+    side = max(patch.size_level0)
+    options: dict[str, Any] = {
+        "name": "Marked patch",
+        "shape_type": "rectangle",
+        "edge_color": MARK,
+        "face_color": "transparent",
+        "edge_width": 2 * _EDGE_SHARE * side,
+        "metadata": {SLIDE_KEY: {"role": "mark", "fingerprint": fingerprint}},
+        **pixel_geometry(mpp),
+    }
+    return [_corners(patch)], options, "shapes"
+
+
+def region_layer(*, mpp: tuple[float, float] | None, fingerprint: str, name: str) -> LayerData:
+    """Describe an empty layer that the user draws regions into, in level-0 pixels."""
+    options: dict[str, Any] = {
+        "name": f"Region: {name}",
+        "ndim": 2,
+        "edge_color": MARK,
+        "face_color": [0.0, 0.9, 1.0, 0.15],
+        "edge_width": 0.0,
+        "metadata": {SLIDE_KEY: {"role": "region", "fingerprint": fingerprint}},
+        **pixel_geometry(mpp),
+    }
+    return [], options, "shapes"
 
 
 def _corners(patch: TopPatch) -> NDArray[np.float64]:

@@ -86,6 +86,12 @@ def turn(viewer: ViewerModel, layer: Layer, degrees: float) -> None:
             one.affine = affine
 
 
+def angle_of(layer: Layer) -> float:
+    """Degrees by which a slide is turned, in (-180, 180]."""
+    affine = layer.affine.affine_matrix[-3:, -3:]
+    return float(np.rad2deg(np.arctan2(affine[1, 0], affine[0, 0])))
+
+
 def _world(layer: Layer, row_column: tuple[float, float]) -> tuple[float, float]:
     y, x = layer.data_to_world(np.asarray(row_column, dtype=float))[-2:]
     return float(y), float(x)

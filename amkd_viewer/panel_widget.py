@@ -2,8 +2,40 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QLayout, QScrollArea, QVBoxLayout, QWidget
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QLayout,
+    QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from amkd_viewer.colours import WindowColours, window_colours
+from amkd_viewer.figure_widget import FigureWidget
+from amkd_viewer.labels_widget import style_sheet, wrapped_label
+from amkd_viewer.wording import RESEARCH_USE
+from amkd_viewer.workspace_widget import Workspace, workspace_of
+
+if TYPE_CHECKING:
+    from napari.utils.events import Event
+    from napari.viewer import Viewer
+
+
+def row(*widgets: QWidget, stretch: int | None = 0) -> QHBoxLayout:
+    """Widgets in a row; the one at `stretch` takes the room that is left."""
+    layout = QHBoxLayout()
+    layout.setSpacing(4)
+    for place, widget in enumerate(widgets):
+        layout.addWidget(widget, 1 if place == stretch else 0)
+    return layout
 
 
 class PanelWidget(QWidget):
@@ -46,3 +78,74 @@ class PanelWidget(QWidget):
     def add_foot(self, widget: QWidget) -> None:
         """Put something where it is always in view."""
         self._foot.addWidget(widget)
+
+
+class WorkspacePanel(PanelWidget):
+    """Base of panels that share a window's workspace; the research-use notice stands at their foot.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the panel is docked in.
+    width_px
+        As for `PanelWidget`.
+    """
+
+    def __init__(self, napari_viewer: Viewer, width_px: int = 340) -> None:
+        super().__init__(width_px)
+        self._viewer = napari_viewer
+        self._placed = False
+        self.workspace: Workspace = workspace_of(napari_viewer)
+        self.workspace.hold(self)
+        self.research_use = wrapped_label(RESEARCH_USE, role="amkdUse")
+        self.error = wrapped_label(role="amkdError")
+        self.error.setVisible(False)
+        self.add_foot(self.error)
+        self.add_foot(self.research_use)
+        self.listen(napari_viewer.events.theme, self._on_theme_changed)
+        self.setStyleSheet(style_sheet(self.colours))
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Take a place as a tab beside the other panels: stacked they would all be too low to read."""
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._place)
+
+    def _place(self) -> None:
+        own = _dock_of(self)
+        others = [
+            dock for dock in map(_dock_of, self.workspace.panels) if dock is not None and dock is not own
+        ]
+        window = None if own is None else own.parentWidget()
+        if own is not None and others and isinstance(window, QMainWindow) and not own.isFloating():
+            window.tabifyDockWidget(others[0], own)
+            own.raise_()
+
+    @property
+    def colours(self) -> WindowColours:
+        """Colours of the window."""
+        return window_colours(self._viewer.theme)
+
+    def listen(self, emitter: Any, slot: Callable[..., None]) -> None:
+        """Hear one of napari's events for as long as the panel lives."""
+        emitter.connect(slot)
+        self.destroyed.connect(lambda: emitter.disconnect(slot))
+
+    def say_error(self, sentence: str) -> None:
+        """Show one sentence at the foot, or none."""
+        self.error.setText(sentence)
+        self.error.setVisible(bool(sentence))
+
+    def _on_theme_changed(self, event: Event | None = None) -> None:
+        colours = self.colours
+        self.setStyleSheet(style_sheet(colours))
+        for plot in self.findChildren(FigureWidget):
+            plot.set_colours(colours)
+
+
+def _dock_of(widget: QWidget) -> QDockWidget | None:
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent

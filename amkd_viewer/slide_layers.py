@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from amkd_core.inference.maps import TopPatch
     from amkd_core.inference.prediction import Prediction
     from amkd_core.slides import SlideInfo
     from amkd_viewer.layers import MapLook
@@ -132,6 +133,35 @@ def restyle_map(viewer: ViewerModel, slide: Layer, prediction: Prediction, look:
             setattr(layer, name, options[name])
     if layer.colormap.name != options["colormap"].name:
         layer.colormap = options["colormap"]
+
+
+def mark(viewer: ViewerModel, slide: Layer, patch: TopPatch | None) -> None:
+    """Mark one patch on a slide by a frame, or none; the layer that was active stays so."""
+    from amkd_viewer.layers import mark_layer
+
+    layer = overlay(viewer, slide, "mark")
+    if patch is None:
+        if layer is not None:
+            layer.visible = False
+        return
+    data = mark_layer(patch, mpp=mpp_of(slide), fingerprint=fingerprint_of(slide))
+    active = viewer.layers.selection.active
+    layer = draw_overlay(viewer, data)
+    layer.visible = True
+    viewer.layers.selection.active = active
+
+
+def heat_at(viewer: ViewerModel, slide: Layer, world: Any) -> float | None:
+    """Value of a slide's map at a place in the world; None outside, on glass, and where there is no map in view."""
+    layer = overlay(viewer, slide, "map")
+    if layer is None or not layer.visible:
+        return None
+    row, column = np.rint(layer.world_to_data(np.asarray(world, dtype=float)[-2:])).astype(int)
+    rows, columns = layer.data.shape
+    if not (0 <= row < rows and 0 <= column < columns):
+        return None
+    value = float(layer.data[row, column])
+    return value if np.isfinite(value) else None
 
 
 def add_slide(viewer: ViewerModel, layer: LayerData) -> Layer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from amkd_core.inference.maps import Agreement
     from amkd_core.inference.prediction import Prediction
     from amkd_core.progress import Progress
     from amkd_core.slides import Microns, SlideInfo
@@ -13,6 +14,22 @@ RESEARCH_USE = "Research use only. Not for diagnosis or treatment decisions."
 """Shown at all times, whatever the bundle says."""
 MAP_CAPTION = "Gene-guided attention"
 MAP_HINT = "Percentile within the slide. What the model weighed, not proof of cause."
+MAP_CAUTION = "Attention is what the model weighed, not proof of cause."
+GALLERY_EMPTY = "Predict the slide to see its most and least telling patches here."
+GALLERY_HINT = "Click a patch to fly there; point at it to mark it on the slide."
+NO_EXPRESSION = (
+    "Without the tumour's gene expression the teacher cannot run. Choose an expression table above and predict again: "
+    "then this panel shows how much attention the patches pay to each pathway, each pathway's map on the slide, and "
+    "the pathway's genes with this patient's z-scores."
+)
+NO_COHORT_PATHWAYS = (
+    "0 is this patient's least attended pathway, 1 the most. This model file holds no pathway attention of its "
+    "training cohort; amkd explain computes it from a cohort."
+)
+NOTHING_TO_COMPARE = (
+    "There are not two maps to compare. With the patient's expression (panel Pathways) teacher and student are; "
+    "so are two models on one slide, or two slides of one patient, once both are predicted."
+)
 NO_MODEL = "No model is chosen, and the demo's is not installed; choose a bundle (.amkd)."
 SCALE_HINT = "About 0.25 for a 40× scan, 0.5 for 20×."
 SCALE_QUESTION = (
@@ -57,6 +74,48 @@ def scale_text(microns: Microns | None) -> str:
     return f"{value} µm per pixel, {_SOURCES[microns.source]}"
 
 
+def cursor_text(
+    xy_level0: tuple[float, float],
+    mpp: tuple[float, float] | None,
+    *,
+    heat: float | None,
+    kind: str = "percentile",
+) -> str:
+    """Say where the cursor is, and the heat there."""
+    x, y = xy_level0
+    if mpp is None:
+        place = f"x {x:,.0f} px, y {y:,.0f} px (scale unknown)"
+    else:
+        place = f"x {x * mpp[0]:,.1f} µm, y {y * mpp[1]:,.1f} µm"
+    if heat is None:
+        return f"{place}; no heat here"
+    return (
+        f"{place}; heat: percentile {heat:.1f}"
+        if kind == "percentile"
+        else f"{place}; heat: {heat:.3g} × mean"
+    )
+
+
+def agreement_text(agreement: Agreement) -> str:
+    """Say how alike two maps are."""
+    return (
+        f"Agreement: Spearman's rho {agreement.spearman:.2f}; {agreement.top5} of the top 5 patches and "
+        f"{100 * agreement.top5_percent:.0f} % of the top 5 % in common."
+    )
+
+
+def result_title(prediction: Prediction, source: str) -> str:
+    """Name one map of one result."""
+    return f"{source.capitalize()}: {prediction.slide_id}, {prediction.provenance['bundle']['name']}"
+
+
+def magnification_text(power: float | None) -> str:
+    """Say how much the screen magnifies."""
+    if power is None:
+        return "Magnification unknown: no scale"
+    return f"Magnification {power:.3g}×  ({10 / power:.3g} µm per screen pixel)"
+
+
 def progress_text(progress: Progress) -> str:
     """Say what is being done, and how far it has come."""
     count = f": {progress.done:,} of {progress.total:,}" if progress.total > 1 else ""
@@ -66,6 +125,29 @@ def progress_text(progress: Progress) -> str:
 def content_text(fingerprint: str) -> str:
     """Shorten the fingerprint of a slide's content to what people compare."""
     return fingerprint.split(":")[-1][:12]
+
+
+def survival_facts(prediction: Prediction) -> list[tuple[str, str]]:
+    """Numbers of the predicted curve, and of the cohort that it is compared with."""
+    from amkd_core.inference.survival_summary import summarise
+
+    found, cohort = summarise(prediction.curve), prediction.cohort
+    median = "not reached" if found.median_months is None else f"{found.median_months:.0f} months"
+    facts = [("Median", median)]
+    for year, value in found.at_years:
+        text = (
+            f"beyond the curve ({found.last_month:.0f} months)" if value is None else f"{100 * value:.0f} %"
+        )
+        facts.append((f"{year} year{'s' if year > 1 else ''}", text))
+    risks = prediction.member_risks
+    spread = (
+        f"{min(risks):.3f} to {max(risks):.3f} over {len(risks)} folds"
+        if len(risks) > 1
+        else "one model, no spread"
+    )
+    facts.append(("Risk", f"{prediction.risk:.3f} ({spread})"))
+    facts.append(("Cohort", f"{cohort.size} patients, {cohort.events} events"))
+    return facts
 
 
 def prediction_facts(prediction: Prediction) -> list[tuple[str, str]]:

@@ -80,7 +80,8 @@ class Workspace(QObject):
         self.closed = False
         self._finished: Prediction | None = None
         self._run_when_opened = False
-        self._n_panels = 0
+        self.panels: list[QWidget] = []
+        self._canvases: list[Any] = []
         self._waiting: dict[int, tuple[int, Then, Then | None]] = {}
 
         self._bridge = SessionBridge()
@@ -114,7 +115,7 @@ class Workspace(QObject):
 
     def hold(self, panel: QWidget) -> None:
         """Note that a panel needs the workspace for as long as it lives."""
-        self._n_panels += 1
+        self.panels.append(panel)
         owner = id(panel)
         panel.destroyed.connect(lambda: self._release(owner))
 
@@ -211,6 +212,10 @@ class Workspace(QObject):
         self.failed.emit(str(error))
         show_error(str(error))
 
+    def adopt(self, canvases: Any) -> None:
+        """Free canvases before the window goes, and when their panel does; napari's own need it."""
+        self._canvases.append(canvases)
+
     def close(self) -> None:
         """End the session and let go of the viewer."""
         if self.closed:
@@ -305,7 +310,7 @@ class Workspace(QObject):
 
     def _release(self, owner: int) -> None:
         self._waiting = {token: entry for token, entry in self._waiting.items() if entry[0] != owner}
-        self._n_panels -= 1
-        if self._n_panels == 0:
+        self.panels = [panel for panel in self.panels if id(panel) != owner]
+        if not self.panels:
             self.close()
             self.deleteLater()

@@ -1,0 +1,171 @@
+"""Canvases side by side over one slide or several, with one camera: each shows a map of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from amkd_viewer import slide_layers
+from amkd_viewer.layers import MapLook, map_layer
+from amkd_viewer.plots import short_name
+from amkd_viewer.reader import LayerData
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from amkd_core.inference.prediction import Prediction
+    from amkd_viewer.workspace_widget import Workspace
+
+Pane = tuple["Layer", "Prediction", str]
+"""A slide's layer, a prediction of it, and the source of the map to show."""
+_FLOATING_PX = (1240, 620)
+_TITLES = {"teacher": "Teacher (with expression)", "student": "Student (slide alone)"}
+
+
+class Canvas(QWidget):
+    """One of napari's canvases under a title."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        from napari.components import ViewerModel
+        from napari.qt import QtViewer
+
+        self.model: ViewerModel = ViewerModel()
+        self.title = QLabel()
+        self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.qt_viewer = QtViewer(self.model)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.title)
+        column.addWidget(self.qt_viewer, 1)
+
+    def show_map(self, title: str, slide: Layer, drawn: LayerData | None) -> None:
+        """Show a slide with one map on it."""
+        self.title.setText(title)
+        self.model.layers.clear()
+        options: dict[str, Any] = {
+            "name": slide.name, "rgb": True, "multiscale": True, "contrast_limits": (0, 255),
+            "scale": slide.scale, "units": slide.units, "affine": slide.affine.affine_matrix[-3:, -3:],
+        }  # fmt: skip
+        slide_layers.add_layer(self.model, (list(slide.data), options, "image"))
+        if drawn is not None:
+            drawn[1]["affine"] = options["affine"]
+            slide_layers.add_layer(self.model, drawn)
+        slide_layers.show_scale_bar(self.model)
+
+    def let_go(self) -> None:
+        """Free the canvas; call before the widget goes."""
+        self.model.layers.clear()
+        self.qt_viewer.close()
+
+
+class CanvasRow(QWidget):
+    """Canvases whose cameras move together."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.canvases: list[Canvas] = []
+        self._moving = False
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(4)
+
+    def set_number(self, number: int) -> None:
+        """Have this many canvases."""
+        while len(self.canvases) > number:
+            canvas = self.canvases.pop()
+            canvas.let_go()
+            self._row.removeWidget(canvas)
+            canvas.deleteLater()
+        while len(self.canvases) < number:
+            canvas = Canvas()
+            for name in ("center", "zoom"):
+                getattr(canvas.model.scene.camera.events, name).connect(self._follow(canvas.model))
+            self.canvases.append(canvas)
+            self._row.addWidget(canvas, 1)
+
+    def fit(self) -> None:
+        """Show the whole slide in all canvases."""
+        if self.canvases:
+            self.canvases[0].model.reset_view()
+
+    def let_go(self) -> None:
+        """Free all canvases."""
+        self.set_number(0)
+
+    def _follow(self, leader: ViewerModel) -> Any:
+        def move(event: Any = None) -> None:
+            if self._moving:
+                return
+            self._moving = True
+            try:
+                for canvas in self.canvases:
+                    if canvas.model is not leader:
+                        canvas.model.scene.camera.center = leader.scene.camera.center
+                        canvas.model.scene.camera.zoom = leader.scene.camera.zoom
+            finally:
+                self._moving = False
+
+        return move
+
+
+class PinnedMaps(QWidget):
+    """Up to three maps side by side in a dock of their own."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.row = CanvasRow()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.addWidget(self.row)
+
+    def show_panes(self, workspace: Workspace, panes: Sequence[Pane]) -> None:
+        """Show these maps."""
+        self.row.set_number(len(panes))
+        for canvas, pane in zip(self.row.canvases, panes, strict=True):
+            canvas.show_map(*described(pane, workspace.look))
+        QTimer.singleShot(50, self.row.fit)
+
+
+def described(pane: Pane, look: MapLook) -> tuple[str, Layer, LayerData | None]:
+    """Title, slide and map of a pane, in the colours that are chosen."""
+    from dataclasses import replace
+
+    slide, prediction, source = pane
+    mpp = slide_layers.mpp_of(slide)
+    drawn = None
+    if mpp is not None and prediction.has_map:
+        drawn = map_layer(prediction, replace(look, source=source), mpp=mpp, name=source)
+    return _TITLES.get(source, short_name(source, 50)), slide, drawn
+
+
+def show_canvases(viewer: Viewer, workspace: Workspace, panes: Sequence[Pane]) -> PinnedMaps:
+    """Show maps in a dock below the slide; one dock serves all calls."""
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, PinnedMaps):
+            widget.show_panes(workspace, panes)
+            return widget
+    maps = PinnedMaps()
+    dock = viewer.window.add_dock_widget(maps, name="AMKD: maps side by side", area="bottom")
+    workspace.adopt(maps.row)
+    dock.setMinimumHeight(320)
+    maps.show_panes(workspace, panes)
+    return maps
+
+
+def float_dock(widget: QWidget) -> None:
+    """Take the dock of a wide panel out of the window: at the side it would be too narrow."""
+    from qtpy.QtWidgets import QDockWidget
+
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    if parent is not None:
+        parent.setFloating(True)
+        parent.resize(*_FLOATING_PX)

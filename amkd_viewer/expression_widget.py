@@ -1,0 +1,130 @@
+"""A patient's expression: the file, and who of its patients this is."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from amkd_viewer import slide_layers
+from amkd_viewer.events import Expression
+from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.panel_widget import row
+
+if TYPE_CHECKING:
+    from amkd_viewer.workspace_widget import Workspace
+
+_FILTER = "Expression tables (*.csv *.tsv *.txt *.parquet *.xlsx *.gz);;All files (*)"
+
+
+class ExpressionWidget(QWidget):
+    """Chooses file and patient, reads off the GUI thread and tells the workspace."""
+
+    def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workspace = workspace
+        self._path: Path | None = None
+
+        # Interactive elements
+        self.choose_button = QPushButton("Expression…")
+        self.choose_button.setToolTip("Choose a table of one or many patients")
+        self.clear_button = QPushButton("Leave out")
+        self.patient = QComboBox()
+        self.run_button = QPushButton("Predict with expression")
+
+        # Read-only elements
+        self.file_name = QLabel("no expression")
+        self.found = wrapped_label(role="amkdMuted")
+
+        # Event handlers
+        self.choose_button.clicked.connect(self._on_choose_clicked)
+        self.clear_button.clicked.connect(self.clear)
+        self.patient.activated.connect(lambda: self._read(self.patient.currentText()))
+        self.run_button.clicked.connect(lambda: workspace.run())
+        workspace.inputs_changed.connect(self._show)
+        workspace.slide_changed.connect(self._on_slide_changed)
+
+        # Layout
+        self.patient.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.patient.setPlaceholderText("choose the patient")
+        self.file_name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(row(self.file_name, self.choose_button, self.clear_button))
+        column.addWidget(self.patient)
+        column.addWidget(self.found)
+        column.addWidget(self.run_button)
+        self._show()
+
+    def read(self, path: Path | str) -> None:
+        """Read the patients of a file; the slide's own is taken where its name tells."""
+        from amkd_core.inference.pathway_table import patients_in
+
+        self._path = Path(path)
+        self.found.setText(f"Reading {self._path.name}")
+        self._workspace.do(self, "patients", partial(patients_in, self._path), self._on_patients_read)
+
+    def clear(self) -> None:
+        """Predict without expression from here on."""
+        self._path = None
+        self.patient.clear()
+        self._workspace.set_inputs(expression=None)
+
+    def _on_choose_clicked(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Choose an expression table", "", _FILTER)
+        if path:
+            self.read(path)
+
+    def _on_patients_read(self, patients: tuple[str, ...]) -> None:
+        from amkd_core.inference.pathway_table import patient_of_slide
+
+        self.patient.clear()
+        self.patient.addItems(patients)
+        layer = self._workspace.slide
+        own = None if layer is None else patient_of_slide(patients, slide_layers.info_of(layer).slide_id)
+        if own is None and len(patients) == 1:
+            own = patients[0]
+        if own is None:
+            self.patient.setCurrentIndex(-1)
+            self._workspace.set_inputs(expression=None)
+            self.found.setText(f"{len(patients)} patients, none named as the slide; choose the patient.")
+            return
+        self.patient.setCurrentText(own)
+        self._read(own)
+
+    def _read(self, patient: str) -> None:
+        from amkd_core.inference.expression import read_genes
+
+        path = self._path
+        if path is None:
+            return
+        task = partial(read_genes, path, patient)
+        self._workspace.do(
+            self,
+            "genes",
+            task,
+            lambda genes: self._workspace.set_inputs(expression=Expression(path, patient, genes)),
+        )
+
+    def _on_slide_changed(self) -> None:
+        # One patient's expression must not go into another's prediction unseen.
+        if self._path is not None and self.patient.count() > 1:
+            names = tuple(self.patient.itemText(index) for index in range(self.patient.count()))
+            QTimer.singleShot(0, partial(self._on_patients_read, names))
+
+    def _show(self) -> None:
+        expression = self._workspace.expression
+        if expression is not None and self.patient.count() == 0:
+            self._path = expression.path
+            self.patient.addItem(expression.patient)
+        self.file_name.setText("no expression" if self._path is None else self._path.name)
+        self.patient.setVisible(self._path is not None)
+        self.clear_button.setVisible(self._path is not None)
+        self.run_button.setEnabled(expression is not None)
+        if expression is not None:
+            self.found.setText(f"{len(expression.genes):,} genes of patient {expression.patient}.")
+        elif self._path is None:
+            self.found.setText("")

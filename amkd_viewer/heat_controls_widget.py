@@ -1,0 +1,141 @@
+"""How the attention map is shown: whose, in which colours, how much of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QSlider, QWidget
+
+from amkd_viewer import slide_layers
+from amkd_viewer.colours import COLOUR_MAPS, WindowColours
+from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.layers import sources_of
+from amkd_viewer.legend_widget import LegendWidget
+from amkd_viewer.plots import short_name
+from amkd_viewer.wording import MAP_CAUTION
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from amkd_viewer.workspace_widget import Workspace
+
+_KINDS = (("Percentile within the slide", "percentile"), ("Raw: weight / mean", "raw"))
+_TITLES = {"student": "Student (slide alone)", "teacher": "Teacher (with expression)"}
+
+
+class HeatControls(QWidget):
+    """Controls of the map of the slide that is looked at."""
+
+    def __init__(self, workspace: Workspace, colours: WindowColours, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workspace = workspace
+
+        # Interactive elements
+        self.shown = QCheckBox("Show the map")
+        self.source = QComboBox()
+        self.colour_map = QComboBox()
+        self.kind = QComboBox()
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.top_percent = QDoubleSpinBox()
+        self.smooth = QCheckBox("Smooth over neighbouring patches")
+
+        # Read-only elements
+        self.legend = LegendWidget(colours)
+        self.what = wrapped_label(role="amkdMuted")
+
+        # Before the handlers: a range that is set changes the value
+        self._fill()
+
+        # Event handlers
+        self.shown.toggled.connect(self._on_shown_toggled)
+        self.source.activated.connect(lambda: workspace.set_look(source=self.source.currentData()))
+        self.colour_map.activated.connect(
+            lambda: workspace.set_look(colour_map=self.colour_map.currentText())
+        )
+        self.kind.activated.connect(lambda: workspace.set_look(kind=self.kind.currentData()))
+        self.opacity.valueChanged.connect(lambda value: workspace.set_look(opacity=value / 100))
+        self.top_percent.valueChanged.connect(lambda value: workspace.set_look(top_percent=value))
+        self.smooth.toggled.connect(lambda checked: workspace.set_look(smooth=checked))
+        workspace.look_changed.connect(self._show_look)
+        workspace.prediction_changed.connect(self._offer_sources)
+        workspace.drawn.connect(self._show_look)
+
+        # Initial values and layout
+        self._lay_out()
+        self._offer_sources()
+
+    def _fill(self) -> None:
+        self.colour_map.addItems(COLOUR_MAPS)
+        for title, kind in _KINDS:
+            self.kind.addItem(title, kind)
+        self.opacity.setRange(5, 100)
+        self.top_percent.setRange(0.5, 100)
+        self.top_percent.setDecimals(1)
+        self.top_percent.setSuffix(" %")
+        self.top_percent.setKeyboardTracking(False)
+        self.shown.setChecked(True)
+        for box in (self.source, self.colour_map, self.kind):
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        form.addRow(self.shown)
+        form.addRow("Map of", self.source)
+        form.addRow("Values", self.kind)
+        form.addRow("Colours", self.colour_map)
+        form.addRow("Opacity", self.opacity)
+        form.addRow("Only the top", self.top_percent)
+        form.addRow(self.smooth)
+        form.addRow(self.legend)
+        form.addRow(self.what)
+        form.addRow(wrapped_label(MAP_CAUTION, role="amkdMuted"))
+
+    def _on_shown_toggled(self, checked: bool) -> None:
+        layer = self._map()
+        if layer is not None:
+            layer.visible = checked
+
+    def _map(self) -> Layer | None:
+        slide = self._workspace.slide
+        return None if slide is None else slide_layers.overlay(self._workspace.viewer, slide, "map")
+
+    def _offer_sources(self) -> None:
+        prediction = self._workspace.prediction
+        self.source.clear()
+        for source in ["student"] if prediction is None else sources_of(prediction):
+            self.source.addItem(_TITLES.get(source, short_name(source, 60)), source)
+        self.setEnabled(prediction is not None)
+        self._show_look()
+
+    def _show_look(self) -> None:
+        look = self._workspace.look
+        controls = (self.source, self.colour_map, self.kind, self.opacity, self.top_percent, self.smooth)
+        for control in (*controls, self.shown):
+            control.blockSignals(True)
+        self.source.setCurrentIndex(max(0, self.source.findData(look.source)))
+        self.colour_map.setCurrentText(look.colour_map)
+        self.kind.setCurrentIndex(self.kind.findData(look.kind))
+        self.opacity.setValue(round(100 * look.opacity))
+        self.top_percent.setValue(look.top_percent)
+        self.smooth.setChecked(look.smooth)
+        layer = self._map()
+        if layer is not None:
+            self.shown.setChecked(layer.visible)
+        for control in (*controls, self.shown):
+            control.blockSignals(False)
+        limits = None if layer is None else tuple(float(value) for value in layer.contrast_limits)
+        self.legend.set_look(look, limits)  # type: ignore[arg-type]
+        self.what.setText(self._what_is_shown())
+
+    def _what_is_shown(self) -> str:
+        layer, prediction = self._map(), self._workspace.prediction
+        if layer is None or prediction is None:
+            return "Predict the slide to see its map."
+        style = self._workspace.look.style_for(prediction)
+        n_cells = int(np.isfinite(layer.data).sum())
+        return f"{style.source}: {style.label}; {n_cells:,} places drawn."

@@ -1,0 +1,166 @@
+"""*Plugins > AMKD > Pathways*: which pathways the teacher's patches attend to, and where."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLineEdit, QPushButton
+
+from amkd_viewer.canvases_widget import show_canvases
+from amkd_viewer.expression_widget import ExpressionWidget
+from amkd_viewer.figure_widget import FigureWidget
+from amkd_viewer.labels_widget import heading_label, wrapped_label
+from amkd_viewer.panel_widget import WorkspacePanel, row
+from amkd_viewer.pathway_model_widget import SortedTable
+from amkd_viewer.plots import draw_pathway_bars, short_name
+from amkd_viewer.wording import MAP_CAUTION, NO_COHORT_PATHWAYS, NO_EXPRESSION
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from amkd_core.inference.pathway_table import GeneValue, PathwayRow
+
+MOST_PINNED = 3
+
+
+class PathwaysWidget(WorkspacePanel):
+    """Table of pathways, their maps, bar chart and genes."""
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, 380)
+        self.pinned: list[str] = []
+
+        # Interactive elements
+        self.expression = ExpressionWidget(self.workspace)
+        self.search = QLineEdit()
+        self.table = SortedTable(("#", "Pathway", "Attention"), stretched=1)
+        self.pin_button = QPushButton("Pin")
+        self.beside_button = QPushButton("Show pinned side by side")
+        self.back_button = QPushButton("Student's map")
+
+        # Read-only elements
+        self.missing = wrapped_label(NO_EXPRESSION, role="amkdNotice")
+        self.pins = wrapped_label(role="amkdMuted")
+        self.bars = FigureWidget(self.workspace, self.colours, size_px=(350, 250))
+        self.cohort = wrapped_label(NO_COHORT_PATHWAYS, role="amkdMuted")
+        self.genes_heading = heading_label("Genes")
+        self.genes = SortedTable(("Gene", "Value", "z-score"), stretched=0)
+
+        # Event handlers
+        self.search.textChanged.connect(self.table.search)
+        self.table.selectionModel().selectionChanged.connect(self._on_pathway_chosen)
+        self.pin_button.clicked.connect(self._on_pin_clicked)
+        self.beside_button.clicked.connect(self._on_beside_clicked)
+        self.back_button.clicked.connect(lambda: self.workspace.set_look(source="student"))
+        self.workspace.prediction_changed.connect(self._on_prediction_changed)
+
+        # Initial values and layout
+        self.search.setPlaceholderText("Search pathways")
+        self.search.setClearButtonEnabled(True)
+        self.table.setMinimumHeight(220)
+        self.genes.setMinimumHeight(160)
+        self._shown = (
+            self.search,
+            self.table,
+            self.pin_button,
+            self.beside_button,
+            self.back_button,
+            self.pins,
+            self.bars,
+            self.cohort,
+            self.genes_heading,
+            self.genes,
+        )
+        for item in (self.expression, self.missing, self.search, self.table):
+            self.add(item)
+        self.add(row(self.pin_button, self.beside_button, self.back_button, stretch=1))
+        for item in (self.pins, heading_label("This patient"), self.bars, self.cohort):
+            self.add(item)
+        for item in (self.genes_heading, self.genes, wrapped_label(MAP_CAUTION, role="amkdMuted")):
+            self.add(item)
+        self._on_prediction_changed()
+
+    @property
+    def pathway(self) -> str | None:
+        """The pathway that is chosen in the table."""
+        chosen = self.table.chosen
+        return None if chosen is None else str(self.table.value(chosen, 1))
+
+    def _on_prediction_changed(self) -> None:
+        prediction = self.workspace.prediction
+        teacher = None if prediction is None else prediction.teacher
+        self.missing.setVisible(teacher is None)
+        for widget in self._shown:
+            widget.setVisible(teacher is not None)
+        self.pinned = []
+        self._show_pins()
+        if teacher is None:
+            return
+        from amkd_core.inference.pathway_table import both_ends, ranked_pathways
+
+        rows: tuple[PathwayRow, ...] = ranked_pathways(teacher)
+        self.table.set_rows(
+            [(entry.rank, entry.name, entry.normalised) for entry in rows],
+            (str, partial(short_name, longest=60), "{:.3f}".format),
+        )
+        self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        self.genes.set_rows([], ())
+        self.genes_heading.setText("Genes: choose a pathway")
+        most, least = both_ends(rows)
+        table = [["rank", "pathway", "attention", "normalised"]]
+        table += [[str(e.rank), e.name, f"{e.attention:.6g}", f"{e.normalised:.6g}"] for e in rows]
+        self.bars.draw(partial(draw_pathway_bars, most=most, least=least), lambda: table)
+
+    def _on_pathway_chosen(self) -> None:
+        name = self.pathway
+        if name is None:
+            return
+        self.workspace.set_look(source=name)
+        expression, bundle_path = self.workspace.expression, self.workspace.bundle_path
+        self.genes_heading.setText(f"Genes of {short_name(name, 40)}")
+        if expression is None or bundle_path is None:
+            return
+
+        def read() -> tuple[GeneValue, ...]:
+            from amkd_core.inference.pathway_table import pathway_genes
+
+            return pathway_genes(self.workspace.session.bundle(bundle_path), expression.genes, name)
+
+        self.workspace.do(self, "genes", read, self._on_genes_read)
+
+    def _on_genes_read(self, genes: tuple[GeneValue, ...]) -> None:
+        self.genes.set_rows(
+            [(gene.gene, gene.value, gene.z_score) for gene in genes], (str, _number, _signed)
+        )
+
+    def _on_pin_clicked(self) -> None:
+        name = self.pathway
+        if name is None:
+            return
+        if name in self.pinned:
+            self.pinned.remove(name)
+        else:
+            self.pinned = [*self.pinned, name][-MOST_PINNED:]
+        self._show_pins()
+
+    def _on_beside_clicked(self) -> None:
+        prediction, layer = self.workspace.prediction, self.workspace.slide
+        if prediction is not None and layer is not None:
+            panes = [(layer, prediction, name) for name in self.pinned]
+            self.canvases = show_canvases(self._viewer, self.workspace, panes)
+
+    def _show_pins(self) -> None:
+        names = "; ".join(short_name(name, 40) for name in self.pinned)
+        self.pins.setText(f"Pinned ({len(self.pinned)} of {MOST_PINNED}): {names}" if names else "")
+        self.beside_button.setEnabled(bool(self.pinned))
+
+
+def _number(value: float) -> str:
+    return "not measured" if math.isnan(value) else f"{value:.2f}"
+
+
+def _signed(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:+.2f}"
