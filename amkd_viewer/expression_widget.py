@@ -120,6 +120,7 @@ class ExpressionWidget(QWidget):
         if expression is not None and self.patient.count() == 0:
             self._path = expression.path
             self.patient.addItem(expression.patient)
+            self.patient.setCurrentIndex(0)
         self.file_name.setText("no expression" if self._path is None else self._path.name)
         self.patient.setVisible(self._path is not None)
         self.clear_button.setVisible(self._path is not None)

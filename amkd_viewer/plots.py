@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 PAPER = WindowColours("#ffffff", "#000000", "#555555", False)
 """Colours of what is saved."""
-MOST, LEAST = "#D55E00", "#0072B2"
-"""Figure 4's red and blue, in the shades of Okabe and Ito's palette."""
+MOST, LEAST = "#D7301F", "#4393C3"
+"""Figure 4's red and blue, in shades that are read on dark and on light and with any colour vision."""
 _FONT_PT = 8.5
 _DPI = 72
 _LONGEST_NAME = 30

@@ -30,6 +30,19 @@ NOTHING_TO_COMPARE = (
     "There are not two maps to compare. With the patient's expression (panel Pathways) teacher and student are; "
     "so are two models on one slide, or two slides of one patient, once both are predicted."
 )
+PATIENT_HINT = "Open the patient's slides, tick them, and predict them as the model was trained: as one bag."
+REGION_HINT = (
+    "Draw polygons round tissue; the risk is computed again from the features that are there. The model was trained on "
+    "all tissue of a slide."
+)
+QUEUE_HINT = "Choose a folder; each slide is predicted by itself. A double click on a row opens the slide."
+EXPORT_HINT = (
+    "Research use only. Names of slides and patients stay out unless you ask for them; the notices go along."
+)
+CACHE_HINT = (
+    "Features and results of slides that were predicted, under names that say nothing of the patient. Opening such a "
+    "slide again shows its result at once. The variable AMKD_CACHE_DIR names another place."
+)
 NO_MODEL = "No model is chosen, and the demo's is not installed; choose a bundle (.amkd)."
 SCALE_HINT = "About 0.25 for a 40× scan, 0.5 for 20×."
 SCALE_QUESTION = (
@@ -107,6 +120,17 @@ def agreement_text(agreement: Agreement) -> str:
 def result_title(prediction: Prediction, source: str) -> str:
     """Name one map of one result."""
     return f"{source.capitalize()}: {prediction.slide_id}, {prediction.provenance['bundle']['name']}"
+
+
+def result_line(prediction: Prediction) -> str:
+    """Say a result in one sentence, with what it rests on."""
+    rests = next((notice.sentence for notice in prediction.notices if notice.code == "region"), "")
+    return f"{prediction.slide_id}: {group_text(prediction).lower()}. {risk_sentence(prediction)} {rests}".strip()
+
+
+def size_text(n_bytes: int) -> str:
+    """Say a size on disk."""
+    return f"{n_bytes / 2**30:.1f} GB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MB"
 
 
 def magnification_text(power: float | None) -> str:

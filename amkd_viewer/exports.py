@@ -1,0 +1,145 @@
+"""Files that the export panel writes, through the core's writers; no Qt, called off the GUI thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amkd_core.errors import SlideError
+
+if TYPE_CHECKING:
+    from amkd_core.export.pictures import SlidePictures
+    from amkd_core.inference.prediction import Prediction
+    from amkd_core.slides import SlideInfo
+
+KINDS = {
+    "geojson": "Patches for QuPath (GeoJSON)",
+    "tiff": "Map aligned to the slide (OME-TIFF)",
+    "scores": "Scores of all patches (CSV)",
+    "curve_png": "Survival curve (PNG)",
+    "curve_svg": "Survival curve (SVG)",
+    "curve_csv": "Survival curve (CSV)",
+    "figure": "Slide, map and patches (PNG)",
+    "report_pdf": "Report (PDF)",
+    "report_html": "Report (HTML)",
+}
+_WITH_PICTURES = frozenset({"figure", "report_pdf", "report_html"})
+_CURVE_IN = (7.0, 5.0)
+
+
+@dataclass(frozen=True)
+class ExportOrder:
+    """What to write, and where.
+
+    Attributes
+    ----------
+    folder
+        It is made where it is missing.
+    kinds
+        Keys of `KINDS`.
+    source
+        Map that goes into GeoJSON and OME-TIFF.
+    n_top
+        Patches that are annotated.
+    identified
+        Name the slide instead of a pseudonym.
+    info, mpp
+        Of the slide that is shown, and the scale that the user gave.
+    """
+
+    folder: Path
+    kinds: tuple[str, ...]
+    source: str
+    n_top: int
+    identified: bool
+    info: SlideInfo
+    mpp: tuple[float, float] | None = None
+
+
+def write_all(order: ExportOrder, prediction: Prediction) -> list[str]:
+    """Write everything and return the files' names.
+
+    Raises
+    ------
+    AmkdError
+        When the slide was replaced or taken away since it was opened, or the prediction has no such map.
+    OSError
+        When the disk is full or the folder not writable.
+    """
+    from amkd_core.export.pseudonym import shown_name
+
+    order.folder.mkdir(parents=True, exist_ok=True)
+    pictures = _pictures(order, prediction) if _WITH_PICTURES & set(order.kinds) else None
+    stem = shown_name(prediction, identified=order.identified).replace("/", "_")
+    written = []
+    for kind in order.kinds:
+        path = order.folder / f"{stem}{_suffix(kind, order.source)}"
+        _write(kind, path, order, prediction, pictures)
+        written.append(path.name)
+    return written
+
+
+def _suffix(kind: str, source: str) -> str:
+    return {
+        "geojson": f"-{source}.geojson",
+        "tiff": f"-{source}.ome.tif",
+        "scores": "-scores.csv",
+        "curve_png": "-survival.png",
+        "curve_svg": "-survival.svg",
+        "curve_csv": "-survival.csv",
+        "figure": "-figure.png",
+        "report_pdf": "-report.pdf",
+        "report_html": "-report.html",
+    }[kind]
+
+
+def _write(
+    kind: str, path: Path, order: ExportOrder, prediction: Prediction, pictures: SlidePictures | None
+) -> None:
+    if kind == "geojson":
+        from amkd_core.export.geojson import write_geojson
+
+        bounds = order.info.bounds
+        write_geojson(
+            path,
+            prediction,
+            bounds_xy=(bounds.x, bounds.y),
+            n_top=order.n_top,
+            source=order.source,
+            identified=order.identified,
+        )
+    elif kind == "tiff":
+        from amkd_core.export.ome_tiff import write_heatmap_tiff
+
+        write_heatmap_tiff(path, prediction, source=order.source)
+    elif kind == "scores":
+        from amkd_core.export.scores import write_scores_csv
+
+        write_scores_csv(path, prediction)
+    elif kind.startswith("curve"):
+        from amkd_viewer.plots import draw_survival, survival_table, write_plot
+
+        write_plot(path, partial(draw_survival, prediction=prediction), survival_table(prediction), _CURVE_IN)
+    elif kind == "figure":
+        from amkd_core.export.figures import write_figure
+
+        write_figure(path, prediction, pictures)
+    elif pictures is not None:
+        from amkd_core.export.prediction_report import write_report
+
+        write_report(path, prediction, pictures, identified=order.identified)
+
+
+def _pictures(order: ExportOrder, prediction: Prediction) -> SlidePictures:
+    from amkd_core.export.pictures import read_pictures
+    from amkd_core.slides import open_slide
+
+    info = order.info
+    with open_slide(info.path, mpp=order.mpp, scene=info.scene, isolated=True) as slide:
+        if slide.info.fingerprint != info.fingerprint:
+            raise SlideError(
+                f"{info.path.name} was replaced since it was opened here; open it again before its pixels are exported."
+            )
+        return read_pictures(slide, prediction)

@@ -1,0 +1,161 @@
+"""*Plugins > AMKD > Patient and region*: several slides as one patient, and a drawn region instead of all tissue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QSizePolicy
+
+from amkd_core.errors import RegionError
+from amkd_viewer import events, slide_layers
+from amkd_viewer.events import PatientRequest, RegionRequest, SessionEvent
+from amkd_viewer.labels_widget import heading_label, wrapped_label
+from amkd_viewer.layers import region_layer
+from amkd_viewer.panel_widget import WorkspacePanel
+from amkd_viewer.wording import PATIENT_HINT, REGION_HINT, result_line
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+
+class PatientWidget(WorkspacePanel):
+    """Chooses what of the patient's tissue is predicted."""
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer)
+
+        # Interactive elements
+        self.slides = QListWidget()
+        self.patient_id = QLineEdit()
+        self.together_button = QPushButton("Predict as one patient")
+        self.draw_button = QPushButton("Draw a region")
+        self.mode = QComboBox()
+        self.region_button = QPushButton("Predict from the region")
+        self.whole_button = QPushButton("Whole slide again")
+
+        # Read-only elements
+        self.outcome = wrapped_label()
+
+        # Event handlers
+        self.together_button.clicked.connect(self._on_together_clicked)
+        self.draw_button.clicked.connect(self._on_draw_clicked)
+        self.region_button.clicked.connect(self._on_region_clicked)
+        self.whole_button.clicked.connect(self._on_whole_clicked)
+        self.slides.itemChanged.connect(self._enable)
+        self.workspace.slide_changed.connect(self._on_slides_changed)
+        self.workspace.prediction_changed.connect(self._enable)
+        self.workspace.told.connect(self._on_told)
+        self.workspace.failed.connect(self.say_error)
+
+        # Initial values and layout
+        self.patient_id.setPlaceholderText("name of the patient, for the result")
+        self.mode.addItem("Only tissue inside the region", False)
+        self.mode.addItem("All tissue but the region", True)
+        self.mode.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.slides.setMaximumHeight(150)
+        for item in (
+            heading_label("Several slides of one patient"),
+            wrapped_label(PATIENT_HINT, role="amkdMuted"),
+        ):
+            self.add(item)
+        for item in (self.slides, self.patient_id, self.together_button):
+            self.add(item)
+        for item in (heading_label("A region of the slide"), wrapped_label(REGION_HINT, role="amkdMuted")):
+            self.add(item)
+        for item in (self.draw_button, self.mode, self.region_button, self.whole_button, self.outcome):
+            self.add(item)
+        self._on_slides_changed()
+
+    @property
+    def chosen(self) -> list[Layer]:
+        """Slides that are ticked."""
+        items = [self.slides.item(place) for place in range(self.slides.count())]
+        return [
+            item.data(Qt.ItemDataRole.UserRole)
+            for item in items
+            if item.checkState() == Qt.CheckState.Checked
+        ]
+
+    # What the user does
+
+    def _on_together_clicked(self) -> None:
+        self.say_error("")
+        requests = [self.workspace.request_for(layer) for layer in self.chosen]
+        slides = tuple(request for request in requests if request is not None)
+        if len(slides) == len(requests):
+            name = self.patient_id.text().strip() or " + ".join(layer.name for layer in self.chosen)
+            self.workspace.start(PatientRequest(slides, name))
+
+    def _on_draw_clicked(self) -> None:
+        slide = self.workspace.slide
+        if slide is None:
+            return
+        layer = slide_layers.overlay(self._viewer, slide, "region")
+        if layer is None:
+            data = region_layer(
+                mpp=slide_layers.mpp_of(slide),
+                fingerprint=slide_layers.fingerprint_of(slide),
+                name=slide.name,
+            )
+            layer = slide_layers.draw_overlay(self._viewer, data)
+        self._viewer.layers.selection.active = layer
+        layer.mode = "add_polygon"
+
+    def _on_region_clicked(self) -> None:
+        self.say_error("")
+        slide = self.workspace.slide
+        request = self.workspace.request_for(slide)
+        whole = None if request is None else self.workspace.session.whole(request.fingerprint)
+        if slide is None or request is None:
+            return
+        if whole is None:
+            self.say_error("Predict the whole slide first; the region is then computed from its features.")
+            return
+        polygons = self._polygons(slide)
+        if not polygons:
+            self.workspace.fail(RegionError(f"{slide.name}: no region is drawn; draw one on the slide first"))
+            return
+        self.workspace.start(RegionRequest(request, whole, tuple(polygons), bool(self.mode.currentData())))
+
+    def _on_whole_clicked(self) -> None:
+        self.say_error("")
+        self.workspace.run()
+
+    def _polygons(self, slide: Layer) -> list[NDArray[np.float64]]:
+        """Drawn regions as level-0 (x, y), counted from the slide's corner."""
+        layer = slide_layers.overlay(self._viewer, slide, "region")
+        if layer is None:
+            return []
+        return [np.asarray(shape, dtype=float)[:, ::-1] + 0.5 for shape in layer.data if len(shape) > 2]
+
+    # What the workspace tells
+
+    def _on_slides_changed(self) -> None:
+        ticked = {slide_layers.fingerprint_of(layer) for layer in self.chosen}
+        self.slides.blockSignals(True)
+        self.slides.clear()
+        for layer in self.workspace.slides:
+            item = QListWidgetItem(layer.name)
+            item.setData(Qt.ItemDataRole.UserRole, layer)
+            on = slide_layers.fingerprint_of(layer) in ticked
+            item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+            self.slides.addItem(item)
+        self.slides.blockSignals(False)
+        self._enable()
+
+    def _on_told(self, event: SessionEvent) -> None:
+        if isinstance(event, events.Finished) and not isinstance(event.request, events.QueueRequest):
+            self.outcome.setText(result_line(event.prediction))
+        self._enable()
+
+    def _enable(self) -> None:
+        free = self.workspace.session.running is None
+        self.together_button.setEnabled(free and len(self.chosen) > 1)
+        slide = self.workspace.slide
+        self.draw_button.setEnabled(slide is not None)
+        for button in (self.region_button, self.whole_button):
+            button.setEnabled(free and self.workspace.prediction is not None)
