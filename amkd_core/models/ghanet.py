@@ -64,17 +64,15 @@ class CrossAssociation(nn.Module):
 
     def forward(self, patches: Tensor, lengths: Lengths) -> tuple[Tensor, list[Tensor]]:
         """Tokens (batch, n_groups, dim), and their likeness to each patch by bag, (n_groups, n_patches)."""
-        found = [self._one_bag(bag) for bag in split_bags(self.project(patches), lengths)]
-        return torch.stack([tokens for tokens, _ in found]), [likeness for _, likeness in found]
-
-    def _one_bag(self, bag: Tensor) -> tuple[Tensor, Tensor]:
-        tokens: Tensor = self.tokens
-        likeness = tokens.new_zeros(0)
+        bags = split_bags(self.project(patches), lengths)
+        tokens = self.tokens.expand(len(bags), -1, -1)
+        likeness: list[Tensor] = []
         for index, (attend, feed_forward) in enumerate(zip(self.attentions, self.feed_forwards, strict=True)):
             normed = self.norms[2 * index](tokens)
             if index == ROUNDS - 1 and isinstance(attend, MultiHeadAttention):
-                likeness = attend.likeness(normed, bag)
-            tokens = tokens + attend(normed, bag)
+                likeness = [attend.likeness(own, bag) for own, bag in zip(normed, bags, strict=True)]
+            read = [attend(own, bag) for own, bag in zip(normed, bags, strict=True)]
+            tokens = tokens + torch.stack(read)
             tokens = tokens + feed_forward(self.norms[2 * index + 1](tokens))
         return tokens, likeness
 

@@ -26,11 +26,14 @@ class PairedDifference:
         The two C-indices.
     interval : Interval
         Their difference; both move together over resamples of patients, so it is narrower than either's own.
+    p_value : float
+        Two-sided, of no difference: twice the smaller share of resamples on one side of 0.
     """
 
     first: float
     second: float
     interval: Interval
+    p_value: float
 
 
 def within_concordance(outcome: Outcome, risk: ArrayLike, stratum: ArrayLike | None = None) -> float:
@@ -116,7 +119,10 @@ def paired_difference(
     gains = resampled_ratio(other - one, comparable, generator=generator, n_resamples=n_resamples)
     total = comparable.sum()
     estimates = float(one.sum() / total), float(other.sum() / total)
-    return PairedDifference(*estimates, percentile_interval(estimates[1] - estimates[0], gains, level))
+    interval = percentile_interval(estimates[1] - estimates[0], gains, level)
+    known = gains[np.isfinite(gains)]
+    rarer = min(int((known <= 0).sum()), int((known >= 0).sum()))
+    return PairedDifference(*estimates, interval, min(1.0, 2 * (rarer + 1) / (len(known) + 1)))
 
 
 def _tables(outcome: Outcome, risk: FloatArray, stratum: ArrayLike | None) -> tuple[FloatArray, FloatArray]:

@@ -178,6 +178,17 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainingCon
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path.name}: is not TOML ({error})") from error
     merge_overrides(values, overrides)
+    return validated(values)
+
+
+def validated(values: Mapping[str, Any]) -> TrainingConfig:
+    """Settings of nested mappings.
+
+    Raises
+    ------
+    ConfigError
+        As `load_config`.
+    """
     _refuse_unknown(values, TrainingConfig, "")
     try:
         return TrainingConfig.model_validate(values)

@@ -141,16 +141,30 @@ def predict_fold(
     networks
         (student, teacher).
     """
+    parts = {part: getattr(inputs, part) for part in PARTS}
+    return predict_models(
+        cohort, parts, dict(zip(MODELS, networks, strict=True)), device=config.device, fold=fold
+    )
+
+
+def predict_models(
+    cohort: Cohort,
+    parts: Mapping[str, Sequence[Example]],
+    networks: Mapping[str, SurvivalModel],
+    *,
+    device: str,
+    fold: int,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Risk and hazards by any models, as `predict_fold`; "train" comes first among the parts."""
     import pandas as pd
 
     patients = {patient.patient_id: patient for patient in cohort.patients}
     rows: list[list[object]] = []
     cuts: dict[str, float] = {}
     n_hazards = 0
-    for name, model in zip(MODELS, networks, strict=True):
-        for part in PARTS:
-            examples: Sequence[Example] = getattr(inputs, part)
-            risks, probabilities = _predicted(model, examples, config.device)
+    for name, model in networks.items():
+        for part, examples in parts.items():
+            risks, probabilities = _predicted(model, examples, device)
             n_hazards = max(n_hazards, probabilities.shape[1])
             if part == "train":
                 cuts[name] = float(np.median(risks))

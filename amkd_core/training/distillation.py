@@ -189,14 +189,12 @@ class TeacherTargets:
     def from_output(cls, output: ModelOutput, survival_loss: Tensor) -> TeacherTargets:
         """Targets from a teacher's output, detached.
 
-        Raises
-        ------
-        ConfigError
-            When the model gives no gene-informed patch features.
+        A model without gene-informed patch features gives features of no width: a student imitates its logits alone.
         """
-        if output.guided_patches is None:
-            raise ConfigError("the teacher gives no gene-informed patch features; use amkd_teacher")
-        return cls(output.logits.detach(), output.guided_patches.detach(), survival_loss.detach())
+        guided = output.guided_patches
+        if guided is None:
+            guided = output.logits.new_zeros(sum(output.lengths), 0)
+        return cls(output.logits.detach(), guided.detach(), survival_loss.detach())
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,16 +276,22 @@ class DistillationObjective:
         kd = distillation_loss(
             output.logits, targets.logits, tau=self.tau_logits, reduction="none"
         )  # (batch,)
-        guidance = gene_enhancement_loss(
-            output.guided_patches,
-            targets.guided,
-            output.lengths,
-            tau=self.tau_features,
-            direction=self.direction,
-        )
+        guidance = self._guidance(output.guided_patches, targets.guided, output.lengths)
         ratio = survival_ratio(survival_losses, targets.survival_loss)
         redundancy = redundancy_reduction_loss(kd, ratio, form=self.form, gate_steepness=self.gate_steepness)
         distillation, survival = kd.mean(), survival_losses.mean()
         imitation = self.guidance_weight * guidance + self.distillation_weight * distillation
         total = self.alpha * (imitation + survival) + (1 - self.alpha) * redundancy
         return DistillationTerms(total, survival, guidance, distillation, redundancy)
+
+    def _guidance(self, student: Tensor, teacher: Tensor, lengths: Lengths) -> Tensor:
+        """``L_GE``; zero where the teacher has no such features and nobody asks for them."""
+        if not teacher.shape[1]:
+            if self.guidance_weight:
+                raise ConfigError(
+                    "the teacher gives no gene-informed patch features; use amkd_teacher, or a guidance_weight of 0"
+                )
+            return student.new_zeros(())
+        return gene_enhancement_loss(
+            student, teacher, lengths, tau=self.tau_features, direction=self.direction
+        )

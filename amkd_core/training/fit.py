@@ -43,6 +43,10 @@ class Stage:
         As torch names it.
     precision
         As `TrainingConfig.precision`.
+    checkpoint_every
+        Epochs from one checkpoint to the next; the last epoch always leaves one.
+    validation_patients
+        Patients at a time in validation; more than one only where a loss compares patients.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Stage:
     seed: int
     device: str = "cpu"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    checkpoint_every: int = 1
+    validation_patients: int = 1
 
     def autocast(self) -> torch.autocast:
         """Mixed precision for forward passes; backward passes follow the types of the forward ones."""
@@ -114,13 +120,14 @@ def fit(
     while not state.finished:
         state.epoch += 1
         row = train_epoch(model, train, objective, optimiser, config=config, stage=stage, epoch=state.epoch)
-        row["validation"] = _validate(model, validation, objective, stage.device)
+        row["validation"] = _validate(model, validation, objective, stage)
         state.history.append({"epoch": float(state.epoch), **row})
         if row["validation"] < state.best_loss:
             state.best_loss, state.best_epoch = row["validation"], state.epoch
             best = _copied(model)
         state.finished = state.epoch >= config.epochs or state.epoch - state.best_epoch >= config.patience
-        _save(stage.folder, model, optimiser, best, state)
+        if state.finished or state.epoch % stage.checkpoint_every == 0:
+            _save(stage.folder, model, optimiser, best, state)
         message = ", ".join(f"{name} {value:.3f}" for name, value in row.items())
         yield Progress(f"Training {stage.name}", state.epoch, config.epochs, message)
     model.load_state_dict(best)
@@ -188,14 +195,15 @@ def _drawn(example: Example, most: int, generator: torch.Generator) -> Example:
 
 
 def _validate(
-    model: SurvivalModel, validation: Sequence[Example], objective: Objective, device: str
+    model: SurvivalModel, validation: Sequence[Example], objective: Objective, stage: Stage
 ) -> float:
     model.eval()
+    step, losses = stage.validation_patients, []
     with torch.inference_mode():
-        losses = [
-            float(objective(model(batch_input([example], device)), [example])["survival"])
-            for example in validation
-        ]
+        for start in range(0, len(validation), step):
+            part = validation[start : start + step]
+            loss = objective(model(batch_input(part, stage.device)), part)["survival"]
+            losses += [float(loss)] * len(part)
     return sum(losses) / len(losses)
 
 

@@ -98,6 +98,14 @@ class Inputs:
     mpp: float
 
 
+def without_slides(cohort: Cohort) -> dict[str, FeatureBag]:
+    """One empty patch a patient, for runs of models that read genes alone; no model may look at it."""
+    nothing = EncoderIdentity("none", "1", 1, "", "none", "none", "none")
+    zero = np.zeros((1, 1), dtype=np.float32)
+    names = [patient.patient_id for patient in cohort.patients]
+    return {name: FeatureBag(zero, nothing, 256, 0.5, name) for name in names}
+
+
 def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
     """One bag a patient, read once and kept; a patient's slides are joined.
 
@@ -182,24 +190,36 @@ def make_inputs(
     time_bins = TimeBins.fit(outcome, config.n_bins)
     base_logits = base_logits_of(time_bins.assign(outcome.time), outcome.event, config.n_bins)
     fitted = Fitted(time_bins, membership, scaling, mean, scale, base_logits, split.train)
-
-    def examples(names: Sequence[str]) -> tuple[Example, ...]:
-        genes = scaling.apply(cohort.expression.rows(names, membership.genes))
-        bins = time_bins.assign([patients[name].time for name in names])
-        return tuple(
-            Example(
-                name,
-                torch.from_numpy(np.ascontiguousarray(bags[name].features)),
-                torch.from_numpy(row).float(),
-                int(index),
-                patients[name].event,
-            )
-            for name, row, index in zip(names, genes, bins, strict=True)
-        )
-
     first = bags[split.train[0]]
-    parts = (examples(split.train), examples(split.validation), examples(split.test))
-    return Inputs(*parts, fitted, first.encoder, first.patch_size_px, config_mpp(first.mpp))
+    train, validation, test = (
+        make_examples(cohort, bags, names, fitted) for names in (split.train, split.validation, split.test)
+    )
+    return Inputs(train, validation, test, fitted, first.encoder, first.patch_size_px, config_mpp(first.mpp))
+
+
+def make_examples(
+    cohort: Cohort, bags: Mapping[str, FeatureBag], names: Sequence[str], fitted: Fitted
+) -> tuple[Example, ...]:
+    """Patients as tensors, with what was fitted on others; the cohort may be another one than the fitted.
+
+    Raises
+    ------
+    CohortError
+        When a patient's expression, or a gene that the pathways need, is missing.
+    """
+    patients = {patient.patient_id: patient for patient in cohort.patients}
+    genes = fitted.scaling.apply(cohort.expression.rows(names, fitted.membership.genes))
+    bins = fitted.time_bins.assign([patients[name].time for name in names])
+    return tuple(
+        Example(
+            name,
+            torch.from_numpy(np.ascontiguousarray(bags[name].features)),
+            torch.from_numpy(row).float(),
+            int(index),
+            patients[name].event,
+        )
+        for name, row, index in zip(names, genes, bins, strict=True)
+    )
 
 
 def base_logits_of(bins: NDArray[np.int64], event: NDArray[np.bool_], n_bins: int) -> Tensor:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from amkd_core.models import ModelOutput, SurvivalModel, build_model
+from amkd_core.errors import ConfigError
+from amkd_core.models import READS_SLIDES, ModelOutput, SurvivalModel, build_model
 from amkd_core.progress import Progress
 from amkd_core.survival.hazard import nll_loss
 from amkd_core.training.config import TrainingConfig
@@ -28,9 +30,35 @@ def survival_losses(output: ModelOutput, examples: Sequence[Example]) -> Tensor:
 
 
 def survival_objective(output: ModelOutput, examples: Sequence[Example]) -> Terms:
-    """Objective of the teacher, and of models without a teacher."""
+    """Objective of the teacher, and of models without a teacher.
+
+    Streams that a model trains side by side count alike, and a loss that it brings along is added; what is monitored is
+    the loss of its prediction alone, whatever the model.
+    """
     loss = survival_losses(output, examples).mean()
-    return {"total": loss, "survival": loss}
+    total = loss
+    if output.stream_logits:
+        streams = [
+            survival_losses(replace(output, logits=logits), examples) for logits in output.stream_logits
+        ]
+        total = torch.stack(streams).mean()
+    terms = {"total": total, "survival": loss}
+    if output.auxiliary_loss is not None:
+        terms |= {"total": total + output.auxiliary_loss, "auxiliary": output.auxiliary_loss}
+    return terms
+
+
+def pretraining_objective(output: ModelOutput, examples: Sequence[Example]) -> Terms:
+    """Objective of a stage before survival: the loss that the model brings along, monitored as well.
+
+    Raises
+    ------
+    ConfigError
+        When the model brings none.
+    """
+    if output.auxiliary_loss is None:
+        raise ConfigError("the model has no loss of its own to be pre-trained on")
+    return {"total": output.auxiliary_loss, "survival": output.auxiliary_loss}
 
 
 def distillation_objective(config: TrainingConfig) -> Objective:
@@ -60,26 +88,42 @@ def distillation_objective(config: TrainingConfig) -> Objective:
     return objective
 
 
+def fresh_model(kind: str, inputs: Inputs, config: TrainingConfig, *, seed: int) -> SurvivalModel:
+    """Model with fresh weights, the training patients' feature scaling and their hazards to start from.
+
+    AMKD's own networks, and the POMP-style model, whose width is ours to choose, take it from the settings; every other
+    model has the sizes of its publication.
+    """
+    sizes: dict[str, Any] = {"n_bins": config.n_bins}
+    if READS_SLIDES[kind]:
+        sizes["d_encoder"] = inputs.encoder.dimension
+    if kind in ("amkd_teacher", "amkd_student", "pomp_style"):
+        sizes |= {"dim": config.model.dim, "dropout": config.model.dropout}
+    if kind == "amkd_teacher":
+        sizes["pooling"] = config.model.pooling
+    model = build_model(kind, sizes, membership=inputs.fitted.membership.matrix, seed=seed)
+    if READS_SLIDES[kind]:
+        model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
+    model.start_at(inputs.fitted.base_logits)
+    return model
+
+
 def train_teacher(
-    inputs: Inputs, config: TrainingConfig, folder: Path, *, name: str = "teacher"
+    inputs: Inputs, config: TrainingConfig, folder: Path, *, name: str = "teacher", kind: str = "amkd_teacher"
 ) -> Generator[Progress, None, SurvivalModel]:
     """First stage (METHOD section 3).
+
+    Parameters
+    ----------
+    kind
+        Model that teaches; another one than AMKD's own in ablations.
 
     Returns
     -------
     SurvivalModel
         With the weights of the best validation epoch, in eval mode.
     """
-    sizes = {
-        "d_encoder": inputs.encoder.dimension,
-        "dim": config.model.dim,
-        "n_bins": config.n_bins,
-        "dropout": config.model.dropout,
-        "pooling": config.model.pooling,
-    }
-    model = build_model("amkd_teacher", sizes, membership=inputs.fitted.membership.matrix, seed=config.seed)
-    model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
-    model.start_at(inputs.fitted.base_logits)
+    model = fresh_model(kind, inputs, config, seed=config.seed)
     stage = Stage(name, folder / name, config.seed, config.device, config.precision)
     yield from fit(
         model, inputs.train, inputs.validation, survival_objective, config=config.teacher, stage=stage
@@ -97,15 +141,7 @@ def train_student(
     distilled
         False trains the same network on survival alone, for comparison.
     """
-    sizes = {
-        "d_encoder": inputs.encoder.dimension,
-        "dim": config.model.dim,
-        "n_bins": config.n_bins,
-        "dropout": config.model.dropout,
-    }
-    model = build_model("amkd_student", sizes, seed=config.seed + 1)
-    model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
-    model.start_at(inputs.fitted.base_logits)
+    model = fresh_model("amkd_student", inputs, config, seed=config.seed + 1)
     objective = distillation_objective(config) if distilled else survival_objective
     stage = Stage(name, folder / name, config.seed + 1, config.device, config.precision)
     yield from fit(model, inputs.train, inputs.validation, objective, config=config.student, stage=stage)
@@ -127,7 +163,7 @@ def attach_targets(
     }
     settings = config.distill
     if "out_of_fold" in (settings.teacher_loss, settings.teacher_logits):
-        unseen = yield from _out_of_fold(inputs, config, folder)
+        unseen = yield from _out_of_fold(inputs, config, folder, teacher.name)
         for name, other in unseen.items():
             loss = other if settings.teacher_loss == "out_of_fold" else targets[name]
             logits = other if settings.teacher_logits == "out_of_fold" else targets[name]
@@ -149,7 +185,7 @@ def _feature_scale(guided: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _out_of_fold(
-    inputs: Inputs, config: TrainingConfig, folder: Path
+    inputs: Inputs, config: TrainingConfig, folder: Path, kind: str
 ) -> Generator[Progress, None, dict[str, TeacherTargets]]:
     """What a teacher trained on the other inner folds says of each training patient; without features."""
     n_folds = config.distill.inner_folds
@@ -162,7 +198,7 @@ def _out_of_fold(
         rest = tuple(example for index, example in enumerate(inputs.train) if index not in held_out)
         part = replace(inputs, train=rest)
         name = f"inner teacher {fold + 1} of {n_folds}"
-        teacher = yield from train_teacher(part, config, folder / "inner", name=name)
+        teacher = yield from train_teacher(part, config, folder / "inner", name=name, kind=kind)
         for index in held_out:
             example = inputs.train[index]
             targets = targets_of(teacher, example, config.device)

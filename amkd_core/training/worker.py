@@ -1,4 +1,4 @@
-"""What a child process does: train one fold, or extract some slides.
+"""What a child process does: train one fold, train one model of a comparison, or extract some slides.
 
 It is started as ``python -m amkd_core.training.worker``, is told its task in one line of JSON, and answers in lines of
 JSON. It reads its input to the end all the while, so that it ends with its owner, however that one ended.
@@ -81,6 +81,20 @@ def _train(task: Mapping[str, Any], answer: Answer) -> None:
     answer({"done": fold})
 
 
+def _cell(task: Mapping[str, Any], answer: Answer) -> None:
+    """Train one model of a comparison on some folds."""
+    import torch
+
+    from amkd_core.training.cell import run_cell
+    from amkd_core.training.recipes import Recipe
+
+    torch.set_num_threads(task["threads"])
+    for fold in task["folds"]:
+        for _ in run_cell(Path(task["run"]), Recipe(**task["recipe"]), fold):
+            pass
+        answer({"done": fold})
+
+
 def _extract(task: Mapping[str, Any], answer: Answer) -> None:
     """Extract slides one after another; one line for each."""
     from amkd_core.inference.extract import ExtractSettings, SlideTask, extract_slide
@@ -105,7 +119,11 @@ def _extract(task: Mapping[str, Any], answer: Answer) -> None:
         )
 
 
-_TASKS: dict[str, Callable[[Mapping[str, Any], Answer], None]] = {"fold": _train, "slides": _extract}
+_TASKS: dict[str, Callable[[Mapping[str, Any], Answer], None]] = {
+    "fold": _train,
+    "slides": _extract,
+    "cell": _cell,
+}
 
 if __name__ == "__main__":
     main()

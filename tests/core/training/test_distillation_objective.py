@@ -145,7 +145,11 @@ def test_targets_from_an_output_carry_no_gradient():
         ),
         (lambda: distillation_loss(torch.zeros(1, 4), torch.zeros(1, 1)), "heads of one size"),
         (
-            lambda: TeacherTargets.from_output(ModelOutput(torch.zeros(1, 4), (1,)), torch.zeros(1)),
+            lambda: DistillationObjective()(
+                ModelOutput(torch.zeros(1, 4), (1,), guided_patches=torch.zeros(1, 2)),
+                TeacherTargets.from_output(ModelOutput(torch.zeros(1, 4), (1,)), torch.zeros(1)),
+                torch.zeros(1),
+            ),
             "teacher gives no gene-informed patch features",
         ),
         (

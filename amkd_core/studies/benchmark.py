@@ -1,0 +1,155 @@
+"""`amkd benchmark`: every model on the same folds, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amkd_core.bag import FeatureBag
+from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.folds import Split, make_folds
+from amkd_core.errors import ModalityError
+from amkd_core.models import READS_SLIDES
+from amkd_core.progress import Progress
+from amkd_core.studies.cells import gathered, run_cells
+from amkd_core.survival.outcome import TimeBins
+from amkd_core.training.cell import CELLS, EXTERNAL
+from amkd_core.training.config import TrainingConfig
+from amkd_core.training.inputs import digest_of, read_bags, without_slides
+from amkd_core.training.packed_cache import pack_cohort, share_bags
+from amkd_core.training.recipes import Recipe
+from amkd_core.training.run_folder import keep_record, run_folder
+from amkd_core.training.scored import Scored, scored_models
+from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a finished comparison rests on.
+
+    Attributes
+    ----------
+    cohort, splits
+        One split a fold.
+    recipes
+        In the order of the tables.
+    predictions : DataFrame
+        Of all parts, columns as `fold_record.prediction_columns`; "external" among the parts where there is such a
+        cohort.
+    scored : mapping of Scored
+        Out-of-fold predictions by model.
+    external
+        The other cohort.
+    """
+
+    cohort: Cohort
+    splits: tuple[Split, ...]
+    recipes: tuple[Recipe, ...]
+    predictions: pd.DataFrame
+    scored: Mapping[str, Scored]
+    external: Cohort | None
+
+
+def compare(
+    cohort: Cohort,
+    recipes: Sequence[Recipe],
+    config: TrainingConfig,
+    out: Path,
+    *,
+    external: Cohort | None = None,
+    jobs: int = 1,
+) -> Generator[Progress, None, Comparison]:
+    """Train every recipe on every fold; a repeated call goes on, and keeps what is finished.
+
+    Parameters
+    ----------
+    cohort
+        As read. It needs slides or bags unless all models read genes alone.
+    recipes
+        Rows.
+    out
+        Folder of the comparison.
+    external
+        Cohort that every model of every fold scores as well.
+    jobs
+        Processes at a time.
+
+    Raises
+    ------
+    ModalityError
+        When a model reads slides and the cohort has none.
+    AmkdError
+        One sentence on cohort, settings or folder.
+    """
+    reads_slides = _read_slides(cohort, recipes)
+    with run_folder(out, config, cohort):
+        cohort = with_slides(cohort, out) if reads_slides else cohort
+        splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
+        keep_record(out / "folds.json", {"folds": [_record_of(split) for split in splits]})
+        bags = yield from _bags(cohort, out, config, jobs) if reads_slides else _no_bags(cohort)
+        key = {"bags": digest_of(bags)}
+        keep_record(out / "data.json", key)
+        share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
+        del bags
+        if external is not None:
+            yield from _pack_external(external, out, config, reads_slides)
+        yield from run_cells(out, recipes, len(splits), jobs=jobs, threads=config.threads or 1)
+        predictions = gathered(out, recipes, len(splits))
+        scored = scored_models(cohort, splits, predictions, _bins(out, len(splits)))
+    return Comparison(cohort, tuple(splits), tuple(recipes), predictions, scored, external)
+
+
+def _read_slides(cohort: Cohort, recipes: Sequence[Recipe]) -> bool:
+    needing = [recipe.name for recipe in recipes if READS_SLIDES.get(recipe.model, True)]
+    if needing and cohort.file.slides is None and cohort.file.bags is None:
+        raise ModalityError(
+            f"{', '.join(needing)} read slides, but cohort {cohort.file.name} names neither slides nor bags; name "
+            "them, or compare models that read genes alone (snn, mlp, smlp)"
+        )
+    return bool(needing)
+
+
+def _bags(
+    cohort: Cohort, out: Path, config: TrainingConfig, jobs: int
+) -> Generator[Progress, None, dict[str, FeatureBag]]:
+    yield from extract_missing(cohort, out, jobs=jobs, weights=None, device=config.device)
+    yield Progress("Reading bags")
+    return read_bags(cohort, bags_of(cohort, out))
+
+
+def _no_bags(cohort: Cohort) -> Generator[Progress, None, dict[str, FeatureBag]]:
+    yield Progress("Reading genes")
+    return without_slides(cohort)
+
+
+def _pack_external(
+    external: Cohort, out: Path, config: TrainingConfig, reads_slides: bool
+) -> Generator[Progress, None, None]:
+    place = out / "external-slides"
+    if reads_slides:
+        external = with_slides(external, place)
+        bags = yield from _bags(external, place, config, 1)
+    else:
+        bags = without_slides(external)
+    key = {"cohort": external.file.name, "bags": digest_of(bags)}
+    keep_record(out / "external.json", key)
+    pack_cohort(out / EXTERNAL, external, bags, key=key, dtype=config.cache_dtype)
+
+
+def _bins(out: Path, n_folds: int) -> dict[int, TimeBins]:
+    import json
+
+    found = {}
+    for fold in range(1, n_folds + 1):
+        edges = json.loads((out / CELLS / f"bins-{fold}.json").read_text(encoding="utf-8"))
+        found[fold] = TimeBins.from_list([edge for edge in edges if edge is not None])
+    return found
+
+
+def _record_of(split: Split) -> dict[str, list[str]]:
+    return {name: list(getattr(split, name)) for name in ("train", "validation", "test")}

@@ -1,0 +1,112 @@
+"""One cell of a comparison: a recipe on a fold. What it predicts is all that it leaves, and that makes it finished."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amkd_core.cohort.folds import Split
+from amkd_core.errors import CohortError
+from amkd_core.progress import Progress
+from amkd_core.training.config import TrainingConfig
+from amkd_core.training.crossval import PARTS, config_of_fold, predict_models
+from amkd_core.training.fold_record import (
+    fold_folder,
+    fold_lock,
+    open_edges,
+    read_predictions,
+    write_json,
+    write_table,
+)
+from amkd_core.training.inputs import Example, Inputs, make_examples, make_inputs
+from amkd_core.training.packed_cache import CACHE, INDEX, read_packed
+from amkd_core.training.recipes import Recipe, train_recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from amkd_core.bag import FeatureBag
+    from amkd_core.cohort.cohort import Cohort
+
+EXTERNAL = "external"
+CELLS = "cells"
+
+
+def cell_path(run: Path, recipe: Recipe, fold: int) -> Path:
+    """Table of a finished cell."""
+    return run / CELLS / recipe.slug / f"fold-{fold}.csv"
+
+
+def finished_cell(run: Path, recipe: Recipe, fold: int) -> pd.DataFrame | None:
+    """What a cell predicted; None when it is not finished.
+
+    The table is written at once and last, so that it is whole when it is there.
+    """
+    path = cell_path(run, recipe, fold)
+    return read_predictions(path) if path.exists() else None
+
+
+def run_cell(run: Path, recipe: Recipe, fold: int) -> Generator[Progress, None, None]:
+    """Train a recipe on a fold of a comparison's folder, which holds settings, folds and bags.
+
+    Parameters
+    ----------
+    run
+        With ``run.json``, ``folds.json``, the cache of the bags, and that of an external cohort if there is one.
+    fold
+        Counted from 1.
+    """
+    config = TrainingConfig.model_validate(
+        json.loads((run / "run.json").read_text(encoding="utf-8"))["config"]
+    )
+    parts = json.loads((run / "folds.json").read_text(encoding="utf-8"))["folds"][fold - 1]
+    split = Split(**{name: tuple(names) for name, names in parts.items()})
+    with fold_lock(cell_path(run, recipe, fold).parent / f"fold-{fold}"):
+        if finished_cell(run, recipe, fold) is not None:
+            return
+        cohort, bags = read_packed(run / CACHE)
+        inputs = make_inputs(cohort, bags, split, config_of_fold(config, fold))
+        work = fold_folder(run, fold)
+        networks = yield from train_recipe(recipe, inputs, config_of_fold(config, fold), work)
+        predictions, _ = predict_models(cohort, _parts(inputs), networks, device=config.device, fold=fold)
+        tables = [predictions]
+        if (run / EXTERNAL / INDEX).exists():
+            other, other_bags = read_packed(run / EXTERNAL)
+            examples = external_examples(other, other_bags, inputs)
+            tables.append(
+                predict_models(other, {EXTERNAL: examples}, networks, device=config.device, fold=fold)[0]
+            )
+        write_json(run / CELLS / f"bins-{fold}.json", open_edges(inputs.fitted.time_bins))
+        _write(cell_path(run, recipe, fold), tables)
+        shutil.rmtree(work / recipe.slug, ignore_errors=True)
+
+
+def external_examples(cohort: Cohort, bags: Mapping[str, FeatureBag], inputs: Inputs) -> tuple[Example, ...]:
+    """Patients of another cohort, with what was fitted on the training patients of this one.
+
+    Raises
+    ------
+    CohortError
+        When the other cohort's expression lacks genes that the models read.
+    """
+    measured = set(cohort.expression.genes)
+    absent = [gene for gene in inputs.fitted.membership.genes if gene not in measured]
+    if absent:
+        raise CohortError(
+            f"the expression of external cohort {cohort.file.name} lacks {len(absent)} of the "
+            f"{len(inputs.fitted.membership.genes)} genes that the models read ({', '.join(absent[:5])})"
+        )
+    return make_examples(cohort, bags, [patient.patient_id for patient in cohort.patients], inputs.fitted)
+
+
+def _parts(inputs: Inputs) -> dict[str, Sequence[Example]]:
+    return {part: getattr(inputs, part) for part in PARTS}
+
+
+def _write(path: Path, tables: Sequence[pd.DataFrame]) -> None:
+    import pandas as pd
+
+    write_table(path, pd.concat(tables, ignore_index=True))
