@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 from amkd_core import __version__
+from amkd_core.cli.ablate import ablate_command
+from amkd_core.cli.benchmark import benchmark_command
 from amkd_core.cli.cohort import cohort_command
+from amkd_core.cli.cost import cost_command
 from amkd_core.cli.demo import demo_command
 from amkd_core.cli.doctor import doctor_command
 from amkd_core.cli.evaluate import evaluate_command
@@ -30,6 +33,9 @@ app.command("extract")(extract_command)
 app.command("cohort")(cohort_command)
 app.command("evaluate")(evaluate_command)
 app.command("explain")(explain_command)
+app.command("benchmark")(benchmark_command)
+app.command("ablate")(ablate_command)
+app.command("cost")(cost_command)
 app.command("simulate")(simulate_command)
 app.command("simulate-bags")(simulate_bags_command)
 app.command("demo")(demo_command)

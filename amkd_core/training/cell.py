@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from amkd_core.cohort.folds import Split
-from amkd_core.errors import CohortError
+from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.crossval import PARTS, config_of_fold, predict_models
@@ -71,35 +74,39 @@ def run_cell(run: Path, recipe: Recipe, fold: int) -> Generator[Progress, None, 
         inputs = make_inputs(cohort, bags, split, config_of_fold(config, fold))
         work = fold_folder(run, fold)
         networks = yield from train_recipe(recipe, inputs, config_of_fold(config, fold), work)
-        predictions, _ = predict_models(cohort, _parts(inputs), networks, device=config.device, fold=fold)
+        predictions, cuts = predict_models(cohort, _parts(inputs), networks, device=config.device, fold=fold)
         tables = [predictions]
         if (run / EXTERNAL / INDEX).exists():
             other, other_bags = read_packed(run / EXTERNAL)
-            examples = external_examples(other, other_bags, inputs)
-            tables.append(
-                predict_models(other, {EXTERNAL: examples}, networks, device=config.device, fold=fold)[0]
-            )
+            examples, with_genes = external_examples(other, other_bags, inputs)
+            able = {
+                name: net for name, net in networks.items() if with_genes or "genes" not in net.predicts_from
+            }
+            if able:
+                tables.append(
+                    predict_models(
+                        other, {EXTERNAL: examples}, able, device=config.device, fold=fold, cuts=cuts
+                    )[0]
+                )
         write_json(run / CELLS / f"bins-{fold}.json", open_edges(inputs.fitted.time_bins))
         _write(cell_path(run, recipe, fold), tables)
         shutil.rmtree(work / recipe.slug, ignore_errors=True)
 
 
-def external_examples(cohort: Cohort, bags: Mapping[str, FeatureBag], inputs: Inputs) -> tuple[Example, ...]:
-    """Patients of another cohort, with what was fitted on the training patients of this one.
+def external_examples(
+    cohort: Cohort, bags: Mapping[str, FeatureBag], inputs: Inputs
+) -> tuple[tuple[Example, ...], bool]:
+    """Patients of another cohort with what was fitted on this one's, and whether they have all genes that models read.
 
-    Raises
-    ------
-    CohortError
-        When the other cohort's expression lacks genes that the models read.
+    Where a gene or a patient is missing from the other cohort's expression, nobody gets genes, and models that predict
+    from them cannot score it.
     """
-    measured = set(cohort.expression.genes)
-    absent = [gene for gene in inputs.fitted.membership.genes if gene not in measured]
-    if absent:
-        raise CohortError(
-            f"the expression of external cohort {cohort.file.name} lacks {len(absent)} of the "
-            f"{len(inputs.fitted.membership.genes)} genes that the models read ({', '.join(absent[:5])})"
-        )
-    return make_examples(cohort, bags, [patient.patient_id for patient in cohort.patients], inputs.fitted)
+    names = [patient.patient_id for patient in cohort.patients]
+    wanted, table = inputs.fitted.membership.genes, cohort.expression
+    if set(wanted) <= set(table.genes) and set(names) <= set(table.patients):
+        return make_examples(cohort, bags, names, inputs.fitted), True
+    blank = ExpressionTable(tuple(names), wanted, np.tile(inputs.fitted.scaling.mean, (len(names), 1)))
+    return make_examples(replace(cohort, expression=blank), bags, names, inputs.fitted), False
 
 
 def _parts(inputs: Inputs) -> dict[str, Sequence[Example]]:

@@ -154,13 +154,22 @@ def predict_models(
     *,
     device: str,
     fold: int,
+    cuts: Mapping[str, float] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Risk and hazards by any models, as `predict_fold`; "train" comes first among the parts."""
+    """Risk and hazards by any models, as `predict_fold`.
+
+    Parameters
+    ----------
+    parts
+        Patients by part; "train" comes first, unless the cuts are given.
+    cuts
+        Border of the high risk group by model, where training patients are not among the parts.
+    """
     import pandas as pd
 
     patients = {patient.patient_id: patient for patient in cohort.patients}
     rows: list[list[object]] = []
-    cuts: dict[str, float] = {}
+    cuts = dict(cuts or {})
     n_hazards = 0
     for name, model in networks.items():
         for part, examples in parts.items():

@@ -99,11 +99,11 @@ class Inputs:
 
 
 def without_slides(cohort: Cohort) -> dict[str, FeatureBag]:
-    """One empty patch a patient, for runs of models that read genes alone; no model may look at it."""
+    """One patch a patient that says nothing, for runs of models that read genes alone; no model may look at it."""
     nothing = EncoderIdentity("none", "1", 1, "", "none", "none", "none")
-    zero = np.zeros((1, 1), dtype=np.float32)
+    blank = np.ones((1, 1), dtype=np.float32)
     names = [patient.patient_id for patient in cohort.patients]
-    return {name: FeatureBag(zero, nothing, 256, 0.5, name) for name in names}
+    return {name: FeatureBag(blank, nothing, 256, 0.5, name) for name in names}
 
 
 def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:

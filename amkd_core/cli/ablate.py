@@ -1,0 +1,49 @@
+"""`amkd ablate`: one row for each switch of the method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amkd_core.cli.benchmark import say
+from amkd_core.cli.terminal import drain, user_errors
+
+
+def ablate_command(
+    cohort: Annotated[Path, typer.Option(help="The cohort's TOML file, as for amkd-train.")],
+    out: Annotated[Path, typer.Option(help="Folder; repeat the command to go on.")] = Path("ablation"),
+    table: Annotated[
+        int | None,
+        typer.Option(min=5, max=6, help="Table of the paper: 5 (terms and teachers) or 6 (alpha)."),
+    ] = None,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(help="Any setting and its values, as in distill.tau_logits=1,2,4; one row for each."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings; see docs/training.md.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override any setting, as in student.epochs=40.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, over rows and folds.")] = 1,
+) -> None:
+    """Leave out or change one thing at a time: tables 5 and 6 of the paper, or switches of your own."""
+    from amkd_core.cohort.cohort import read_cohort
+    from amkd_core.errors import ConfigError
+    from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
+    from amkd_core.studies.benchmark import compare
+    from amkd_core.studies.comparison_report import REPORT, write_ablation
+    from amkd_core.studies.published import cohort_of
+    from amkd_core.training.config import load_config
+
+    with user_errors():
+        if (table is None) == (not switch):
+            raise ConfigError("give either --table 5 or 6, or --switch section.key=value,value")
+        settings = load_config(config, set_ or ())
+        recipes = {5: ABLATION, 6: ALPHA}[table] if table else switch_rows(switch or (), settings)
+        patients = read_cohort(cohort)
+        found = drain(compare(patients, recipes, settings, out, jobs=jobs))
+        rows = write_ablation(out, found, settings, (table, cohort_of(patients.file.name)))
+    say(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
+    typer.echo(f"Report: {out / REPORT}; the table as CSV and LaTeX beside it")

@@ -1,0 +1,82 @@
+"""`amkd benchmark`: every model on the same folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amkd_core.cli.terminal import drain, user_errors
+
+if TYPE_CHECKING:
+    from amkd_core.studies.comparison_tables import Row
+
+
+def benchmark_command(
+    cohort: Annotated[Path, typer.Option(help="The cohort's TOML file, as for amkd-train.")],
+    out: Annotated[Path, typer.Option(help="Folder; repeat the command to go on.")] = Path("benchmark"),
+    models: Annotated[
+        str | None, typer.Option(help="Comma between names, as in abmil,survpath,amkd; all by default.")
+    ] = None,
+    external: Annotated[
+        Path | None, typer.Option(help="TOML file of a cohort that every model scores as well (table 4).")
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            help="Paper's cohort (brca, stad, hnsc, crad) for the published column; none leaves it out."
+        ),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings; see docs/training.md.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override any setting, as in student.epochs=40.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, over models and folds.")] = 1,
+) -> None:
+    """Compare models under one protocol: tables 2 to 4 and figure 2 of the paper (research use only)."""
+    from amkd_core.cohort.cohort import read_cohort
+    from amkd_core.studies.benchmark import compare
+    from amkd_core.studies.comparison_report import REPORT, write_benchmark
+    from amkd_core.training.config import load_config
+    from amkd_core.training.external_cohort import read_external_cohort
+    from amkd_core.training.recipes import COMPARED, recipes_of
+
+    with user_errors():
+        settings = load_config(config, set_ or ())
+        names = [name.strip() for name in models.split(",") if name.strip()] if models else COMPARED
+        recipes = recipes_of(names)
+        patients = read_cohort(cohort)
+        other = None if external is None else read_external_cohort(external)
+        paper = _cohort_of_paper(published, patients.file.name)
+        found = drain(compare(patients, recipes, settings, out, external=other, jobs=jobs))
+        rows = write_benchmark(out, found, settings, paper)
+    say(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
+    typer.echo(f"Report: {out / REPORT}; tables as CSV and LaTeX beside it")
+
+
+def say(heading: str, rows: list[Row]) -> None:
+    """The rows in short."""
+    from amkd_core.studies.comparison_tables import spread
+
+    typer.echo(heading)
+    for row in rows:
+        gap = (
+            ""
+            if row.gap is None
+            else f"; minus AMKD {row.gap.interval.estimate:+.3f}, p {row.p_corrected:.3f}"
+        )
+        typer.echo(f"{row.title}: C-index {spread(row.folds)}{gap}")
+
+
+def _cohort_of_paper(asked: str | None, name: str) -> str | None:
+    from amkd_core.errors import ConfigError
+    from amkd_core.studies.published import COHORTS, cohort_of
+
+    if asked is None:
+        return cohort_of(name)
+    if asked.lower() == "none":
+        return None
+    if asked.lower() not in COHORTS:
+        raise ConfigError(f"--published {asked}: expected {', '.join(COHORTS)} or none")
+    return asked.lower()

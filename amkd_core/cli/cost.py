@@ -1,0 +1,43 @@
+"""`amkd cost`: parameters, operations, time and memory of every model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amkd_core.cli.terminal import drain, user_errors
+
+
+def cost_command(
+    out: Annotated[Path, typer.Option(help="Folder of table, plot and page.")] = Path("cost"),
+    models: Annotated[str | None, typer.Option(help="Comma between names; all by default.")] = None,
+    patches: Annotated[
+        str, typer.Option(help="Comma between numbers of patches.")
+    ] = "1000,4096,15000,50000,100000",
+    repeats: Annotated[int, typer.Option(min=1, help="Measured passes; the median counts.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1.")] = "cpu",
+) -> None:
+    """Measure every model side by side in one run: table 7 of the paper."""
+    from amkd_core.errors import ConfigError
+    from amkd_core.inference.forward import check_device
+    from amkd_core.studies.cost import MEASURED, measure_all
+    from amkd_core.studies.cost_report import REPORT, write_cost
+
+    with user_errors():
+        check_device(device)
+        names = [name.strip() for name in models.split(",")] if models else list(MEASURED)
+        try:
+            sizes = [int(size) for size in patches.split(",")]
+        except ValueError:
+            raise ConfigError(f"--patches {patches}: expected whole numbers with commas between") from None
+        if min(sizes) < 1:
+            raise ConfigError(f"--patches {patches}: every number must be at least 1")
+        costs = drain(measure_all(names, sizes, repeats=repeats, threads=threads, device=device))
+        setting = f"{device}, {threads} threads, median of {repeats} passes"
+        table = write_cost(out, costs, setting)
+    for row in table.rows:
+        typer.echo("  ".join(row).rstrip())
+    typer.echo(f"Report: {out / REPORT}")

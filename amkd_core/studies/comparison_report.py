@@ -1,0 +1,154 @@
+"""What a finished comparison writes: a page, and each table as CSV and LaTeX, and Kaplan-Meier panels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.export.cohort_figures import GroupCurves, draw_kaplan_meier, write_cohort_figure
+from amkd_core.export.run_report import (
+    KeyFigure,
+    Report,
+    ReportFigure,
+    ReportSection,
+    ReportTable,
+    write_report,
+)
+from amkd_core.studies.benchmark import Comparison
+from amkd_core.studies.comparison_tables import (
+    Row,
+    concordance_table,
+    external_table,
+    interval,
+    log_rank_table,
+    rows_of,
+    spread,
+)
+from amkd_core.studies.published import published
+from amkd_core.studies.tables import write_table_files
+from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
+from amkd_core.training.config import TrainingConfig
+from amkd_core.training.fold_record import write_table
+from amkd_core.training.model_statistics import month_ticks, risk_groups
+from amkd_core.training.recipes import AMKD, TITLES
+from amkd_core.training.run_folder import environment
+from amkd_core.training.scored import Scored
+
+REPORT, PREDICTIONS = "report.html", "predictions.csv"
+
+
+def write_benchmark(
+    out: Path, comparison: Comparison, config: TrainingConfig, cohort: str | None
+) -> list[Row]:
+    """Tables 2, 3 and 4 and figure 2, into the comparison's folder.
+
+    Parameters
+    ----------
+    cohort
+        The paper's cohort whose published figures stand in a column of their own; None for none.
+    """
+    rows = rows_of(comparison, seed=config.seed, n_resamples=config.report.resamples)
+    tables = {
+        "table-2": concordance_table(rows, "Table 2: C-index of every model", published(2, cohort)),
+        "table-3": log_rank_table(comparison, cohort),
+    }
+    other = external_table(comparison, seed=config.seed, n_resamples=config.report.resamples)
+    if other is not None:
+        tables["table-4"] = other
+    pictures = kaplan_meier_panels(out / "figures", comparison.scored.values())
+    _write(out, comparison, config, ("Benchmark", rows, tables, pictures))
+    return rows
+
+
+def write_ablation(
+    out: Path, comparison: Comparison, config: TrainingConfig, about: tuple[int | None, str | None]
+) -> list[Row]:
+    """One table of rows that differ in a switch.
+
+    Parameters
+    ----------
+    about
+        Number of the paper's table, None for switches of one's own; and the paper's cohort, None for none.
+    """
+    number, cohort = about
+    rows = rows_of(comparison, seed=config.seed, n_resamples=config.report.resamples)
+    caption = f"Table {number}: ablation" if number else "Ablation"
+    beside = published(number, cohort) if number else {}
+    name = f"table-{number}" if number else "ablation"
+    tables = {name: concordance_table(rows, caption, beside)}
+    _write(out, comparison, config, ("Ablation", rows, tables, {}))
+    return rows
+
+
+def kaplan_meier_panels(folder: Path, models: Iterable[Scored]) -> dict[str, Path]:
+    """Figure 2 of each model that has risk groups, by its name."""
+    found: dict[str, Path] = {}
+    for item in models:
+        if item.high is None:
+            continue
+        groups = risk_groups(item)
+        p_value = None if groups is None else groups.log_rank.p_value
+        title = TITLES[item.model].title if item.model in TITLES else item.model
+        ticks = month_ticks(float(item.outcome.time.max()))
+        panel = GroupCurves(title, _curve(item, ~item.high), _curve(item, item.high), ticks, p_value)
+        found[item.model] = write_cohort_figure(
+            folder, f"kaplan-meier-{item.model}", lambda figure, panel=panel: draw_kaplan_meier(figure, [panel]),  # type: ignore[misc]
+            size=(5.8, 4.6),
+        )  # fmt: skip
+    return found
+
+
+def _curve(item: Scored, mask: NDArray[np.bool_]) -> KaplanMeier | None:
+    own = item.outcome.take(mask)
+    return kaplan_meier(own.time, own.event) if len(own) else None
+
+
+def _write(
+    out: Path,
+    comparison: Comparison,
+    config: TrainingConfig,
+    content: tuple[str, Sequence[Row], dict[str, ReportTable], dict[str, Path]],
+) -> None:
+    title, rows, tables, pictures = content
+    write_table(out / PREDICTIONS, comparison.predictions)
+    for name, table in tables.items():
+        write_table_files(out, name, table)
+    cohort = comparison.cohort
+    best = max(
+        (row for row in rows if row.folds.mean is not None), key=lambda row: row.folds.mean or 0, default=None
+    )
+    keys = [KeyFigure(row.title, spread(row.folds), interval(row.within)) for row in rows if row.name == AMKD]
+    if best is not None and best.name != AMKD:
+        keys.append(KeyFigure(f"highest: {best.title}", spread(best.folds), interval(best.within)))
+    figures = tuple(
+        ReportFigure(path, f"{TITLES[name].title if name in TITLES else name}: out-of-fold risk groups")
+        for name, path in pictures.items()
+    )
+    sections = [ReportSection("Tables", tables=tuple(tables.values()))]
+    if figures:
+        sections.append(ReportSection("Figure 2: Kaplan-Meier curves of the risk groups", figures=figures))
+    sections.append(ReportSection("Protocol", points=_protocol(comparison, config)))
+    write_report(
+        out / REPORT,
+        Report(
+            f"{title}: {cohort.file.name}", cohort.summary, cohort.file.synthetic, tuple(keys), tuple(sections),
+            "; ".join(f"{name} {value}" for name, value in environment().items()),
+        ),
+    )  # fmt: skip
+
+
+def _protocol(comparison: Comparison, config: TrainingConfig) -> tuple[str, ...]:
+    optim = config.student
+    return (
+        f"{len(comparison.splits)} folds, the same for all models; bins, scaling of genes and features and the cut of "
+        "the risk groups are fitted on each fold's training patients.",
+        f"Budget: {optim.epochs} epochs of Adam at {optim.learning_rate:g}, weight decay {optim.weight_decay:g}; "
+        f"{optim.batch_patients} patients a step, at most {optim.patches_per_bag} patches a bag and epoch; the "
+        f"epoch with the least loss on validation patients, {optim.patience} epochs of patience.",
+        "Test patients choose nothing.",
+        "AMKD and the POMP-style model have two stages, each with its budget.",
+        f"Seed {config.seed}.",
+    )

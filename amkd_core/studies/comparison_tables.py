@@ -1,0 +1,206 @@
+"""Tables 2 to 6 of the paper, measured: C-index by fold, differences to AMKD, risk groups, an external cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amkd_core.cohort.clinical import outcome_of
+from amkd_core.errors import OutcomeError
+from amkd_core.export.run_report import ReportTable
+from amkd_core.studies.benchmark import Comparison
+from amkd_core.studies.holm import holm
+from amkd_core.studies.published import published
+from amkd_core.survival.comparison import PairedDifference, bootstrap_within, paired_difference
+from amkd_core.survival.metrics import Interval, concordance_index
+from amkd_core.training.cell import EXTERNAL
+from amkd_core.training.estimates import Spread
+from amkd_core.training.model_statistics import over_folds, risk_groups
+from amkd_core.training.recipes import AMKD, TITLES
+
+Array = NDArray[np.float64]
+PUBLISHED = "published (the paper's own data)"
+PAIRED = (
+    "Mean and standard deviation (n - 1) over folds of the C-index of test patients. The interval and the differences "
+    "are over pairs of patients of one fold, by a bootstrap of patients that judges both models on the same pairs; "
+    "p values are two-sided, corrected by Holm for all rows."
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model's figures.
+
+    Attributes
+    ----------
+    folds : Spread
+        C-index of each fold.
+    within : Interval or None
+        C-index within folds; None when undefined.
+    gap : PairedDifference or None
+        This model minus AMKD.
+    p_corrected : float or None
+        By Holm, over all rows with a difference.
+    """
+
+    name: str
+    folds: Spread
+    within: Interval | None
+    gap: PairedDifference | None = None
+    p_corrected: float | None = None
+
+    @property
+    def title(self) -> str:
+        """As the paper prints it."""
+        return TITLES[self.name].title if self.name in TITLES else self.name
+
+
+def rows_of(comparison: Comparison, *, seed: int = 0, n_resamples: int = 1000) -> list[Row]:
+    """Figures of every model, in the order of the recipes."""
+    scored = comparison.scored
+    reference = scored.get(AMKD)
+    names = [name for recipe in comparison.recipes for name in recipe.predicts]
+    rows: list[Row] = []
+    for name in names:
+        item = scored[name]
+        folds = over_folds(
+            item, lambda own, mask, risk=item.risk: concordance_index(own.time, own.event, risk[mask])  # type: ignore[misc]
+        )  # fmt: skip
+        gap = None
+        try:
+            within = bootstrap_within(
+                item.outcome,
+                item.risk,
+                item.fold,
+                generator=np.random.default_rng([seed, 2]),
+                n_resamples=n_resamples,
+            )
+            if reference is not None and name != AMKD:
+                base = reference.risk[reference.in_order_of(item.patients)]
+                gap = paired_difference(
+                    item.outcome, base, item.risk, item.fold,
+                    generator=np.random.default_rng([seed, 3]), n_resamples=n_resamples,
+                )  # fmt: skip
+        except OutcomeError:
+            within = None
+        rows.append(Row(name, folds, within, gap))
+    return _corrected(rows)
+
+
+def _corrected(rows: Sequence[Row]) -> list[Row]:
+    values = iter(holm([row.gap.p_value for row in rows if row.gap is not None]))
+    return [
+        Row(row.name, row.folds, row.within, row.gap, None if row.gap is None else next(values))
+        for row in rows
+    ]
+
+
+def concordance_table(rows: Sequence[Row], caption: str, beside: Mapping[str, str]) -> ReportTable:
+    """Tables 2, 5 and 6: one row a model, with the paper's figure in a column of its own where there is one."""
+    header = [
+        "modality",
+        "model",
+        "C-index, mean ± sd",
+        "within folds (95 %)",
+        "minus AMKD (95 %)",
+        "p, Holm",
+    ]
+    with_modality = any(row.name in TITLES for row in rows)
+    lines = []
+    for row in rows:
+        modality = TITLES[row.name].modality if row.name in TITLES else ""
+        lines.append([modality, row.title, spread(row.folds), interval(row.within), *_gap(row)])
+    return _with_published(
+        caption, header, lines, [beside.get(row.name, "") for row in rows], not with_modality
+    )
+
+
+def _gap(row: Row) -> tuple[str, str]:
+    if row.gap is None:
+        return "", ""
+    found = row.gap.interval
+    p_value = "" if row.p_corrected is None else f"{row.p_corrected:.3f}"
+    return f"{found.estimate:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})", p_value
+
+
+def _with_published(
+    caption: str, header: list[str], lines: list[list[str]], beside: list[str], drop_first: bool = False
+) -> ReportTable:
+    if any(beside):
+        header = [*header, PUBLISHED]
+        lines = [[*line, value] for line, value in zip(lines, beside, strict=True)]
+    if drop_first:
+        header, lines = header[1:], [line[1:] for line in lines]
+    return ReportTable(caption, tuple(header), tuple(tuple(line) for line in lines), PAIRED)
+
+
+def log_rank_table(comparison: Comparison, cohort: str | None) -> ReportTable:
+    """Table 3: low against high risk group by each model, cut at the median risk of each fold's training patients."""
+    beside = published(3, cohort)
+    lines, marks = [], []
+    for recipe in comparison.recipes:
+        for name in recipe.predicts:
+            groups = risk_groups(comparison.scored[name])
+            title = TITLES[name].title if name in TITLES else name
+            if groups is None:
+                continue
+            sizes = [f"{part.n_events} of {part.n_patients}" for part in (groups.low, groups.high)]
+            p_value = groups.log_rank.p_value
+            lines.append(
+                [title, *sizes, f"{p_value:.2e}" if p_value is not None else groups.log_rank.reason or ""]
+            )
+            marks.append(beside.get(name, ""))
+    table = _with_published(
+        "Table 3: deaths in the low and the high risk group, and the log-rank test",
+        ["model", "deaths, low risk", "deaths, high risk", "log-rank p"], lines, marks,
+    )  # fmt: skip
+    note = "Out-of-fold predictions of all folds together; the cut of a fold is its training patients' median risk."
+    return ReportTable(table.caption, table.header, table.rows, note)
+
+
+def external_table(comparison: Comparison, *, seed: int = 0, n_resamples: int = 1000) -> ReportTable | None:
+    """Table 4: the external cohort by the models of all folds; None without one."""
+    if comparison.external is None:
+        return None
+    rows = comparison.predictions[comparison.predictions["part"] == EXTERNAL]
+    known = {patient.patient_id: patient for patient in comparison.external.patients}
+    lines, marks, beside = [], [], published(4, None)
+    for recipe in comparison.recipes:
+        for name in recipe.predicts:
+            title = TITLES[name].title if name in TITLES else name
+            wide = rows[rows["model"] == name].pivot(index="patient_id", columns="fold", values="risk")
+            marks.append(beside.get(name, ""))
+            if wide.empty:
+                lines.append([title, "needs genes, which the cohort lacks", ""])
+                continue
+            outcome = outcome_of([known[patient] for patient in wide.index])
+            each = [
+                concordance_index(outcome.time, outcome.event, wide[fold].to_numpy()) for fold in wide.columns
+            ]
+            together = wide.rank().mean(axis=1).to_numpy()  # folds have scales of their own; ranks have one
+            found = bootstrap_within(
+                outcome, together, generator=np.random.default_rng([seed, 4]), n_resamples=n_resamples
+            )
+            sd = f" ± {np.std(each, ddof=1):.3f}" if len(each) > 1 else ""
+            lines.append([title, f"{np.mean(each):.3f}{sd}", interval(found)])
+    table = _with_published(
+        f"Table 4: external cohort {comparison.external.file.name}, {len(known)} patients",
+        ["model", "C-index of the folds' models, mean ± sd", "mean rank of all folds (95 %)"], lines, marks,
+    )  # fmt: skip
+    note = "Nothing was fitted on these patients. The published figures are TCGA-HNSC on CPTAC-HNSC."
+    return ReportTable(table.caption, table.header, table.rows, note)
+
+
+def spread(value: Spread) -> str:
+    """Mean and standard deviation over folds."""
+    if value.mean is None:
+        return "undefined"
+    return f"{value.mean:.3f}" + (f" ± {value.std:.3f}" if value.std is not None else "")
+
+
+def interval(value: Interval | None) -> str:
+    """Estimate with its interval."""
+    return "undefined" if value is None else f"{value.estimate:.3f} ({value.lower:.3f} to {value.upper:.3f})"

@@ -1,0 +1,224 @@
+"""Models under one protocol: cells, resuming, tables and commands."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from amkd_core.cli.main import app
+from amkd_core.cohort.cohort import read_cohort
+from amkd_core.cohort.folds import make_folds
+from amkd_core.errors import ConfigError, ModalityError
+from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
+from amkd_core.studies.benchmark import compare
+from amkd_core.studies.cells import tasks_of
+from amkd_core.studies.comparison_report import write_ablation, write_benchmark
+from amkd_core.studies.comparison_tables import PUBLISHED, rows_of
+from amkd_core.studies.holm import holm
+from amkd_core.studies.published import cohort_of, published
+from amkd_core.studies.tables import escaped
+from amkd_core.survival.metrics import concordance_index
+from amkd_core.training.config import TrainingConfig, load_config
+from amkd_core.training.inputs import make_inputs, read_bags
+from amkd_core.training.recipes import AMKD, COMPARED, Recipe, changed, recipes_of, train_recipe
+
+QUICK = (
+    "folds=2", "model.dim=8", "teacher.epochs=1", "student.epochs=2", "student.learning_rate=0.01",
+    "distill.inner_folds=2", "report.resamples=50", "threads=1",
+)  # fmt: skip
+NAMES = ("abmil", "snn", "amkd")
+
+
+def drain(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+@pytest.fixture(scope="module")
+def config() -> TrainingConfig:
+    return load_config(None, QUICK)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_toml: Path, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory):
+    out = tmp_path_factory.mktemp("compared")
+    cohort = read_cohort(tiny_toml)
+    found = drain(compare(cohort, recipes_of(NAMES), config, out, external=cohort, jobs=2))
+    return out, cohort, found
+
+
+def test_every_model_predicts_every_patient_once_on_the_same_folds(finished) -> None:
+    _, cohort, found = finished
+    assert set(found.scored) == {*NAMES, "amkd_teacher"}
+    folds = {name: dict(zip(item.patients, item.fold, strict=True)) for name, item in found.scored.items()}
+    for name in folds:
+        assert set(folds[name]) == {patient.patient_id for patient in cohort.patients}
+        assert folds[name] == folds["amkd"]
+
+
+def test_a_repeated_comparison_trains_only_what_is_missing(finished, config, tmp_path: Path) -> None:
+    out, cohort, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    kept = copy / "cells" / "abmil" / "fold-1.csv"
+    lost = copy / "cells" / "snn" / "fold-2.csv"
+    before, text = kept.stat().st_mtime_ns, lost.read_text()
+    lost.unlink()
+    drain(compare(cohort, recipes_of(NAMES), config, copy, external=cohort, jobs=1))
+    assert kept.stat().st_mtime_ns == before
+    assert lost.read_text() == text  # the same numbers, trained again
+
+
+def test_tasks_are_whole_models_where_there_are_many_and_folds_where_there_are_few(tmp_path: Path) -> None:
+    recipes = recipes_of(["abmil", "snn", "mlp"])
+    assert [task.folds for task in tasks_of(tmp_path, recipes, 2, jobs=1)] == [(1, 2)] * 3
+    assert [task.folds for task in tasks_of(tmp_path, recipes, 2, jobs=2)] == [(1,), (2,)] * 3
+
+
+def test_tables_hold_what_the_predictions_say(finished, config) -> None:
+    out, _, found = finished
+    rows = {row.name: row for row in rows_of(found, n_resamples=50)}
+    item = found.scored["abmil"]
+    each = [
+        concordance_index(item.outcome.time[own], item.outcome.event[own], item.risk[own])
+        for own in (item.fold == 1, item.fold == 2)
+    ]
+    assert rows["abmil"].folds.mean == pytest.approx(np.mean(each))
+    assert rows["abmil"].folds.std == pytest.approx(np.std(each, ddof=1))
+    assert rows[AMKD].gap is None
+    gap = rows["snn"].gap
+    assert gap.interval.estimate == pytest.approx(rows["snn"].within.estimate - rows[AMKD].within.estimate)
+    write_benchmark(out, found, config, "brca")
+    table = list(csv.DictReader((out / "table-2.csv").read_text().splitlines()))
+    assert [row["model"] for row in table] == ["ABMIL", "SNN", "AMKD", "AMKD teacher"]
+    assert table[0][PUBLISHED] == "0.589 ± 0.107"
+    assert table[0]["C-index, mean ± sd"].startswith(f"{np.mean(each):.3f}")
+    assert r"0.589 $\pm$ 0.107" in (out / "table-2.tex").read_text()
+    external = list(csv.DictReader((out / "table-4.csv").read_text().splitlines()))
+    assert external[0][PUBLISHED] == "0.533"
+    page = (out / "report.html").read_text()
+    assert "SYNTHETIC COHORT" in page
+    assert page.count("data:image/png") == 4
+    assert (out / "figures" / "kaplan-meier-amkd.svg").exists()
+
+
+def test_published_column_is_left_out_for_another_cohort(finished, config) -> None:
+    out, _, found = finished
+    write_benchmark(out, found, config, None)
+    assert PUBLISHED not in (out / "table-2.csv").read_text().splitlines()[0]
+
+
+def test_gene_models_need_no_slides_and_slide_models_refuse_without(
+    tiny_toml: Path, config, tmp_path: Path
+) -> None:
+    cohort = read_cohort(_without_bags(tiny_toml, tmp_path))
+    found = drain(compare(cohort, recipes_of(["mlp"]), config, tmp_path / "genes", jobs=2))
+    assert len(found.scored["mlp"].patients) == len(cohort.patients)
+    with pytest.raises(ModalityError, match="abmil, amkd read slides, but cohort TCGA-BRCA names neither"):
+        drain(compare(cohort, recipes_of(["abmil", "snn", "amkd"]), config, tmp_path / "slides"))
+
+
+def _without_bags(toml: Path, tmp_path: Path) -> Path:
+    for name in ("clinical.csv", "expression.csv", "pathways.gmt"):
+        (tmp_path / name).symlink_to(toml.parent / name)
+    (tmp_path / "cohort.toml").write_text(toml.read_text().replace('bags = "bags"\n', ""))
+    return tmp_path / "cohort.toml"
+
+
+@pytest.fixture(scope="module")
+def inputs(tiny_toml: Path, config):
+    cohort = read_cohort(tiny_toml)
+    split = make_folds(cohort, n_folds=2, seed=0)[0]
+    return make_inputs(cohort, read_bags(cohort, cohort.file.bags), split, config)
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_every_recipe_trains_in_the_one_loop(name: str, inputs, config, tmp_path: Path) -> None:
+    short = changed(config, ["student.epochs=1", "student.patience=1"])
+    networks = drain(train_recipe(Recipe(name, name), inputs, short, tmp_path))
+    assert set(networks) == set(Recipe(name, name).predicts)
+    assert all(not network.training for network in networks.values())
+    stages = {path.parent.name for path in tmp_path.rglob("checkpoint.safetensors")}
+    assert ("pre-training" in stages) == (name == "pomp_style")
+
+
+def test_rows_of_one_teacher_share_its_weights(inputs, config, tmp_path: Path) -> None:
+    for recipe in (ABLATION[0], ABLATION[1], ALPHA[0]):
+        drain(train_recipe(recipe, inputs, config, tmp_path))
+    assert len(list(tmp_path.glob("teacher-*"))) == 1
+    drain(train_recipe(ABLATION[2], inputs, config, tmp_path))
+    assert len(list(tmp_path.glob("teacher-*"))) == 2
+
+
+def test_other_teachers_guide_no_features(inputs, config, tmp_path: Path) -> None:
+    asking = Recipe("x", AMKD, teacher="abmil_cat")
+    with pytest.raises(
+        ConfigError, match="no gene-informed patch features; use amkd_teacher, or a guidance_weight"
+    ):
+        drain(train_recipe(asking, inputs, config, tmp_path))
+
+
+def test_ablation_table_stands_beside_the_papers(tiny_toml, config, tmp_path: Path) -> None:
+    found = drain(compare(read_cohort(tiny_toml), ABLATION[:1] + ABLATION[-1:], config, tmp_path, jobs=2))
+    write_ablation(tmp_path, found, config, (5, "brca"))
+    table = list(csv.DictReader((tmp_path / "table-5.csv").read_text().splitlines()))
+    assert [row["model"] for row in table] == ["without ARR", "AMKD", "AMKD teacher"]
+    assert table[0][PUBLISHED] == "-3.0 %"
+
+
+def test_switches_are_checked_before_training(config) -> None:
+    rows = switch_rows(["distill.tau_logits=1,2"], config)
+    assert [row.name for row in rows] == ["distill.tau_logits=1", "distill.tau_logits=2", AMKD]
+    with pytest.raises(ConfigError, match=r"section\.key=value,value"):
+        switch_rows(["distill.alpha"], config)
+    with pytest.raises(ConfigError, match=r"no setting distill\.alphas; did you mean distill\.alpha"):
+        switch_rows(["distill.alphas=1"], config)
+    with pytest.raises(ConfigError, match=r"distill.alpha is 7"):
+        switch_rows(["distill.alpha=7"], config)
+
+
+def test_unknown_models_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no model 'resnet' to compare; known are amkd, undistilled, abmil"):
+        recipes_of(["resnet"])
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_published_figures_belong_to_their_cohorts() -> None:
+    assert published(2, "crad")["amkd"] == "0.668 ± 0.081"
+    assert published(6, "stad")["alpha 0.5"] == "0.654 ± 0.057"
+    assert published(2, None) == {}
+    assert set(published(2, "brca")) == set(COMPARED)
+    assert [cohort_of(name) for name in ("TCGA-BRCA", "coadread", "mine")] == ["brca", "crad", None]
+
+
+def test_latex_is_escaped() -> None:
+    assert escaped("50 % of a_b & c ± 1") == r"50 \% of a\_b \& c $\pm$ 1"
+
+
+def test_commands(tiny_toml: Path, tmp_path: Path) -> None:
+    sets = [part for item in (*QUICK, "student.epochs=1") for part in ("--set", item)]
+    run = CliRunner().invoke(
+        app, ["benchmark", "--cohort", str(tiny_toml), "--out", str(tmp_path / "b"), "--models", "mlp", *sets]
+    )
+    assert run.exit_code == 0, run.output
+    assert "SYNTHETIC" in run.output
+    assert "MLP: C-index" in run.output
+    wrong = CliRunner().invoke(app, ["benchmark", "--cohort", str(tiny_toml), "--models", "mpl", *sets])
+    assert wrong.exit_code == 2
+    assert "no model 'mpl'" in wrong.output
+    neither = CliRunner().invoke(app, ["ablate", "--cohort", str(tiny_toml)])
+    assert neither.exit_code == 2
+    assert "either --table 5 or 6, or --switch" in neither.output
