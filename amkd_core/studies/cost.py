@@ -109,7 +109,7 @@ def measure(name: str, n_patches: int, *, repeats: int = 5, device: str = "cpu")
     """Cost of one model in this process, at the paper's sizes: 1,024 features, 4,999 genes in 331 pathways."""
     import torch
 
-    model = paper_model(name).to(device).eval()
+    model = paper_model(name).to(device).eval().requires_grad_(False)
     inputs = _inputs(n_patches).to(device)
     with torch.inference_mode():
         macs, flops = (at_any_size(model, n_patches, count) for count in (linear_macs, count_flops))
