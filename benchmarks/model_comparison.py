@@ -21,7 +21,7 @@ from amkd_core.studies.ablation import ABLATION, ALPHA
 from amkd_core.studies.benchmark import Comparison, compare
 from amkd_core.studies.over_seeds import table_over_seeds
 from amkd_core.training.config import DistillConfig, ModelConfig, OptimConfig, TrainingConfig
-from amkd_core.training.recipes import COMPARED, UNDISTILLED, Recipe, recipes_of
+from amkd_core.training.recipes import COMPARED, UNDISTILLED, recipes_of
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         patience=options.patience,
     )
     rows = {
-        "models": (*recipes_of(COMPARED), Recipe(UNDISTILLED, UNDISTILLED)), "ablation": ABLATION, "alpha": ALPHA
+        "models": recipes_of(options.models), "ablation": ABLATION, "alpha": ALPHA
     }[options.rows]  # fmt: skip
     found: dict[int, Comparison] = {}
     for seed in options.seeds:
@@ -65,6 +65,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--patience", type=int, default=5)
     parser.add_argument("--inner-folds", type=int, default=2)
+    parser.add_argument(
+        "--models", nargs="+", choices=[*COMPARED, UNDISTILLED], default=[*COMPARED, UNDISTILLED]
+    )
     parser.add_argument("--rows", choices=["models", "ablation", "alpha"], default="models")
     parser.add_argument("--jobs", type=int, default=2)
     return parser.parse_args()

@@ -257,6 +257,9 @@ def test_dsmil_predicts_the_mean_of_its_streams_and_follows_the_critical_patch()
     torch.testing.assert_close(output.logits, torch.stack(output.stream_logits).mean(dim=0))
     scores = model.encoder.instance(inputs.patches)
     torch.testing.assert_close(output.stream_logits[1][0], scores.max(dim=0).values)
+    for other in (model, make("dsmil_cat")):
+        other.start_at(torch.tensor([-3.0, -2.0, -1.0, 0.0]))
+        torch.testing.assert_close(other.encoder.instance.bias.detach(), other.head[-1].bias.detach())
 
 
 def test_survpath_equals_its_dense_masked_form():
@@ -300,6 +303,21 @@ def test_pseudo_inverse_inverts_each_head_by_itself():
     matrix[1] *= 9
     found = pseudo_inverse(matrix)
     torch.testing.assert_close(found, torch.linalg.inv(matrix), atol=1e-3, rtol=1e-3)
+    alone = pseudo_inverse(matrix[:1], iterations=2)
+    torch.testing.assert_close(pseudo_inverse(matrix, iterations=2)[:1], alone)
+
+
+def test_positions_of_transmil_reach_the_prediction_and_spare_the_class_token():
+    model, inputs = make("transmil").eval(), batch(30)
+    before = model(inputs).logits
+    rows = torch.randn(1 + 36, 512, generator=torch.Generator().manual_seed(0))
+    placed = model.encoder.positions(rows)
+    assert torch.equal(placed[0], rows[0])
+    assert not torch.allclose(placed[1:], rows[1:])
+    with torch.no_grad():
+        for convolution in model.encoder.positions.convolutions:
+            convolution.weight.mul_(5)
+    assert not torch.allclose(model(inputs).logits, before, atol=1e-5)
 
 
 def test_groups_merge_pathways_in_order():
