@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import Split, make_folds
+from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.errors import ModalityError
 from amkd_core.models import READS_SLIDES
 from amkd_core.progress import Progress
@@ -136,6 +139,9 @@ def _pack_external(
         bags = yield from _bags(external, place, config, 1)
     else:
         bags = without_slides(external)
+    names = tuple(patient.patient_id for patient in external.patients)
+    if not set(names) <= set(external.expression.patients):  # then nobody's genes are used
+        external = replace(external, expression=ExpressionTable(names, (), np.zeros((len(names), 0))))
     key = {"cohort": external.file.name, "bags": digest_of(bags)}
     keep_record(out / "external.json", key)
     pack_cohort(out / EXTERNAL, external, bags, key=key, dtype=config.cache_dtype)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +21,16 @@ from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
 from amkd_core.studies.benchmark import compare
 from amkd_core.studies.cells import tasks_of
 from amkd_core.studies.comparison_report import write_ablation, write_benchmark
-from amkd_core.studies.comparison_tables import PUBLISHED, rows_of
+from amkd_core.studies.comparison_tables import PUBLISHED, external_table, rows_of
 from amkd_core.studies.holm import holm
 from amkd_core.studies.published import cohort_of, published
 from amkd_core.studies.tables import escaped
+from amkd_core.survival.comparison import paired_difference
 from amkd_core.survival.metrics import concordance_index
+from amkd_core.survival.outcome import Outcome
+from amkd_core.training.cell import run_cell
 from amkd_core.training.config import TrainingConfig, load_config
+from amkd_core.training.external_cohort import read_external_cohort
 from amkd_core.training.inputs import make_inputs, read_bags
 from amkd_core.training.recipes import AMKD, COMPARED, Recipe, changed, recipes_of, train_recipe
 
@@ -75,6 +82,14 @@ def test_a_repeated_comparison_trains_only_what_is_missing(finished, config, tmp
     drain(compare(cohort, recipes_of(NAMES), config, copy, external=cohort, jobs=1))
     assert kept.stat().st_mtime_ns == before
     assert lost.read_text() == text  # the same numbers, trained again
+
+
+def test_a_second_worker_finds_the_cell_finished(finished) -> None:
+    out, _, _ = finished
+    path = out / "cells" / "snn" / "fold-1.csv"
+    before = path.stat().st_mtime_ns
+    assert list(run_cell(out, Recipe("snn", "snn"), 1)) == []
+    assert path.stat().st_mtime_ns == before
 
 
 def test_tasks_are_whole_models_where_there_are_many_and_folds_where_there_are_few(tmp_path: Path) -> None:
@@ -222,3 +237,56 @@ def test_commands(tiny_toml: Path, tmp_path: Path) -> None:
     neither = CliRunner().invoke(app, ["ablate", "--cohort", str(tiny_toml)])
     assert neither.exit_code == 2
     assert "either --table 5 or 6, or --switch" in neither.output
+
+
+def test_p_value_is_small_for_a_real_difference_and_one_for_none() -> None:
+    rng = np.random.default_rng(0)
+    risk = rng.normal(size=80)
+    outcome = Outcome(np.exp(2 - risk), np.ones(80, dtype=bool))
+    noise = rng.normal(size=80)
+    assert paired_difference(outcome, noise, risk, generator=np.random.default_rng(1)).p_value < 0.01
+    assert paired_difference(outcome, risk, risk, generator=np.random.default_rng(1)).p_value == 1
+
+
+def test_external_cohort_without_expression_is_scored_by_models_of_slides(
+    tiny_toml: Path, config, tmp_path: Path
+) -> None:
+    toml = tmp_path / "external.toml"
+    lines = tiny_toml.read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(("expression", "pathways"))]
+    text = "\n".join(kept).replace('= "clinical.csv"', f'= "{tiny_toml.parent / "clinical.csv"}"')
+    toml.write_text(text.replace('"bags"', f'"{tiny_toml.parent / "bags"}"') + "\n")
+    cohort, recipes = read_cohort(tiny_toml), recipes_of(["ghanet", "mlp"])
+    short = changed(config, ["student.epochs=1"])
+    found = drain(
+        compare(cohort, recipes, short, tmp_path / "run", external=read_external_cohort(toml), jobs=2)
+    )
+    table = external_table(found, n_resamples=50)
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["G-HANet", "MLP"]
+    assert "±" in table.rows[0][1]
+    assert table.rows[1][1] == "needs genes, which the cohort lacks"
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_and_ends_alike(tiny_toml: Path, tmp_path: Path) -> None:
+    words = [part for item in QUICK for part in ("--set", item)]
+
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "amkd_core.cli.main", "benchmark", "--cohort", str(tiny_toml)]
+        return subprocess.Popen([*command, "--out", str(out), "--models", "abmil,snn,amkd", *words])
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole).wait(timeout=200) == 0
+    process = start(killed)
+    while not list((killed / "cells").glob("*/fold-*.csv")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    first = next((killed / "cells").glob("*/fold-*.csv"))
+    made = first.stat().st_mtime_ns
+    assert start(killed).wait(timeout=200) == 0
+    assert first.stat().st_mtime_ns == made
+    assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+    assert (killed / "table-2.csv").read_bytes() == (whole / "table-2.csv").read_bytes()
