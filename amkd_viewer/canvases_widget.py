@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from amkd_viewer import slide_layers
 from amkd_viewer.layers import MapLook, map_layer
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from amkd_core.inference.prediction import Prediction
-    from amkd_viewer.workspace_widget import Workspace
 
+Shown = tuple[str, "Layer", "LayerData | None"]
+"""Title, a slide's layer, and the map on it."""
 Pane = tuple["Layer", "Prediction", str]
 """A slide's layer, a prediction of it, and the source of the map to show."""
-_FLOATING_PX = (1240, 620)
+DOCK_NAME = "AMKD: maps side by side"
 _TITLES = {"teacher": "Teacher (with expression)", "student": "Student (slide alone)"}
 
 
@@ -115,8 +116,11 @@ class CanvasRow(QWidget):
         return move
 
 
-class PinnedMaps(QWidget):
-    """Up to three maps side by side in a dock of their own."""
+class MapsBeside(QWidget):
+    """Up to three maps side by side, in a dock below the slide.
+
+    It stays docked: Qt gives a canvas that moves to another window a new drawing context, and its textures are lost.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -125,15 +129,23 @@ class PinnedMaps(QWidget):
         column.setContentsMargins(4, 4, 4, 4)
         column.addWidget(self.row)
 
-    def show_panes(self, workspace: Workspace, panes: Sequence[Pane]) -> None:
-        """Show these maps."""
-        self.row.set_number(len(panes))
-        for canvas, pane in zip(self.row.canvases, panes, strict=True):
-            canvas.show_map(*described(pane, workspace.look))
-        QTimer.singleShot(50, self.row.fit)
+    def show_maps(self, maps: Sequence[Shown]) -> None:
+        """Show these maps; the field stays where the number of canvases does."""
+        fresh = len(self.row.canvases) != len(maps)
+        self.row.set_number(len(maps))
+        for canvas, shown in zip(self.row.canvases, maps, strict=True):
+            canvas.show_map(*shown)
+        if fresh:
+            QTimer.singleShot(60, self.row.fit)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
+        """Free the canvases before the window that they stand in closes."""
+        if event is not None and event.type() == QEvent.Type.Close:
+            self.row.let_go()
+        return False
 
 
-def described(pane: Pane, look: MapLook) -> tuple[str, Layer, LayerData | None]:
+def described(pane: Pane, look: MapLook) -> Shown:
     """Title, slide and map of a pane, in the colours that are chosen."""
     from dataclasses import replace
 
@@ -145,27 +157,34 @@ def described(pane: Pane, look: MapLook) -> tuple[str, Layer, LayerData | None]:
     return _TITLES.get(source, short_name(source, 50)), slide, drawn
 
 
-def show_canvases(viewer: Viewer, workspace: Workspace, panes: Sequence[Pane]) -> PinnedMaps:
-    """Show maps in a dock below the slide; one dock serves all calls."""
+def show_beside(viewer: Viewer, maps: Sequence[Shown]) -> MapsBeside:
+    """Show maps in the dock below the slide; one dock serves all calls."""
+    from qtpy.QtWidgets import QDockWidget, QMainWindow
+
     for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, PinnedMaps):
-            widget.show_panes(workspace, panes)
+        if isinstance(widget, MapsBeside):
+            widget.show_maps(maps)
+            _dock_of(widget).show()
             return widget
-    maps = PinnedMaps()
-    dock = viewer.window.add_dock_widget(maps, name="AMKD: maps side by side", area="bottom")
-    workspace.adopt(maps.row)
-    dock.setMinimumHeight(320)
-    maps.show_panes(workspace, panes)
-    return maps
+    beside = MapsBeside()
+    viewer.window.add_dock_widget(beside, name=DOCK_NAME, area="bottom", allowed_areas=["bottom"])
+    dock = _dock_of(beside)
+    dock.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
+    for button in dock.findChildren(QPushButton):
+        if "float" in button.objectName().lower():
+            button.hide()
+    window = dock.parentWidget()
+    if isinstance(window, QMainWindow):
+        window.installEventFilter(beside)
+        window.resizeDocks([dock], [round(0.45 * window.height())], Qt.Orientation.Vertical)
+    beside.show_maps(maps)
+    return beside
 
 
-def float_dock(widget: QWidget) -> None:
-    """Take the dock of a wide panel out of the window: at the side it would be too narrow."""
+def _dock_of(widget: QWidget) -> QWidget:
     from qtpy.QtWidgets import QDockWidget
 
     parent = widget.parentWidget()
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parentWidget()
-    if parent is not None:
-        parent.setFloating(True)
-        parent.resize(*_FLOATING_PX)
+    return widget if parent is None else parent

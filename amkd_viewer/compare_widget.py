@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QCheckBox, QComboBox, QPushButton, QSizePolicy
 
 from amkd_viewer import slide_layers
-from amkd_viewer.canvases_widget import CanvasRow, described, float_dock
-from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.canvases_widget import MapsBeside, Shown, described, show_beside
+from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.layers import difference_layer, sources_of
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.wording import MAP_CAUTION, NOTHING_TO_COMPARE, agreement_text, result_title
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
 
     from amkd_core.inference.prediction import Prediction
 
+DIFFERENCE_TITLE = "Purple: higher on the left; orange: on the right"
 Entry = tuple[str, "Prediction", str]
 """Fingerprint of the slide, prediction and source of the map."""
 
@@ -29,15 +28,14 @@ class CompareWidget(WorkspacePanel):
     """Two maps of this session beside one another, with one camera."""
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, 640)
-        self._floated = False
+        super().__init__(napari_viewer)
+        self.beside: MapsBeside | None = None
         self._entries: list[Entry] = []
 
         # Interactive elements
         self.left, self.right = QComboBox(), QComboBox()
         self.difference = QCheckBox("Difference map")
         self.fit_button = QPushButton("Fit")
-        self.row = CanvasRow()
 
         # Read-only elements
         self.agreement = wrapped_label()
@@ -48,30 +46,20 @@ class CompareWidget(WorkspacePanel):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             box.activated.connect(self._show)
         self.difference.toggled.connect(self._show)
-        self.fit_button.clicked.connect(self.row.fit)
+        self.fit_button.clicked.connect(self._on_fit_clicked)
         self.workspace.prediction_changed.connect(self._offer)
         self.workspace.look_changed.connect(self._show)
         self.workspace.slide_changed.connect(self._offer)
 
         # Layout
-        self.workspace.adopt(self.row)
-        self.row.setMinimumHeight(340)
-        boxes = row(QLabel("Left"), self.left, QLabel("Right"), self.right, stretch=1)
-        boxes.setStretch(3, 1)
-        boxes.addWidget(self.difference)
-        boxes.addWidget(self.fit_button)
-        for item in (self.missing, boxes, self.agreement, self.row):
+        self.add(self.missing)
+        for title, box in (("Left", self.left), ("Right", self.right)):
+            self.add(heading_label(title))
+            self.add(box)
+        self.add(row(self.difference, self.fit_button))
+        for item in (self.agreement, wrapped_label(MAP_CAUTION, role="amkdMuted")):
             self.add(item)
-        self.add(wrapped_label(MAP_CAUTION, role="amkdMuted"))
         self._offer()
-
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Stand in a window of its own: at the side there is no room for two canvases."""
-        self._placed = True
-        super().showEvent(event)
-        if not self._floated:
-            self._floated = True
-            QTimer.singleShot(0, lambda: float_dock(self))
 
     def _offer(self) -> None:
         """Offer every map of this session whose slide is open, the newest first."""
@@ -100,40 +88,43 @@ class CompareWidget(WorkspacePanel):
     def _show(self) -> None:
         ready = len(self._entries) > 1
         self.missing.setVisible(not ready)
-        for widget in (self.left, self.right, self.difference, self.fit_button, self.agreement, self.row):
+        for widget in (self.left, self.right, self.difference, self.fit_button, self.agreement):
             widget.setVisible(ready)
         if not ready:
-            self.row.set_number(0)
+            if self.beside is not None:
+                self.beside.show_maps([])
             return
         first, second = self._entries[self.left.currentIndex()], self._entries[self.right.currentIndex()]
-        fresh = len(self.row.canvases) == 0
-        self.row.set_number(3 if self.difference.isChecked() else 2)
-        for canvas, entry in zip(self.row.canvases, (first, second), strict=False):
+        maps = []
+        for entry in (first, second):
             layer = self._layer(entry)
-            if layer is not None:
-                _, slide, drawn = described((layer, entry[1], entry[2]), self.workspace.look)
-                canvas.show_map(result_title(entry[1], entry[2]), slide, drawn)
-        self._compare(first, second)
-        if fresh:
-            QTimer.singleShot(100, self.row.fit)
+            if layer is None:
+                return
+            _, slide, drawn = described((layer, entry[1], entry[2]), self.workspace.look)
+            maps.append((result_title(entry[1], entry[2]), slide, drawn))
+        difference = self._compare(first, second)
+        if self.difference.isChecked() and difference is not None:
+            maps.append(difference)
+        self.beside = show_beside(self._viewer, maps)
 
-    def _compare(self, first: Entry, second: Entry) -> None:
+    def _compare(self, first: Entry, second: Entry) -> Shown | None:
+        """State the agreement of two maps; their difference, where they rest on the same patches."""
         from amkd_core.inference.comparison import compare_maps, same_patches
 
         layer = self._layer(first)
-        if not same_patches(first[1], second[1]) or layer is None:
+        mpp = None if layer is None else slide_layers.mpp_of(layer)
+        if layer is None or mpp is None or not same_patches(first[1], second[1]):
             self.agreement.setText(
                 "The two rest on different patches or slides; only the pictures can be compared."
             )
-            self.row.set_number(2)
-            return
+            return None
         found = compare_maps(first[1], second[1], sources=(first[2], second[2]))
         self.agreement.setText(agreement_text(found.agreement))
-        mpp = slide_layers.mpp_of(layer)
-        if len(self.row.canvases) == 3 and mpp is not None:
-            drawn = difference_layer(found.difference, mpp=mpp, name="difference")
-            title = "Purple: the left ranks higher; orange: the right"
-            self.row.canvases[2].show_map(title, layer, drawn)
+        return DIFFERENCE_TITLE, layer, difference_layer(found.difference, mpp=mpp, name="difference")
+
+    def _on_fit_clicked(self) -> None:
+        if self.beside is not None:
+            self.beside.row.fit()
 
     def _layer(self, entry: Entry) -> Layer | None:
         return slide_layers.slide_of(entry[0], self._viewer.layers)

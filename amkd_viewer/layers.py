@@ -159,7 +159,8 @@ def heatmap_layer(
         "colormap": _colormap(colour_map),
         "contrast_limits": _limits(heat),
         "interpolation2d": "nearest",
-        "blending": "translucent",
+        # Without depth: a second canvas draws slide and map at the same one, and the map would be lost.
+        "blending": "translucent_no_depth",
         "rgb": False,
     }
     return np.asarray(heat.image, dtype=np.float32), options, "image"

@@ -85,3 +85,5 @@ class SortedTable(QTableView):
             stretched = column == self._stretched
             mode = QHeaderView.ResizeMode.Stretch if stretched else QHeaderView.ResizeMode.ResizeToContents
             header.setSectionResizeMode(column, mode)
+        header.setMinimumSectionSize(44)
+        header.setMaximumSectionSize(260)

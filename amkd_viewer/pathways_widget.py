@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit, QPushButton
 
-from amkd_viewer.canvases_widget import show_canvases
+from amkd_viewer.canvases_widget import described, show_beside
 from amkd_viewer.expression_widget import ExpressionWidget
 from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import heading_label, wrapped_label
@@ -149,8 +149,8 @@ class PathwaysWidget(WorkspacePanel):
     def _on_beside_clicked(self) -> None:
         prediction, layer = self.workspace.prediction, self.workspace.slide
         if prediction is not None and layer is not None:
-            panes = [(layer, prediction, name) for name in self.pinned]
-            self.canvases = show_canvases(self._viewer, self.workspace, panes)
+            look = self.workspace.look
+            show_beside(self._viewer, [described((layer, prediction, name), look) for name in self.pinned])
 
     def _show_pins(self) -> None:
         names = "; ".join(short_name(name, 40) for name in self.pinned)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
 
 _NAN = float("nan")
-_HEADINGS = ("Slide", "Percentile", "Group", "Risk", "Patches", "State")
+_HEADINGS = ("Slide", "Risk", "Percentile", "State")
 
 
 class QueueWidget(WorkspacePanel):
@@ -148,7 +148,7 @@ class QueueWidget(WorkspacePanel):
         self.progress.setRange(0, max(1, len(self.paths)))
         self.progress.setValue(len(self.rows))
         rows = [_cells(path, self.rows.get(index)) for index, path in enumerate(self.paths)]
-        self.table.set_rows(rows, (str, _whole, str, _three, _whole, str))
+        self.table.set_rows(rows, (str, _three, _whole, str))
 
 
 def _slides_in(folder: Path) -> tuple[Path, ...]:
@@ -161,18 +161,11 @@ def _slides_in(folder: Path) -> tuple[Path, ...]:
 
 def _cells(path: Path, entry: QueueRow | None) -> tuple[object, ...]:
     if entry is None:
-        return path.name, _NAN, "", _NAN, _NAN, "waiting"
+        return path.name, _NAN, _NAN, "waiting"
     found = entry.prediction
     if found is None:
-        return path.name, _NAN, "", _NAN, _NAN, entry.error
-    return (
-        path.name,
-        found.risk_percentile,
-        found.risk_group,
-        found.risk,
-        float(len(found.patch_scores)),
-        "done",
-    )
+        return path.name, _NAN, _NAN, "failed: " + entry.error
+    return path.name, found.risk, found.risk_percentile, f"{found.risk_group} risk"
 
 
 def _whole(value: float) -> str:

@@ -81,7 +81,6 @@ class Workspace(QObject):
         self._finished: Prediction | None = None
         self._run_when_opened = False
         self.panels: list[QWidget] = []
-        self._canvases: list[Any] = []
         self._waiting: dict[int, tuple[int, Then, Then | None]] = {}
 
         self._bridge = SessionBridge()
@@ -211,10 +210,6 @@ class Workspace(QObject):
         self.outcome = error
         self.failed.emit(str(error))
         show_error(str(error))
-
-    def adopt(self, canvases: Any) -> None:
-        """Free canvases before the window goes, and when their panel does; napari's own need it."""
-        self._canvases.append(canvases)
 
     def close(self) -> None:
         """End the session and let go of the viewer."""

@@ -102,6 +102,55 @@ def panel(viewer, bundle_path, spin) -> Iterator:
     _no_threads_left()
 
 
+@pytest.fixture
+def dock(viewer) -> Callable[[str], object]:
+    """Open a panel by its name in the menu."""
+
+    def open_panel(name: str):
+        return viewer.window.add_plugin_dock_widget("amkd-viewer", name)[1]
+
+    return open_panel
+
+
+@pytest.fixture
+def expression_path(bundle_path: Path, tmp_path: Path) -> Path:
+    """Expression of three patients; the second is the one of the slide "first"."""
+    import numpy as np
+
+    from amkd_core.bundle_file import open_bundle
+
+    rng = np.random.default_rng(4)
+    genes = open_bundle(bundle_path).card.genes
+    rows = [f"{gene},{','.join(f'{value:.3f}' for value in rng.normal(5, 1.5, 3))}" for gene in genes]
+    path = tmp_path / "expression.csv"
+    path.write_text("\n".join(["gene,patient-a,first,patient-b", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def predicted(panel, viewer, slide_path, spin):
+    """The prediction panel with a predicted slide."""
+    panel.open_slide(slide_path, run=True)
+    spin(lambda: panel.outcome is not None)
+    assert not isinstance(panel.outcome, BaseException), panel.outcome
+    return panel
+
+
+@pytest.fixture
+def taught(panel, viewer, slide_path, expression_path, spin):
+    """The prediction panel with a slide that was predicted with expression."""
+    from amkd_core.inference.expression import read_genes
+    from amkd_viewer.events import Expression
+
+    panel.workspace.set_inputs(
+        expression=Expression(expression_path, "first", read_genes(expression_path, "first"))
+    )
+    panel.open_slide(slide_path, run=True)
+    spin(lambda: panel.outcome is not None)
+    assert panel.outcome.teacher is not None
+    return panel
+
+
 def own_threads() -> list[str]:
     """Names of our threads that are alive."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("amkd-")]
@@ -109,7 +158,7 @@ def own_threads() -> list[str]:
 
 def _no_threads_left(within_s: float = 20) -> None:
     deadline = time.monotonic() + within_s
-    working = ("amkd-prediction", "amkd-opening")
+    working = ("amkd-prediction", "amkd-opening", "amkd-task")
     while any(name.startswith(working) for name in own_threads()):
         assert time.monotonic() < deadline, f"threads outlive their window: {own_threads()}"
         time.sleep(0.02)

@@ -70,7 +70,7 @@ def test_places_without_tissue_are_clear(prediction) -> None:
     assert np.isnan(data).sum() == 6 * 10 - 57
     assert options["colormap"].nan_color[3] == 0
     assert options["contrast_limits"] == (0.0, 100.0)
-    assert options["blending"] == "translucent"
+    assert options["blending"] == "translucent_no_depth"
 
 
 def test_layers_name_their_slide_and_their_role(prediction) -> None:
