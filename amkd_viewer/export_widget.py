@@ -29,7 +29,7 @@ class ExportWidget(WorkspacePanel):
         super().__init__(napari_viewer)
 
         # Interactive elements
-        self.kinds = {kind: QCheckBox(title) for kind, title in exports.KINDS.items()}
+        self.kinds = {kind: QCheckBox(title) for kind, title in exports.offered().items()}
         self.source = QComboBox()
         self.number = QSpinBox()
         self.identified = QCheckBox("Name the slide (else a pseudonym)")
@@ -45,7 +45,7 @@ class ExportWidget(WorkspacePanel):
             box.toggled.connect(self._enable)
 
         # Initial values and layout
-        for kind in ("geojson", "scores", "report_pdf"):
+        for kind in ("geojson", "scores"):
             self.kinds[kind].setChecked(True)
         self.number.setRange(0, 50)
         self.number.setValue(5)

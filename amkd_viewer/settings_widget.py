@@ -1,4 +1,4 @@
-"""*Plugins > AMKD > Settings and help*: what is kept on disk, and the keys of the viewer."""
+"""*Plugins > AMKD > Settings*: what is kept on disk."""
 
 from __future__ import annotations
 

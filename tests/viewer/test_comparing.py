@@ -44,12 +44,13 @@ def test_teacher_and_student_side_by_side_with_one_camera(taught, dock, viewer, 
     ]
     yellow = [(p[..., 0] > 170) & (p[..., 1] > 150) & (p[..., 2] < 140) for p in pictures]
     assert all(seen.mean() > 0.001 for seen in yellow)
-    assert (yellow[0] != yellow[1]).mean() > 0.001
+    width = min(seen.shape[1] for seen in yellow)
+    assert (yellow[0][:, :width] != yellow[1][:, :width]).mean() > 0.001
 
 
-def test_without_expression_nothing_is_compared_and_it_is_said(predicted, dock) -> None:
+def test_without_expression_nothing_is_compared_and_it_is_said(predicted, dock, spin) -> None:
     compare = dock("Compare teacher and student")
-    assert compare.missing.isVisible()
+    spin(compare.missing.isVisible)
     assert "expression" in compare.missing.text()
     assert compare.beside is None
 
@@ -65,14 +66,14 @@ def test_two_slides_are_shown_beside_one_another_without_a_number(
     assert "different patches or slides" in compare.agreement.text()
 
 
-def test_the_pathways_panel_says_what_is_missing(predicted, dock) -> None:
+def test_the_pathways_panel_says_what_is_missing(predicted, dock, spin) -> None:
     panel = dock("Pathways")
-    assert panel.missing.isVisible()
+    spin(panel.missing.isVisible)
     assert "z-scores" in panel.missing.text()
     assert not panel.table.isVisible()
 
 
-def test_expression_is_read_the_patient_found_and_the_teacher_run(
+def test_expression_is_read_the_patient_found_and_the_teacher_run(  # noqa: PLR0917 (fixtures)
     predicted, dock, viewer, expression_path, qtbot, spin
 ) -> None:
     panel = dock("Pathways")

@@ -43,7 +43,19 @@ def test_the_panels_stand_under_plugins_amkd(viewer) -> None:
     ours = [action for action in plugins.actions() if action.text() == "AMKD"]
     assert len(ours) == 1
     entries = [action.text() for action in ours[0].menu().actions()]
-    assert entries == ["Predict survival risk", "Slide information"]
+    assert entries == [
+        "Predict survival risk",
+        "View and heatmap",
+        "Top patches",
+        "Compare teacher and student",
+        "Pathways",
+        "Survival",
+        "Patient and region",
+        "Folder of slides",
+        "Export",
+        "Settings",
+        "Slide information",
+    ]
 
 
 def test_the_menu_entry_docks_the_panel(viewer, spin) -> None:

@@ -1,0 +1,181 @@
+"""Several slides, regions, queue, cache and export, in real windows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from amkd_core.errors import AmkdError
+from amkd_core.inference.region import rows_inside
+from amkd_viewer import events, slide_layers
+
+
+def click(qtbot, button) -> None:
+    from qtpy.QtCore import Qt
+
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_two_slides_are_one_patient(predicted, dock, second_slide_path, qtbot, spin) -> None:
+    predicted.open_slide(second_slide_path)
+    panel = dock("Patient and region")
+    spin(lambda: panel.slides.count() == 2)
+    from qtpy.QtCore import Qt
+
+    for place in range(2):
+        panel.slides.item(place).setCheckState(Qt.CheckState.Checked)
+    panel.patient_id.setText("P1")
+    spin(panel.together_button.isVisible)
+    click(qtbot, panel.together_button)
+    spin(lambda: panel.workspace.outcome is not None)
+    results = [
+        panel.workspace.session.result(slide_layers.fingerprint_of(layer)) for layer in panel.workspace.slides
+    ]
+    assert results[0].risk == results[1].risk
+    assert {result.bag.slide_fingerprint for result in results} == {
+        slide_layers.fingerprint_of(layer) for layer in panel.workspace.slides
+    }
+
+
+def test_a_drawn_region_is_predicted_from_kept_features(predicted, dock, viewer, qtbot, spin) -> None:
+    panel = dock("Patient and region")
+    spin(panel.region_button.isVisible)
+    click(qtbot, panel.region_button)
+    assert "no region is drawn" in predicted.error.text()
+    click(qtbot, panel.draw_button)
+    slide, whole = panel.workspace.slide, panel.workspace.prediction
+    layer = slide_layers.overlay(viewer, slide, "region")
+    assert layer.mode == "add_polygon"
+    middle = float(np.median(whole.bag.coords[:, 0]))
+    rows, columns = slide.data[0].shape[:2]
+    polygon = np.array([[0, 0], [0, middle], [rows, middle], [rows, 0]])
+    layer.add_polygons([polygon])
+    inside = rows_inside(whole.bag, [polygon[:, ::-1] + 0.5])
+    click(qtbot, panel.region_button)
+    spin(lambda: panel.workspace.outcome is not None)
+    part = panel.workspace.prediction
+    assert len(part.patch_scores) == inside.sum()
+    assert f"{inside.sum():,} of {len(inside):,} tissue patches" in panel.outcome.text()
+    panel.mode.setCurrentIndex(1)
+    click(qtbot, panel.region_button)
+    spin(lambda: panel.workspace.prediction is not part)
+    assert len(panel.workspace.prediction.patch_scores) == (~inside).sum()
+    assert columns > middle
+
+
+def test_a_slide_opened_again_shows_its_result_at_once(predicted, viewer, slide_path, spin) -> None:
+    first = predicted.workspace.prediction
+    fingerprint = slide_layers.fingerprint_of(predicted.workspace.slide)
+    viewer.layers.clear()
+    predicted.session._results.clear()
+    predicted.open_slide(slide_path)
+    spin(lambda: predicted.session.result(fingerprint) is not None)
+    found = predicted.session.result(fingerprint)
+    assert found is not first
+    assert found.risk == first.risk
+    spin(lambda: any(slide_layers.role_of(layer) == "map" for layer in viewer.layers))
+
+
+def test_the_cache_is_measured_and_emptied(predicted, dock, qtbot, spin) -> None:
+    panel = dock("Settings")
+    spin(lambda: "Features" in panel.facts.text)
+    spin(panel.empty_button.isVisible)
+    click(qtbot, panel.empty_button)
+    spin(lambda: "freed" in panel.said.text())
+    assert not panel.said.text().startswith("0.0")
+    spin(lambda: "0.0 MB" in panel.facts.text)
+
+
+def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
+    panel, dock, slide_path, slide_without_scale, tmp_path, qtbot, spin
+) -> None:
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    shutil.copy(slide_path, folder / "b.tif")
+    shutil.copy(slide_without_scale, folder / "a.tif")
+    queue = dock("Folder of slides")
+    queue.choose(folder)
+    spin(lambda: len(queue.paths) == 2)
+    spin(queue.run_button.isVisible)
+    click(qtbot, queue.run_button)
+    spin(lambda: queue.stage.text().startswith("Done"))
+    assert queue.stage.text() == "Done: 1 predicted, 1 not."
+    states = {queue.table.value(place, 0): queue.table.value(place, 3) for place in range(2)}
+    assert states["a.tif"].startswith("failed: ")
+    assert "risk" in states["b.tif"]
+    assert len(queue.predictions[0].bag) == 1, "features are not kept for a thousand slides"
+    pytest.importorskip("amkd_core.export.scores")
+    queue.export(tmp_path / "table.csv")
+    spin((tmp_path / "table.csv").exists)
+    assert "b" in (tmp_path / "table.csv").read_text()
+
+
+def test_exports_are_written_and_a_full_disk_is_one_sentence(
+    predicted, dock, tmp_path, spin, monkeypatch
+) -> None:
+    pytest.importorskip("amkd_core.export.geojson")
+    panel = dock("Export")
+    for kind in ("tiff", "curve_svg", "figure"):
+        panel.kinds[kind].setChecked(True)
+    panel.export(tmp_path / "out")
+    spin(lambda: panel.written.text().startswith("Written"), 120)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(names) == 5
+    assert all(name.startswith("slide-") for name in names), "de-identified by default"
+    geojson = next((tmp_path / "out").glob("*.geojson"))
+    assert json.loads(geojson.read_text())["type"] == "FeatureCollection"
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device", "scores.csv")
+
+    monkeypatch.setattr("amkd_core.export.scores.write_scores_csv", full)
+    panel.export(tmp_path / "more")
+    spin(lambda: bool(panel.error.text()))
+    assert panel.error.text().startswith("scores.csv: No space left on device")
+    assert panel.export_button.isEnabled()
+
+
+def test_a_replaced_slide_is_refused_at_export(  # noqa: PLR0917 (fixtures)
+    panel, dock, slide_path, second_slide_path, tmp_path, spin
+) -> None:
+    path = tmp_path / "own.tif"
+    shutil.copy(slide_path, path)
+    panel.open_slide(path, run=True)
+    spin(lambda: panel.outcome is not None)
+    shutil.copy(second_slide_path, tmp_path / "other.tif")
+    (tmp_path / "other.tif").replace(path)
+    export = dock("Export")
+    for box in export.kinds.values():
+        box.setChecked(False)
+    export.kinds["figure"].setChecked(True)
+    export.export(tmp_path / "out")
+    spin(lambda: bool(export.error.text()))
+    assert "was replaced since it was opened here" in export.error.text()
+
+
+def test_a_task_whose_panel_is_gone_or_which_was_replaced_is_not_told() -> None:
+    import threading
+
+    from amkd_viewer.tasks import Tasks
+
+    told: list[events.TaskEnded] = []
+    tasks, go = Tasks(told.append), threading.Event()
+    tasks.submit("a", go.wait)
+    token = tasks.submit("a", lambda: "second")
+    failing = tasks.submit("b", lambda: (_ for _ in ()).throw(OSError(13, "Permission denied", "x.csv")))
+    go.set()
+    deadline = threading.Event()
+    for _ in range(100):
+        if len(told) == 2:
+            break
+        deadline.wait(0.05)
+    by_token = {event.token: event for event in told}
+    assert by_token[token].value == "second"
+    assert isinstance(by_token[failing].error, AmkdError)
+    assert str(by_token[failing].error).startswith("x.csv: Permission denied")
+    tasks.close()
+    assert tasks.submit("a", lambda: 1) is None
