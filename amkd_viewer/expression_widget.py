@@ -39,6 +39,11 @@ class ExpressionWidget(QWidget):
         self.file_name = QLabel("no expression")
         self.found = wrapped_label(role="amkdMuted")
 
+        # Of this widget, so that it ends with it
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._find_again)
+
         # Event handlers
         self.choose_button.clicked.connect(self._on_choose_clicked)
         self.clear_button.clicked.connect(self.clear)
@@ -112,8 +117,10 @@ class ExpressionWidget(QWidget):
     def _on_slide_changed(self) -> None:
         # One patient's expression must not go into another's prediction unseen.
         if self._path is not None and self.patient.count() > 1:
-            names = tuple(self.patient.itemText(index) for index in range(self.patient.count()))
-            QTimer.singleShot(0, partial(self._on_patients_read, names))
+            self._again.start()
+
+    def _find_again(self) -> None:
+        self._on_patients_read(tuple(self.patient.itemText(index) for index in range(self.patient.count())))
 
     def _show(self) -> None:
         expression = self._workspace.expression
