@@ -6,7 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
 
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
 from amkd_viewer import navigation, slide_layers
@@ -133,7 +135,10 @@ def test_the_gallery_flies_and_marks(predicted, dock, viewer, qtbot, spin) -> No
     best = top_patches(gallery.workspace.prediction, 5)
     assert [card.patch for card in gallery.view.cards] == list(best)
     place = gallery.view.cards[2].box.center().toPoint()
-    qtbot.mouseMove(gallery.view, place)
+    # Sent to the widget itself: a real pointer that stands there already would tell of no move.
+    none = Qt.MouseButton.NoButton
+    move = QMouseEvent(QEvent.Type.MouseMove, QPointF(place), none, none, Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(gallery.view, move)
     spin(lambda: slide_layers.overlay(viewer, gallery.workspace.slide, "mark") is not None)
     frame = slide_layers.overlay(viewer, gallery.workspace.slide, "mark")
     assert frame.data[0].min(axis=0) + 0.5 == pytest.approx(best[2].xy_level0[::-1])
