@@ -122,7 +122,7 @@ def _write(
     elif kind == "tiff":
         from amkd_core.export.ome_tiff import write_heatmap_tiff
 
-        write_heatmap_tiff(path, prediction, source=order.source)
+        write_heatmap_tiff(path, prediction, source=order.source, identified=order.identified)
     elif kind == "scores":
         from amkd_core.export.scores import write_scores_csv
 
@@ -134,7 +134,7 @@ def _write(
     elif kind == "figure":
         from amkd_core.export.figures import write_figure
 
-        write_figure(path, prediction, pictures)
+        write_figure(path, prediction, pictures, identified=order.identified)
     elif pictures is not None:
         import_module(_REPORTS).write_report(path, prediction, pictures, identified=order.identified)
 

@@ -12,6 +12,7 @@ import numpy as np
 from amkd_core.atomic import atomic_path
 from amkd_core.export.curve_figure import draw_curve
 from amkd_core.export.pictures import N_PATCHES, SlidePictures
+from amkd_core.export.pseudonym import shown_name, shown_sentences
 from amkd_core.inference.maps import TopPatch, heatmap, top_patches
 from amkd_core.inference.prediction import Prediction
 
@@ -30,13 +31,17 @@ STRIP_IN = 2.1
 SMALL_BOX = 0.04
 
 
-def write_figure(path: Path, prediction: Prediction, pictures: SlidePictures | None = None) -> None:
+def write_figure(
+    path: Path, prediction: Prediction, pictures: SlidePictures | None = None, *, identified: bool = True
+) -> None:
     """Write the picture atomically as PNG.
 
     Parameters
     ----------
     pictures : SlidePictures, optional
         Without them the map is drawn on white; without places of the patches the curve stands alone.
+    identified
+        Name the slide; else a pseudonym.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -48,7 +53,7 @@ def write_figure(path: Path, prediction: Prediction, pictures: SlidePictures | N
         _draw_mapped(figure, prediction, pictures)
     else:
         draw_curve(figure.add_subplot(), prediction)
-    _write_title(figure, prediction)
+    _write_title(figure, prediction, identified=identified)
     with atomic_path(path) as temporary, warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the JSON beside has it in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -66,38 +71,37 @@ def _slide_size(prediction: Prediction) -> tuple[float, float]:
     return float(far[0]), float(far[1])
 
 
-def _panel_height(prediction: Prediction) -> float:
+def map_height(prediction: Prediction) -> float:
+    """Height of a panel with the slide in inches, for a panel about five inches wide."""
     width, height = _slide_size(prediction)
     return float(np.clip(5.1 * height / width, 3.6, 9.5))
 
 
 def _height(prediction: Prediction, pictures: SlidePictures | None) -> float:
     strip = STRIP_IN if pictures is not None and pictures.patches else 0.0
-    return _panel_height(prediction) + strip + 2.0
+    return map_height(prediction) + strip + 2.0
 
 
 def _draw_mapped(figure: Figure, prediction: Prediction, pictures: SlidePictures | None) -> None:
     patches = top_patches(prediction, N_PATCHES)
     if pictures is None:
-        grid = figure.add_gridspec(
-            2, 2, width_ratios=[1.3, 1], height_ratios=[_panel_height(prediction), 0.12]
-        )
-        _draw_overlay(figure, grid, prediction, pictures)
+        grid = figure.add_gridspec(2, 2, width_ratios=[1.3, 1], height_ratios=[map_height(prediction), 0.12])
+        draw_overlay(figure, grid, prediction, pictures)
         draw_curve(figure.add_subplot(grid[0, 1]), prediction)
         return
-    heights = [_panel_height(prediction), 0.12, *([STRIP_IN - 0.2] if pictures.patches else [])]
+    heights = [map_height(prediction), 0.12, *([STRIP_IN - 0.2] if pictures.patches else [])]
     grid = figure.add_gridspec(len(heights), 3, width_ratios=[1, 1, 0.85], height_ratios=heights)
-    slide = _slide_panel(figure, grid[0, 0], prediction, pictures)
+    slide = slide_panel(figure, grid[0, 0], prediction, pictures)
     slide.set_title("Slide", fontsize=11)
-    _draw_scale(slide, prediction)
-    _draw_overlay(figure, grid, prediction, pictures)
+    draw_scale(slide, prediction)
+    draw_overlay(figure, grid, prediction, pictures)
     draw_curve(figure.add_subplot(grid[0, 2]), prediction)
     if pictures.patches:
-        _draw_strip(figure, grid[2, :2], patches, pictures)
+        draw_strip(figure, grid[2, :2], patches, pictures)
         _draw_table(figure.add_subplot(grid[2, 2]), patches, prediction)
 
 
-def _slide_panel(
+def slide_panel(
     figure: Figure, place: SubplotSpec, prediction: Prediction, pictures: SlidePictures | None
 ) -> Axes:
     """Panel in level-0 pixels, y downwards, with the thumbnail when there is one."""
@@ -109,12 +113,12 @@ def _slide_panel(
     return axes
 
 
-def _draw_overlay(
+def draw_overlay(
     figure: Figure, grid: GridSpec, prediction: Prediction, pictures: SlidePictures | None
 ) -> None:
     """The map over the slide with its colour bar, in the second column, or the first without a slide."""
     column = 0 if pictures is None else 1
-    axes = _slide_panel(figure, grid[0, column], prediction, pictures)
+    axes = slide_panel(figure, grid[0, column], prediction, pictures)
     axes.set_title("What the model weighed, with the most telling patches", fontsize=11)
     shown = heatmap(prediction)
     rows, columns = shown.image.shape
@@ -162,7 +166,7 @@ def _number_box(axes: Axes, patch: TopPatch, *, small: bool) -> None:
     )  # fmt: skip
 
 
-def _draw_scale(axes: Axes, prediction: Prediction) -> None:
+def draw_scale(axes: Axes, prediction: Prediction) -> None:
     """Scale bar of a round length, about a fifth of the slide."""
     from matplotlib.patheffects import withStroke
 
@@ -185,9 +189,10 @@ def _draw_scale(axes: Axes, prediction: Prediction) -> None:
     )  # fmt: skip
 
 
-def _draw_strip(
+def draw_strip(
     figure: Figure, place: SubplotSpec, patches: tuple[TopPatch, ...], pictures: SlidePictures
 ) -> None:
+    """Draw the most telling patches beside each other, with their ranks."""
     cells = place.subgridspec(1, N_PATCHES)
     for index, (patch, pixels) in enumerate(zip(patches, pictures.patches, strict=True)):
         axes = figure.add_subplot(cells[0, index])
@@ -210,7 +215,7 @@ def _draw_table(axes: Axes, patches: tuple[TopPatch, ...], prediction: Predictio
     axes.text(0, 0.98, "\n".join(lines), family="monospace", fontsize=9, va="top", transform=axes.transAxes)
 
 
-def _write_title(figure: Figure, prediction: Prediction) -> None:
+def _write_title(figure: Figure, prediction: Prediction, *, identified: bool) -> None:
     cohort = prediction.cohort
     spread = ""
     if len(prediction.member_risks) > 1:
@@ -223,11 +228,10 @@ def _write_title(figure: Figure, prediction: Prediction) -> None:
     stamp = "RESEARCH USE ONLY" + (", SYNTHETIC MODEL" if synthetic else "")
     wide = figure.get_figwidth() > 10
     longest = 80 if wide else 50
-    name = (
-        prediction.slide_id if len(prediction.slide_id) <= longest else f"{prediction.slide_id[:longest]}..."
-    )
+    name = shown_name(prediction, identified=identified)
+    name = name if len(name) <= longest else f"{name[:longest]}..."
     parts = [name, *([f"{risk}   |   {stamp}"] if wide else [*textwrap.wrap(risk, 70), stamp])]
     figure.suptitle("\n".join(parts), fontsize=13 if wide else 10.5, fontweight="bold", parse_math=False)
-    sentences = " ".join(notice.sentence for notice in prediction.notices)
+    sentences = " ".join(shown_sentences(prediction, identified=identified))
     lines = textwrap.wrap(sentences, 190 if wide else 95)
     figure.supxlabel("\n".join(lines), fontsize=9, color=WARNING_COLOUR, parse_math=False)

@@ -1,0 +1,217 @@
+"""A report of one prediction as HTML or PDF: what is said, where the model looked, what made it, its limits."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from amkd_core.atomic import atomic_path, write_text
+from amkd_core.errors import ConfigError
+from amkd_core.export.pictures import SlidePictures
+from amkd_core.export.pseudonym import shown_name, shown_provenance, shown_sentences
+from amkd_core.export.report_pages import draw_pages, map_picture, patch_strip, plain_curve
+from amkd_core.export.run_report import (
+    KeyFigure,
+    Report,
+    ReportFigure,
+    ReportSection,
+    ReportTable,
+    render_report,
+)
+from amkd_core.inference.maps import agreement, top_patches
+from amkd_core.inference.prediction import Prediction
+
+N_PATHWAYS = 5
+YEARS = (1, 3, 5)
+
+
+def write_report(
+    path: Path, prediction: Prediction, pictures: SlidePictures | None, *, identified: bool = False
+) -> None:
+    """Write the report atomically, in the format that the name's ending says.
+
+    Parameters
+    ----------
+    path
+        ``.html`` (one file that opens anywhere) or ``.pdf`` (two A4 pages).
+    pictures : SlidePictures, optional
+        Pixels of the slide; without them the map is drawn on white. Label and macro images are never among them.
+    identified
+        Name the slide instead of a pseudonym.
+
+    Raises
+    ------
+    ConfigError
+        When the ending is another.
+    OSError
+        When the disk is full or the folder not writable; nothing is left under `path`.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".html", ".pdf"):
+        raise ConfigError(f"{path.name}: a report ends in .html or .pdf, found {suffix or 'no ending'}")
+    if suffix == ".html":
+        with tempfile.TemporaryDirectory() as folder:
+            figures = _pictures(Path(folder), prediction, pictures)
+            write_text(path, render_report(_report(prediction, figures, identified=identified)))
+        return
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    report = _report(prediction, {}, identified=identified)
+    with (
+        atomic_path(path) as temporary,
+        PdfPages(temporary, metadata={"Title": report.title, "Creator": "AMKD Viewer"}) as pages,
+    ):
+        for figure in draw_pages(prediction, pictures, report):
+            pages.savefig(figure)
+
+
+def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
+    """Risk, group and survival, each with what it is measured against."""
+    cohort, risks = prediction.cohort, prediction.member_risks
+    spread = f"models {risks.min():.2f} to {risks.max():.2f}" if len(risks) > 1 else "one model"
+    keys = [
+        KeyFigure("Risk", f"{prediction.risk:.2f}", f"higher is worse; {spread}"),
+        KeyFigure(
+            "Within the training cohort",
+            f"{prediction.risk_percentile:.0f} %",
+            f"of {cohort.size} patients ({cohort.events} deaths) have a lower risk",
+        ),
+        KeyFigure("Risk group", prediction.risk_group, "cut at the training cohort's median risk"),
+    ]
+    months, survival = prediction.curve.time_months, prediction.curve.survival
+    known = [years for years in YEARS if months[-1] >= 12 * years]
+    if known:
+        shares = [f"{np.interp(12 * years, months, survival):.0%}" for years in known]
+        names = " / ".join(str(years) for years in known)
+        keys.append(
+            KeyFigure(f"Predicted survival at {names} years", " / ".join(shares), median_sentence(prediction))
+        )
+    return tuple(keys)
+
+
+def median_sentence(prediction: Prediction) -> str:
+    """Predicted median survival in words."""
+    months, survival = prediction.curve.time_months, prediction.curve.survival
+    below = np.flatnonzero(survival <= 0.5)
+    if not below.size:
+        return f"median beyond the {months[-1]:.0f} months that the cohort was followed"
+    last = int(below[0])
+    drop = survival[last - 1] - survival[last]
+    share = 1.0 if drop == 0 else (survival[last - 1] - 0.5) / drop
+    return f"median {months[last - 1] + share * (months[last] - months[last - 1]):.0f} months"
+
+
+def _report(prediction: Prediction, figures: dict[str, ReportFigure], *, identified: bool) -> Report:
+    name = shown_name(prediction, identified=identified)
+    sentences = shown_sentences(prediction, identified=identified)
+    shown = [figures[key] for key in ("map", "patches") if key in figures]
+    curve = [figures["curve"]] if "curve" in figures else []
+    sections = [
+        ReportSection("What to beware of", points=tuple(sentences)),
+        ReportSection(
+            "Where the model looked",
+            ("Colours say what the model weighed, not what causes the risk.",),
+            tables=_patch_table(prediction),
+            figures=tuple(shown),
+        ),
+        ReportSection("Predicted survival", figures=tuple(curve)),
+        *_teacher_section(prediction),
+        ReportSection("What made it", tables=(_provenance_table(prediction, identified=identified),)),
+    ]
+    made = str(prediction.provenance["created"])
+    return Report(
+        title=f"Survival risk predicted from {name}",
+        subtitle=f"Model {prediction.provenance['bundle']['name']}, {made}",
+        synthetic=bool(prediction.provenance["bundle"]["synthetic"]),
+        key_figures=key_figures(prediction),
+        sections=tuple(sections),
+        footer=f"AMKD Viewer {prediction.provenance['software']['amkd']}"
+        + ("" if identified else "; the slide's name was left out"),
+    )
+
+
+def _patch_table(prediction: Prediction) -> tuple[ReportTable, ...]:
+    if not prediction.has_map:
+        return ()
+    rows = tuple(
+        (
+            str(patch.rank),
+            f"{patch.xy_level0[0]}, {patch.xy_level0[1]}",
+            f"{patch.score:.2f}",
+            f"{patch.percentile:.1f}",
+        )
+        for patch in top_patches(prediction)
+    )
+    size = prediction.bag.patch_size_px * prediction.bag.mpp
+    note = f"Each patch is {size:.0f} µm wide; {len(prediction.patch_scores):,} patches were weighed."
+    header = ("rank", "x, y at full resolution", "weight / mean", "percentile")
+    return (ReportTable("The most telling patches", header, rows, note),)
+
+
+def _teacher_section(prediction: Prediction) -> tuple[ReportSection, ...]:
+    teacher = prediction.teacher
+    if teacher is None:
+        return ()
+    both = agreement(prediction.patch_scores, teacher.patch_scores)
+    order = np.argsort(-teacher.pathway_importance, kind="stable")[:N_PATHWAYS]
+    rows = tuple(
+        (teacher.pathways[row], f"{teacher.pathway_importance[row] * len(teacher.pathways):.2f}")
+        for row in order
+    )
+    text = (
+        f"With the tumour's expression the teacher predicts a risk of {teacher.risk:.2f} on its own scale. Its map and "
+        f"the student's agree with a rank correlation of {both.spearman:.2f}, {both.top5} of the five most telling "
+        f"patches, and {both.top5_percent:.0%} of the highest 5 %."
+    )
+    table = ReportTable(
+        "The most attended pathways", ("pathway", "attention / mean"), rows, "Attention is no cause."
+    )
+    return (ReportSection("With gene expression", (text,), tables=(table,)),)
+
+
+def _provenance_table(prediction: Prediction, *, identified: bool) -> ReportTable:
+    record = shown_provenance(prediction, identified=identified)
+    slide, patches, software = record["slide"], record["patches"], record["software"]
+    mpp = (
+        "unknown"
+        if slide["mpp"] is None
+        else f"{slide['mpp'][0]:.4g} x {slide['mpp'][1]:.4g} µm ({slide['mpp_source']})"
+    )
+    rows = [
+        ("slide", f"{slide['id']}, content {slide['fingerprint'] or 'not recorded'}"),
+        ("pixel size", mpp),
+        ("patches", f"{patches['count']:,} of {patches['size_px']} px at {patches['mpp']:g} µm"),
+        ("encoder", f"{record['encoder']['name']}, weights {record['encoder']['weights_sha256']}"),
+        ("model", f"{record['bundle']['name']}, file {record['bundle']['sha256'] or 'not saved'}"),
+        ("software", ", ".join(f"{name} {version}" for name, version in software.items())),
+    ]
+    return ReportTable("Provenance", ("what", "value"), tuple(rows), is_long=True)
+
+
+def _pictures(
+    folder: Path, prediction: Prediction, pictures: SlidePictures | None
+) -> dict[str, ReportFigure]:
+    """The figures of an HTML report, drawn into a folder."""
+    figures = {
+        "curve": (
+            plain_curve(prediction),
+            "The slide's curve on the Kaplan-Meier curves of the training cohort.",
+        )
+    }
+    if prediction.has_map:
+        figures["map"] = (
+            map_picture(prediction, pictures),
+            "Gene-guided attention as percentile within the slide, with the five most telling patches.",
+        )
+        if pictures is not None and pictures.patches:
+            figures["patches"] = (
+                patch_strip(prediction, pictures),
+                "The most telling patches at full resolution.",
+            )
+    found = {}
+    for key, (figure, caption) in figures.items():
+        figure.savefig(folder / f"{key}.png", dpi=130)
+        found[key] = ReportFigure(folder / f"{key}.png", caption)
+    return found

@@ -1,0 +1,30 @@
+"""De-identification of what leaves the machine: names of slides and patients stay out unless asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from amkd_core.inference.prediction import Prediction
+
+
+def shown_name(prediction: Prediction, *, identified: bool) -> str:
+    """Name of a slide in an export: its own, or one made from its pixels that says nothing of the file's name."""
+    if identified:
+        return prediction.slide_id
+    bag = prediction.bag
+    content = (bag.slide_fingerprint or "").encode() or bag.features.tobytes()
+    return f"slide-{hashlib.sha256(b'amkd export ' + content).hexdigest()[:10]}"
+
+
+def shown_provenance(prediction: Prediction, *, identified: bool) -> dict[str, Any]:
+    """Provenance for an export; the slide is called as `shown_name` calls it."""
+    record = dict(prediction.provenance)
+    record["slide"] = {**record["slide"], "id": shown_name(prediction, identified=identified)}
+    return record
+
+
+def shown_sentences(prediction: Prediction, *, identified: bool) -> list[str]:
+    """Sentences of the notices, with the slide called as `shown_name` calls it."""
+    name = shown_name(prediction, identified=identified)
+    return [notice.sentence.replace(prediction.slide_id, name) for notice in prediction.notices]

@@ -1,0 +1,191 @@
+"""What leaves the machine: places are the slide's, names stay behind, nothing half-written is left."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from bundle_fixtures import N_GENES, random_bag, random_bundle
+
+from amkd_core.errors import BagError, ConfigError, ModalityError
+from amkd_core.export.figures import write_figure
+from amkd_core.export.geojson import write_geojson
+from amkd_core.export.ome_tiff import slide_image, write_heatmap_tiff
+from amkd_core.export.pictures import SlidePictures
+from amkd_core.export.prediction_report import median_sentence, write_report
+from amkd_core.export.scores import write_results_table, write_scores_csv
+from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
+from amkd_core.inference.predict import predict_bag
+from amkd_core.inference.prediction import Prediction, SurvivalCurve
+
+GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(N_GENES)}
+NAME = "TCGA-ZZ-9999-canary"
+
+
+@pytest.fixture(scope="module")
+def prediction() -> Prediction:
+    return predict_bag(random_bag(30, slide_id=NAME), random_bundle(n_members=2), genes=GENES)
+
+
+@pytest.fixture
+def white() -> SlidePictures:
+    patch = np.full((256, 256, 3), 255, dtype=np.uint8)
+    return SlidePictures(np.full((500, 1000, 3), 255, dtype=np.uint8), (patch,) * 5)
+
+
+def test_geojson_has_what_qupath_reads(prediction: Prediction, tmp_path: Path) -> None:
+    write_geojson(tmp_path / "g.geojson", prediction, n_top=3)
+    text = (tmp_path / "g.geojson").read_text()
+    collection = json.loads(text)
+    tiles = [item for item in collection["features"] if item["properties"]["objectType"] == "tile"]
+    tops = [item for item in collection["features"] if item["properties"]["objectType"] == "annotation"]
+    assert (collection["type"], len(tiles), len(tops)) == ("FeatureCollection", 30, 3)
+    assert len({item["id"] for item in collection["features"]}) == 33
+    ranks = percentile_ranks(prediction.patch_scores)
+    for row, tile in enumerate(tiles):
+        (ring,) = tile["geometry"]["coordinates"]
+        x, y = prediction.bag.coords[row].tolist()
+        assert ring == [[x, y], [x + 512, y], [x + 512, y + 512], [x, y + 512], [x, y]]
+        assert tile["properties"]["measurements"]["AMKD percentile"] == pytest.approx(ranks[row])
+    for feature, patch in zip(tops, top_patches(prediction, 3), strict=True):
+        assert tuple(feature["geometry"]["coordinates"][0][0]) == patch.xy_level0
+        assert feature["properties"]["classification"]["name"] == "AMKD most telling"
+        assert feature["properties"]["isLocked"] is True
+    write_geojson(tmp_path / "again.geojson", prediction, n_top=3)
+    assert (tmp_path / "again.geojson").read_text() == text
+
+
+def test_geojson_counts_from_the_bounds(prediction: Prediction, tmp_path: Path) -> None:
+    write_geojson(tmp_path / "g.geojson", prediction, bounds_xy=(60, 40), source="teacher")
+    first = json.loads((tmp_path / "g.geojson").read_text())["features"][0]
+    assert first["geometry"]["coordinates"][0][0] == [100 - 60, 100 - 40]
+
+
+def test_the_map_lies_on_the_slide_by_its_pixel_size(prediction: Prediction, tmp_path: Path) -> None:
+    write_heatmap_tiff(tmp_path / "h.ome.tif", prediction)
+    with tifffile.TiffFile(tmp_path / "h.ome.tif") as file:
+        image, text = file.asarray(), file.ome_metadata
+    size = [float(re.search(f'PhysicalSize{axis}="([^"]+)"', text).group(1)) for axis in "XY"]
+    ranks = percentile_ranks(prediction.patch_scores)
+    for row, (x, y) in enumerate(prediction.bag.coords):
+        # Two level-0 pixels (of 0.25 um) inside each corner, every pixel is the patch's.
+        for corner in ((x + 2, y + 2), (x + 509, y + 509)):
+            column, line = (int(place * 0.25 / step) for place, step in zip(corner, size, strict=True))
+            assert image[line, column] == pytest.approx(ranks[row])
+    assert math.isclose(image.shape[1] * size[0], 6000 * 0.25, abs_tol=size[0])
+    assert np.isnan(image[0, 0])
+
+
+@pytest.mark.parametrize("bounds", [(0, 0), (37, 91), (356, 100)])
+@pytest.mark.parametrize("origin", [(0, 0), (100, 100), (511, 3), (333, 77)])
+def test_any_offset_is_met(prediction: Prediction, bounds, origin) -> None:
+    bag = replace(prediction.bag, coords=prediction.bag.coords - 100 + np.array(origin))
+    image, (width, height) = slide_image(
+        heatmap(replace(prediction, bag=bag)), replace(prediction, bag=bag), bounds
+    )
+    seen = np.argwhere(np.isfinite(image))
+    left, upper = seen[:, 1].min() * width, seen[:, 0].min() * height
+    for found, expected in ((left, origin[0] - bounds[0]), (upper, origin[1] - bounds[1])):
+        # A patch 3 px off the corner would need pixels of 3 px: there a 128th of the patch is what is promised.
+        allowed = 512 / 128 if 0 < expected < 8 else 1.0
+        assert abs(found - max(0, expected)) <= allowed + (width if expected < 0 else 0)
+
+
+def test_a_slide_of_unknown_scale_is_measured_in_pixels(prediction: Prediction, tmp_path: Path) -> None:
+    write_heatmap_tiff(
+        tmp_path / "h.ome.tif", replace(prediction, bag=replace(prediction.bag, slide_mpp=None))
+    )
+    with tifffile.TiffFile(tmp_path / "h.ome.tif") as file:
+        assert 'PhysicalSizeXUnit="pixel"' in file.ome_metadata
+
+
+def test_scores_of_all_patches(prediction: Prediction, tmp_path: Path) -> None:
+    write_scores_csv(tmp_path / "s.csv", prediction)
+    table = pd.read_csv(tmp_path / "s.csv")
+    np.testing.assert_allclose(table["student_weight"], prediction.patch_scores * 30)
+    np.testing.assert_allclose(table["teacher_percentile"], percentile_ranks(prediction.teacher.patch_scores))
+    np.testing.assert_array_equal(table[["x_level0", "y_level0"]], prediction.bag.coords)
+    bare = replace(prediction, bag=replace(prediction.bag, coords=None, patch_size_level0=None), teacher=None)
+    write_scores_csv(tmp_path / "s.csv", bare)
+    assert "x_level0" not in pd.read_csv(tmp_path / "s.csv").columns
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)"])
+def test_results_are_no_formulas(prediction: Prediction, tmp_path: Path, name: str) -> None:
+    write_results_table(tmp_path / "r.csv", [prediction, replace(prediction, slide_id=name)])
+    table = pd.read_csv(tmp_path / "r.csv")
+    assert table["slide"].tolist() == [NAME, f"'{name}"]
+    assert table["risk"].tolist() == [prediction.risk] * 2
+    assert table["survival_1_years"].between(0, 1).all()
+
+
+def test_names_stay_behind_unless_asked_for(
+    prediction: Prediction, white: SlidePictures, tmp_path: Path
+) -> None:
+    def write(folder: Path, *, identified: bool) -> bytes:
+        folder.mkdir()
+        write_geojson(folder / "g.geojson", prediction, identified=identified)
+        write_heatmap_tiff(folder / "h.ome.tif", prediction, identified=identified)
+        write_report(folder / "r.html", prediction, white, identified=identified)
+        write_report(folder / "r.pdf", prediction, white, identified=identified)
+        write_scores_csv(folder / "s.csv", prediction)
+        write_results_table(folder / "t.csv", [prediction], identified=identified)
+        return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+
+    assert NAME.encode() not in write(tmp_path / "hidden", identified=False)
+    named = write(tmp_path / "named", identified=True)
+    assert named.count(NAME.encode()) >= 4
+    assert b"slide-" in (tmp_path / "hidden" / "r.html").read_bytes()
+
+
+def test_the_report_says_what_was_predicted(
+    prediction: Prediction, white: SlidePictures, tmp_path: Path
+) -> None:
+    write_report(tmp_path / "r.html", prediction, white)
+    page = (tmp_path / "r.html").read_text()
+    for part in (
+        f"{prediction.risk:.2f}",
+        f"{prediction.risk_percentile:.0f} %",
+        "Research use only. Not for diagnosis",
+        prediction.notices[1].sentence,
+        f"{prediction.teacher.risk:.2f} on its own scale",
+        prediction.provenance["encoder"]["weights_sha256"],
+    ):
+        assert part in page, part
+    assert page.count("data:image/png;base64,") == 3
+    write_report(tmp_path / "r.pdf", prediction, white)
+    raw = (tmp_path / "r.pdf").read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", raw)) == 2
+
+
+def test_a_prediction_without_a_map_is_reported_too(prediction: Prediction, tmp_path: Path) -> None:
+    bare = replace(prediction, bag=replace(prediction.bag, coords=None, patch_size_level0=None), teacher=None)
+    for name in ("r.html", "r.pdf"):
+        write_report(tmp_path / name, bare, None)
+        assert (tmp_path / name).stat().st_size > 5000
+    write_figure(tmp_path / "f.png", bare, identified=False)
+    for write in (write_geojson, write_heatmap_tiff):
+        with pytest.raises(BagError, match="no places on one slide"):
+            write(tmp_path / "x", bare)
+    with pytest.raises(ModalityError, match="no teacher map"):
+        write_geojson(tmp_path / "x", replace(prediction, teacher=None), source="teacher")
+    with pytest.raises(ConfigError, match=r"ends in .html or .pdf, found .doc"):
+        write_report(tmp_path / "x.doc", bare, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.png", "r.html", "r.pdf"]
+
+
+def test_the_median_is_read_off_the_curve(prediction: Prediction) -> None:
+    curve = SurvivalCurve(np.array([0.0, 10.0, 20.0]), np.array([1.0, 0.75, 0.25]))
+    assert median_sentence(replace(prediction, curve=curve)) == "median 15 months"
+    late = SurvivalCurve(np.array([0.0, 20.0]), np.array([1.0, 0.6]))
+    assert (
+        median_sentence(replace(prediction, curve=late))
+        == "median beyond the 20 months that the cohort was followed"
+    )
