@@ -34,7 +34,8 @@ def write_heatmap_tiff(
     """Write a map as a tiled float32 OME-TIFF that covers the slide from its corner, atomically.
 
     Pixels without a patch are NaN. The pixel size is a whole part of a patch, chosen so that the map lies within
-    one level-0 pixel of its place, or at worst within a 128th of a patch; it is stated in micrometres, or in level-0 pixels where the scale is unknown.
+    one level-0 pixel of its place, or at worst within a 128th of a patch; it is stated in
+    micrometres, or in level-0 pixels where the scale is unknown.
 
     Parameters
     ----------
