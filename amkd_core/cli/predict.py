@@ -55,6 +55,12 @@ def predict_command(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights of a foundation encoder.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    report: Annotated[
+        bool, typer.Option("--report", help="Also what is passed on: report, GeoJSON, OME-TIFF, scores.")
+    ] = False,
+    identified: Annotated[
+        bool, typer.Option("--identified", help="Name the slide in those files; a pseudonym by default.")
+    ] = False,
     encoder: Annotated[str | None, typer.Option(help="What made a foreign bag.")] = None,
     bag_mpp: Annotated[float | None, typer.Option(help="Scale of a foreign bag's patches.")] = None,
     patch_size: Annotated[int | None, typer.Option(help="Side of a foreign bag's patches in px.")] = None,
@@ -80,6 +86,8 @@ def predict_command(
         try:
             prediction, pictures = drain(predict_any(request, model))
             write_results(folder, prediction, pictures)
+            if report:
+                write_exports(folder, prediction, pictures, identified=identified)
         except (AmkdError, OSError) as error:
             typer.echo(f"Error: {error}", err=True)
             failed += 1
@@ -134,6 +142,25 @@ def write_results(folder: Path, prediction: Prediction, pictures: SlidePictures 
     write_heatmap(folder / "heatmap.h5", prediction)
     write_figure(folder / "heatmap.png", prediction, pictures)
     write_prediction_json(folder / "prediction.json", prediction)
+
+
+def write_exports(
+    folder: Path, prediction: Prediction, pictures: SlidePictures | None, *, identified: bool
+) -> None:
+    """Write what is passed on into ``export/``: report, scores, and the map where there is one."""
+    from amkd_core.export.geojson import write_geojson
+    from amkd_core.export.ome_tiff import write_heatmap_tiff
+    from amkd_core.export.prediction_report import write_report
+    from amkd_core.export.scores import write_scores_csv
+
+    target = folder / "export"
+    write_report(target / "report.html", prediction, pictures, identified=identified)
+    write_report(target / "report.pdf", prediction, pictures, identified=identified)
+    write_scores_csv(target / "scores.csv", prediction)
+    if prediction.has_map:
+        bounds_xy = (0, 0) if pictures is None else pictures.bounds_xy
+        write_geojson(target / "patches.geojson", prediction, bounds_xy=bounds_xy, identified=identified)
+        write_heatmap_tiff(target / "heatmap.ome.tif", prediction, identified=identified)
 
 
 def safe_name(text: str) -> str:

@@ -29,10 +29,13 @@ class SlidePictures:
         The whole slide.
     patches : tuple of arrays, each (256, 256, 3), uint8
         The most telling patches, the first one first; empty when there is no map.
+    bounds_xy : (int, int)
+        Level-0 (x, y) of the scanned area's corner, from which some viewers count.
     """
 
     thumbnail: NDArray[np.uint8]
     patches: tuple[NDArray[np.uint8], ...] = ()
+    bounds_xy: tuple[int, int] = (0, 0)
 
 
 def read_pictures(slide: Slide, prediction: Prediction) -> SlidePictures:
@@ -43,13 +46,14 @@ def read_pictures(slide: Slide, prediction: Prediction) -> SlidePictures:
     SlideReadError
         When the slide cannot be read any more.
     """
+    bounds_xy = (slide.info.bounds.x, slide.info.bounds.y)
     if not prediction.has_map:
-        return SlidePictures(slide.thumbnail(THUMBNAIL_PX))
+        return SlidePictures(slide.thumbnail(THUMBNAIL_PX), bounds_xy=bounds_xy)
     patches = tuple(
         _shrunk(slide.read_region(patch.xy_level0, 0, patch.size_level0))
         for patch in top_patches(prediction, N_PATCHES)
     )
-    return SlidePictures(slide.thumbnail(THUMBNAIL_PX), patches)
+    return SlidePictures(slide.thumbnail(THUMBNAIL_PX), patches, bounds_xy)
 
 
 def _shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

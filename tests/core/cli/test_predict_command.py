@@ -86,6 +86,26 @@ def test_results_name_no_path_of_this_machine(results: Path, slide_path: Path, b
             assert str(path).encode("utf-16-le") not in content, file
 
 
+def test_what_is_passed_on_names_no_slide_unless_asked(
+    amkd: Run, slide_path: Path, bundle_path: Path, tmp_path: Path
+) -> None:
+    named = slide_path.with_name(f"TCGA-ZZ-9999{slide_path.suffix}")
+    named.write_bytes(slide_path.read_bytes())
+    files = ["heatmap.ome.tif", "patches.geojson", "report.html", "report.pdf", "scores.csv"]
+    for asked, folder in (([], "hidden"), (["--identified"], "named")):
+        out = tmp_path / folder
+        result = amkd("predict", named, "--bundle", bundle_path, "--out", out, "--report", *asked)
+        assert result.exit_code == 0, result.output
+        assert sorted(path.name for path in (out / "export").iterdir()) == files
+    hidden, shown = (
+        b"".join((tmp_path / folder / "export" / name).read_bytes() for name in files)
+        for folder in ("hidden", "named")
+    )
+    assert b"TCGA-ZZ-9999" not in hidden
+    assert b"TCGA-ZZ-9999" in shown
+    named.unlink()
+
+
 def test_the_slide_and_its_bag_give_the_same_risk(
     amkd: Run, results: Path, slide_path: Path, bundle_path: Path, tmp_path: Path
 ) -> None:
