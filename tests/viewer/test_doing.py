@@ -6,7 +6,6 @@ import json
 import shutil
 
 import numpy as np
-import pytest
 
 from amkd_core.errors import AmkdError
 from amkd_core.inference.region import rows_inside
@@ -108,7 +107,6 @@ def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
     assert states["a.tif"].startswith("failed: ")
     assert "risk" in states["b.tif"]
     assert len(queue.predictions[0].bag) == 1, "features are not kept for a thousand slides"
-    pytest.importorskip("amkd_core.export.scores")
     queue.export(tmp_path / "table.csv")
     spin((tmp_path / "table.csv").exists)
     assert "b" in (tmp_path / "table.csv").read_text()
@@ -117,14 +115,13 @@ def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
 def test_exports_are_written_and_a_full_disk_is_one_sentence(
     predicted, dock, tmp_path, spin, monkeypatch
 ) -> None:
-    pytest.importorskip("amkd_core.export.geojson")
     panel = dock("Export")
-    for kind in ("tiff", "curve_svg", "figure"):
+    for kind in ("tiff", "curve_svg", "figure", "report_pdf", "report_html"):
         panel.kinds[kind].setChecked(True)
     panel.export(tmp_path / "out")
     spin(lambda: panel.written.text().startswith("Written"), 120)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(names) == 5
+    assert len(names) == 7
     assert all(name.startswith("slide-") for name in names), "de-identified by default"
     geojson = next((tmp_path / "out").glob("*.geojson"))
     assert json.loads(geojson.read_text())["type"] == "FeatureCollection"
