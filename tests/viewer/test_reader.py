@@ -34,6 +34,15 @@ def test_the_manifest_is_valid_and_its_commands_exist() -> None:
     assert manifest.display_name == "AMKD"
     assert [widget.display_name for widget in manifest.contributions.widgets] == [
         "Predict survival risk",
+        "View and heatmap",
+        "Top patches",
+        "Compare teacher and student",
+        "Pathways",
+        "Survival",
+        "Patient and region",
+        "Folder of slides",
+        "Export",
+        "Settings",
         "Slide information",
     ]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -17,6 +18,7 @@ from amkd_core.export.prediction_json import prediction_record, write_prediction
 from amkd_core.inference.maps import percentile_ranks, top_patches
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
+from amkd_core.slides.info import Bounds
 
 GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(12)}
 BOX_COLOUR = (0, 229, 255)
@@ -158,6 +160,8 @@ def test_pictures_are_read_from_the_slide_and_never_its_label(prediction: Predic
     class Recorder:
         """A slide that remembers what was asked of it."""
 
+        info = SimpleNamespace(bounds=Bounds(60, 40, 5000, 2500))
+
         def thumbnail(self, max_side_px: int) -> np.ndarray:
             return np.zeros((10, 20, 3), dtype=np.uint8)
 
@@ -172,3 +176,4 @@ def test_pictures_are_read_from_the_slide_and_never_its_label(prediction: Predic
     pictures = read_pictures(Recorder(), prediction)  # type: ignore[arg-type]
     assert asked == [(patch.xy_level0, patch.size_level0) for patch in top_patches(prediction)]
     assert [patch.shape for patch in pictures.patches] == [(256, 256, 3)] * 5
+    assert pictures.bounds_xy == (60, 40)
