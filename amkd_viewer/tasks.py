@@ -46,10 +46,11 @@ class Tasks:
                 return None
             token = next(self._tokens)
             _, older = self._latest.pop(key, (0, None))
-            if older is not None:
-                older.cancel()
             future = self._pool.submit(function)
             self._latest[key] = (token, future)
+        if older is not None:
+            # Without the lock: cancelling a task that waits for a thread calls `_on_done` here and now.
+            older.cancel()
         future.add_done_callback(partial(self._on_done, key, token))
         return token
 

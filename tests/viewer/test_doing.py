@@ -176,3 +176,31 @@ def test_a_task_whose_panel_is_gone_or_which_was_replaced_is_not_told() -> None:
     assert str(by_token[failing].error).startswith("x.csv: Permission denied")
     tasks.close()
     assert tasks.submit("a", lambda: 1) is None
+
+
+def test_a_task_that_still_waits_for_a_thread_can_be_replaced() -> None:
+    import threading
+
+    from amkd_viewer.tasks import Tasks
+
+    told: list[events.TaskEnded] = []
+    tasks, go, done = Tasks(told.append), threading.Event(), threading.Event()
+    for key in ("x", "y"):  # both threads are taken
+        tasks.submit(key, go.wait)
+    tasks.submit("a", lambda: "first")
+
+    def replace_it() -> None:
+        tasks.submit("a", lambda: "second")
+        done.set()
+
+    threading.Thread(target=replace_it, daemon=True).start()
+    replaced = done.wait(10)
+    go.set()
+    assert replaced, "submitting over a waiting task hangs"
+    for _ in range(100):
+        if len(told) == 3:
+            break
+        done.clear()
+        done.wait(0.05)
+    assert sorted(str(event.value) for event in told) == ["True", "True", "second"]
+    tasks.close()
