@@ -29,7 +29,7 @@ class ExportWidget(WorkspacePanel):
         super().__init__(napari_viewer)
 
         # Interactive elements
-        self.kinds = {kind: QCheckBox(title) for kind, title in exports.offered().items()}
+        self.kinds = {kind: QCheckBox(title) for kind, title in exports.KINDS.items()}
         self.source = QComboBox()
         self.number = QSpinBox()
         self.identified = QCheckBox("Name the slide (else a pseudonym)")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,15 +25,8 @@ KINDS = {
     "report_pdf": "Report (PDF)",
     "report_html": "Report (HTML)",
 }
-_REPORTS = "amkd_core.export.prediction_report"
 _WITH_PICTURES = frozenset({"figure", "report_pdf", "report_html"})
 _CURVE_IN = (7.0, 5.0)
-
-
-def offered() -> dict[str, str]:
-    """Kinds that this release can write: reports only where their writer is installed."""
-    with_reports = find_spec(_REPORTS) is not None
-    return {kind: title for kind, title in KINDS.items() if with_reports or not kind.startswith("report")}
 
 
 @dataclass(frozen=True)
@@ -135,8 +126,10 @@ def _write(
         from amkd_core.export.figures import write_figure
 
         write_figure(path, prediction, pictures, identified=order.identified)
-    elif pictures is not None:
-        import_module(_REPORTS).write_report(path, prediction, pictures, identified=order.identified)
+    else:
+        from amkd_core.export.prediction_report import write_report
+
+        write_report(path, prediction, pictures, identified=order.identified)
 
 
 def _pictures(order: ExportOrder, prediction: Prediction) -> SlidePictures:

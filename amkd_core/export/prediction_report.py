@@ -5,8 +5,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from amkd_core.atomic import atomic_path, write_text
 from amkd_core.errors import ConfigError
 from amkd_core.export.pictures import SlidePictures
@@ -21,10 +19,11 @@ from amkd_core.export.run_report import (
     render_report,
 )
 from amkd_core.inference.maps import agreement, top_patches
+from amkd_core.inference.pathway_table import ranked_pathways
 from amkd_core.inference.prediction import Prediction
+from amkd_core.inference.survival_summary import summarise
 
 N_PATHWAYS = 5
-YEARS = (1, 3, 5)
 
 
 def write_report(
@@ -80,27 +79,20 @@ def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
         ),
         KeyFigure("Risk group", prediction.risk_group, "cut at the training cohort's median risk"),
     ]
-    months, survival = prediction.curve.time_months, prediction.curve.survival
-    known = [years for years in YEARS if months[-1] >= 12 * years]
+    known = [(year, share) for year, share in summarise(prediction.curve).at_years if share is not None]
     if known:
-        shares = [f"{np.interp(12 * years, months, survival):.0%}" for years in known]
-        names = " / ".join(str(years) for years in known)
-        keys.append(
-            KeyFigure(f"Predicted survival at {names} years", " / ".join(shares), median_sentence(prediction))
-        )
+        shares = " / ".join(f"{share:.0%}" for _, share in known)
+        names = " / ".join(str(year) for year, _ in known)
+        keys.append(KeyFigure(f"Predicted survival at {names} years", shares, median_sentence(prediction)))
     return tuple(keys)
 
 
 def median_sentence(prediction: Prediction) -> str:
     """Predicted median survival in words."""
-    months, survival = prediction.curve.time_months, prediction.curve.survival
-    below = np.flatnonzero(survival <= 0.5)
-    if not below.size:
-        return f"median beyond the {months[-1]:.0f} months that the cohort was followed"
-    last = int(below[0])
-    drop = survival[last - 1] - survival[last]
-    share = 1.0 if drop == 0 else (survival[last - 1] - 0.5) / drop
-    return f"median {months[last - 1] + share * (months[last] - months[last - 1]):.0f} months"
+    found = summarise(prediction.curve)
+    if found.median_months is None:
+        return f"median beyond the {found.last_month:.0f} months that the cohort was followed"
+    return f"median {found.median_months:.0f} months"
 
 
 def _report(prediction: Prediction, figures: dict[str, ReportFigure], *, identified: bool) -> Report:
@@ -155,10 +147,9 @@ def _teacher_section(prediction: Prediction) -> tuple[ReportSection, ...]:
     if teacher is None:
         return ()
     both = agreement(prediction.patch_scores, teacher.patch_scores)
-    order = np.argsort(-teacher.pathway_importance, kind="stable")[:N_PATHWAYS]
     rows = tuple(
-        (teacher.pathways[row], f"{teacher.pathway_importance[row] * len(teacher.pathways):.2f}")
-        for row in order
+        (row.name, f"{row.attention * len(teacher.pathways):.2f}")
+        for row in ranked_pathways(teacher)[:N_PATHWAYS]
     )
     text = (
         f"With the tumour's expression the teacher predicts a risk of {teacher.risk:.2f} on its own scale. Its map and "

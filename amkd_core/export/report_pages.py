@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from amkd_core.bundle_card import RESEARCH_USE_ONLY
 from amkd_core.export.curve_figure import draw_curve
@@ -105,21 +105,17 @@ def _draw_map(figure: Figure, prediction: Prediction, pictures: SlidePictures | 
             axes.xaxis.label.set_fontsize(7)
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(width, height), facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def _page(report: Report) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=A4_IN, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = _figure(*A4_IN, layout=None)
     banner = RESEARCH_USE_ONLY + (" SYNTHETIC MODEL: says nothing about people." if report.synthetic else "")
     _text(figure, 0.965, banner, size=9, color=WARNING_COLOUR, weight="bold")
     title = textwrap.shorten(report.title, 70, placeholder="...")

@@ -12,6 +12,7 @@ from amkd_core.atomic import atomic_path
 from amkd_core.export.pseudonym import shown_name
 from amkd_core.inference.maps import percentile_ranks
 from amkd_core.inference.prediction import Prediction
+from amkd_core.inference.survival_summary import summarise
 
 # A spreadsheet takes a cell that begins with one of these for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -49,7 +50,6 @@ def write_results_table(path: Path, predictions: Sequence[Prediction], *, identi
     """
     rows = []
     for prediction in predictions:
-        months, survival = prediction.curve.time_months, prediction.curve.survival
         row: dict[str, object] = {
             "slide": plain_cell(shown_name(prediction, identified=identified)),
             "risk": prediction.risk,
@@ -58,9 +58,8 @@ def write_results_table(path: Path, predictions: Sequence[Prediction], *, identi
             "risk_lowest": prediction.member_risks.min(),
             "risk_highest": prediction.member_risks.max(),
         }
-        for years in (1, 3, 5):
-            inside = months[-1] >= 12 * years
-            row[f"survival_{years}_years"] = np.interp(12 * years, months, survival) if inside else np.nan
+        for year, share in summarise(prediction.curve).at_years:
+            row[f"survival_{year}_years"] = np.nan if share is None else share
         row["patches"] = len(prediction.patch_scores)
         row["teacher_risk"] = np.nan if prediction.teacher is None else prediction.teacher.risk
         row["bundle"] = plain_cell(str(prediction.provenance["bundle"]["name"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -209,13 +209,18 @@ class SurvivalModel(nn.Module, ABC):
     predicts_from: ClassVar[frozenset[str]]
     d_encoder: int
     head: nn.Sequential
+    _config: Any  # the model's settings, a dataclass
     if TYPE_CHECKING:
         __call__: Callable[..., ModelOutput]  # what nn.Module hides: calling a model gives a ModelOutput
 
     @property
-    @abstractmethod
     def config(self) -> dict[str, Any]:
-        """JSON-able settings from which `amkd_core.models.build_model` makes the same architecture."""
+        """JSON-able settings from which `amkd_core.models.build_model` makes the same architecture.
+
+        A membership is not among them: it travels in the weights as a buffer.
+        """
+        settings: dict[str, Any] = asdict(self._config)
+        return settings
 
     def standardise_features(self, mean: Tensor, scale: Tensor) -> None:
         """Standardise the encoder's features by the training patients' mean and scale, (d_encoder,) each."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from amkd_core.models.abmil import AbmilEncoder, SlideEncoder
+from amkd_core.models.abmil import AbmilEncoder
 from amkd_core.models.base import ModelInput, ModelOutput, SurvivalModel
 from amkd_core.models.dsmil import DsmilEncoder, DsmilSettings
 from amkd_core.models.omics import PathwayFront
 from amkd_core.models.settings import SlideSettings
+from amkd_core.models.slide_model import SlideEncoder, output_of
 from amkd_core.models.transmil import TransmilEncoder, TransmilSettings
 
 GENE_HIDDEN, WIDTH = 64, 256
@@ -49,11 +49,6 @@ class ConcatModel(SurvivalModel):
             nn.Linear(both, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, config.n_bins)
         )  # fmt: skip
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings without the membership, which travels in the weights as a buffer."""
-        return asdict(self._config)
-
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits, and the attention of each patch where the slide's encoder has one.
 
@@ -65,11 +60,7 @@ class ConcatModel(SurvivalModel):
         self.check_input(inputs)
         found = self.encoder(inputs.patches, inputs.lengths)
         logits = self.head(torch.cat([found.rows, self.genes(inputs.genes)], dim=1))
-        streams: tuple[Tensor, ...] = ()
-        if found.instance_logits is not None:
-            streams = (logits, found.instance_logits)
-            logits = torch.stack(streams).mean(dim=0)
-        return ModelOutput(logits, inputs.lengths, patch_attention=found.weights, stream_logits=streams)
+        return output_of(logits, found, inputs.lengths)
 
 
 class AbmilCat(ConcatModel):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from amkd_core.models.abmil import SlideVector
-from amkd_core.models.base import Lengths, ModelInput, ModelOutput, SurvivalModel, split_bags
+from amkd_core.models.base import Lengths, split_bags
 from amkd_core.models.layers import FeatureScaler
 from amkd_core.models.settings import SlideSettings
+from amkd_core.models.slide_model import SlideModel, SlideVector
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _one_bag(values: Tensor, scores: Tensor, queries: Tensor) -> tuple[Tensor, T
     return (attention.T @ values).flatten(), attention.mean(dim=1), highest
 
 
-class Dsmil(SurvivalModel):
+class Dsmil(SlideModel):
     """Slides alone; 168,200 weights for 1,024-d features and four bins.
 
     The published bag classifier, a convolution over the bins' rows with a kernel as wide as a row, is one linear layer
@@ -69,38 +69,14 @@ class Dsmil(SurvivalModel):
     """
 
     name: ClassVar[str] = "dsmil"
-    learns_from: ClassVar[frozenset[str]] = frozenset({"slide"})
-    predicts_from: ClassVar[frozenset[str]] = frozenset({"slide"})
+    encoder: DsmilEncoder
 
     def __init__(self, config: DsmilSettings) -> None:
-        super().__init__()
-        self._config = config
-        self.d_encoder = config.d_encoder
-        self.encoder = DsmilEncoder(config)
-        self.head = nn.Sequential(nn.Linear(self.encoder.width, config.n_bins))
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings, JSON-able."""
-        return asdict(self._config)
+        encoder = DsmilEncoder(config)
+        super().__init__(config, encoder, encoder.width)
 
     def start_at(self, base_logits: Tensor) -> None:
         """Set the biases of both streams."""
         super().start_at(base_logits)
         with torch.no_grad():
             self.encoder.instance.bias.copy_(base_logits)
-
-    def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
-        """Logits of both streams together and of each, and the attention of each patch.
-
-        Raises
-        ------
-        ModalityError
-            When there are no slides.
-        """
-        self.check_input(inputs)
-        found = self.encoder(inputs.patches, inputs.lengths)
-        streams = (self.head(found.rows), found.instance_logits)
-        return ModelOutput(
-            torch.stack(streams).mean(dim=0), inputs.lengths, patch_attention=found.weights, stream_logits=streams
-        )  # fmt: skip

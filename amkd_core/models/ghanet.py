@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, mse_loss
 
-from amkd_core.errors import ConfigError
 from amkd_core.models.base import Lengths, ModelInput, ModelOutput, SurvivalModel, split_bags
 from amkd_core.models.gene_groups import genes_of_group, merge_rows
 from amkd_core.models.layers import FeatureScaler, GatedAttention, relu_layer
-from amkd_core.models.settings import SlideSettings, check_sizes
+from amkd_core.models.settings import SlideSettings, check_heads, check_sizes
 from amkd_core.models.transformer_parts import GatedFeedForward, MultiHeadAttention
 
 HEADS, ROUNDS = 4, 2
@@ -40,8 +39,7 @@ class GhanetSettings(SlideSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes(n_groups=self.n_groups)
-        if self.dim % HEADS:
-            raise ConfigError(f"dim must be a multiple of the {HEADS} heads, found {self.dim}")
+        check_heads(self.dim, HEADS)
 
 
 class CrossAssociation(nn.Module):
@@ -166,11 +164,6 @@ class Ghanet(SurvivalModel):
             for size in groups.sum(dim=1).tolist()
         )  # fmt: skip
         self.head = nn.Sequential(nn.Linear(len(groups) * (dim // 2), config.n_bins))
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings without the membership, which travels in the weights as a buffer."""
-        return asdict(self._config)
 
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits and the weight of each patch; in training mode also the loss of the reconstructed genes.

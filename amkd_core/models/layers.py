@@ -87,40 +87,10 @@ class AttentionPool(nn.Module):
         return pool_rows(rows, weights, lengths), weights
 
 
-class PatchProjection(nn.Module):
-    """Frozen-encoder features to normalised patch tokens, ``(total_patches, d_encoder) -> (total_patches, d)``.
-
-    Features are standardised first, by the mean and scale of the training patients (METHOD section 6: feature
-    scaling is fitted on the training part and travels with the model); 0 and 1 until they are set.
-    """
-
-    feature_mean: Tensor
-    feature_scale: Tensor
-
-    def __init__(self, d_encoder: int, dim: int, dropout: float) -> None:
-        super().__init__()
-        self.register_buffer("feature_mean", torch.zeros(d_encoder))
-        self.register_buffer("feature_scale", torch.ones(d_encoder))
-        self.linear = nn.Linear(d_encoder, dim)
-        self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patch tokens ``z_p``, shape (total_patches, d)."""
-        standard = (patches - self.feature_mean) / self.feature_scale
-        tokens: Tensor = self.dropout(self.norm(self.linear(standard)))
-        return tokens
-
-    def standardise(self, mean: Tensor, scale: Tensor) -> None:
-        """Set mean and scale of the encoder's features, shape (d_encoder,) each; a scale of 0 becomes 1."""
-        self.feature_mean.copy_(mean)
-        self.feature_scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
-
-
 class FeatureScaler(nn.Module):
     """Encoder features standardised by the training patients' mean and scale; 0 and 1 until they are set.
 
-    What `PatchProjection` does for AMKD's own networks, for the models it is compared with; it has no weights.
+    Feature scaling is fitted on the training part and travels with the model (METHOD section 6); it has no weights.
     """
 
     feature_mean: Tensor
@@ -139,6 +109,21 @@ class FeatureScaler(nn.Module):
         """Set mean and scale of the encoder's features, shape (d_encoder,) each; a scale of 0 becomes 1."""
         self.feature_mean.copy_(mean)
         self.feature_scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
+
+
+class PatchProjection(FeatureScaler):
+    """Frozen-encoder features, standardised, to normalised patch tokens: (total_patches, d_encoder) to (..., d)."""
+
+    def __init__(self, d_encoder: int, dim: int, dropout: float) -> None:
+        super().__init__(d_encoder)
+        self.linear = nn.Linear(d_encoder, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Patch tokens ``z_p``, shape (total_patches, d)."""
+        tokens: Tensor = self.dropout(self.norm(self.linear(super().forward(patches))))
+        return tokens
 
 
 class GatedAttention(nn.Module):

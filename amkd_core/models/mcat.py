@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from amkd_core.errors import ConfigError
 from amkd_core.models.base import ModelInput, ModelOutput, SurvivalModel, split_bags
 from amkd_core.models.gene_groups import GroupTokens, merge_rows
 from amkd_core.models.layers import FeatureScaler, GatedAttention, relu_layer
-from amkd_core.models.settings import SlideSettings, check_sizes
+from amkd_core.models.settings import SlideSettings, check_heads, check_sizes
 
 HEADS = 8
 
@@ -32,8 +31,7 @@ class McatSettings(SlideSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes(n_groups=self.n_groups)
-        if self.dim % HEADS:
-            raise ConfigError(f"dim must be a multiple of the {HEADS} heads, found {self.dim}")
+        check_heads(self.dim, HEADS)
 
 
 class TokenPool(nn.Module):
@@ -90,11 +88,6 @@ class Mcat(SurvivalModel):
         self.head = nn.Sequential(
             nn.Linear(2 * dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, config.n_bins)
         )
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings without the membership, which travels in the weights as a buffer."""
-        return asdict(self._config)
 
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits; with maps also the mean co-attention of the gene groups to each patch.

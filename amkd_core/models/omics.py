@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -38,11 +38,6 @@ class GeneModel(SurvivalModel):
     n_genes: int
     body: nn.Sequential
     _config: GeneSettings
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings without the genes, which the membership tells."""
-        return asdict(self._config)
 
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits; patches in the input are not looked at.

@@ -6,18 +6,17 @@ it is called "POMP-style" wherever it appears, because the published network can
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
-from amkd_core.errors import ConfigError
 from amkd_core.models.base import ModelInput, ModelOutput, SurvivalModel, split_bags
 from amkd_core.models.layers import PatchProjection
 from amkd_core.models.pathway_encoder import PathwayEncoder
-from amkd_core.models.settings import SlideSettings
+from amkd_core.models.settings import SlideSettings, check_heads
 from amkd_core.models.transformer_parts import TransformerLayer
 
 HEADS, SHARED = 4, 128
@@ -30,8 +29,7 @@ class PompSettings(SlideSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dim % HEADS:
-            raise ConfigError(f"dim must be a multiple of the {HEADS} heads, found {self.dim}")
+        check_heads(self.dim, HEADS)
 
 
 class PompStyle(SurvivalModel):
@@ -76,11 +74,6 @@ class PompStyle(SurvivalModel):
         self.log_scale = nn.Parameter(torch.tensor(FIRST_TEMPERATURE).log().neg())
         self.matching = nn.Linear(dim, 1)
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, config.n_bins))
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings without the membership, which travels in the weights as a buffer."""
-        return asdict(self._config)
 
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits; while pre-training also the loss of contrast and matching.

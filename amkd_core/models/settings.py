@@ -37,6 +37,18 @@ def check_dropout(dropout: float) -> None:
         raise ConfigError(f"dropout must lie in [0, 1), found {dropout!r}")
 
 
+def check_heads(dim: int, heads: int) -> None:
+    """Refuse a width that attention heads cannot share evenly.
+
+    Raises
+    ------
+    ConfigError
+        Names the width found.
+    """
+    if dim % heads:
+        raise ConfigError(f"dim must be a multiple of the {heads} heads, found {dim}")
+
+
 @dataclass(frozen=True)
 class SlideSettings:
     """Settings of a published model that reads slides; the defaults are the publication's.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -69,11 +69,6 @@ class AmkdStudent(SurvivalModel):
         self.guidance = perceptron(dim, dim, dim, dropout)
         self.score = GatedScore(dim, config.pool_hidden)
         self.head = perceptron(2 * dim, dim, config.n_bins, dropout)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings, JSON-able."""
-        return asdict(self._config)
 
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits, gene-guided patch weights and ``h_tilde``; genes in the input are not looked at.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,11 +47,6 @@ class Survpath(SurvivalModel):
         )  # fmt: skip
         self.last_norm = nn.LayerNorm(narrow)
         self.head = nn.Sequential(nn.Linear(dim, dim // 4), nn.ReLU(), nn.Linear(dim // 4, config.n_bins))
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings without the membership, which travels in the weights as a buffer."""
-        return asdict(self._config)
 
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits; with maps also the attention that patches receive from the pathways, summing to 1 per bag.

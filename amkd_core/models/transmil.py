@@ -7,18 +7,17 @@ The whole of it: class token, two Nystrom layers and the pyramid position encodi
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from amkd_core.errors import ConfigError
-from amkd_core.models.abmil import SlideVector
-from amkd_core.models.base import Lengths, ModelInput, ModelOutput, SurvivalModel, split_bags
+from amkd_core.models.base import Lengths, split_bags
 from amkd_core.models.layers import FeatureScaler
 from amkd_core.models.nystrom import NystromLayer
-from amkd_core.models.settings import SlideSettings
+from amkd_core.models.settings import SlideSettings, check_heads
+from amkd_core.models.slide_model import SlideModel, SlideVector
 
 HEADS = 8
 
@@ -39,8 +38,7 @@ class TransmilSettings(SlideSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dim % HEADS:
-            raise ConfigError(f"dim must be a multiple of the {HEADS} heads, found {self.dim}")
+        check_heads(self.dim, HEADS)
 
 
 class PyramidPositions(nn.Module):
@@ -105,8 +103,10 @@ class TransmilEncoder(nn.Module):
         return normed
 
 
-class Transmil(SurvivalModel):
+class Transmil(SlideModel):
     """Slides alone; 2,673,172 weights for 1,024-d features and four bins.
+
+    The approximation has no attention weights that sum to 1, so there is no map.
 
     Parameters
     ----------
@@ -114,28 +114,6 @@ class Transmil(SurvivalModel):
     """
 
     name: ClassVar[str] = "transmil"
-    learns_from: ClassVar[frozenset[str]] = frozenset({"slide"})
-    predicts_from: ClassVar[frozenset[str]] = frozenset({"slide"})
 
     def __init__(self, config: TransmilSettings) -> None:
-        super().__init__()
-        self._config = config
-        self.d_encoder = config.d_encoder
-        self.encoder = TransmilEncoder(config)
-        self.head = nn.Sequential(nn.Linear(config.dim, config.n_bins))
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings, JSON-able."""
-        return asdict(self._config)
-
-    def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
-        """Logits; the approximation has no attention weights that sum to 1, so there is no map.
-
-        Raises
-        ------
-        ModalityError
-            When there are no slides.
-        """
-        self.check_input(inputs)
-        return ModelOutput(self.head(self.encoder(inputs.patches, inputs.lengths).rows), inputs.lengths)
+        super().__init__(config, TransmilEncoder(config), config.dim)
