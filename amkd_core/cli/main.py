@@ -16,6 +16,7 @@ from amkd_core.cli.doctor import doctor_command
 from amkd_core.cli.evaluate import evaluate_command
 from amkd_core.cli.explain import explain_command
 from amkd_core.cli.extract import extract_command
+from amkd_core.cli.figures import figures_command
 from amkd_core.cli.predict import predict_command
 from amkd_core.cli.simulate import simulate_bags_command, simulate_command
 from amkd_core.cli.view import view_command
@@ -36,6 +37,7 @@ app.command("explain")(explain_command)
 app.command("benchmark")(benchmark_command)
 app.command("ablate")(ablate_command)
 app.command("cost")(cost_command)
+app.command("figures")(figures_command)
 app.command("simulate")(simulate_command)
 app.command("simulate-bags")(simulate_bags_command)
 app.command("demo")(demo_command)

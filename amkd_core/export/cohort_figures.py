@@ -95,7 +95,9 @@ class CurveOverTime:
     brier_without_model: Array = field(default_factory=lambda: np.zeros(0))
 
 
-def write_cohort_figure(folder: Path, name: str, draw: Draw, *, size: tuple[float, float]) -> Path:
+def write_cohort_figure(
+    folder: Path, name: str, draw: Draw, *, size: tuple[float, float], dpi: int = DPI, pdf: bool = False
+) -> Path:
     """Draw a figure and write it atomically as ``<name>.png`` and ``<name>.svg``.
 
     Parameters
@@ -104,6 +106,10 @@ def write_cohort_figure(folder: Path, name: str, draw: Draw, *, size: tuple[floa
         Fills an empty figure.
     size
         Width and height in inches.
+    dpi
+        Of the PNG, and of pictures inside the others.
+    pdf
+        Also ``<name>.pdf``, with its fonts inside, as journals ask for.
 
     Returns
     -------
@@ -115,8 +121,9 @@ def write_cohort_figure(folder: Path, name: str, draw: Draw, *, size: tuple[floa
     from matplotlib.figure import Figure
 
     # Text stays text in the SVG, and equal figures are equal files.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10}):
-        figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    style = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10, "pdf.fonttype": 42}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=size, dpi=dpi, facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure)
         with atomic_path(folder / f"{name}.png") as temporary:
@@ -124,6 +131,11 @@ def write_cohort_figure(folder: Path, name: str, draw: Draw, *, size: tuple[floa
         figure.set_layout_engine("none")  # the layout is kept, and not worked out a second time
         with atomic_path(folder / f"{name}.svg") as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "AMKD Viewer"})
+        if pdf:
+            with atomic_path(folder / f"{name}.pdf") as temporary:
+                figure.savefig(
+                    temporary, format="pdf", metadata={"CreationDate": None, "Creator": "AMKD Viewer"}
+                )
     return folder / f"{name}.png"
 
 

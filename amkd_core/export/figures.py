@@ -13,13 +13,14 @@ from amkd_core.atomic import atomic_path
 from amkd_core.export.curve_figure import draw_curve
 from amkd_core.export.pictures import N_PATCHES, SlidePictures
 from amkd_core.export.pseudonym import shown_name, shown_sentences
-from amkd_core.inference.maps import TopPatch, heatmap, top_patches
+from amkd_core.inference.maps import Heatmap, TopPatch, heatmap, top_patches
 from amkd_core.inference.prediction import Prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec, SubplotSpec
+    from matplotlib.image import AxesImage
 
 COLOUR_MAP = "inferno"
 BOX_COLOUR = "#00e5ff"
@@ -27,6 +28,7 @@ WARNING_COLOUR = "#8b1a1a"
 DPI = 110
 WIDTH_IN = 16.0
 STRIP_IN = 2.1
+MAP_WIDTH_IN = 5.1
 # A box narrower than this share of the slide has no room for its number.
 SMALL_BOX = 0.04
 
@@ -74,7 +76,7 @@ def _slide_size(prediction: Prediction) -> tuple[float, float]:
 def map_height(prediction: Prediction) -> float:
     """Height of a panel with the slide in inches, for a panel about five inches wide."""
     width, height = _slide_size(prediction)
-    return float(np.clip(5.1 * height / width, 3.6, 9.5))
+    return float(np.clip(MAP_WIDTH_IN * height / width, 3.6, 9.5))
 
 
 def _height(prediction: Prediction, pictures: SlidePictures | None) -> float:
@@ -120,23 +122,29 @@ def draw_overlay(
     column = 0 if pictures is None else 1
     axes = slide_panel(figure, grid[0, column], prediction, pictures)
     axes.set_title("What the model weighed, with the most telling patches", fontsize=11)
-    shown = heatmap(prediction)
+    image = draw_map(axes, heatmap(prediction), over_slide=pictures is not None)
+    bar = figure.colorbar(image, cax=figure.add_subplot(grid[1, column]), orientation="horizontal")
+    bar.set_label("gene-guided attention: percentile within the slide (no proof of cause)", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    draw_boxes(axes, top_patches(prediction, N_PATCHES), _slide_size(prediction)[0])
+
+
+def draw_map(axes: Axes, shown: Heatmap, *, over_slide: bool) -> AxesImage:
+    """A percentile map in its place on a panel of the slide; half transparent where a slide lies below."""
     rows, columns = shown.image.shape
     (x, y), (width, height) = shown.origin_level0, shown.cell_level0
     limits = axes.get_xlim(), axes.get_ylim()
     image = axes.imshow(
         np.ma.masked_invalid(shown.image), extent=(x, x + columns * width, y + rows * height, y),
-        cmap=COLOUR_MAP, vmin=0, vmax=100, alpha=1.0 if pictures is None else 0.6, interpolation="nearest",
+        cmap=COLOUR_MAP, vmin=0, vmax=100, alpha=0.6 if over_slide else 1.0, interpolation="nearest",
     )  # fmt: skip
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])
-    bar = figure.colorbar(image, cax=figure.add_subplot(grid[1, column]), orientation="horizontal")
-    bar.set_label("gene-guided attention: percentile within the slide (no proof of cause)", fontsize=9)
-    bar.ax.tick_params(labelsize=8)
-    _draw_boxes(axes, top_patches(prediction, N_PATCHES), _slide_size(prediction)[0])
+    return image
 
 
-def _draw_boxes(axes: Axes, patches: tuple[TopPatch, ...], slide_width: float) -> None:
+def draw_boxes(axes: Axes, patches: tuple[TopPatch, ...], slide_width: float) -> None:
+    """Outline patches, with their ranks."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 

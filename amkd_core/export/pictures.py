@@ -49,11 +49,23 @@ def read_pictures(slide: Slide, prediction: Prediction) -> SlidePictures:
     bounds_xy = (slide.info.bounds.x, slide.info.bounds.y)
     if not prediction.has_map:
         return SlidePictures(slide.thumbnail(THUMBNAIL_PX), bounds_xy=bounds_xy)
-    patches = tuple(
+    return SlidePictures(slide.thumbnail(THUMBNAIL_PX), read_patches(slide, prediction), bounds_xy)
+
+
+def read_patches(
+    slide: Slide, prediction: Prediction, source: str = "student"
+) -> tuple[NDArray[np.uint8], ...]:
+    """The most telling patches by one map, as `top_patches` ranks them; each (256, 256, 3), uint8.
+
+    Raises
+    ------
+    SlideReadError
+        When the slide cannot be read any more.
+    """
+    return tuple(
         _shrunk(slide.read_region(patch.xy_level0, 0, patch.size_level0))
-        for patch in top_patches(prediction, N_PATCHES)
+        for patch in top_patches(prediction, N_PATCHES, source=source)
     )
-    return SlidePictures(slide.thumbnail(THUMBNAIL_PX), patches, bounds_xy)
 
 
 def _shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

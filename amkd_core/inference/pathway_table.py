@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from amkd_core.inference.prediction import TeacherPrediction
 
 N_SHOWN = 5
 """Pathways at either end of figure 4."""
+
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def ranked_pathways(teacher: TeacherPrediction) -> tuple[PathwayRow, ...]:
     )
 
 
-def both_ends(rows: Sequence[PathwayRow], n: int = N_SHOWN) -> tuple[list[PathwayRow], list[PathwayRow]]:
+def both_ends(rows: Sequence[Row], n: int = N_SHOWN) -> tuple[list[Row], list[Row]]:
     """The most and the least attended, each the most attended first; no pathway is in both."""
     return list(rows[:n]), list(rows[n:][-n:])
 

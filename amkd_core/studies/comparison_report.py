@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from amkd_core.export.cohort_figures import GroupCurves, draw_kaplan_meier, write_cohort_figure
+from amkd_core.export.cohort_figures import draw_kaplan_meier, write_cohort_figure
 from amkd_core.export.run_report import (
     KeyFigure,
     Report,
@@ -29,11 +26,11 @@ from amkd_core.studies.comparison_tables import (
 )
 from amkd_core.studies.published import published
 from amkd_core.studies.tables import write_table_files
-from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.fold_record import write_table
-from amkd_core.training.model_statistics import month_ticks, risk_groups
+from amkd_core.training.model_statistics import risk_groups
 from amkd_core.training.recipes import AMKD, TITLES
+from amkd_core.training.report_figures import group_curves
 from amkd_core.training.run_folder import environment
 from amkd_core.training.scored import Scored
 
@@ -87,23 +84,15 @@ def kaplan_meier_panels(folder: Path, models: Iterable[Scored]) -> dict[str, Pat
     """Figure 2 of each model that has risk groups, by its name."""
     found: dict[str, Path] = {}
     for item in models:
-        if item.high is None:
-            continue
-        groups = risk_groups(item)
-        p_value = None if groups is None else groups.log_rank.p_value
         title = TITLES[item.model].title if item.model in TITLES else item.model
-        ticks = month_ticks(float(item.outcome.time.max()))
-        panel = GroupCurves(title, _curve(item, ~item.high), _curve(item, item.high), ticks, p_value)
+        panel = group_curves(item, title, None if item.high is None else risk_groups(item))
+        if panel is None:
+            continue
         found[item.model] = write_cohort_figure(
             folder, f"kaplan-meier-{item.model}", lambda figure, panel=panel: draw_kaplan_meier(figure, [panel]),  # type: ignore[misc]
             size=(5.8, 4.6),
         )  # fmt: skip
     return found
-
-
-def _curve(item: Scored, mask: NDArray[np.bool_]) -> KaplanMeier | None:
-    own = item.outcome.take(mask)
-    return kaplan_meier(own.time, own.event) if len(own) else None
 
 
 def _write(

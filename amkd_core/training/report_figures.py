@@ -25,7 +25,7 @@ from amkd_core.export.cohort_figures import (
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.training.model_statistics import month_ticks
 from amkd_core.training.scored import Scored
-from amkd_core.training.statistics_record import RunStatistics
+from amkd_core.training.statistics_record import RiskGroups, RunStatistics
 
 Array = NDArray[np.float64]
 
@@ -55,15 +55,25 @@ def write_figures(folder: Path, models: Mapping[str, Scored], statistics: RunSta
 
 
 def _groups(models: Mapping[str, Scored], statistics: RunStatistics) -> list[GroupCurves]:
-    found = []
-    for name, item in models.items():
-        if item.high is None:
-            continue
-        groups = statistics.models[name].risk_groups
-        p_value = None if groups is None else groups.log_rank.p_value
-        ticks = month_ticks(float(item.outcome.time.max()))
-        found.append(GroupCurves(name, _curve(item, ~item.high), _curve(item, item.high), ticks, p_value))
-    return found
+    found = (group_curves(item, name, statistics.models[name].risk_groups) for name, item in models.items())
+    return [curves for curves in found if curves is not None]
+
+
+def group_curves(item: Scored, title: str, groups: RiskGroups | None) -> GroupCurves | None:
+    """Kaplan-Meier curves of a model's risk groups (figure 2); None when no border between them is known.
+
+    Parameters
+    ----------
+    title
+        What the curves are called.
+    groups
+        As `amkd_core.training.model_statistics.risk_groups` gives them; their log-rank p is shown.
+    """
+    if item.high is None:
+        return None
+    p_value = None if groups is None else groups.log_rank.p_value
+    ticks = month_ticks(float(item.outcome.time.max()))
+    return GroupCurves(title, _curve(item, ~item.high), _curve(item, item.high), ticks, p_value)
 
 
 def _curve(item: Scored, mask: NDArray[np.bool_]) -> KaplanMeier | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -68,7 +69,17 @@ def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
         "cohort": cohort.file.model_dump(mode="json", exclude=places),
         "cohort_file_sha256": None if cohort.path is None else file_sha256(cohort.path),
     }
-    note = {"report": config.report.model_dump(mode="json"), "environment": environment()}
+    # Where the tables lie is no part of the run: a moved folder continues. Later commands look there first.
+    found_at = {
+        name: os.path.relpath(getattr(cohort.file, name), folder)
+        for name in places
+        if getattr(cohort.file, name) is not None
+    }
+    note = {
+        "report": config.report.model_dump(mode="json"),
+        "environment": environment(),
+        "cohort_paths": dict(sorted(found_at.items())),
+    }
     keep_record(folder / "run.json", record, note=note)
 
 

@@ -27,7 +27,7 @@ def with_slides(cohort: Cohort, out: Path) -> Cohort:
         When the folder of slides is missing, or nobody is left.
     """
     folder = bags_of(cohort, out)
-    slides = _slides_of(cohort)
+    slides = slides_of(cohort)
     left = cohort.keep_only(
         lambda patient: all(
             name in slides or (folder / f"{name}.h5").is_file() for name in patient.slide_ids
@@ -48,8 +48,14 @@ def bags_of(cohort: Cohort, out: Path) -> Path:
     return cohort.file.bags or out / "bags"
 
 
-def _slides_of(cohort: Cohort) -> dict[str, Path]:
-    """Slides of the cohort's folder by name; files and folders that are no slides are passed over."""
+def slides_of(cohort: Cohort) -> dict[str, Path]:
+    """Slides of the cohort's folder by name; files and folders that are no slides are passed over.
+
+    Raises
+    ------
+    CohortError
+        When the folder is missing.
+    """
     folder = cohort.file.slides
     if folder is None:
         return {}
@@ -75,7 +81,7 @@ def extract_missing(
     missing = [name for name in names if not (folder / f"{name}.h5").is_file()]
     if not missing:
         return
-    slides = _slides_of(cohort)
+    slides = slides_of(cohort)
     settings = ExtractSettings(encoder=cohort.file.encoder, weights=weights, device=device)
     with bag_folder(folder):
         tasks = [SlideTask(slides[name]) for name in missing]

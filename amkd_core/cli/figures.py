@@ -1,0 +1,41 @@
+"""`amkd figures`: the paper's figures for finished runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amkd_core.cli.terminal import drain, user_errors
+
+
+def figures_command(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of amkd-train, a panel each.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; by default paper-figures in the first run.")
+    ] = None,
+    patient: Annotated[
+        str | None, typer.Option(help="Patient of figures 3 and 5; by default one of median agreement.")
+    ] = None,
+    cohort: Annotated[
+        Path | None, typer.Option(help="The cohort's TOML file, when its tables were moved; of a single run.")
+    ] = None,
+    identified: Annotated[
+        bool, typer.Option("--identified", help="Name the slide in the pictures; a pseudonym by default.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Draw figures 2 to 5 of the paper, as PNG, SVG and PDF with captions (research use only)."""
+    from amkd_core.errors import ConfigError
+    from amkd_core.studies.paper_figures import FigureOptions, paper_figures
+    from amkd_core.training.finished_run import open_run
+
+    with user_errors():
+        if cohort is not None and len(runs) > 1:
+            raise ConfigError(f"--cohort is of one run, and {len(runs)} runs were given")
+        found = [open_run(run, cohort) for run in runs]
+        options = FigureOptions(patient, identified, device)
+        written = drain(paper_figures(found, out or runs[0] / "paper-figures", options))
+    for path in written:
+        typer.echo(str(path))
