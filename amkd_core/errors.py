@@ -75,5 +75,9 @@ class WorkerError(AmkdError, RuntimeError):
     """A worker process died or hung; its message names the task that was lost."""
 
 
+class DeviceMemoryError(AmkdError, RuntimeError):
+    """A device's memory does not hold the smallest piece of work."""
+
+
 class MissingExtraError(AmkdError, ImportError):
     """An optional part of the product is not installed; the message says how to install it."""

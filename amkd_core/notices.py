@@ -18,6 +18,7 @@ NoticeCode = Literal[
     "encoder_licence",
     "scale_source",
     "region",
+    "on_processor",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from amkd_core.inference.prediction import (
 from amkd_core.inference.record import notices_of, provenance_of
 from amkd_core.inference.teacher import predict_teacher
 from amkd_core.models import ModelInput, ModelOutput
+from amkd_core.notices import Notice
 from amkd_core.progress import Progress
 from amkd_core.survival.curve import survival_curve
 from amkd_core.survival.hazard import hazards, risk, survival
@@ -62,9 +64,29 @@ def predict_bag(
         When expression is given to a bundle without a teacher, or covers too few of its genes.
     ConfigError
         When this machine has no such device.
+
+    Notes
+    -----
+    Where the memory of a GPU does not hold the patches, the processor predicts, and a notice says so.
     """
     check_device(device)
     bundle.check_bag(bag)
+    try:
+        return _predict(bag, bundle, genes, device)
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+    prediction = _predict(bag, bundle, genes, "cpu")
+    return replace(prediction, notices=(*prediction.notices, _on_processor(device)))
+
+
+def _on_processor(device: str) -> Notice:
+    return Notice(
+        "on_processor",
+        f"The memory of {device} did not hold the slide's patches; the processor computed this instead.",
+    )
+
+
+def _predict(bag: FeatureBag, bundle: Bundle, genes: Mapping[str, float] | None, device: str) -> Prediction:
     patches = torch.from_numpy(np.ascontiguousarray(bag.features))
     outputs = [
         run_model(member.student, ModelInput(patches, (len(bag),)), device) for member in bundle.members

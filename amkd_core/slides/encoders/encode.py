@@ -119,7 +119,7 @@ def _encode_patches(
             if n_invalid > MOST_INVALID_SHARE * len(grid):
                 raise _too_many_invalid(slide, n_invalid, stop, len(grid))
             features[batch.start : stop][batch.valid] = _features(encoder, batch.images[batch.valid])
-            yield Progress(stage, stop, len(grid))
+            yield Progress(stage, stop, len(grid), getattr(encoder, "remark", ""))
     return _Encoded(features, valid)
 
 

@@ -21,6 +21,7 @@ from amkd_core.bag import EncoderIdentity
 from amkd_core.errors import EncoderError
 from amkd_core.slides.encoders.network import build_conch, build_network, fill, read_weights
 from amkd_core.slides.encoders.registry import EncoderCard, Preprocess
+from amkd_core.slides.encoders.smaller_batches import SmallerBatches
 
 VERSION = "1"
 """Of our preprocessing and pooling; the weights have a hash of their own."""
@@ -60,6 +61,7 @@ class FoundationEncoder:
         self.patch_size_px, self.mpp = card.patch_size_px, card.mpp
         self._card, self._network, self._device = card, network, device
         self._preprocess = card.preprocess
+        self._memory = SmallerBatches()
         # Pixel values to normalised ones in one multiplication and one addition.
         mean, std = (
             torch.tensor(v, device=device).view(1, 3, 1, 1)
@@ -96,21 +98,30 @@ class FoundationEncoder:
             )
         if len(images) == 0:
             return np.empty((0, self.identity.dimension), dtype=np.float32)
-        pixels = torch.from_numpy(prepare(images, self._preprocess)).to(self._device)
+        prepared = prepare(images, self._preprocess)
+        features = torch.cat([part.cpu() for part in self._memory.run(self._pooled, prepared)])
+        if features.shape != (len(images), self.identity.dimension):
+            raise EncoderError(
+                f"Encoder {self.identity.name!r} should give {self.identity.dimension} features, "
+                f"its network gave {tuple(features.shape)}."
+            )
+        result: NDArray[np.float32] = features.numpy()
+        return result
+
+    @property
+    def remark(self) -> str:
+        """What the device's memory forced; empty where everything fitted."""
+        return self._memory.remark
+
+    def _pooled(self, images: NDArray[np.uint8]) -> Tensor:
+        pixels = torch.from_numpy(images).to(self._device)
         half = getattr(torch, self._card.half)
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, half, enabled=self._device.type == "cuda"),
         ):
             batch = pixels.permute(0, 3, 1, 2).float() * self._factor + self._shift  # (b, 3, h, w)
-            features = pool(self._network(batch), self._card)
-        if features.shape != (len(images), self.identity.dimension):
-            raise EncoderError(
-                f"Encoder {self.identity.name!r} should give {self.identity.dimension} features, "
-                f"its network gave {tuple(features.shape)}."
-            )
-        result: NDArray[np.float32] = features.float().cpu().numpy()
-        return result
+            return pool(self._network(batch), self._card).float()
 
 
 def prepare(images: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:

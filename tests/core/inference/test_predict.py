@@ -13,6 +13,7 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.errors import BundleMismatchError, ConfigError, ModalityError
 from amkd_core.export.prediction_json import prediction_record
+from amkd_core.inference import predict as predict_module
 from amkd_core.inference.predict import predict_bag
 from amkd_core.models import ModelInput
 from amkd_core.notices import Notice
@@ -211,3 +212,22 @@ def test_an_ensemble_of_different_bins_is_the_mean_of_its_members_curves(bag: Fe
     assert [member["bin_edges_months"] for member in record["members"]] == [list(edges) for edges in cuts]
     assert record["risk_spread"]["std"] == pytest.approx(np.std([one.risk for one in alone], ddof=1))
     assert prediction_record(alone[0])["risk_spread"] is None
+
+
+def test_patches_that_a_gpu_does_not_hold_are_predicted_by_the_processor_and_it_is_said(
+    bag: FeatureBag, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = predict_module.run_model
+
+    def full(model, inputs, device, **options):
+        if device != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB")
+        return real(model, inputs, device, **options)
+
+    monkeypatch.setattr(predict_module, "run_model", full)
+    monkeypatch.setattr(predict_module, "check_device", lambda name: torch.device("cpu"))
+    found, expected = predict_bag(bag, bundle, device="cuda:1"), predict_bag(bag, bundle)
+    assert found.risk == pytest.approx(expected.risk, abs=1e-12)
+    assert found.provenance["device"] == "cpu"
+    assert [notice.code for notice in found.notices if notice not in expected.notices] == ["on_processor"]
+    assert "memory of cuda:1 did not hold" in found.notices[-1].sentence
