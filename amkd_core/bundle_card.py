@@ -79,6 +79,8 @@ class BundleCard(_Strict):
         Terms that reach users of the bundle, such as the encoder's.
     pathways, genes
         Names in the order of the teacher's inputs; empty without a teacher.
+    training_slides
+        Digests of the slides that any member was trained on (`amkd_core.seen_slides`); empty where not recorded.
     members
         One per fold.
     parts
@@ -102,6 +104,7 @@ class BundleCard(_Strict):
     licences: list[str] = Field(default_factory=list)
     pathways: list[str] = Field(default_factory=list, max_length=20_000)
     genes: list[str] = Field(default_factory=list, max_length=200_000)
+    training_slides: list[str] = Field(default_factory=list, max_length=40_000)
     members: list[MemberCard] = Field(min_length=1, max_length=100)
     parts: dict[str, str] = Field(default_factory=dict)
 

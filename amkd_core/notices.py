@@ -19,6 +19,7 @@ NoticeCode = Literal[
     "scale_source",
     "region",
     "on_processor",
+    "trained_on",
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from amkd_core.bundle_file import open_bundle
+from amkd_core.cli.main import app as amkd
 from amkd_core.cli.train import app
 
 N_PATIENTS, D = 48, 6
@@ -18,6 +19,11 @@ QUICK = [
 
 def run_train(*arguments: object) -> tuple[int, str]:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output + result.stderr
+
+
+def run_amkd(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(amkd, [str(argument) for argument in arguments])
     return result.exit_code, result.output + result.stderr
 
 

@@ -15,6 +15,7 @@ from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.notices import Notice
+from amkd_core.seen_slides import slide_digests
 
 _LIBRARIES = ("torch", "numpy", "openslide-bin", "tifffile")
 
@@ -27,6 +28,14 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
             Notice(
                 "synthetic_bundle",
                 "The model was trained on simulated slides; its prediction means nothing for a real patient.",
+            )
+        )
+    if not set(bundle.card.training_slides).isdisjoint(slide_digests(bag)):
+        notices.append(
+            Notice(
+                "trained_on",
+                "The model was trained on this very slide, outcome included; its prediction is flattered and proves "
+                "nothing.",
             )
         )
     notices.extend(bag.notices)

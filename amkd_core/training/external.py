@@ -21,6 +21,7 @@ from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction, SurvivalCurve
 from amkd_core.inference.teacher import check_genes
 from amkd_core.progress import Progress
+from amkd_core.seen_slides import slide_digests
 from amkd_core.training.model_statistics import HORIZONS
 from amkd_core.training.report_external import external_report
 from amkd_core.training.report_figures import write_figures
@@ -94,7 +95,10 @@ def evaluate_bundle(
     ------
     BundleMismatchError
         When the bags were made with another encoder, patch size or scale than the bundle's.
+    CohortError
+        When the bundle was trained on slides of the cohort.
     """
+    _refuse_training_slides(bags, bundle)
     genes, remark = usable_genes(cohort, bundle)
     results: list[_Result] = []
     for number, patient in enumerate(cohort.patients):
@@ -117,6 +121,17 @@ def evaluate_bundle(
         out / REPORT, external_report(cohort, bundle.card, statistics, pictures, (provenance, remark))
     )
     return statistics
+
+
+def _refuse_training_slides(bags: Mapping[str, FeatureBag], bundle: Bundle) -> None:
+    seen = set(bundle.card.training_slides)
+    trained = [name for name, bag in bags.items() if not seen.isdisjoint(slide_digests(bag))]
+    if trained:
+        more = ", ..." if len(trained) > 5 else ""
+        raise CohortError(
+            f"model {bundle.card.name} was trained on slides of {len(trained)} of the {len(bags)} patients "
+            f"({', '.join(trained[:5])}{more}), so this is no external cohort; leave them out of the clinical table"
+        )
 
 
 def usable_genes(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[str, float]], str]:

@@ -20,6 +20,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import BundleError
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import SurvivalModel
+from amkd_core.seen_slides import slide_digests
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.config import TrainingConfig
@@ -74,6 +75,7 @@ def bundle_of_fold(
         scaling=inputs.fitted.scaling,
     )
     card = _card(cohort, inputs, member, config=config, scores=scores)
+    card = card.model_copy(update={"training_slides": _seen(bags, inputs.fitted.fitted_on)})
     feature_range = FeatureRange.fit([bags[name].features for name in inputs.fitted.fitted_on])
     curves = _curves(outcome, risks > member.risk_cut)
     return write_bundle(path, Bundle(card, (member,), feature_range, curves, inputs.fitted.membership.matrix))
@@ -123,6 +125,7 @@ def bundle_of_ensemble(
             "cohort_size": len(outcome),
             "cohort_events": outcome.n_events,
             "metrics": dict(metrics),
+            "training_slides": sorted({name for bundle in bundles for name in bundle.card.training_slides}),
             "members": [bundle.card.members[0] for bundle in bundles],
             "provenance": {**first.card.provenance, "folds": len(folds), "reference": "out of fold"},
         }
@@ -131,6 +134,10 @@ def bundle_of_ensemble(
     feature_range = FeatureRange.fit([bags[name].features for name in names])
     curves = _curves(outcome, students["high_risk"].to_numpy(np.int64) == 1)
     return write_bundle(path, Bundle(card, tuple(members), feature_range, curves, first.membership))
+
+
+def _seen(bags: Mapping[str, FeatureBag], patients: Sequence[str]) -> list[str]:
+    return sorted({digest for name in patients for digest in slide_digests(bags[name])})
 
 
 def _curves(outcome: Outcome, high: NDArray[np.bool_]) -> dict[str, KaplanMeier]:

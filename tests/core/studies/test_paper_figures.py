@@ -13,12 +13,10 @@ import pytest
 import tifffile
 from cohort_fixtures import write_tiny_cohort
 from PIL import Image
-from training_fixtures import overrides, run_train
-from typer.testing import CliRunner
+from training_fixtures import overrides, run_amkd, run_train
 
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag, write_bag
-from amkd_core.cli.main import app
 from amkd_core.cohort.clinical import Patient
 from amkd_core.inference.maps import Agreement
 from amkd_core.studies import paper_figures
@@ -63,8 +61,7 @@ def run(cohort_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def figures(*arguments: object) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["figures", *map(str, arguments)])
-    return done.exit_code, done.output + done.stderr
+    return run_amkd("figures", *arguments)
 
 
 @pytest.fixture

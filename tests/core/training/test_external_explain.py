@@ -13,12 +13,11 @@ import pytest
 from bundle_fixtures import N_GENES, encoder_identity, random_bag, random_bundle
 from scipy.stats import spearmanr
 from statistics_fixtures import QUICK, made_cohort
-from typer.testing import CliRunner
+from training_fixtures import run_amkd
 
 from amkd_core.bag import concatenate_bags
 from amkd_core.bag_file import write_bag
 from amkd_core.bundle_file import open_bundle, write_bundle
-from amkd_core.cli.main import app
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.errors import BundleMismatchError, CohortError, ModalityError
 from amkd_core.inference.predict import predict_bag
@@ -259,11 +258,6 @@ def on_disk(cohort, bundle, bags, tmp_path_factory):
     )
     write_bundle(folder / "model.amkd", random_bundle())
     return folder
-
-
-def run_amkd(*words):
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    return result.exit_code, result.output + result.stderr
 
 
 def run_on(folder, command, cohort, out):

@@ -1,0 +1,76 @@
+"""A bundle knows its training slides again: by content, by features, and by no name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from bundle_fixtures import random_bag
+from training_fixtures import run_amkd
+
+from amkd_core.bag import FeatureBag, concatenate_bags
+from amkd_core.bag_file import read_bag, write_bag
+from amkd_core.bundle_file import open_bundle
+from amkd_core.inference.predict import predict_bag
+from amkd_core.seen_slides import slide_digests
+
+
+def codes(bag: FeatureBag, bundle) -> set[str]:
+    return {notice.code for notice in predict_bag(bag, bundle).notices}
+
+
+def test_a_fold_knows_its_training_patients_and_no_others(run: Path, cohort_toml: Path) -> None:
+    bundle = open_bundle(run / "model.amkd")
+    fitted_on = set(json.loads((run / "fold-1" / "fitted.json").read_text())["fitted_on"])
+    for path in sorted((cohort_toml.parent / "bags").glob("*.h5")):
+        seen = "trained_on" in codes(read_bag(path), bundle)
+        assert seen == (path.stem.removesuffix("s") in fitted_on), path.stem
+
+
+def test_the_ensemble_knows_everyone_whom_a_member_was_trained_on(
+    folds_run: Path, unsplit_toml: Path
+) -> None:
+    bundle = open_bundle(folds_run / "model.amkd")
+    fitted_on: set[str] = set()
+    for path in sorted(folds_run.glob("fold-*/fitted.json")):
+        fitted_on |= set(json.loads(path.read_text())["fitted_on"])
+    assert len(fitted_on) > len(json.loads(path.read_text())["fitted_on"])
+    for path in sorted((unsplit_toml.parent / "bags").glob("*.h5")):
+        seen = "trained_on" in codes(read_bag(path), bundle)
+        assert seen == (path.stem.removesuffix("s") in fitted_on), path.stem
+
+
+def test_no_name_of_a_patient_or_slide_is_among_the_digests(run: Path) -> None:
+    digests = open_bundle(run / "model.amkd").card.training_slides
+    assert len(digests) > 20
+    assert all(len(name) == 16 and set(name) <= set("0123456789abcdef") for name in digests)
+
+
+def test_evaluating_on_training_slides_is_refused_with_their_patients(
+    run: Path, cohort_toml: Path, tmp_path: Path
+) -> None:
+    code, text = run_amkd(
+        "evaluate", "--bundle", run / "model.amkd", "--cohort", cohort_toml, "--out", tmp_path
+    )
+    assert code == 2
+    said = " ".join(text.split())
+    assert "was trained on slides of" in said
+    assert "of the 48 patients (P00, P01, P03, P05, P06, ...), so this is no external cohort" in said
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_the_same_slide_is_known_whatever_its_name_precision_and_company(tmp_path: Path) -> None:
+    bag = replace(random_bag(9, slide_id="one"), slide_fingerprint="a" * 64)
+    first = set(slide_digests(bag))
+    assert len(first) == 2
+    halved = replace(bag, features=bag.features.astype(np.float16).astype(np.float32), slide_id="two")
+    assert set(slide_digests(halved)) == first
+    joined = concatenate_bags([random_bag(5, seed=4, slide_id="x"), bag], patient_id="p")
+    assert first & set(slide_digests(joined))
+    again = replace(random_bag(9, seed=7, slide_id="three"), slide_fingerprint="a" * 64)
+    assert len(first & set(slide_digests(again))) == 1
+    assert not first & set(slide_digests(random_bag(9, seed=8, slide_id="four")))
+    write_bag(tmp_path / "bag.h5", bag)
+    assert set(slide_digests(read_bag(tmp_path / "bag.h5"))) == first
