@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from amkd_core.slides import Slide, is_slide, open_slide, slide_pyramid
+from amkd_core.versions import require_versions
 from amkd_viewer.slicing import slice_in_background
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -37,7 +38,10 @@ def read_slides(path: PathOrPaths) -> list[LayerData]:
     ------
     SlideError
         If a file looked like a slide but is none, or is damaged; the sentence says how.
+    ConfigError
+        If a library that reads slides is too old to be safe with them.
     """
+    require_versions()
     return [slide_layer(open_slide(one, isolated=True)) for one in _paths(path)]
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("NO_COLOR", "1")
+
+# Sockets are closed here and in every process that a test starts; a hook cannot be taken back.
+_NO_NETWORK = Path(__file__).parent / "no_network"
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_NO_NETWORK), os.environ.get("PYTHONPATH")]))
+_spec = importlib.util.spec_from_file_location("no_network", _NO_NETWORK / "sitecustomize.py")
+assert _spec is not None
+assert _spec.loader is not None
+_spec.loader.exec_module(importlib.util.module_from_spec(_spec))
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes.util
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -16,8 +15,8 @@ from typing import Literal
 
 import typer
 
-# Floors below which a known fault lets a hostile file crash the process or run code.
-MINIMUM_VERSIONS = {"torch": (2, 10), "openslide": (4, 0, 1)}
+from amkd_core.versions import FLOORS, installed, is_older
+
 FREE_DISK_GIB = 5
 FREE_MEMORY_GIB = 4
 
@@ -74,35 +73,23 @@ def examine() -> Iterator[Finding]:
     yield _demo_bundle()
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    parts = version.split("+")[0].split(".")
-    return tuple(int(part) for part in parts if part.isdigit())
-
-
 def _openslide() -> Finding:
     try:
         import openslide
     except (ImportError, OSError) as error:
         return Finding("OpenSlide", "problem", f"cannot be loaded ({error})", "pip install openslide-bin")
     version = str(openslide.__library_version__)
-    if _numbers(version) < MINIMUM_VERSIONS["openslide"]:
+    if is_older(version, FLOORS["openslide-bin"]):
         advice = "pip install --upgrade openslide-bin (older ones have memory faults that a damaged slide triggers)"
         return Finding("OpenSlide", "problem", f"{version}, older than 4.0.1", advice)
-    return Finding("OpenSlide", "ok", f"{version} (openslide-python {_version('openslide-python')})")
+    return Finding("OpenSlide", "ok", f"{version} (openslide-python {installed('openslide-python')})")
 
 
 def _torch() -> Finding:
-    version = _version("torch")
+    version = installed("torch")
     if version is None:
         return Finding("PyTorch", "problem", "not installed", "pip install 'torch>=2.10'")
-    if _numbers(version) < MINIMUM_VERSIONS["torch"]:
+    if is_older(version, FLOORS["torch"]):
         advice = "pip install --upgrade torch (older ones run code hidden in weight files)"
         return Finding("PyTorch", "problem", f"{version}, older than 2.10", advice)
     return Finding("PyTorch", "ok", version)
@@ -123,7 +110,7 @@ def _gpu() -> Finding:
 
 
 def _qt() -> Finding:
-    napari = _version("napari")
+    napari = installed("napari")
     if napari is None:
         advice = "pip install 'amkd-viewer[viewer]' 'napari[pyqt6]' if windows are wanted on this machine"
         return Finding("napari and Qt", "missing", "napari is not installed", advice)

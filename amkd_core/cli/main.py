@@ -19,7 +19,9 @@ from amkd_core.cli.extract import extract_command
 from amkd_core.cli.figures import figures_command
 from amkd_core.cli.predict import predict_command
 from amkd_core.cli.simulate import simulate_bags_command, simulate_command
+from amkd_core.cli.terminal import user_errors
 from amkd_core.cli.view import view_command
+from amkd_core.versions import require_versions
 
 app = typer.Typer(
     name="amkd",
@@ -52,11 +54,14 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand != "doctor":  # which tells of old versions among the rest
+        with user_errors():
+            require_versions()
 
 
 def main() -> None:

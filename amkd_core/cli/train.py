@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from amkd_core.cli.terminal import EXIT_FOLDER_IN_USE, EXIT_WRONG_INPUT, drain, user_errors
+from amkd_core.versions import require_versions
 
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
@@ -66,6 +67,8 @@ def train(
     ] = False,
 ) -> None:
     """Train teacher and student, test them on held-out patients, write RUN/model.amkd (research use only)."""
+    with user_errors():
+        require_versions()
     if init:
         from amkd_core.cohort.example import EXAMPLE_COHORT
 

@@ -20,13 +20,13 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import BundleError
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import SurvivalModel
-from amkd_core.seen_slides import slide_digests
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.evaluate import Score
 from amkd_core.training.fold_record import FoldResult
 from amkd_core.training.inputs import Inputs
+from amkd_core.training.packed_cache import digests_of
 from amkd_core.training.run_folder import environment
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def bundle_of_ensemble(
 
 
 def _seen(bags: Mapping[str, FeatureBag], patients: Sequence[str]) -> list[str]:
-    return sorted({digest for name in patients for digest in slide_digests(bags[name])})
+    return sorted({digest for name in patients for digest in digests_of(bags[name])})
 
 
 def _curves(outcome: Outcome, high: NDArray[np.bool_]) -> dict[str, KaplanMeier]:

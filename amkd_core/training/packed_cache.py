@@ -23,11 +23,14 @@ from amkd_core.cohort.cohort import Cohort, CohortFile, Patient
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import GeneSet
 from amkd_core.errors import RunFolderError
+from amkd_core.seen_slides import slide_digests
 from amkd_core.training.fold_record import write_json
 from amkd_core.training.run_folder import clear_leftovers
 
 CacheType = Literal["auto", "float32", "float16"]
 CACHE = "cache"
+LAYOUT = 2
+"""Of the folder; a cache of another one is written again."""
 FEATURES, EXPRESSION, INDEX = "features.npy", "expression.npy", "cache.json"
 _PATIENTS = TypeAdapter(list[Patient])
 
@@ -37,10 +40,22 @@ class PackedBag(FeatureBag):
     """A bag whose features lie in the cache, as halves or floats; its rows were checked before they were written.
 
     Halves are widened batch by batch, so that the processes of one machine hold them once between them.
+
+    Attributes
+    ----------
+    digests
+        Of its slides, as `slide_digests` gave them before they were packed.
     """
+
+    digests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Nothing is read before it is needed."""
+
+
+def digests_of(bag: FeatureBag) -> tuple[str, ...]:
+    """`slide_digests` of a bag, packed or not."""
+    return bag.digests if isinstance(bag, PackedBag) else slide_digests(bag)
 
 
 def pack_cohort(
@@ -66,7 +81,7 @@ def pack_cohort(
     """
     names = [patient.patient_id for patient in cohort.patients]
     chosen = _chosen(dtype, [bags[name].features for name in names])
-    key = {**key, "dtype": chosen}
+    key = {**key, "dtype": chosen, "layout": LAYOUT}
     if _key_of(folder) == key:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,6 +101,7 @@ def pack_cohort(
             "genes": genes,
             "pathways": [[item.name, sorted(item.genes)] for item in cohort.pathways],
             "encoder": bags[names[0]].encoder.to_dict(),
+            "slides": [digests_of(bags[name]) for name in names],
             "bags": [[len(bags[name]), bags[name].patch_size_px, bags[name].mpp] for name in names],
         },
     )
@@ -121,7 +137,8 @@ def read_packed(folder: Path) -> tuple[Cohort, dict[str, FeatureBag]]:
         features = np.load(folder / FEATURES, mmap_mode="c", allow_pickle=False)
         values = np.load(folder / EXPRESSION, allow_pickle=False)
         ends = np.cumsum([0, *(n_patches for n_patches, _, _ in index["bags"])])
-        if ends[-1] != len(features) or len(index["bags"]) != len(patients) or len(values) != len(patients):
+        lengths = {len(part) for part in (index["bags"], index["slides"], patients, values)}
+        if ends[-1] != len(features) or len(lengths) > 1:
             raise ValueError("its parts do not fit together")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
@@ -139,9 +156,11 @@ def read_packed(folder: Path) -> tuple[Cohort, dict[str, FeatureBag]]:
     )
     encoder = EncoderIdentity(**index["encoder"])
     bags: dict[str, FeatureBag] = {}
-    for name, start, (n_patches, patch_size_px, mpp) in zip(names, ends, index["bags"], strict=False):
-        rows = features[start : start + n_patches]
-        bags[name] = PackedBag(np.asarray(rows), encoder, patch_size_px, mpp, name)
+    for name, start, (n_patches, patch_size_px, mpp), digests in zip(
+        names, ends, index["bags"], index["slides"], strict=False
+    ):
+        rows = np.asarray(features[start : start + n_patches])
+        bags[name] = PackedBag(rows, encoder, patch_size_px, mpp, name, digests=tuple(digests))
     return cohort, bags
 
 

@@ -13,8 +13,11 @@ from training_fixtures import run_amkd
 from amkd_core.bag import FeatureBag, concatenate_bags
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.bundle_file import open_bundle
+from amkd_core.cohort.cohort import read_cohort
 from amkd_core.inference.predict import predict_bag
 from amkd_core.seen_slides import slide_digests
+from amkd_core.training.inputs import read_bags
+from amkd_core.training.packed_cache import digests_of, share_bags
 
 
 def codes(bag: FeatureBag, bundle) -> set[str]:
@@ -40,6 +43,17 @@ def test_the_ensemble_knows_everyone_whom_a_member_was_trained_on(
     for path in sorted((unsplit_toml.parent / "bags").glob("*.h5")):
         seen = "trained_on" in codes(read_bag(path), bundle)
         assert seen == (path.stem.removesuffix("s") in fitted_on), path.stem
+
+
+def test_folds_in_processes_of_their_own_keep_the_same_digests(
+    folds_run: Path, unsplit_toml: Path, tmp_path: Path
+) -> None:
+    cohort = read_cohort(unsplit_toml)
+    bags = read_bags(cohort, cohort.file.bags)
+    shared = share_bags(tmp_path, cohort, bags, key={}, dtype="auto")
+    found = {digest for bag in shared.values() for digest in digests_of(bag)}
+    assert found == {digest for bag in bags.values() for digest in slide_digests(bag)}
+    assert set(open_bundle(folds_run / "model.amkd").card.training_slides) <= found
 
 
 def test_no_name_of_a_patient_or_slide_is_among_the_digests(run: Path) -> None:

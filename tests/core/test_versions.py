@@ -1,0 +1,81 @@
+"""Floors of the libraries that parse foreign files: refused at the start, and the same everywhere."""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+from training_fixtures import run_amkd, run_train
+
+from amkd_core import versions
+from amkd_core.errors import ConfigError
+from amkd_core.versions import FLOORS, installed, is_older, require_versions
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def old_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    require_versions.cache_clear()
+    monkeypatch.setattr(
+        versions, "installed", lambda name: "2.9.1+cpu" if name == "torch" else installed(name)
+    )
+    yield
+    require_versions.cache_clear()
+
+
+def test_this_environment_is_new_enough() -> None:
+    require_versions.cache_clear()
+    require_versions()
+
+
+@pytest.mark.usefixtures("old_torch")
+@pytest.mark.parametrize(
+    "command", [("predict", "slide.svs"), ("extract", "slide.svs"), ("cohort", "c.toml"), ("train",)]
+)
+def test_every_command_refuses_old_libraries_with_a_sentence(command: tuple[str, ...]) -> None:
+    code, text = run_train("--init") if command == ("train",) else run_amkd(*command)
+    assert code == 2
+    said = " ".join(text.split())
+    assert "torch 2.9.1+cpu (expected 2.10 or newer); run pip install 'torch>=2.10'" in said
+    assert "Traceback" not in text
+
+
+@pytest.mark.usefixtures("old_torch")
+def test_the_viewers_reader_refuses_too(tmp_path: Path) -> None:
+    from amkd_viewer.reader import read_slides
+
+    with pytest.raises(ConfigError, match=r"torch 2\.9\.1"):
+        read_slides(tmp_path / "slide.svs")
+
+
+@pytest.mark.usefixtures("old_torch")
+def test_the_doctor_still_comes() -> None:
+    _, text = run_amkd("doctor")
+    assert "Python" in text
+    assert "too old to be safe" not in text
+
+
+@pytest.mark.parametrize(
+    ("version", "floor", "older"),
+    [("2.9.1", "2.10", True), ("2.10.0+cpu", "2.10", False), ("4.0.1.2", "4.0.1", False), ("4.0.0", "4.0.1", True),
+     ("2.10.0rc1", "2.10", True), ("13.0.0", "10.3", False)],
+)  # fmt: skip
+def test_versions_are_compared_as_versions(version: str, floor: str, *, older: bool) -> None:
+    assert is_older(version, floor) is older
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_the_packaging_asks_for_the_same_floor_and_installs_above_it(package: str) -> None:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    wanted = [Requirement(line) for line in parser["options"]["install_requires"].split("\n") if line.strip()]
+    (asked,) = (item for item in wanted if item.name == package)
+    (floor,) = (part.version for part in asked.specifier if part.operator == ">=")
+    assert Version(floor) == Version(FLOORS[package])
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    assert not is_older(pins[package], FLOORS[package])
