@@ -52,12 +52,16 @@ def read_gmt(path: Path) -> tuple[GeneSet, ...]:
     Raises
     ------
     CohortError
-        When the file is missing, a line has no genes, or a name stands there twice.
+        When the file is missing or no text, a line has no genes, or a name stands there twice.
     """
     if not path.is_file():
         raise CohortError(f"{path}: no such file")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise CohortError(f"{path.name}: is no GMT file, expected text in UTF-8 ({error})") from error
     sets: dict[str, GeneSet] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         name, *rest = line.split("\t")

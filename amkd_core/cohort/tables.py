@@ -42,4 +42,5 @@ def read_table(path: Path) -> pd.DataFrame:
             return pd.read_excel(path, dtype=text)
         return pd.read_csv(path, sep="," if kind == "csv" else "\t", dtype=text, encoding="utf-8-sig")
     except (ValueError, OSError, KeyError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise CohortError(f"{path.name}: cannot be read as a table ({error})") from error
+        said = " ".join(str(error).split())  # some libraries' messages have several lines
+        raise CohortError(f"{path.name}: cannot be read as a table ({said})") from error

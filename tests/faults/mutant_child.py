@@ -1,0 +1,113 @@
+"""Reads damaged copies of one file after another, in a process that may die of it; a line of JSON for each.
+
+``python mutant_child.py FAMILY FILE FIRST LAST FOLDER``; the parent starts it again behind a copy that killed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mutation import mutated
+
+from amkd_core.errors import AmkdError
+
+
+def slide(path: Path) -> bytes:
+    from amkd_core.slides import open_slide
+
+    with open_slide(path) as found:
+        parts = [repr((found.info.levels, found.info.microns)).encode(), found.thumbnail(200).tobytes()]
+        parts += [
+            found.read_region((10, 10), level.index, (300, 300)).tobytes() for level in found.info.levels
+        ]
+    return b"".join(parts)
+
+
+def bag(path: Path) -> bytes:
+    from amkd_core.bag_file import read_bag
+
+    found = read_bag(path)
+    coords = b"" if found.coords is None else found.coords.tobytes()
+    facts = (
+        found.encoder,
+        found.patch_size_px,
+        found.mpp,
+        found.slide_id,
+        found.slide_mpp,
+        found.slide_fingerprint,
+    )
+    return found.features.tobytes() + coords + repr(facts).encode()
+
+
+def bundle(path: Path) -> bytes:
+    from amkd_core.bundle_file import open_bundle
+
+    found = open_bundle(path)
+    weights = b"".join(
+        value.numpy().tobytes()
+        for member in found.members
+        for _, value in sorted(member.student.state_dict().items())
+    )
+    return (
+        weights
+        + found.card.model_dump_json().encode()
+        + np.concatenate([member.training_risks for member in found.members]).tobytes()
+    )
+
+
+def cohort(path: Path) -> bytes:
+    from amkd_core.cohort.cohort import read_cohort
+
+    found = read_cohort(path.with_name("cohort.toml"))
+    return repr((found.patients, found.expression.patients, found.expression.values.tobytes())).encode()
+
+
+READERS: dict[str, Callable[[Path], bytes]] = {"slide": slide, "bag": bag, "bundle": bundle, "cohort": cohort}
+
+
+def outcome(read: Callable[[Path], bytes], path: Path, expected: str) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        found = hashlib.sha256(read(path)).hexdigest()
+    except AmkdError as error:
+        text = str(error)
+        result = "sentence" if text and "\n" not in text else "no sentence"
+    except MemoryError:
+        text, result = "MemoryError", "unclean"
+    except Exception as error:  # noqa: BLE001 - what else comes out is what is being counted
+        text, result = f"{type(error).__name__}: {error}", "unclean"
+    else:
+        text, result = "", "same" if found == expected else "different"
+    return {"result": result, "text": text[:300], "seconds": time.perf_counter() - started}
+
+
+def say(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    family, source, first, last, folder = sys.argv[1:6]
+    read, original = READERS[family], Path(source).read_bytes()
+    expected = hashlib.sha256(read(Path(source))).hexdigest()
+    # Of a cohort one table is damaged, in its place beside the others.
+    path = Path(source) if family == "cohort" else Path(folder) / f"mutant{''.join(Path(source).suffixes)}"
+    say({"ready": True})
+    for seed in range(int(first), int(last)):
+        kind, data = mutated(original, seed)
+        path.write_bytes(data)
+        found = {"seed": seed, "kind": kind, **outcome(read, path, expected)}
+        found["mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        say(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Damaged slides, bags, bundles and tables by the thousand: a sentence or the same data, and nobody dies."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bundle_fixtures import random_bag, random_bundle
+from cohort_fixtures import write_tiny_cohort
+from fault_count import FaultCount
+from slide_files import halved, tissue_like, write_ome, write_striped, write_svs, write_tiff
+
+from amkd_core.bag_file import write_bag
+from amkd_core.bundle_file import write_bundle
+
+CHILD = Path(__file__).with_name("mutant_child.py")
+HANG_S, MOST_MIB = 10.0, 2048
+SAMPLE, FULL = 60, 1000
+IMAGE = tissue_like(700, 600, seed=5)
+
+
+def slide_file(name: str, folder: Path) -> Path:
+    levels = [IMAGE, halved(IMAGE)]
+    match name:
+        case "svs":
+            return write_svs(folder / "a.svs", levels)
+        case "tiff":
+            return write_tiff(folder / "a.tif", levels)
+        case "ome":
+            return write_ome(folder / "a.ome.tif", [levels])
+        case _:
+            return write_striped(folder / "a.tif", IMAGE, compression="lzw", rows=50)
+
+
+def source_of(name: str, folder: Path) -> tuple[str, Path]:
+    """Family, and the file whose copies are damaged."""
+    if name.startswith("slide"):
+        return "slide", slide_file(name.removeprefix("slide "), folder)
+    if name == "bag":
+        bag = random_bag(40)
+        write_bag(folder / "a.h5", bag)
+        return "bag", folder / "a.h5"
+    if name == "bundle":
+        write_bundle(folder / "a.amkd", random_bundle(n_members=2))
+        return "bundle", folder / "a.amkd"
+    write_tiny_cohort(
+        folder, name="tiny", n_patients=20, width=4, patches=(2, 4), pathways=((0, 1, 2), (3, 4, 5))
+    )
+    return "cohort", folder / name.removeprefix("table ")
+
+
+class Child:
+    """The process that reads; its lines arrive by a thread, so that waiting for one can end."""
+
+    def __init__(self, family: str, source: Path, seeds: tuple[int, int], folder: Path) -> None:
+        words = [sys.executable, str(CHILD), family, str(source), *map(str, seeds), str(folder)]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put("")
+
+    def next(self, timeout_s: float) -> dict[str, Any] | str:
+        try:
+            line = self.lines.get(timeout=timeout_s)
+        except queue.Empty:
+            return "hang"
+        return json.loads(line) if line else "death"
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def run_mutants(
+    name: str, n_cases: int, folder: Path, first: int = 0
+) -> tuple[FaultCount, list[dict[str, Any]]]:
+    family, source = source_of(name, folder)
+    original = source.read_bytes()
+    count, found, seed = FaultCount(f"mutants: {name}"), [], first
+    while seed < first + n_cases:
+        source.write_bytes(original)
+        child = Child(family, source, (seed, first + n_cases), folder)
+        assert child.next(60) == {"ready": True}
+        while seed < first + n_cases:
+            line = child.next(HANG_S)
+            if isinstance(line, str):
+                found.append({"seed": seed, "result": line, "seconds": HANG_S, "text": "", "mib": 0})
+                seed += 1
+                break
+            found.append(line)
+            seed += 1
+        child.end()
+    results = Counter(item["result"] for item in found)
+    count.cases, count.same, count.different = len(found), results["same"], results["different"]
+    count.refused, count.deaths, count.hangs = results["sentence"], results["death"], results["hang"]
+    count.slowest = max(item["seconds"] for item in found)
+    return count, found
+
+
+def check(count: FaultCount, found: list[dict[str, Any]]) -> None:
+    unclean = [item for item in found if item["result"] in ("unclean", "no sentence", "death", "hang")]
+    assert unclean == []
+    assert count.slowest < HANG_S
+    assert max(item["mib"] for item in found) < MOST_MIB
+
+
+SLIDES = ("slide svs", "slide tiff", "slide ome", "slide strips")
+OURS = ("bag", "bundle")
+TABLES = ("table clinical.csv", "table expression.csv", "table pathways.gmt", "table cohort.toml")
+
+
+def one_family(name: str, n_cases: int, folder: Path, counted: list[FaultCount]) -> FaultCount:
+    count, found = run_mutants(name, n_cases, folder)
+    counted.append(count)
+    check(count, found)
+    if name in OURS:
+        assert count.different == 0
+    assert count.refused > 0
+    return count
+
+
+@pytest.mark.parametrize("name", [*SLIDES, *OURS, *TABLES])
+def test_a_sample_of_mutants(name: str, tmp_path: Path, counted: list[FaultCount]) -> None:
+    one_family(name, SAMPLE, tmp_path, counted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*SLIDES, *OURS, *TABLES])
+def test_a_thousand_mutants(name: str, tmp_path: Path, counted: list[FaultCount]) -> None:
+    one_family(name, FULL, tmp_path, counted)
+
+
+def test_the_harness_sees_what_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader without checksums accepts other data, one that aborts dies, one that sleeps hangs."""
+    wrapped = tmp_path / "child.py"
+    wrapped.write_text(
+        f"import os, sys, time; sys.path.insert(0, {str(CHILD.parent)!r}); import mutant_child\n"
+        "def plain(path):\n"
+        "    data = path.read_bytes()\n"
+        "    if path.name.startswith('mutant') and len(data) % 7 == 1: os.abort()\n"
+        "    if path.name.startswith('mutant') and len(data) % 7 == 2: time.sleep(60)\n"
+        "    return data\n"
+        "mutant_child.READERS['bag'] = plain\n"
+        "mutant_child.main()\n"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "CHILD", wrapped)
+    monkeypatch.setattr(sys.modules[__name__], "HANG_S", 1.5)
+    count, _ = run_mutants("bag", 40, tmp_path)
+    assert count.cases == 40
+    assert count.different > 10
+    assert count.deaths > 0
+    assert count.hangs > 0
+    assert np.isfinite(count.slowest)
