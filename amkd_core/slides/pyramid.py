@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from amkd_core.errors import SlideReadError
 from amkd_core.slides.backends.base import Pixels
 from amkd_core.slides.info import SlideInfo
 from amkd_core.slides.salvage import ReadableLevels, Salvage
-from amkd_core.slides.tile_cache import TileCache, compose
+from amkd_core.slides.tile_cache import TileCache, compose, parts_of
 
 TILE_PX = 512
 COARSEST_PX = 1024
@@ -30,6 +32,8 @@ DAMAGED_GREY = 128
 
 _STEP = 2
 _SALVAGE_PX = 64
+_BLOCK_TILES = 2
+"""Tiles a side that are asked for at once; more would no longer fit what passes between the processes in one piece."""
 _log = logging.getLogger(__name__)
 
 
@@ -140,7 +144,48 @@ class SlidePyramid(Sequence[LazyLevel]):
         Damaged places are flat grey and logged, so that a viewer goes on; `Slide.read_region` raises there.
         """
         tile_px = (TILE_PX, TILE_PX)
+        for column, row in self._missing_blocks(index, xy_px, size_px):
+            self._read_block(index, column, row)
         return compose(xy_px, size_px, tile_px, lambda part: self._tile(index, part.column, part.row))
+
+    def _missing_blocks(
+        self, index: int, xy_px: tuple[int, int], size_px: tuple[int, int]
+    ) -> list[tuple[int, int]]:
+        """Blocks, by their first tile, of which two or more tiles are asked for and not kept."""
+        missing: Counter[tuple[int, int]] = Counter()
+        for part in parts_of(xy_px, size_px, (TILE_PX, TILE_PX)):
+            if self._cache.peek((index, part.column, part.row)) is None:
+                corner = (part.column - part.column % _BLOCK_TILES, part.row - part.row % _BLOCK_TILES)
+                missing[corner] += 1
+        return [corner for corner, count in missing.items() if count > _BLOCK_TILES**2 // 2]
+
+    def _read_block(self, index: int, column: int, row: int) -> None:
+        """Read a block of tiles by one request; what fails is left to `_tile`, which salvages.
+
+        Every request waits for its turn among the threads of a busy window, and tile by tile that takes several times
+        as long as the reading itself.
+        """
+        level, side, (x, y) = self._levels[index], _BLOCK_TILES * TILE_PX, (column * TILE_PX, row * TILE_PX)
+        size = (min(side, level.size_px[0] - x), min(side, level.size_px[1] - y))
+        try:
+            if level.stored_level is not None:
+                block = self._slide.read_level(level.stored_level, (x, y), size)
+            else:
+                finer = self._levels[index - 1]
+                if finer.stored_level is None or any(
+                    _STEP * one > two
+                    for one, two in zip((x + size[0], y + size[1]), finer.size_px, strict=True)
+                ):
+                    return
+                block = self._slide.read_halved(
+                    finer.stored_level, (_STEP * x, _STEP * y), (_STEP * size[0], _STEP * size[1])
+                )
+        except SlideReadError:
+            return
+        for top in range(0, size[1], TILE_PX):
+            for left in range(0, size[0], TILE_PX):
+                key = (index, column + left // TILE_PX, row + top // TILE_PX)
+                self._cache.get(key, block[top : top + TILE_PX, left : left + TILE_PX].copy)
 
     def _tile(self, index: int, column: int, row: int) -> Pixels:
         return self._cache.get((index, column, row), lambda: self._make_tile(index, column, row))

@@ -24,6 +24,10 @@ class ReadableLevels(Protocol):
         """Read a rectangle of a level."""
         ...
 
+    def read_halved(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        """Read a rectangle of even size inside a level, each pixel the mean of four."""
+        ...
+
 
 class Salvage:
     """Reads blocks of one level; of a damaged block what can be read in small pieces.

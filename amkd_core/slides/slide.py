@@ -116,6 +116,10 @@ class Slide:
             return self._backend.read_halved(int(level), (x, y), read_px)
         return scale_patch(self.read_level(level, (x, y), read_px), size_px)
 
+    def read_halved(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+        """Read a rectangle of even size wholly inside a level at half its size: each pixel is the mean of four."""
+        return self._backend.read_halved(level, xy_px, size_px)
+
     def read_level(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
         """Read a rectangle whose corner is given in pixels of `level` itself; else as `read_region`."""
         limits = self._level(level).size_px
