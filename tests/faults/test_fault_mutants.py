@@ -168,3 +168,19 @@ def test_the_harness_sees_what_it_counts(tmp_path: Path, monkeypatch: pytest.Mon
     assert count.deaths > 0
     assert count.hangs > 0
     assert np.isfinite(count.slowest)
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "results"),
+    [
+        # The name of a vendor's property is no text; nothing is found under it: a KeyError once.
+        ("slide svs", 181, ("same", "different")),
+        # A table of pathways that is no UTF-8: a traceback once.
+        ("table pathways.gmt", 0, ("sentence",)),
+        # A row of too many cells: pandas' own message, of several lines, once.
+        ("table expression.csv", 1, ("sentence",)),
+    ],
+)
+def test_what_was_found_stays_mended(name: str, seed: int, results: tuple[str, ...], tmp_path: Path) -> None:
+    _, found = run_mutants(name, 1, tmp_path, first=seed)
+    assert found[0]["result"] in results, found[0]

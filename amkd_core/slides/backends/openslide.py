@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +140,7 @@ class OpenSlideBackend:
         return pixels
 
     def _gather(self, handle: Any) -> BackendFacts:
-        properties = dict(handle.properties)
+        properties = _readable(handle.properties)
         vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
         power = _float(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER))
         found, resolution = microns_of_properties(properties, vendor)
@@ -194,3 +196,12 @@ def _int(text: str | None) -> int | None:
 
 def _words(error: Exception) -> str:
     return str(error).strip().rstrip(".") or type(error).__name__
+
+
+def _readable(properties: Mapping[str, str]) -> dict[str, str]:
+    """Properties that can be read; a damaged file lists names that are no text, and that nothing is found under."""
+    found = {}
+    for name in properties:
+        with suppress(KeyError):
+            found[name] = properties[name]
+    return found
