@@ -7,9 +7,9 @@ what they are made of is ever read; decoded tiles are kept in one cache per slid
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -144,48 +144,52 @@ class SlidePyramid(Sequence[LazyLevel]):
         Damaged places are flat grey and logged, so that a viewer goes on; `Slide.read_region` raises there.
         """
         tile_px = (TILE_PX, TILE_PX)
-        for column, row in self._missing_blocks(index, xy_px, size_px):
-            self._read_block(index, column, row)
+        for block in self._missing_blocks(index, xy_px, size_px):
+            self._read_block(index, block)
         return compose(xy_px, size_px, tile_px, lambda part: self._tile(index, part.column, part.row))
 
     def _missing_blocks(
         self, index: int, xy_px: tuple[int, int], size_px: tuple[int, int]
-    ) -> list[tuple[int, int]]:
-        """Blocks, by their first tile, of which two or more tiles are asked for and not kept."""
-        missing: Counter[tuple[int, int]] = Counter()
-        for part in parts_of(xy_px, size_px, (TILE_PX, TILE_PX)):
-            if self._cache.peek((index, part.column, part.row)) is None:
-                corner = (part.column - part.column % _BLOCK_TILES, part.row - part.row % _BLOCK_TILES)
-                missing[corner] += 1
-        return [corner for corner, count in missing.items() if count > _BLOCK_TILES**2 // 2]
+    ) -> list[tuple[int, int, int, int]]:
+        """First column and row, and tiles across and down, of blocks that are for the most part not kept."""
+        virtual = self._levels[index].stored_level is None
+        rows, columns = (
+            range(xy_px[axis] // TILE_PX, (xy_px[axis] + size_px[axis] - 1) // TILE_PX + 1) for axis in (1, 0)
+        )
+        blocks = []
+        for row, column in itertools.product(rows[::_BLOCK_TILES], columns[::_BLOCK_TILES]):
+            across, down = min(_BLOCK_TILES, columns.stop - column), min(_BLOCK_TILES, rows.stop - row)
+            tiles = itertools.product(range(column, column + across), range(row, row + down))
+            missing = sum(self._cache.peek((index, *tile)) is None for tile in tiles)
+            # A stored tile alone is one request as it is.
+            if 2 * missing > across * down and (virtual or missing > 1):
+                blocks.append((column, row, across, down))
+        return blocks
 
-    def _read_block(self, index: int, column: int, row: int) -> None:
+    def _read_block(self, index: int, block: tuple[int, int, int, int]) -> None:
         """Read a block of tiles by one request; what fails is left to `_tile`, which salvages.
 
         Every request waits for its turn among the threads of a busy window, and tile by tile that takes several times
         as long as the reading itself.
         """
-        level, side, (x, y) = self._levels[index], _BLOCK_TILES * TILE_PX, (column * TILE_PX, row * TILE_PX)
-        size = (min(side, level.size_px[0] - x), min(side, level.size_px[1] - y))
+        level, (column, row, across, down) = self._levels[index], block
+        x, y = column * TILE_PX, row * TILE_PX
+        width, height = min(across * TILE_PX, level.size_px[0] - x), min(down * TILE_PX, level.size_px[1] - y)
         try:
             if level.stored_level is not None:
-                block = self._slide.read_level(level.stored_level, (x, y), size)
+                pixels = self._slide.read_level(level.stored_level, (x, y), (width, height))
             else:
                 finer = self._levels[index - 1]
-                if finer.stored_level is None or any(
-                    _STEP * one > two
-                    for one, two in zip((x + size[0], y + size[1]), finer.size_px, strict=True)
-                ):
+                inside = _STEP * (x + width) <= finer.size_px[0] and _STEP * (y + height) <= finer.size_px[1]
+                if finer.stored_level is None or not inside:
                     return
-                block = self._slide.read_halved(
-                    finer.stored_level, (_STEP * x, _STEP * y), (_STEP * size[0], _STEP * size[1])
-                )
+                twice = (_STEP * width, _STEP * height)
+                pixels = self._slide.read_halved(finer.stored_level, (_STEP * x, _STEP * y), twice)
         except SlideReadError:
             return
-        for top in range(0, size[1], TILE_PX):
-            for left in range(0, size[0], TILE_PX):
-                key = (index, column + left // TILE_PX, row + top // TILE_PX)
-                self._cache.get(key, block[top : top + TILE_PX, left : left + TILE_PX].copy)
+        for part in parts_of((x, y), (width, height), (TILE_PX, TILE_PX)):
+            tile = pixels[part.top - y : part.bottom - y, part.left - x : part.right - x]
+            self._cache.get((index, part.column, part.row), tile.copy)
 
     def _tile(self, index: int, column: int, row: int) -> Pixels:
         return self._cache.get((index, column, row), lambda: self._make_tile(index, column, row))
