@@ -43,6 +43,9 @@ CACHE_HINT = (
     "Features and results of slides that were predicted, under names that say nothing of the patient. Opening such a "
     "slide again shows its result at once. The variable AMKD_CACHE_DIR names another place."
 )
+MAP_FAULT = (
+    "The map of {slide} cannot be drawn because of a fault in AMKD Viewer ({kind}); the log has the details."
+)
 NO_MODEL = "No model is chosen, and the demo's is not installed; choose a bundle (.amkd)."
 SCALE_HINT = "About 0.25 for a 40× scan, 0.5 for 20×."
 SCALE_QUESTION = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from amkd_viewer.painter_widget import OverlayPainter
 from amkd_viewer.reader import slide_layer
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
-from amkd_viewer.wording import NO_MODEL, SCALE_QUESTION
+from amkd_viewer.wording import MAP_FAULT, NO_MODEL, SCALE_QUESTION
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 WARM_UP_AFTER_MS = 3000
 
 Then = Callable[[Any], None]
+
+_log = logging.getLogger(__name__)
 
 
 def workspace_of(viewer: Viewer) -> Workspace:
@@ -82,6 +85,7 @@ class Workspace(QObject):
         self._run_when_opened = False
         self.panels: list[QWidget] = []
         self._waiting: dict[int, tuple[int, Then, Then | None]] = {}
+        self._owners: set[int] = set()
 
         self._bridge = SessionBridge()
         self.session = PredictionSession(self._bridge.told.emit)
@@ -202,6 +206,7 @@ class Workspace(QObject):
         token = self.session.tasks.submit(f"{id(owner)} {key}", function)
         if token is not None:
             self._waiting[token] = (id(owner), then, failed)
+            self._forget_with(owner)
 
     def fail(self, error: AmkdError) -> None:
         """Say what went wrong, in the panels and as a notification."""
@@ -263,6 +268,11 @@ class Workspace(QObject):
         except AmkdError as error:
             self.fail(error)
             return
+        except Exception as error:  # noqa: BLE001 (whatever it is, the window lives on)
+            # The result stands; what cannot be drawn is a fault of ours and goes to the log with all it says.
+            _log.exception("the map of %s cannot be drawn", layer.name)
+            self.fail(AmkdError(MAP_FAULT.format(slide=layer.name, kind=type(error).__name__)))
+            return
         self._finished = prediction
         if self.slide is layer:
             self.prediction_changed.emit()
@@ -303,8 +313,19 @@ class Workspace(QObject):
         left = self.slides
         self.choose(self.slide if self.slide in left else (left[-1] if left else None))
 
-    def _release(self, owner: int) -> None:
+    def _forget_with(self, owner: QWidget) -> None:
+        """Drop what waits for a widget as soon as it is gone: parts of a closed panel are told nothing."""
+        known = id(owner)
+        if known not in self._owners:
+            self._owners.add(known)
+            owner.destroyed.connect(lambda: self._forget(known))
+
+    def _forget(self, owner: int) -> None:
+        self._owners.discard(owner)
         self._waiting = {token: entry for token, entry in self._waiting.items() if entry[0] != owner}
+
+    def _release(self, owner: int) -> None:
+        self._forget(owner)
         self.panels = [panel for panel in self.panels if id(panel) != owner]
         if not self.panels:
             self.close()
