@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.bag import EncoderIdentity, FeatureBag, repeated_rows, whole_coords
-from amkd_core.bag_layouts import Recorded, read_layout
+from amkd_core.bag_apart import read_layout_apart
+from amkd_core.bag_layouts import Recorded
 from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.encoder_names import our_encoder_name
 from amkd_core.errors import BagError
@@ -72,7 +73,7 @@ def read_foreign_bag(path: Path, assume: BagAssumptions) -> FeatureBag:
     BagError
         When the file is no bag, or records too little and `assume` does not say the rest.
     """
-    recorded = read_layout(path)
+    recorded = read_layout_apart(path)
     return _complete(recorded, assume, path)
 
 
