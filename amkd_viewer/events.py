@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from amkd_core.inference.prediction import Prediction
     from amkd_core.slides import Slide, SlideInfo
+    from amkd_core.slides.pyramid import SlidePyramid
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,9 +220,10 @@ class Cancelled:
 
 @dataclass(frozen=True)
 class Opened:
-    """A slide is open; whoever hears this owns it."""
+    """A slide is open, its coarsest level read; whoever hears this owns it."""
 
     slide: Slide
+    pyramid: SlidePyramid | None = None
 
 
 @dataclass(frozen=True)

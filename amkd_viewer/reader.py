@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from amkd_core.slides import Slide, is_slide, open_slide, slide_pyramid
+from amkd_core.slides.pyramid import SlidePyramid
 from amkd_core.versions import require_versions
 from amkd_viewer.slicing import slice_in_background
 
@@ -45,7 +46,7 @@ def read_slides(path: PathOrPaths) -> list[LayerData]:
     return [slide_layer(open_slide(one, isolated=True)) for one in _paths(path)]
 
 
-def slide_layer(slide: Slide) -> LayerData:
+def slide_layer(slide: Slide, pyramid: SlidePyramid | None = None) -> LayerData:
     """Describe an open slide as a multiscale image layer.
 
     The layer is scaled to micrometres (y, x); where the slide does not tell its scale it stays in pixels, and the
@@ -55,9 +56,11 @@ def slide_layer(slide: Slide) -> LayerData:
     ----------
     slide
         Open, and owned by the layer from here on.
+    pyramid
+        Of this slide, where there is one whose coarsest level is read already: napari reads that in the GUI thread.
     """
     slice_in_background()
-    pyramid = slide_pyramid(slide)
+    pyramid = slide_pyramid(slide) if pyramid is None else pyramid
     # The pyramid lives exactly as long as the layer's data; the finalizer keeps the slide, not the pyramid.
     weakref.finalize(pyramid, slide.close)
     info = slide.info

@@ -39,7 +39,6 @@ from amkd_viewer.tasks import Tasks
 if TYPE_CHECKING:
     from amkd_core.bundle import Bundle
     from amkd_core.inference.prediction import Prediction
-    from amkd_core.slides import Slide
 
 PROGRESS_INTERVAL_S = 0.1
 """Progress within one stage is told no more often than this."""
@@ -264,15 +263,15 @@ class PredictionSession:
         if not self._closed:
             self._history = [*self._history, (event.fingerprint, event.prediction)][-HISTORY:]
 
-    def _on_opened(self, path: Path, future: Future[Slide]) -> None:
+    def _on_opened(self, path: Path, future: Future[Opened]) -> None:
         if future.cancelled():
             return
         error = future.exception()
         with self._lock:
             if error is None and self._listener is None:
-                future.result().close()
+                future.result().slide.close()
                 return
-            self._tell(Opened(future.result()) if error is None else _fault(path, error))
+            self._tell(future.result() if error is None else _fault(path, error))
 
     def _bundle_of(self, path: Path) -> Bundle:
         """Open a bundle, or give the one opened last where the file is still the same."""
@@ -341,7 +340,11 @@ def _open_bundle(path: Path) -> Bundle:
     return open_bundle(path)
 
 
-def _open_slide(path: Path, mpp: float | tuple[float, float] | None) -> Slide:
-    from amkd_core.slides import open_slide
+def _open_slide(path: Path, mpp: float | tuple[float, float] | None) -> Opened:
+    from amkd_core.slides import open_slide, slide_pyramid
 
-    return open_slide(path, mpp=mpp, isolated=True)
+    slide = open_slide(path, mpp=mpp, isolated=True)
+    pyramid = slide_pyramid(slide)
+    # The thumbnail is made of it, in the GUI thread.
+    _ = pyramid[-1][:]
+    return Opened(slide, pyramid)

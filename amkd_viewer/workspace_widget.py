@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from amkd_core.inference.prediction import Prediction
-    from amkd_core.slides import Slide
 
 WARM_UP_AFTER_MS = 3000
 
@@ -236,7 +235,7 @@ class Workspace(QObject):
             case events.Finished():
                 self._on_finished(event.fingerprint, event.prediction)
             case events.Opened():
-                self._on_opened(event.slide)
+                self._on_opened(event)
             case events.Failed():
                 self.fail(event.error)
             case events.Crashed():
@@ -282,8 +281,8 @@ class Workspace(QObject):
         self.outcome = self._finished
         self.drawn.emit()
 
-    def _on_opened(self, slide: Slide) -> None:
-        slide_layers.add_slide(self.viewer, slide_layer(slide))
+    def _on_opened(self, event: events.Opened) -> None:
+        slide_layers.add_slide(self.viewer, slide_layer(event.slide, event.pyramid))
         if self._run_when_opened:
             self._run_when_opened = False
             self.run()
