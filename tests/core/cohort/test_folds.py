@@ -92,8 +92,9 @@ def test_a_file_of_folds_that_does_not_fit_is_refused(tmp_path: Path, text: str,
         read_folds(path, cohort.patients, seed=0)
 
 
-def test_no_patient_is_in_two_parts_in_any_of_many_cohorts() -> None:
-    for seed in range(200):
+@pytest.mark.parametrize("seeds", [range(200), pytest.param(range(200, 1200), marks=pytest.mark.slow)])
+def test_no_patient_is_in_two_parts_in_any_of_many_cohorts(seeds: range) -> None:
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         groups = int(rng.integers(6, 15)) if seed % 2 else 0
         cohort = cohort_of(int(rng.integers(60, 120)), deaths=0.5, seed=seed, groups=groups)
