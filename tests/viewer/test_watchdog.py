@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from qtpy.QtCore import Qt, QTimer
@@ -21,7 +22,15 @@ from amkd_viewer import slide_layers
 _log = logging.getLogger(__name__)
 
 OURS_MS = 100.0
-STALL_MS = 250.0
+
+
+class Stall(NamedTuple):
+    """How long the event loop stood still, how much of it was ours (by the clock, of the processor), and where."""
+
+    lasted_ms: float
+    ours_ms: float
+    computed_ms: float
+    where: str
 
 
 class Pulse:
@@ -29,14 +38,16 @@ class Pulse:
 
     A timer beats every 5 ms in the GUI thread. Another thread looks, whenever the beat is late, at what that thread
     is doing; a stall is ours by the share of looks in which a frame of `amkd_viewer` or `amkd_core` is the one next to
-    the event loop or lies above no frame of napari, Qt's painting or vispy.
+    the event loop or lies above no frame of napari, Qt's painting or vispy. Time in which the thread was ready and
+    the system gave its processor to others is no stall of anybody's code here and is taken off.
     """
 
     def __init__(self) -> None:
         self._gui = threading.get_ident()
-        self._last, self._stop = time.perf_counter(), threading.Event()
+        self._waits = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+        self._last, self._stop = self._now(), threading.Event()
         self._looks: list[str] = []
-        self.stalls: list[tuple[float, float, str]] = []
+        self.stalls: list[Stall] = []
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._beat)
@@ -49,18 +60,30 @@ class Pulse:
         self._timer.stop()
         self._thread.join()
 
+    def over(self) -> tuple[list[Stall], list[Stall]]:
+        """Stalls in which our code computed for too long, and those in which it held the window for whatever reason."""
+        return [s for s in self.stalls if s.computed_ms > OURS_MS], [
+            s for s in self.stalls if s.ours_ms > OURS_MS
+        ]
+
     def _beat(self) -> None:
-        now = time.perf_counter()
-        lasted, looks = 1e3 * (now - self._last), self._looks
+        now, looks = self._now(), self._looks
+        clock, computed, queued = (1e3 * (new - old) for new, old in zip(now, self._last, strict=True))
         self._last, self._looks = now, []
-        if lasted > 40:
+        if clock > 40:
             own = [look for look in looks if look]
             share = len(own) / max(1, len(looks))
-            self.stalls.append((lasted, lasted * share, max(set(own), key=own.count) if own else ""))
+            where = max(set(own), key=own.count) if own else ""
+            self.stalls.append(Stall(clock, share * (clock - queued), share * computed, where))
+
+    def _now(self) -> tuple[float, float, float]:
+        """Seconds by the clock, of this thread's computing, and in the system's queue for a processor, if it tells."""
+        queued = int(self._waits.read_text().split()[1]) / 1e9 if self._waits.exists() else 0.0
+        return time.perf_counter(), time.thread_time(), queued
 
     def _watch(self) -> None:
         while not self._stop.wait(0.005):
-            if time.perf_counter() - self._last > 0.015:
+            if time.perf_counter() - self._last[0] > 0.015:
                 self._looks.append(_own_frame(sys._current_frames().get(self._gui)))
 
 
@@ -86,23 +109,49 @@ def pulse() -> Iterator[Pulse]:
 
 
 def test_the_watchdog_sees_who_holds_the_window(viewer, pulse, qtbot) -> None:
-    def held_by_us() -> None:
-        end = time.perf_counter() + 0.3
-        while time.perf_counter() < end:
+    def computing() -> None:
+        end = time.thread_time() + 0.3
+        while time.thread_time() < end:
             pass
 
     ours = {"__name__": "amkd_viewer.made_up"}
     exec("def hold(work):\n    work()", ours)
-    QTimer.singleShot(0, lambda: ours["hold"](held_by_us))
-    qtbot.wait(500)
-    assert max(own for _, own, _ in pulse.stalls) > 200
+    for work, computes in ((computing, True), (lambda: time.sleep(0.3), False)):
+        pulse.stalls.clear()
+        QTimer.singleShot(0, lambda work=work: ours["hold"](work))
+        qtbot.waitUntil(lambda: any(stall.where for stall in pulse.stalls), timeout=10_000)
+        computed, held = pulse.over()
+        assert bool(computed) == computes
+        assert held
 
 
 def test_a_scripted_session_never_holds_the_window(  # noqa: PLR0917 (fixtures)
     panel, viewer, dock, slide_path, second_slide_path, spin, qtbot, pulse
 ) -> None:
+    """FAULTS 33. What napari itself needs to make layers and docks is not judged.
+
+    Computing for too long fails at once. Standing still for another reason may be the machine's doing, such as
+    another thread that was stopped with Python's lock in its hands; it fails when a second pass shows it in the
+    same place.
+    """
     qtbot.wait(3300)  # what is loaded after the window was opened
-    panel.open_slide(slide_path, run=True)
+    places = []
+    for _ in range(2):
+        pulse.stalls.clear()
+        _session(panel, viewer, dock, (slide_path, second_slide_path), spin, qtbot)
+        computed, held = pulse.over()
+        worst = sorted(pulse.stalls, key=lambda stall: -stall.ours_ms)[:5]
+        _log.info("worst stalls: %s", worst)
+        assert not computed, worst
+        places.append({stall.where for stall in held})
+        if not held:
+            break
+    assert len(places) < 2 or not set.intersection(*places), worst
+
+
+def _session(panel, viewer, dock, paths, spin, qtbot) -> None:  # noqa: PLR0917
+    """Predict, restyle the map, open and close panels, open a second slide, close both."""
+    panel.open_slide(paths[0], run=True)
     spin(lambda: panel.outcome is not None)
     assert not isinstance(panel.outcome, BaseException), panel.outcome
     workspace = panel.workspace
@@ -120,17 +169,12 @@ def test_a_scripted_session_never_holds_the_window(  # noqa: PLR0917 (fixtures)
         viewer.window.remove_dock_widget(widget)
         widget.deleteLater()
         qtbot.wait(50)
-    panel.open_slide(second_slide_path)
+    panel.open_slide(paths[1])
     spin(lambda: len(workspace.slides) == 2)
     qtbot.wait(200)
     for layer in list(workspace.slides):
         viewer.layers.remove(layer)
         qtbot.wait(50)
-    worst = sorted(pulse.stalls, key=lambda stall: -stall[1])[:5]
-    assert not [stall for stall in pulse.stalls if stall[1] > OURS_MS], worst
-    # FAULTS 33; what napari itself needs to make layers and docks is logged, not judged.
-    assert not [stall for stall in pulse.stalls if stall[1] > STALL_MS], worst
-    _log.info("longest stall, ours, where: %s", (max(s[0] for s in pulse.stalls), worst[:1]))
 
 
 def test_a_map_that_cannot_be_drawn_is_a_sentence(panel, viewer, slide_path, spin, monkeypatch) -> None:
