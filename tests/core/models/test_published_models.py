@@ -335,20 +335,51 @@ def test_top_softmax_keeps_the_highest_fifth():
     assert float(weights.sum()) == pytest.approx(1)
 
 
-def test_pomp_style_pre_training_tells_true_pairs_from_false():
-    model = make("pomp_style", dropout=0.0).train()
+def pre_trained(steps, seed=0):
+    """Model, batch and its losses of pre-training, step by step."""
+    model = make("pomp_style", dropout=0.0, seed=seed).train()
     model.pretraining = True
     inputs = batch(6, 4, 5, 7)
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
     losses = []
-    for _ in range(60):
+    torch.manual_seed(seed)  # of what is hidden
+    for _ in range(steps):
         optimiser.zero_grad()
         loss = model(inputs).auxiliary_loss
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < losses[0] / 2
-    alone = model(ModelInput(inputs.patches[:6], (6,), inputs.genes[:1]))
-    assert float(alone.auxiliary_loss.detach()) == 0
+    return model, inputs, losses
+
+
+def test_pomp_style_pre_training_tells_true_pairs_from_false_and_hidden_pathways():
+    model, inputs, losses = pre_trained(60)
+    assert np.mean(losses[-5:]) < losses[0] / 2
+    hidden = model.eval()._hidden(4)
+    shown = model._genes(inputs.genes, hidden)
+    bags = [model._slide(bag) for bag in model.patch_projection(inputs.patches).split(list(inputs.lengths))]
+    own, other = (model.matching(model._joined(bags, rows)[:, 0]) for rows in (shown, shown.roll(1, dims=0)))
+    assert own.mean() > other.mean() + 1  # in logits
+    told = float(model._masked_loss(model._joined(bags, shown), inputs.genes, hidden).detach())
+    means = inputs.genes @ membership().float().T / membership().sum(dim=1)
+    assert told < float(means[hidden].square().mean()) / 2  # half of what the training mean would miss by
+    alone = ModelInput(inputs.patches[:6], (6,), inputs.genes[:1])
+    first = model._joined(bags[:1], shown[:1])
+    expected = 3 * model._masked_loss(first, inputs.genes[:1], hidden[:1])
+    torch.testing.assert_close(model(alone).auxiliary_loss, expected)  # nobody to be told from
     model.pretraining = False
     assert model(inputs).auxiliary_loss is None
+
+
+def test_what_pomp_style_hides_reaches_no_token_and_is_a_third():
+    model = make("pomp_style")
+    hidden = model.train()._hidden(500)
+    assert (hidden.sum(dim=1) == 2).all()  # of seven
+    assert (hidden.float().mean(dim=0) > 0.15).all()  # each in its turn
+    assert torch.equal(model.eval()._hidden(2), model._hidden(2))  # validation draws nothing
+    hidden = torch.zeros(2, 7, dtype=torch.bool)
+    hidden[:, 3] = True
+    genes = torch.randn(2, SMALL_GENES, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    model._genes(genes, hidden).sum().backward()
+    assert not genes.grad[:, membership()[3]].any()
+    assert genes.grad[:, membership().any(dim=0) & ~membership()[3]].all()
