@@ -26,6 +26,13 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "user-cache"
 
 
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tests neither read nor write the user's settings."""
+    monkeypatch.setenv("AMKD_CONFIG_DIR", str(tmp_path / "user-config"))
+    return tmp_path / "user-config" / "settings.json"
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real slides and cohorts that lies beside the checkout; absent elsewhere."""
@@ -33,3 +40,34 @@ def shared() -> Path:
     if not (folder / "slides" / "real").is_dir():
         pytest.skip(f"real slides and cohorts are not at {folder} (set AMKD_SHARED to their folder)")
     return folder
+
+
+WINDOWS = {"viewer", "screen", "panel", "make_napari_viewer", "qtbot"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes, all windows are opened by one of them: a screen has one pointer and one focus."""
+    for item in items:
+        if WINDOWS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("windows"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the fault tests counted: cases, deaths, hangs, silent acceptances, slowest."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    rows = [
+        count
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+        for name, count in report.user_properties
+        if name == "faults"
+    ]
+    if not rows:
+        return
+    terminalreporter.section("faults")
+    heads = {"cases": "cases", "refused": "refused", "same": "same data", "different": "other data"}
+    heads |= {"deaths": "deaths", "hangs": "hangs", "slowest": "slowest s"}
+    terminalreporter.write_line(f"{'family':<40}" + "".join(f"{head:>12}" for head in heads.values()))
+    for row in sorted(rows, key=lambda row: row["family"]):
+        figures = [round(row[name], 2) for name in heads]
+        terminalreporter.write_line(f"{row['family']:<40}" + "".join(f"{value:>12}" for value in figures))
