@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from amkd_core.errors import BundleError
 from amkd_core.inference.demo import demo_bundle_path
 from amkd_viewer.labels_widget import wrapped_label
-from amkd_viewer.wording import SCALE_QUESTION
+from amkd_viewer.wording import DEMO_MODEL, SCALE_QUESTION
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _SLIDE_FILTER = (
     "Slides (*.svs *.tif *.tiff *.btf *.ndpi *.vms *.vmu *.scn *.mrxs *.bif *.svslide *.dcm);;All files (*)"
 )
-_BUNDLE_FILTER = "Model bundles (*.amkd)"
-_DEVICES = (("CPU", "cpu"), ("GPU (CUDA)", "cuda"), ("GPU (Apple)", "mps"))
+BUNDLE_FILTER = "Model bundles (*.amkd)"
+DEVICES = (("CPU", "cpu"), ("GPU (CUDA)", "cuda"), ("GPU (Apple)", "mps"))
 
 
 class ScaleBox(QDoubleSpinBox):
@@ -85,7 +85,7 @@ class InputsWidget(QWidget):
         self.device.activated.connect(self.inputs_given)
 
         # Initial values
-        for name, device in _DEVICES:
+        for name, device in DEVICES:
             self.device.addItem(name, device)
         self.bundle_path = self._demo_path
         self.slides.setPlaceholderText("No slide is open")
@@ -119,13 +119,17 @@ class InputsWidget(QWidget):
     def bundle_path(self, path: Path | None) -> None:
         self._bundle_path = path
         name = "none chosen" if path is None else path.name
-        self.bundle_name.setText("Demo (synthetic)" if path is not None and path == self._demo_path else name)
+        self.bundle_name.setText(DEMO_MODEL if path is not None and path == self._demo_path else name)
         self.bundle_name.setToolTip("" if path is None else str(path))
 
     @property
     def device_name(self) -> str:
         """The chosen device, as torch names it."""
         return str(self.device.currentData())
+
+    @device_name.setter
+    def device_name(self, device: str) -> None:
+        choose_device(self.device, device)
 
     def set_slides(self, layers: Sequence[Layer], chosen: Layer | None) -> None:
         """Offer these slide layers and show which is chosen; nothing is told."""
@@ -152,7 +156,7 @@ class InputsWidget(QWidget):
             self.open_requested.emit(path)
 
     def _on_bundle_clicked(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Choose a model bundle", "", _BUNDLE_FILTER)
+        path, _ = QFileDialog.getOpenFileName(self, "Choose a model bundle", "", BUNDLE_FILTER)
         if path:
             self.bundle_path = Path(path)
             self.inputs_given.emit()
@@ -161,6 +165,13 @@ class InputsWidget(QWidget):
         if value > 0:
             self._form.setRowVisible(self.scale_question, False)
             self.scale_given.emit(value)
+
+
+def choose_device(box: QComboBox, device: str) -> None:
+    """Choose a device in a box of `DEVICES`; one more of them ("cuda:1") is added."""
+    if box.findData(device) < 0:
+        box.addItem(device.replace("cuda:", "GPU (CUDA) "), device)
+    box.setCurrentIndex(box.findData(device))
 
 
 def demo_path() -> Path | None:

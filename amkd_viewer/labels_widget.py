@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QPainter, QPaintEvent
 from qtpy.QtWidgets import QFormLayout, QLabel, QSizePolicy, QWidget
 
 from amkd_viewer.colours import ERROR, NOTICE, WindowColours
@@ -20,6 +24,32 @@ def wrapped_label(text: str = "", *, role: str = "", parent: QWidget | None = No
     return label
 
 
+class PathLabel(QLabel):
+    """A path in one line, cut in its middle where it is too long; the tool tip and a copy hold all of it."""
+
+    def __init__(self, parent: QWidget | None = None, *, role: str = "") -> None:
+        super().__init__(parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        if role:
+            self.setObjectName(role)
+
+    def set_path(self, path: Path | None, otherwise: str = "") -> None:
+        """Show a path, or something else where there is none."""
+        self.setText(otherwise if path is None else str(path))
+        self.setToolTip("" if path is None else str(path))
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Draw as much as fits, in the colours of the style sheet."""
+        painter = QPainter(self)
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
+        flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        self.style().drawItemText(
+            painter, self.rect(), flags, self.palette(), self.isEnabled(), text, self.foregroundRole()
+        )
+        painter.end()
+
+
 class FactsTable(QWidget):
     """Pairs of label and text in two columns."""
 
@@ -32,21 +62,29 @@ class FactsTable(QWidget):
         self._form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
 
-    def set_facts(self, facts: list[tuple[str, str]]) -> None:
-        """Replace what is shown."""
+    def set_facts(self, facts: Sequence[tuple[str, str | Path]]) -> None:
+        """Replace what is shown; paths are shown in one line each."""
         while self._form.rowCount():
             self._form.removeRow(0)
         for name, value in facts:
             label = QLabel(name)
             label.setObjectName("amkdMuted")
             label.setAlignment(Qt.AlignmentFlag.AlignTop)
-            self._form.addRow(label, wrapped_label(value))
+            self._form.addRow(label, _value_label(value))
 
     @property
     def text(self) -> str:
         """All that is shown, a pair a line."""
         cells = [label.text() for label in self.findChildren(QLabel)]
         return "\n".join(cells)
+
+
+def _value_label(value: str | Path) -> QLabel:
+    if isinstance(value, str):
+        return wrapped_label(value)
+    label = PathLabel()
+    label.set_path(value)
+    return label
 
 
 def style_sheet(colours: WindowColours) -> str:

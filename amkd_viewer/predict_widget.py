@@ -78,6 +78,7 @@ class PredictWidget(PanelWidget):
         # Initial values
         self.workspace.hold(self)
         self.inputs.bundle_path = self.workspace.bundle_path
+        self.inputs.device_name = self.workspace.device
         self.progress.setTextVisible(False)
         self._lay_out()
         self._on_theme_changed()

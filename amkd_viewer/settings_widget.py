@@ -1,79 +1,60 @@
-"""*Plugins > AMKD > Settings*: what is kept on disk."""
+"""*Plugins > AMKD > Settings*: what is kept between sessions, for the window and the command line alike."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QLabel
 
-from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
-from amkd_viewer.panel_widget import WorkspacePanel
-from amkd_viewer.wording import CACHE_HINT, size_text
+from amkd_core.settings import StoredSettings, read_settings
+from amkd_viewer.cache_widget import CacheSection
+from amkd_viewer.defaults_widget import DefaultsSection
+from amkd_viewer.labels_widget import PathLabel, wrapped_label
+from amkd_viewer.panel_widget import WorkspacePanel, row
+from amkd_viewer.weights_widget import WeightsSection
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
 class SettingsWidget(WorkspacePanel):
-    """Shows the caches' place and size and empties them."""
+    """Default model and device, cache, and weights of encoders."""
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer)
+        super().__init__(napari_viewer, 400)
 
         # Interactive elements
-        self.empty_button = QPushButton("Empty the cache")
-        self.refresh_button = QPushButton("Look again")
+        self.defaults = DefaultsSection(self.workspace)
+        self.cache = CacheSection(self.workspace)
+        self.weights = WeightsSection(self.workspace)
+        self._sections = (self.defaults, self.cache, self.weights)
 
         # Read-only elements
-        self.facts = FactsTable()
-        self.said = wrapped_label(role="amkdMuted")
+        self.problem = wrapped_label(role="amkdNotice")
+        self.file = PathLabel(role="amkdMuted")
+        in_file = QLabel("Kept in")
+        in_file.setObjectName("amkdMuted")
 
         # Event handlers
-        self.empty_button.clicked.connect(self._on_empty_clicked)
-        self.refresh_button.clicked.connect(self.refresh)
-        self.workspace.drawn.connect(self.refresh)
+        for section in self._sections:
+            section.kept.connect(self._show)
+            section.refused.connect(self._on_refused)
+        self.workspace.drawn.connect(self.cache.measure)
 
         # Layout
-        for item in (
-            heading_label("Kept on this computer"),
-            self.facts,
-            self.empty_button,
-            self.refresh_button,
-            self.said,
-            wrapped_label(CACHE_HINT, role="amkdMuted"),
-        ):
+        for item in (self.problem, *self._sections, row(in_file, self.file, stretch=1)):
             self.add(item)
-        self.refresh()
+        self._show(read_settings())
+        self.cache.measure()
 
-    def refresh(self) -> None:
-        """Measure the caches anew."""
-        self.workspace.do(self, "measure", _measure, self.facts.set_facts)
+    def _show(self, stored: StoredSettings) -> None:
+        self.problem.setText(stored.problem)
+        self.problem.setVisible(bool(stored.problem))
+        self.file.set_path(stored.path)
+        for section in self._sections:
+            section.show_settings(stored.settings)
 
-    def _on_empty_clicked(self) -> None:
-        self.workspace.do(self, "empty", _empty, self._on_emptied)
-
-    def _on_emptied(self, freed: int) -> None:
-        self.said.setText(f"{size_text(freed)} freed.")
-        self.refresh()
-
-
-def _measure() -> list[tuple[str, str]]:
-    from amkd_core.inference.bag_cache import LIMIT_BYTES as BAG_LIMIT
-    from amkd_core.inference.bag_cache import user_bag_cache
-    from amkd_core.inference.result_cache import LIMIT_BYTES as RESULT_LIMIT
-    from amkd_core.inference.result_cache import user_result_cache
-
-    bags, results = user_bag_cache(), user_result_cache()
-    place = "nothing is kept" if bags.folder is None else str(bags.folder.parent)
-    return [
-        ("Place", place),
-        ("Features", f"{size_text(bags.size_bytes)} of at most {size_text(BAG_LIMIT)}"),
-        ("Results", f"{size_text(results.size_bytes)} of at most {size_text(RESULT_LIMIT)}"),
-    ]
-
-
-def _empty() -> int:
-    from amkd_core.inference.bag_cache import user_bag_cache
-    from amkd_core.inference.result_cache import user_result_cache
-
-    return user_bag_cache().empty() + user_result_cache().empty()
+    def _on_refused(self, sentence: str) -> None:
+        self.say_error(sentence)
+        if sentence:
+            self._show(read_settings())

@@ -23,8 +23,12 @@ NO_EXPRESSION = (
     "the pathway's genes with this patient's z-scores."
 )
 NO_COHORT_PATHWAYS = (
-    "0 is this patient's least attended pathway, 1 the most. This model file holds no pathway attention of its "
-    "training cohort; amkd explain computes it from a cohort."
+    "0 is this patient's least attended pathway, 1 the most. The training cohort's bars are missing: this model file "
+    "was made before they were kept in it. Train the model again with amkd-train, or draw them from a cohort with amkd "
+    "explain."
+)
+COHORT_PATHWAYS = (
+    "0 is the least attended pathway, 1 the most, of this patient and of the training cohort each."
 )
 NOTHING_TO_COMPARE = (
     "There are not two maps to compare. With the patient's expression (panel Pathways) teacher and student are; "
@@ -39,9 +43,18 @@ QUEUE_HINT = "Choose a folder; each slide is predicted by itself. A double click
 EXPORT_HINT = (
     "Research use only. Names of slides and patients stay out unless you ask for them; the notices go along."
 )
+DEMO_MODEL = "Demo (synthetic)"
+DEFAULTS_HINT = "Windows that are open keep what is chosen in them. The command line begins with the same."
 CACHE_HINT = (
     "Features and results of slides that were predicted, under names that say nothing of the patient. Opening such a "
-    "slide again shows its result at once. The variable AMKD_CACHE_DIR names another place."
+    "slide again shows its result at once. Over the limit, what was used longest ago goes. What lies at an earlier "
+    "place stays there; empty it before you choose another."
+)
+CACHE_BY_VARIABLE = "The variable AMKD_CACHE_DIR names the place, and goes before what is chosen here."
+NOTHING_KEPT = "nothing is kept"
+WEIGHTS_HINT = (
+    "Foundation encoders run on your own copy of their weights, under their authors' licence; nothing is downloaded. "
+    "Choose an encoder and name its file, or a folder that holds model.safetensors or pytorch_model.bin."
 )
 MAP_FAULT = (
     "The map of {slide} cannot be drawn because of a fault in AMKD Viewer ({kind}); the log has the details."

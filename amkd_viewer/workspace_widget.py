@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
 from amkd_core.errors import AmkdError, BundleError, MissingMicronsError
+from amkd_core.settings import read_settings
 from amkd_viewer import events, slide_layers
 from amkd_viewer.bridge_widget import SessionBridge
 from amkd_viewer.events import Expression, PredictionRequest, Request, SessionEvent
@@ -75,8 +77,9 @@ class Workspace(QObject):
         self.viewer = viewer
         self.slide: Layer | None = None
         self.look = MapLook()
-        self.bundle_path: Path | None = demo_path()
-        self.device = "cpu"
+        stored = read_settings()
+        self.bundle_path: Path | None = stored.settings.bundle or demo_path()
+        self.device = stored.settings.device
         self.expression: Expression | None = None
         self.outcome: Prediction | BaseException | None = None
         self.closed = False
@@ -102,6 +105,8 @@ class Workspace(QObject):
         slides = self.slides
         if slides:
             self.choose(slides[-1])
+        if stored.problem:
+            show_warning(stored.problem)
 
     @property
     def slides(self) -> list[Layer]:
@@ -209,8 +214,6 @@ class Workspace(QObject):
 
     def fail(self, error: AmkdError) -> None:
         """Say what went wrong, in the panels and as a notification."""
-        from napari.utils.notifications import show_error
-
         self.outcome = error
         self.failed.emit(str(error))
         show_error(str(error))

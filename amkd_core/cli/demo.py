@@ -28,13 +28,13 @@ def demo_command(
     from amkd_core.cli.predict import load_bundle, write_results
     from amkd_core.export.pictures import read_pictures
     from amkd_core.inference.bag_cache import user_bag_cache
-    from amkd_core.inference.demo import demo_expression_path, demo_slide_path
+    from amkd_core.inference.demo import demo_bundle_path, demo_expression_path, demo_slide_path
     from amkd_core.inference.expression import read_genes
     from amkd_core.inference.predict import encode_for, predict_bag
     from amkd_core.slides.slide import open_slide
 
     with user_errors():
-        bundle = load_bundle(None)
+        bundle = load_bundle(demo_bundle_path())
         typer.echo("Demo slide (synthetic; drawn at first use) ...")
         slide_path = demo_slide_path()
         bag = drain(encode_for(slide_path, bundle, cache=user_bag_cache()))
@@ -54,7 +54,7 @@ def demo_command(
     if _has_screen() and sys.stdout.isatty() and not screenshot:
         typer.echo("Opening the window; close it to end the demo.")
         with user_errors():
-            viewer_command("view")(slide_path, None)
+            viewer_command("view")(slide_path, demo_bundle_path())
         return
     _photograph(slide_path, out / "window.png")
 
@@ -88,5 +88,6 @@ def _photograph(slide_path: Path, picture: Path) -> None:
 _PHOTOGRAPH = """
 import sys
 from amkd_core.cli.view import viewer_command
-viewer_command("screenshot")(sys.argv[1], None, sys.argv[2])
+from amkd_core.inference.demo import demo_bundle_path
+viewer_command("screenshot")(sys.argv[1], demo_bundle_path(), sys.argv[2])
 """

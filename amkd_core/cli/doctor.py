@@ -69,6 +69,8 @@ def examine() -> Iterator[Finding]:
     yield _screen()
     yield _disk()
     yield _memory()
+    yield _settings()
+    yield _cache()
     yield from _encoder_weights()
     yield _demo_bundle()
 
@@ -154,12 +156,14 @@ def _screen() -> Finding:
 def _disk() -> Finding:
     from platformdirs import user_cache_path
 
-    folder = user_cache_path("amkd")
+    from amkd_core.inference.kept_files import cache_folder
+
+    folder = cache_folder() or user_cache_path("amkd-viewer")
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free_gib = shutil.disk_usage(existing).free / 2**30
     if free_gib < FREE_DISK_GIB:
         advice = (
-            f"features and caches go there; free {FREE_DISK_GIB} GiB or set XDG_CACHE_HOME to another disk"
+            f"features and results go there; free {FREE_DISK_GIB} GiB or choose another place in the settings"
         )
         return Finding("Free disk", "problem", f"{free_gib:.1f} GiB under {existing}", advice)
     return Finding("Free disk", "ok", f"{free_gib:.0f} GiB under {existing}")
@@ -177,8 +181,44 @@ def _memory() -> Finding:
     return Finding("Memory", "ok", found)
 
 
+def _settings() -> Finding:
+    from amkd_core.settings import read_settings
+
+    found = read_settings()
+    if found.problem:
+        return Finding("Settings", "problem", found.problem)
+    settings, where = found.settings, _short(found.path)
+    model = "the demo's" if settings.bundle is None else _short(settings.bundle)
+    chosen = f"model {model}, device {settings.device}, cache of at most {settings.cache_limit_gib:g} GiB"
+    if settings.bundle is not None and not settings.bundle.is_file():
+        advice = "choose another model in the window's settings, or give --bundle"
+        return Finding("Settings", "problem", f"{chosen}; there is no model at {model} ({where})", advice)
+    return Finding(
+        "Settings", "ok", f"{chosen} ({where if found.stored else f'defaults, no file at {where}'})"
+    )
+
+
+def _cache() -> Finding:
+    from amkd_core.errors import ConfigError
+    from amkd_core.inference.kept_files import FOLDER_VARIABLE
+    from amkd_core.inference.user_cache import check_cache_folder, measure_cache
+
+    state = measure_cache()
+    why = {"variable": f", by {FOLDER_VARIABLE}", "settings": ", by the settings", "default": ""}[
+        state.stated_by
+    ]
+    if state.folder is None:
+        return Finding("Cache", "ok", f"nothing is kept{why}")
+    try:
+        check_cache_folder(state.folder)
+    except ConfigError as error:
+        return Finding("Cache", "problem", f"{error.args[0]}", f"it was chosen{why}" if why else "")
+    size, limit = (sum(sizes.values()) / 2**30 for sizes in (state.size_bytes, state.limit_bytes))
+    return Finding("Cache", "ok", f"{size:.2f} of at most {limit:g} GiB at {_short(state.folder)}{why}")
+
+
 def _encoder_weights() -> Iterator[Finding]:
-    from amkd_core.slides.encoders import ENCODERS, find_weights, weight_folders
+    from amkd_core.slides.encoders import ENCODERS, find_weights, weight_places
 
     for name, card in ENCODERS.items():
         if card.hub_id is None:
@@ -186,9 +226,10 @@ def _encoder_weights() -> Iterator[Finding]:
             continue
         path = find_weights(name)
         if path is None:
-            folder = _short(weight_folders(name)[-1])
+            folder = _short(weight_places(name)[-1])
             advice = (
-                f"get them from {card.hub_id} ({card.licence}) and put them into {folder}, or give --weights"
+                f"get them from {card.hub_id} ({card.licence}) and put them into {folder}, name them in the window's "
+                "settings, or give --weights"
             )
             yield Finding(f"Encoder {name}", "missing", "no weights found", advice)
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from amkd_core.cli.terminal import drain, user_errors
+from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, user_errors
 
 if TYPE_CHECKING:
     from amkd_core.bag import FeatureBag
@@ -25,7 +25,7 @@ def evaluate_command(
     bags: Annotated[Path | None, typer.Option(help="Folder of the cohort's bags, such as RUN/bags.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes for slides without a bag.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: DeviceOption = None,
 ) -> None:
     """Validate on an external cohort: every patient is scored, nothing is fitted (research use only)."""
     from amkd_core.bundle_file import open_bundle
@@ -34,7 +34,9 @@ def evaluate_command(
     with user_errors():
         model = open_bundle(bundle)
         patients, found = cohort_with_bags(cohort, out, bags=bags, jobs=jobs)
-        statistics = drain(evaluate_bundle(patients, model, found, out=out, seed=seed, device=device))
+        statistics = drain(
+            evaluate_bundle(patients, model, found, out=out, seed=seed, device=chosen_device(device))
+        )
     typer.echo(("SYNTHETIC: " if model.card.synthetic or statistics.synthetic else "") + patients.summary)
     typer.echo(str(statistics))
     typer.echo(f"Report: {out / 'report.html'}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from amkd_core.cli.evaluate import cohort_with_bags
-from amkd_core.cli.terminal import drain, user_errors
+from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, user_errors
 
 
 def explain_command(
@@ -17,7 +17,7 @@ def explain_command(
     out: Annotated[Path, typer.Option(help="Folder of tables and pictures.")] = Path("explanation"),
     bags: Annotated[Path | None, typer.Option(help="Folder of the cohort's bags, such as RUN/bags.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes for slides without a bag.")] = 2,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: DeviceOption = None,
 ) -> None:
     """Rank pathways over a cohort, and compare teacher's and student's maps slide by slide (research use only)."""
     from amkd_core.bundle_file import open_bundle
@@ -26,6 +26,6 @@ def explain_command(
     with user_errors():
         model = open_bundle(bundle)
         patients, features = cohort_with_bags(cohort, out, bags=bags, jobs=jobs)
-        found = drain(explain_bundle(patients, model, features, out=out, device=device))
+        found = drain(explain_bundle(patients, model, features, out=out, device=chosen_device(device)))
     typer.echo(("SYNTHETIC: " if found.synthetic else "") + str(found))
     typer.echo(f"Results: {out}")

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from amkd_core.cli.terminal import EXIT_FOLDER_IN_USE, EXIT_PARTIAL, EXIT_WRONG_INPUT, drain, user_errors
+from amkd_core.cli.terminal import (
+    EXIT_FOLDER_IN_USE,
+    EXIT_PARTIAL,
+    EXIT_WRONG_INPUT,
+    DeviceOption,
+    chosen_device,
+    drain,
+    user_errors,
+)
 
 
 def extract_command(
@@ -23,7 +31,7 @@ def extract_command(
         Path | None, typer.Option(help="CSV with the columns slide and mpp, for slides that do not tell.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="File or folder of the encoder's weights.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: DeviceOption = None,
     jobs: Annotated[int, typer.Option(min=1, help="Slides at a time, each in a process of its own.")] = 1,
     half: Annotated[bool, typer.Option("--half", help="Store features as float16.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Extract again what is there already.")] = False,
@@ -52,7 +60,9 @@ def extract_command(
             for path in expand_folders(slides)
         ]
         _refuse_missing_weights(encoder, weights)
-        settings = ExtractSettings(encoder, weights, device, "float16" if half else "float32", force)
+        settings = ExtractSettings(
+            encoder, weights, chosen_device(device), "float16" if half else "float32", force
+        )
         try:
             with bag_folder(out):
                 outcomes = drain(extract_slides(tasks, out, settings, jobs=jobs))
@@ -72,7 +82,8 @@ def extract_command(
 
 
 def _refuse_missing_weights(encoder: str, weights: Path | None) -> None:
-    from amkd_core.slides.encoders.registry import card_of, find_weights, missing_weights
+    from amkd_core.slides.encoders.registry import card_of
+    from amkd_core.slides.encoders.weights import find_weights, missing_weights
 
     card = card_of(encoder)
     if card.hub_id is not None and find_weights(encoder, weights) is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from amkd_core.cli.terminal import drain, user_errors
+from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, user_errors
 
 
 def figures_command(
@@ -24,7 +24,7 @@ def figures_command(
     identified: Annotated[
         bool, typer.Option("--identified", help="Name the slide in the pictures; a pseudonym by default.")
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: DeviceOption = None,
 ) -> None:
     """Draw figures 2 to 5 of the paper, as PNG, SVG and PDF with captions (research use only)."""
     from amkd_core.errors import ConfigError
@@ -35,7 +35,7 @@ def figures_command(
         if cohort is not None and len(runs) > 1:
             raise ConfigError(f"--cohort is of one run, and {len(runs)} runs were given")
         found = [open_run(run, cohort) for run in runs]
-        options = FigureOptions(patient, identified, device)
+        options = FigureOptions(patient, identified, chosen_device(device))
         written = drain(paper_figures(found, out or runs[0] / "paper-figures", options))
     for path in written:
         typer.echo(str(path))

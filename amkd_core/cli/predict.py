@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from amkd_core.cli.terminal import EXIT_PARTIAL, EXIT_WRONG_INPUT, drain, user_errors
+from amkd_core.cli.terminal import (
+    EXIT_PARTIAL,
+    EXIT_WRONG_INPUT,
+    DeviceOption,
+    chosen_device,
+    drain,
+    user_errors,
+)
 from amkd_core.progress import Progress
+from amkd_core.settings import current_settings
 
 if TYPE_CHECKING:
     from amkd_core.bag_formats import BagAssumptions
@@ -41,7 +49,8 @@ def predict_command(
         Path, typer.Option(help="Folder of the results; one folder a slide when there are several.")
     ],
     bundle: Annotated[
-        Path | None, typer.Option(help="Model bundle (.amkd); the synthetic demo's by default.")
+        Path | None,
+        typer.Option(help="Model bundle (.amkd); by default the settings', else the synthetic demo's."),
     ] = None,
     mpp: Annotated[
         float | None, typer.Option(help="Micrometres per pixel, where the slide does not tell.")
@@ -54,7 +63,7 @@ def predict_command(
         str | None, typer.Option(help="Patient in that table; the only one by default.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights of a foundation encoder.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: DeviceOption = None,
     report: Annotated[
         bool, typer.Option("--report", help="Also what is passed on: report, GeoJSON, OME-TIFF, scores.")
     ] = False,
@@ -82,7 +91,7 @@ def predict_command(
         assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, mpp)
     failed = 0
     for source, folder in zip(sources, folders, strict=True):
-        request = Request(source, mpp, scene, device, weights, genes, assume)
+        request = Request(source, mpp, scene, chosen_device(device), weights, genes, assume)
         try:
             prediction, pictures = drain(predict_any(request, model))
             write_results(folder, prediction, pictures)
@@ -98,11 +107,11 @@ def predict_command(
 
 
 def load_bundle(path: Path | None) -> Bundle:
-    """Open a bundle, by default the demo's."""
+    """Open a bundle, by default the one of the settings, else the demo's."""
     from amkd_core.bundle_file import open_bundle
     from amkd_core.inference.demo import demo_bundle_path
 
-    return open_bundle(path or demo_bundle_path())
+    return open_bundle(path or current_settings().bundle or demo_bundle_path())
 
 
 def predict_any(

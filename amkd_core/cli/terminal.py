@@ -5,17 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from amkd_core.errors import AmkdError
 from amkd_core.progress import Progress
+from amkd_core.settings import current_settings
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 Result = TypeVar("Result")
+
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps; by default the settings', else cpu.")
+]
 
 EXIT_PARTIAL = 1
 EXIT_WRONG_INPUT = 2
@@ -34,6 +39,11 @@ def user_errors() -> Iterator[None]:
         # A full disk or a folder without permission is the user's to mend as well.
         typer.echo(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)
         raise typer.Exit(EXIT_WRONG_INPUT) from None
+
+
+def chosen_device(device: str | None) -> str:
+    """The device that was asked for, by default the one of the settings."""
+    return device or current_settings().device
 
 
 def drain(steps: Generator[Progress, None, Result]) -> Result:

@@ -17,7 +17,8 @@ from amkd_core.errors import MissingExtraError
 def view_command(
     slide: Annotated[Path | None, typer.Argument(help="A slide; without it the window opens empty.")] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="Model bundle (.amkd); the synthetic demo's by default.")
+        Path | None,
+        typer.Option(help="Model bundle (.amkd); by default the settings', else the synthetic demo's."),
     ] = None,
     mpp: Annotated[
         float | None, typer.Option(help="Micrometres per pixel, where the slide does not tell.")

@@ -10,13 +10,18 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.encoder_identity import EncoderIdentity
 from amkd_core.errors import BagError
-from amkd_core.inference.kept_files import FOLDER_VARIABLE, KeptFiles, user_folder
+from amkd_core.inference.kept_files import (
+    FOLDER_VARIABLE,
+    NO_LIMIT,
+    SUFFIXES,
+    KeptFiles,
+    user_folder,
+    user_limit_bytes,
+)
 from amkd_core.slides.grid import PatchSpec
 from amkd_core.slides.info import SlideInfo
 
 __all__ = ["FOLDER_VARIABLE", "BagCache", "user_bag_cache"]
-
-LIMIT_BYTES = 4 << 30
 
 _log = logging.getLogger(__name__)
 
@@ -32,21 +37,11 @@ class BagCache:
         When more than this is kept, the bags that were used longest ago go.
     """
 
-    def __init__(self, folder: Path | None, *, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._kept = KeptFiles(folder, ".h5", limit_bytes=limit_bytes)
+    def __init__(self, folder: Path | None, *, limit_bytes: int = NO_LIMIT) -> None:
+        self._kept = KeptFiles(folder, SUFFIXES["bags"], limit_bytes=limit_bytes)
 
     def __repr__(self) -> str:
-        return f"BagCache({self.folder}, {len(self._kept)} bags)"
-
-    @property
-    def folder(self) -> Path | None:
-        """Where bags are kept."""
-        return self._kept.folder
-
-    @property
-    def size_bytes(self) -> int:
-        """What is kept, in bytes."""
-        return self._kept.size_bytes
+        return f"BagCache({self._kept.folder}, {len(self._kept)} bags)"
 
     def find(self, info: SlideInfo, encoder: EncoderIdentity, spec: PatchSpec) -> FeatureBag | None:
         """The bag that encoding this slide would give again, under the slide's present name; None if there is none."""
@@ -72,10 +67,6 @@ class BagCache:
         except (BagError, OSError) as error:
             _log.warning("The bag of %s is not kept: %s", info.slide_id, error)
 
-    def empty(self) -> int:
-        """Remove all bags; bytes that were freed."""
-        return self._kept.empty()
-
     def _path(self, info: SlideInfo, encoder: EncoderIdentity, spec: PatchSpec) -> Path | None:
         if info.fingerprint is None or info.microns is None:
             return None
@@ -91,5 +82,5 @@ class BagCache:
 
 
 def user_bag_cache() -> BagCache:
-    """The cache of this user, or the one that `FOLDER_VARIABLE` names."""
-    return BagCache(user_folder("bags"))
+    """The cache of this user, as `FOLDER_VARIABLE` and the settings say."""
+    return BagCache(user_folder("bags"), limit_bytes=user_limit_bytes("bags"))

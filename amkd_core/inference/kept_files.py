@@ -12,9 +12,15 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from amkd_core import __version__
+from amkd_core.settings import current_settings
 
 FOLDER_VARIABLE = "AMKD_CACHE_DIR"
-"""Environment variable that names another folder than the user's cache; empty keeps nothing."""
+"""Environment variable that names another folder than the settings do; empty keeps nothing."""
+SUFFIXES = {"bags": ".h5", "results": ".npz"}
+"""Kinds of files that are kept, each in a folder of its name."""
+SHARES = {"bags": 0.8, "results": 0.2}
+"""Of the cache's limit that each kind may take."""
+NO_LIMIT = 2**62
 
 
 class KeptFiles:
@@ -56,15 +62,16 @@ class KeptFiles:
         """Note that a file was used."""
         os.utime(path)
 
-    def prune(self) -> None:
-        """Keep to the limit; the file used last stays in any case."""
+    def prune(self) -> int:
+        """Keep to the limit; the file used last stays in any case. Bytes that were freed."""
         files = [(path.stat(), path) for path in self._files()]
-        total = sum(status.st_size for status, _ in files)
+        total, freed = sum(status.st_size for status, _ in files), 0
         for status, path in sorted(files, key=lambda item: item[0].st_mtime_ns)[:-1]:
-            if total <= self.limit_bytes:
-                return
+            if total - freed <= self.limit_bytes:
+                break
             path.unlink(missing_ok=True)
-            total -= status.st_size
+            freed += status.st_size
+        return freed
 
     def empty(self) -> int:
         """Remove all files; bytes that were freed."""
@@ -78,12 +85,23 @@ class KeptFiles:
         return [] if self.folder is None else sorted(self.folder.glob(f"*{self.suffix}"))
 
 
+def user_limit_bytes(kind: str) -> int:
+    """Most that is kept of a kind, by the settings."""
+    return int(SHARES[kind] * current_settings().cache_limit_gib * 2**30)
+
+
 def user_folder(kind: str) -> Path | None:
-    """Folder of this user's kept files of a kind, or of the cache that `FOLDER_VARIABLE` names."""
+    """Folder of this user's kept files of a kind; None where nothing is kept."""
+    cache = cache_folder()
+    return None if cache is None else cache / kind
+
+
+def cache_folder() -> Path | None:
+    """Where this user's files are kept: as `FOLDER_VARIABLE` says, else the settings, else in the user's own cache."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named is not None:
-        return Path(named) / kind if named else None
-    return Path(user_cache_path("amkd-viewer")) / kind
+        return Path(named) if named else None
+    return current_settings().cache_folder or Path(user_cache_path("amkd-viewer"))
 
 
 def _size(path: Path) -> int:

@@ -18,7 +18,7 @@ from amkd_core.atomic import atomic_path
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.inference.bag_cache import BagCache, user_bag_cache
-from amkd_core.inference.kept_files import KeptFiles, user_folder
+from amkd_core.inference.kept_files import NO_LIMIT, SUFFIXES, KeptFiles, user_folder, user_limit_bytes
 from amkd_core.inference.predict import cohort_reference
 from amkd_core.inference.prediction import (
     MemberPrediction,
@@ -29,8 +29,6 @@ from amkd_core.inference.prediction import (
 from amkd_core.notices import Notice
 from amkd_core.slides.grid import PatchSpec
 from amkd_core.slides.info import SlideInfo
-
-LIMIT_BYTES = 1 << 30
 
 # What reading a damaged archive was seen to raise.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
@@ -56,17 +54,12 @@ class ResultCache:
         When more than this is kept, the results that were used longest ago go.
     """
 
-    def __init__(self, folder: Path | None, bags: BagCache, *, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._kept = KeptFiles(folder, ".npz", limit_bytes=limit_bytes)
+    def __init__(self, folder: Path | None, bags: BagCache, *, limit_bytes: int = NO_LIMIT) -> None:
+        self._kept = KeptFiles(folder, SUFFIXES["results"], limit_bytes=limit_bytes)
         self._bags = bags
 
     def __repr__(self) -> str:
         return f"ResultCache({self._kept.folder}, {len(self._kept)} results)"
-
-    @property
-    def size_bytes(self) -> int:
-        """What is kept, in bytes; without the bags."""
-        return self._kept.size_bytes
 
     def find(self, info: SlideInfo, bundle: Bundle, *, genes: Genes | None = None) -> Prediction | None:
         """What predicting this slide would give again; None when it was not predicted, or its features are gone."""
@@ -105,10 +98,6 @@ class ResultCache:
         except OSError as error:
             _log.warning("The result of %s is not kept: %s", info.slide_id, error)
 
-    def empty(self) -> int:
-        """Remove all results; bytes that were freed."""
-        return self._kept.empty()
-
     def _path(self, info: SlideInfo, bundle: Bundle, genes: Genes | None) -> Path | None:
         if info.fingerprint is None or info.microns is None or not bundle.sha256:
             return None
@@ -125,7 +114,8 @@ class ResultCache:
 
 def user_result_cache() -> ResultCache:
     """The cache of this user, beside the one of bags."""
-    return ResultCache(user_folder("results"), user_bag_cache())
+    limit_bytes = user_limit_bytes("results")
+    return ResultCache(user_folder("results"), user_bag_cache(), limit_bytes=limit_bytes)
 
 
 def _digest(genes: Genes, bundle: Bundle) -> str:

@@ -80,13 +80,15 @@ def test_a_slide_opened_again_shows_its_result_at_once(predicted, viewer, slide_
 
 
 def test_the_cache_is_measured_and_emptied(predicted, dock, qtbot, spin) -> None:
-    panel = dock("Settings")
-    spin(lambda: "Features" in panel.facts.text)
-    spin(panel.empty_button.isVisible)
-    click(qtbot, panel.empty_button)
-    spin(lambda: "freed" in panel.said.text())
-    assert not panel.said.text().startswith("0.0")
-    spin(lambda: "0.0 MB" in panel.facts.text)
+    cache = dock("Settings").cache
+    spin(lambda: "Features" in cache.facts.text)
+    spin(cache.empty_button.isVisible)
+    spin(cache.empty_button.isEnabled)
+    click(qtbot, cache.empty_button)
+    spin(lambda: "freed" in cache.said.text())
+    assert not cache.said.text().startswith("0.0")
+    spin(lambda: not cache.empty_button.isEnabled())
+    assert "0.0 MB of at most 4.0 GB" in cache.facts.text
 
 
 def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)

@@ -5,14 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from amkd_core.slides.encoders.registry import (
-    ENCODERS,
-    EncoderCard,
-    PatchEncoder,
-    card_of,
-    find_weights,
-    weight_folders,
-)
+from amkd_core.slides.encoders.registry import ENCODERS, EncoderCard, PatchEncoder, card_of
+from amkd_core.slides.encoders.weights import check_weights, find_weights, weight_places
 
 if TYPE_CHECKING:
     from amkd_core.slides.encoders.encode import encode_slide
@@ -20,8 +14,8 @@ if TYPE_CHECKING:
 
 _HOME = {"load_encoder": "loading", "encode_slide": "encode"}
 
-__all__ = ["ENCODERS", "EncoderCard", "PatchEncoder", "card_of", "encode_slide", "find_weights"]
-__all__ += ["load_encoder", "weight_folders"]
+__all__ = ["ENCODERS", "EncoderCard", "PatchEncoder", "card_of", "check_weights", "encode_slide"]
+__all__ += ["find_weights", "load_encoder", "weight_places"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,14 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from amkd_core.errors import EncoderError, MissingExtraError
-from amkd_core.slides.encoders.registry import (
-    WEIGHT_FILES,
-    EncoderCard,
-    PatchEncoder,
-    card_of,
-    find_weights,
-    missing_weights,
-)
+from amkd_core.slides.encoders.registry import EncoderCard, PatchEncoder, card_of
+from amkd_core.slides.encoders.weights import WEIGHT_FILES, find_weights, missing_weights
 
 
 def load_encoder(
@@ -25,7 +19,7 @@ def load_encoder(
     name
         One of `ENCODERS`.
     weights
-        File or folder of its weights; by default they are looked for where `weight_folders` says.
+        File or folder of its weights; by default they are looked for where `weight_places` says.
     device
         Where it runs, as torch names it ("cpu", "cuda", "cuda:1", "mps"). `texture` always runs on the CPU.
     download

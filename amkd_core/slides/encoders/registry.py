@@ -1,4 +1,4 @@
-"""The known patch encoders: what each is, what its licence allows, and where its weights are found.
+"""The known patch encoders: what each is, and what its licence allows.
 
 Nothing here imports torch or touches the network.
 """
@@ -6,22 +6,19 @@ Nothing here imports torch or touches the network.
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.errors import EncoderError, EncoderWeightsMissingError
+from amkd_core.errors import EncoderError
 
 if TYPE_CHECKING:
     from amkd_core.bag import EncoderIdentity
 
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
@@ -247,48 +244,3 @@ def card_of(name: str) -> EncoderCard:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise EncoderError(f"There is no encoder {name!r}; known are {', '.join(ENCODERS)}.{hint}")
     return card
-
-
-def weight_folders(name: str) -> tuple[Path, ...]:
-    """Folders in which the weights of an encoder are looked for, in order.
-
-    ``$AMKD_WEIGHTS/<name>`` where that variable is set, then ``weights/<name>`` in the user's data folder.
-    """
-    from platformdirs import user_data_path
-
-    stated = os.environ.get("AMKD_WEIGHTS")
-    own = user_data_path("amkd", appauthor=False) / "weights" / name
-    return (Path(stated).expanduser() / name, own) if stated else (own,)
-
-
-def find_weights(name: str, weights: Path | None = None) -> Path | None:
-    """Find the file of an encoder's weights.
-
-    Parameters
-    ----------
-    name
-        Name of the encoder.
-    weights
-        A file, or a folder with one of `WEIGHT_FILES`; when given nothing else is looked at.
-
-    Returns
-    -------
-    Path or None
-        None when there is no such file.
-    """
-    if weights is not None and weights.is_file():
-        return weights
-    folders = weight_folders(name) if weights is None else (weights,)
-    candidates = (folder / file for folder in folders for file in WEIGHT_FILES)
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def missing_weights(card: EncoderCard, weights: Path | None = None) -> EncoderWeightsMissingError:
-    """Build the error that names where the weights were looked for and how to get them."""
-    looked = [weights] if weights is not None else list(weight_folders(card.name))
-    places = " and ".join(str(place) for place in looked)
-    return EncoderWeightsMissingError(
-        f"The weights of encoder {card.name!r} were not found at {places}; get {WEIGHT_FILES[0]} or "
-        f"{WEIGHT_FILES[1]} from {card.hub_id} on the Hugging Face hub with your own account "
-        f"(licence: {card.licence}) and put it there, or name it with --weights."
-    )

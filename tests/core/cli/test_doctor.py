@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from amkd_core.cli import doctor
+from amkd_core.settings import change_settings
 
 
 def run_doctor() -> tuple[int, str]:
@@ -80,3 +81,21 @@ def test_the_installed_command_runs() -> None:
     )
     assert answer.returncode == 0, answer.stderr
     assert "OpenSlide" in answer.stdout
+
+
+def test_settings_and_cache_are_shown_and_a_damaged_file_is_a_problem(
+    own_settings, own_cache, tmp_path
+) -> None:
+    bundle = tmp_path / "mine.amkd"
+    bundle.touch()
+    change_settings(device="cuda", bundle=bundle, cache_limit_gib=2)
+    exit_code, output = run_doctor()
+    assert exit_code == 0, output
+    assert f"Settings: model {bundle}, device cuda, cache of at most 2 GiB ({own_settings})" in output
+    assert f"Cache: 0.00 of at most 2 GiB at {own_cache}, by AMKD_CACHE_DIR" in output
+    bundle.unlink()
+    assert f"there is no model at {bundle}" in run_doctor()[1]
+    own_settings.write_text('{"device": ')
+    exit_code, output = run_doctor()
+    assert exit_code == 1
+    assert f"PROBLEM  Settings: {own_settings}: the settings cannot be used (it is no JSON" in output

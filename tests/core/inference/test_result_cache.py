@@ -61,7 +61,6 @@ def test_a_result_comes_back_whole(cache: ResultCache, bag: FeatureBag, bundle: 
     assert found is not None
     lists = {"provenance": _tupled(prediction.provenance)}
     assert same(replace(found, provenance=_tupled(found.provenance)), replace(prediction, **lists))
-    assert cache.size_bytes > 0
     renamed = cache.find(info_of("renamed"), bundle, genes=genes)
     assert renamed.slide_id == renamed.bag.slide_id == renamed.provenance["slide"]["id"] == "renamed"
 
@@ -113,15 +112,13 @@ def test_regions_are_not_kept_for_the_whole(cache: ResultCache, bag: FeatureBag,
     assert cache.find(info_of(), bundle) is None
 
 
-def test_the_limit_the_emptying_and_a_disk_that_refuses(
+def test_the_limit_and_a_disk_that_refuses(
     cache: ResultCache, bag: FeatureBag, bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     small = ResultCache(tmp_path / "results", BagCache(None), limit_bytes=1)
     for letter in "ab":
         small.keep(predict_bag(bag, bundle), info_of(fingerprint=letter * 64), bundle)
     assert len(list((tmp_path / "results").glob("*.npz"))) == 1
-    assert small.empty() > 0
-    assert small.size_bytes == 0
     (tmp_path / "file").write_text("in the way")
     ResultCache(tmp_path / "file" / "x", BagCache(None)).keep(predict_bag(bag, bundle), info_of(), bundle)
     assert "is not kept" in caplog.text

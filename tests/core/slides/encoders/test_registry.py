@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from amkd_core.errors import EncoderError, EncoderWeightsMissingError
-from amkd_core.slides.encoders import ENCODERS, card_of, find_weights, load_encoder, weight_folders
+from amkd_core.settings import change_settings
+from amkd_core.slides.encoders import (
+    ENCODERS,
+    card_of,
+    check_weights,
+    find_weights,
+    load_encoder,
+    weight_places,
+)
 
 
 @pytest.fixture
@@ -79,7 +87,7 @@ def test_the_order_of_places(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> 
     own = nowhere / "data/amkd/weights/uni"
     stated = nowhere / "stated"
     monkeypatch.setenv("AMKD_WEIGHTS", str(stated))
-    assert weight_folders("uni") == (stated / "uni", own)
+    assert weight_places("uni") == (stated / "uni", own)
     own.mkdir(parents=True)
     (own / "model.safetensors").touch()
     assert find_weights("uni") == own / "model.safetensors"
@@ -90,6 +98,40 @@ def test_the_order_of_places(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert find_weights("uni") == stated / "uni" / "model.safetensors"
     assert find_weights("uni", own) == own / "model.safetensors"
     assert find_weights("uni", own / "model.safetensors") == own / "model.safetensors"
+
+
+def test_the_settings_name_a_place_after_the_variable_and_before_the_own_folder(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = nowhere / "mine" / "uni-downloaded.bin"
+    own = nowhere / "data/amkd/weights/uni"
+    for path in (file, own / "model.safetensors", nowhere / "stated/uni/model.safetensors"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    change_settings(weights={"uni": file})
+    assert weight_places("uni") == (file, own)
+    assert find_weights("uni") == file
+    assert find_weights("conch") is None
+    change_settings(weights={"uni": nowhere / "gone"})
+    assert find_weights("uni") == own / "model.safetensors"
+    monkeypatch.setenv("AMKD_WEIGHTS", str(nowhere / "stated"))
+    change_settings(weights={"uni": file})
+    assert find_weights("uni") == nowhere / "stated/uni/model.safetensors"
+
+
+def test_weights_are_looked_at_before_they_are_chosen(nowhere: Path) -> None:
+    (nowhere / "empty").mkdir()
+    with pytest.raises(
+        EncoderError, match=r"empty: there is neither model.safetensors nor pytorch_model.bin"
+    ):
+        check_weights("uni", nowhere / "empty")
+    (nowhere / "picture.png").touch()
+    with pytest.raises(EncoderError, match=r"picture.png: expected a file of weights .*\.safetensors"):
+        check_weights("uni", nowhere / "picture.png")
+    with pytest.raises(EncoderError, match="'texture' is built in"):
+        check_weights("texture", nowhere / "empty")
+    (nowhere / "empty" / "model.safetensors").touch()
+    assert check_weights("uni", nowhere / "empty") == nowhere / "empty"
 
 
 def test_the_built_in_encoder_takes_no_weights(tmp_path: Path) -> None:

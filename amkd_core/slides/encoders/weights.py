@@ -1,0 +1,81 @@
+"""Where the weights of foundation encoders are found on this computer; imports no torch, never touches the network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from amkd_core.errors import EncoderError, EncoderWeightsMissingError
+from amkd_core.settings import current_settings
+from amkd_core.slides.encoders.registry import EncoderCard, card_of
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+
+
+def weight_places(name: str) -> tuple[Path, ...]:
+    """Folders, or a file, in which the weights of an encoder are looked for, in order.
+
+    ``$AMKD_WEIGHTS/<name>`` where that variable is set, then what the user's settings name, then ``weights/<name>`` in
+    the user's data folder.
+    """
+    from platformdirs import user_data_path
+
+    stated, chosen = os.environ.get("AMKD_WEIGHTS"), current_settings().weights.get(name)
+    places = [Path(stated).expanduser() / name] if stated else []
+    places += [] if chosen is None else [chosen]
+    return (*places, user_data_path("amkd", appauthor=False) / "weights" / name)
+
+
+def find_weights(name: str, weights: Path | None = None) -> Path | None:
+    """Find the file of an encoder's weights.
+
+    Parameters
+    ----------
+    name
+        Name of the encoder.
+    weights
+        A file, or a folder with one of `WEIGHT_FILES`; when given nothing else is looked at.
+
+    Returns
+    -------
+    Path or None
+        None when there is no such file.
+    """
+    places = weight_places(name) if weights is None else (weights,)
+    candidates = (path for place in places for path in (place, *(place / file for file in WEIGHT_FILES)))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def check_weights(name: str, path: Path) -> Path:
+    """Look whether a file or folder may be named as an encoder's weights; whether they fit is seen when it is loaded.
+
+    Raises
+    ------
+    EncoderError
+        When the encoder takes none, or there are none.
+    """
+    if card_of(name).hub_id is None:
+        raise EncoderError(f"Encoder {name!r} is built in and takes no weights.")
+    if find_weights(name, path) is None:
+        raise EncoderError(
+            f"{path}: there is neither {WEIGHT_FILES[0]} nor {WEIGHT_FILES[1]}; choose the folder or file with the "
+            f"weights of {name}."
+        )
+    if path.is_file() and path.suffix not in WEIGHT_SUFFIXES:
+        raise EncoderError(
+            f"{path.name}: expected a file of weights ({', '.join(WEIGHT_SUFFIXES)}), found "
+            f"{path.suffix or 'no suffix'}."
+        )
+    return path
+
+
+def missing_weights(card: EncoderCard, weights: Path | None = None) -> EncoderWeightsMissingError:
+    """Build the error that names where the weights were looked for and how to get them."""
+    looked = [weights] if weights is not None else list(weight_places(card.name))
+    places = " and ".join(str(place) for place in looked)
+    return EncoderWeightsMissingError(
+        f"The weights of encoder {card.name!r} were not found at {places}; get {WEIGHT_FILES[0]} or "
+        f"{WEIGHT_FILES[1]} from {card.hub_id} on the Hugging Face hub with your own account "
+        f"(licence: {card.licence}) and put it there, or name it in the window's settings or with --weights."
+    )
