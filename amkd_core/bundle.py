@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # a bundle's type costs no import of torch
     from amkd_core.cohort.genes import GeneScaling
     from amkd_core.feature_range import FeatureRange
     from amkd_core.models import SurvivalModel
+    from amkd_core.survival.baseline import BaselineHazard
     from amkd_core.survival.metrics import KaplanMeier
     from amkd_core.survival.outcome import TimeBins
 
@@ -39,7 +40,7 @@ class BundleMember:
     teacher : SurvivalModel, optional
         Predicts from slides and genes; in eval mode.
     time_bins : TimeBins
-        Cut on the fold's training patients.
+        Cut on the fold's training patients; of a Cox model at their times of death.
     training_risks : array, shape (n_training_patients,)
         The student's risks of the training patients; a higher risk is worse. In an ensemble over folds, of the
         fold's test patients instead, whom this member had not seen.
@@ -47,6 +48,8 @@ class BundleMember:
         Median risk of the training patients: the border of the low and the high group.
     scaling : GeneScaling, optional
         With a teacher.
+    baseline : BaselineHazard, optional
+        Of a student with a Cox head, in its time bins; None where the student's outputs are logits of hazards.
     """
 
     student: SurvivalModel
@@ -55,6 +58,7 @@ class BundleMember:
     risk_cut: float
     teacher: SurvivalModel | None = None
     scaling: GeneScaling | None = None
+    baseline: BaselineHazard | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -69,8 +69,13 @@ def _member_fault(member: BundleMember, name: str, card: BundleCard) -> str | No
             width = card.encoder.dimension
             return f"{name}: {network.name} reads {network.d_encoder} features, its encoder gives {width}"
     n_bins = member.student.config.get("n_bins", 1)
-    if n_bins not in (1, member.time_bins.n_bins):
-        return f"{name}: the student has {n_bins} bins, {member.time_bins.n_bins} are cut"
+    if n_bins != (member.time_bins.n_bins if member.baseline is None else 1):
+        kind = (
+            "are cut"
+            if member.baseline is None
+            else "are of a baseline hazard, which needs a student of one output"
+        )
+        return f"{name}: the student has {n_bins} bins, {member.time_bins.n_bins} {kind}"
     if not _finite(member.training_risks, 1):
         return (
             f"{name}: training risks must be one row of finite numbers, found {member.training_risks.shape}"

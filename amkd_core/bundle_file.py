@@ -28,6 +28,7 @@ from amkd_core.cohort.genes import GeneScaling
 from amkd_core.errors import BundleError, OutcomeError
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import SurvivalModel
+from amkd_core.survival.baseline import BaselineHazard
 from amkd_core.survival.metrics import KaplanMeier
 from amkd_core.survival.outcome import TimeBins
 
@@ -122,6 +123,8 @@ def _arrays(bundle: Bundle) -> dict[str, NDArray[Any]]:
         if member.scaling is not None:
             arrays[f"member{index}.gene_mean"] = member.scaling.mean
             arrays[f"member{index}.gene_std"] = member.scaling.std
+        if member.baseline is not None:
+            arrays[f"member{index}.baseline_hazard"] = member.baseline.increments
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
@@ -224,6 +227,11 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], card: BundleCard, file_nam
         )
 
 
+def _is_cox(member: MemberCard) -> bool:
+    """Whether the student has a Cox head, whose one output is a log risk."""
+    return member.student.config.get("n_bins") == 1
+
+
 def _member(
     card: MemberCard,
     arrays: Mapping[str, NDArray[Any]],
@@ -236,6 +244,9 @@ def _member(
         scaling = GeneScaling(arrays[f"member{index}.gene_mean"], arrays[f"member{index}.gene_std"])
     try:
         time_bins = TimeBins.from_list([*card.time_bins, float("inf")])
+        baseline = None
+        if _is_cox(card):
+            baseline = BaselineHazard(time_bins, arrays[f"member{index}.baseline_hazard"])
     except OutcomeError as error:
         raise BundleError(f"member {index}: {error}") from error
     return BundleMember(
@@ -245,6 +256,7 @@ def _member(
         training_risks=np.sort(arrays[f"member{index}.training_risks"]),
         risk_cut=card.risk_cut,
         scaling=scaling,
+        baseline=baseline,
     )
 
 

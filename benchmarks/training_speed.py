@@ -29,7 +29,8 @@ from amkd_core.training.config import OptimConfig, TrainingConfig
 from amkd_core.training.fit import Stage, batch_input
 from amkd_core.training.fit import train_epoch as our_epoch
 from amkd_core.training.inputs import Example
-from amkd_core.training.stages import distillation_objective, targets_of
+from amkd_core.training.objectives import distillation_objective
+from amkd_core.training.stages import targets_of
 
 N_PATCHES, D_ENCODER, SLICES = 4096, 1024, 3
 
@@ -54,7 +55,12 @@ def measure(folder: Path, n_bags: int, membership: Tensor) -> None:
     packed = np.load(folder / "features.npy", mmap_mode="c")
     examples = [
         Example(
-            str(i), torch.from_numpy(packed[i * N_PATCHES : (i + 1) * N_PATCHES]), genes[i], i % 4, i % 2 == 0
+            str(i),
+            torch.from_numpy(packed[i * N_PATCHES : (i + 1) * N_PATCHES]),
+            genes[i],
+            i % 4,
+            i % 2 == 0,
+            1.0 + i,
         )
         for i in range(n_bags)
     ]

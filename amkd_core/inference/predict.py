@@ -15,20 +15,13 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.errors import AmkdError
 from amkd_core.inference.forward import check_device, normalised, run_model
-from amkd_core.inference.prediction import (
-    CohortReference,
-    MemberPrediction,
-    Prediction,
-    RiskGroup,
-    SurvivalCurve,
-)
+from amkd_core.inference.members import MemberReading, mean_curve, mean_in_bins
+from amkd_core.inference.prediction import CohortReference, Prediction, RiskGroup
 from amkd_core.inference.record import notices_of, provenance_of
 from amkd_core.inference.teacher import predict_teacher
 from amkd_core.models import ModelInput, ModelOutput
 from amkd_core.notices import Notice
 from amkd_core.progress import Progress
-from amkd_core.survival.curve import survival_curve
-from amkd_core.survival.hazard import hazards, risk, survival
 
 if TYPE_CHECKING:
     from amkd_core.inference.bag_cache import BagCache
@@ -91,7 +84,12 @@ def _predict(bag: FeatureBag, bundle: Bundle, genes: Mapping[str, float] | None,
     outputs = [
         run_model(member.student, ModelInput(patches, (len(bag),)), device) for member in bundle.members
     ]
-    risks = np.array([float(risk(output.logits)[0]) for output in outputs])
+    readings = [
+        MemberReading.of(member, output) for member, output in zip(bundle.members, outputs, strict=True)
+    ]
+    risks = np.array([reading.risk for reading in readings])
+    curve = mean_curve(readings, float(bundle.kaplan_meier["all"].time[-1]))
+    hazards, survival = mean_in_bins(readings, curve)
     percentiles = [
         _percentile(value, member.training_risks) for value, member in zip(risks, bundle.members, strict=True)
     ]
@@ -104,16 +102,16 @@ def _predict(bag: FeatureBag, bundle: Bundle, genes: Mapping[str, float] | None,
         risk_percentile=float(np.mean(percentiles)),
         risk_group=group,
         member_risks=risks,
-        hazards=_mean([hazards(output.logits)[0] for output in outputs]),
-        survival=_mean([survival(output.logits)[0] for output in outputs]),
+        hazards=hazards,
+        survival=survival,
         bin_edges_months=tuple(bundle.members[0].time_bins.to_list()),
-        curve=_curve(bundle, outputs),
+        curve=curve,
         patch_scores=normalised(_mean([_attention(output) for output in outputs])),
         cohort=cohort_reference(bundle),
         notices=notices_of(bag, bundle),
         provenance=provenance_of(bag, bundle, genes, device),
         teacher=None if genes is None else predict_teacher(patches, bundle, genes, device),
-        members=_members(bundle, outputs, risks),
+        members=tuple(reading.prediction for reading in readings),
     )
 
 
@@ -224,34 +222,10 @@ def _attention(output: ModelOutput) -> torch.Tensor:
     return output.patch_attention
 
 
-def _members(bundle: Bundle, outputs: list[ModelOutput], risks: Array) -> tuple[MemberPrediction, ...]:
-    return tuple(
-        MemberPrediction(float(value), _mean([hazards(output.logits)[0]]), tuple(member.time_bins.to_list()))
-        for member, output, value in zip(bundle.members, outputs, risks, strict=True)
-    )
-
-
 def _percentile(value: float, risks: Array) -> float:
     below = np.searchsorted(risks, value, side="left")
     not_above = np.searchsorted(risks, value, side="right")
     return float(50 * (below + not_above) / len(risks))
-
-
-def _curve(bundle: Bundle, outputs: list[ModelOutput]) -> SurvivalCurve:
-    """Curves of the members on common months, averaged; drawn as far as the cohort was followed.
-
-    The months hold the bin edges of all members, so that the mean has every member's bends.
-    """
-    last_month = float(bundle.kaplan_meier["all"].time[-1])
-    curves = []
-    for member, output in zip(bundle.members, outputs, strict=True):
-        probability = survival(output.logits)[0].double().cpu().numpy()
-        end = max(last_month, 1.05 * member.time_bins.to_list()[-1])
-        months, values = survival_curve(probability, member.time_bins, last_month=end)
-        curves.append((months, values))
-    last = min(curve_months[-1] for curve_months, _ in curves)
-    months = np.unique(np.concatenate([curve_months[curve_months <= last] for curve_months, _ in curves]))
-    return SurvivalCurve(months, np.mean([np.interp(months, *curve) for curve in curves], axis=0))
 
 
 def cohort_reference(bundle: Bundle) -> CohortReference:

@@ -91,7 +91,7 @@ class MemberPrediction:
     hazards : array, shape (n_bins,)
         Chance of dying in each of the member's time bins.
     bin_edges_months : tuple of float
-        Finite edges of the member's bins; the last bin is open.
+        Finite edges of the member's bins, of a Cox model its training patients' times of death; the last bin is open.
     """
 
     risk: float
@@ -109,7 +109,8 @@ class Prediction:
     bag : FeatureBag
         What it was predicted from.
     risk : float
-        ``-sum(survival)`` in [-n_bins, 0]; higher is worse (METHOD section 2).
+        ``-sum(survival)`` in [-n_bins, 0]; of a Cox model the log risk, which is 0 for an average training patient.
+        Higher is worse (METHOD section 2).
     risk_percentile : float
         Share of the training cohort with a lower risk, in [0, 100]; ties count half.
     risk_group : {"low", "high"}

@@ -37,8 +37,10 @@ def survival(logits: Tensor) -> Tensor:
 def risk(logits: Tensor) -> Tensor:
     """Minus the sum of `survival` over bins, shape (batch,); higher is worse.
 
-    It rises with every logit, so it also ranks a Cox head (one logit, the log risk) correctly.
+    Of a Cox head, which has one output, that output itself: the log risk.
     """
+    if logits.shape[-1] == 1:
+        return logits[..., 0]
     return -survival(logits).sum(dim=-1)
 
 

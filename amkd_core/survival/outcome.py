@@ -171,6 +171,36 @@ class TimeBins:
             )
         return cls(np.concatenate(([0.0], cuts, [np.inf])))
 
+    @classmethod
+    def at_deaths(cls, outcome: Outcome, most: int = 63) -> TimeBins:
+        """Cut at the times of death, where a baseline hazard steps (`amkd_core.survival.baseline`).
+
+        Parameters
+        ----------
+        outcome : Outcome
+            *Training* patients only.
+        most : int
+            Cuts; of more distinct times so many are taken, evenly, the first and the last among them.
+
+        Returns
+        -------
+        TimeBins
+            Its last, open bin begins at the last death.
+
+        Raises
+        ------
+        OutcomeError
+            When nobody died.
+        """
+        times = np.unique(outcome.time[outcome.event])
+        if not times.size:
+            raise OutcomeError(
+                f"a baseline hazard needs at least one death among the training patients, found none of {len(outcome)}"
+            )
+        if times.size > most:
+            times = times[np.linspace(0, times.size - 1, most).round().astype(np.int64)]
+        return cls(np.concatenate(([0.0], times, [np.inf])))
+
     def assign(self, time: ArrayLike) -> NDArray[np.int64]:
         """Bin of each time in months, shape (n,): ``edge_k <= time < edge_k+1``.
 

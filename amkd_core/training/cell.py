@@ -15,7 +15,8 @@ from amkd_core.cohort.folds import Split
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.crossval import PARTS, config_of_fold, predict_models
+from amkd_core.training.crossval import PARTS, config_of_fold
+from amkd_core.training.fold_predictions import predict_models
 from amkd_core.training.fold_record import (
     fold_folder,
     fold_lock,
@@ -74,7 +75,10 @@ def run_cell(run: Path, recipe: Recipe, fold: int) -> Generator[Progress, None, 
         inputs = make_inputs(cohort, bags, split, config_of_fold(config, fold))
         work = fold_folder(run, fold)
         networks = yield from train_recipe(recipe, inputs, config_of_fold(config, fold), work)
-        predictions, cuts = predict_models(cohort, _parts(inputs), networks, device=config.device, fold=fold)
+        bins = inputs.fitted.time_bins
+        predictions, scales = predict_models(
+            cohort, _parts(inputs), networks, device=config.device, fold=fold, bins=bins
+        )
         tables = [predictions]
         if (run / EXTERNAL / INDEX).exists():
             other, other_bags = read_packed(run / EXTERNAL)
@@ -85,10 +89,16 @@ def run_cell(run: Path, recipe: Recipe, fold: int) -> Generator[Progress, None, 
             if able:
                 tables.append(
                     predict_models(
-                        other, {EXTERNAL: examples}, able, device=config.device, fold=fold, cuts=cuts
+                        other,
+                        {EXTERNAL: examples},
+                        able,
+                        device=config.device,
+                        fold=fold,
+                        bins=bins,
+                        scales=scales,
                     )[0]
                 )
-        write_json(run / CELLS / f"bins-{fold}.json", open_edges(inputs.fitted.time_bins))
+        write_json(run / CELLS / f"bins-{fold}.json", open_edges(bins))
         _write(cell_path(run, recipe, fold), tables)
         shutil.rmtree(work / recipe.slug, ignore_errors=True)
 

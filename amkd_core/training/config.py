@@ -53,6 +53,11 @@ class OptimConfig(_Section):
         Patches drawn from a larger bag in each epoch of training; evaluation uses all.
     clip_norm
         Largest norm of the gradient.
+    bags_at_once
+        Patients whose graphs are held in memory at a time; a step over more accumulates their gradients, exactly. 0 is
+        as many as `batch_patients`.
+    cox_window
+        Patients per optimiser step under the Cox loss, in place of `batch_patients`: they are each other's risk sets.
     """
 
     learning_rate: float = Field(default=5e-5, gt=0)
@@ -62,6 +67,8 @@ class OptimConfig(_Section):
     batch_patients: int = Field(default=8, ge=1)
     patches_per_bag: int = Field(default=4096, ge=1)
     clip_norm: float = Field(default=5.0, gt=0)
+    bags_at_once: int = Field(default=0, ge=0)
+    cox_window: int = Field(default=32, ge=2)
 
 
 class DistillConfig(_Section):
@@ -127,8 +134,11 @@ class TrainingConfig(_Section):
     ----------
     seed
         Of weights, order of patients, drawn patches and dropout.
+    survival_loss
+        Of both stages: "nll", the likelihood of discrete time bins, or "cox", the partial likelihood (Breslow) of a
+        head with one output, the log risk. The paper names both.
     n_bins
-        Time bins, cut at quantiles of the uncensored training times.
+        Time bins, cut at quantiles of the uncensored training times; the Cox loss has none.
     min_coverage
         Least share of a pathway's genes in the expression table.
     device
@@ -148,6 +158,7 @@ class TrainingConfig(_Section):
 
     seed: int = Field(default=0, ge=0)
     folds: int = Field(default=5, ge=2, le=100)
+    survival_loss: Literal["nll", "cox"] = "nll"
     n_bins: int = Field(default=4, ge=2, le=50)
     min_coverage: float = Field(default=0.9, ge=0, le=1)
     device: str = "cpu"
@@ -159,6 +170,11 @@ class TrainingConfig(_Section):
     student: OptimConfig = OptimConfig()
     distill: DistillConfig = DistillConfig()
     report: ReportConfig = ReportConfig()
+
+    @property
+    def is_cox(self) -> bool:
+        """Whether patients are compared with each other, by a head of one output."""
+        return self.survival_loss == "cox"
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainingConfig:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
@@ -16,12 +15,11 @@ from amkd_core.cohort.folds import Split
 from amkd_core.errors import OutcomeError, WorkerError
 from amkd_core.models import SurvivalModel
 from amkd_core.progress import Progress
-from amkd_core.survival.hazard import hazards, risk
 from amkd_core.survival.metrics import bootstrap_concordance
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.evaluate import RiskGroups, Score, compare_groups
-from amkd_core.training.fit import batch_input
+from amkd_core.training.fold_predictions import RiskScale, predict_models
 from amkd_core.training.fold_record import (
     BUNDLE,
     FITTED,
@@ -32,11 +30,10 @@ from amkd_core.training.fold_record import (
     fitted_record,
     fold_folder,
     fold_lock,
-    prediction_columns,
     write_json,
     write_table,
 )
-from amkd_core.training.inputs import Example, Inputs, make_inputs
+from amkd_core.training.inputs import Inputs, make_inputs
 from amkd_core.training.make_bundle import bundle_of_fold
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
 
@@ -112,16 +109,16 @@ def _write_fold(
     folder: Path,
     fold: int,
 ) -> None:
-    predictions, cuts = predict_fold(cohort, inputs, networks, config, fold=fold)
+    predictions, scales = predict_fold(cohort, inputs, networks, config, fold=fold)
     scores = scores_of(predictions, seed=config.seed)
     write_table(folder / PREDICTIONS, predictions)
-    write_json(folder / FITTED, fitted_record(inputs.fitted, cuts))
+    write_json(folder / FITTED, fitted_record(inputs.fitted, scales))
     student_risks = predictions[(predictions["model"] == "student") & (predictions["part"] == "train")][
         "risk"
     ]
     bundle_of_fold(
         cohort, bags, inputs, networks, config=config, scores=scores,
-        risks=student_risks.to_numpy(np.float64), path=folder / BUNDLE,
+        risks=student_risks.to_numpy(np.float64), baseline=scales["student"].baseline, path=folder / BUNDLE,
     )  # fmt: skip
     finish_fold(folder, fold, {"seed": config.seed, "threads": torch.get_num_threads()})
 
@@ -133,8 +130,8 @@ def predict_fold(
     config: TrainingConfig,
     *,
     fold: int,
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Risk and hazards of every patient by both networks from all patches, and the training medians.
+) -> tuple[pd.DataFrame, dict[str, RiskScale]]:
+    """Risk and hazards of every patient by both networks from all patches, and the scales of their risks.
 
     Parameters
     ----------
@@ -143,61 +140,9 @@ def predict_fold(
     """
     parts = {part: getattr(inputs, part) for part in PARTS}
     return predict_models(
-        cohort, parts, dict(zip(MODELS, networks, strict=True)), device=config.device, fold=fold
-    )
-
-
-def predict_models(
-    cohort: Cohort,
-    parts: Mapping[str, Sequence[Example]],
-    networks: Mapping[str, SurvivalModel],
-    *,
-    device: str,
-    fold: int,
-    cuts: Mapping[str, float] | None = None,
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Risk and hazards by any models, as `predict_fold`.
-
-    Parameters
-    ----------
-    parts
-        Patients by part; "train" comes first, unless the cuts are given.
-    cuts
-        Border of the high risk group by model, where training patients are not among the parts.
-    """
-    import pandas as pd
-
-    patients = {patient.patient_id: patient for patient in cohort.patients}
-    rows: list[list[object]] = []
-    cuts = dict(cuts or {})
-    n_hazards = 0
-    for name, model in networks.items():
-        for part, examples in parts.items():
-            risks, probabilities = _predicted(model, examples, device)
-            n_hazards = max(n_hazards, probabilities.shape[1])
-            if part == "train":
-                cuts[name] = float(np.median(risks))
-            for example, value, hazard in zip(examples, risks.tolist(), probabilities.tolist(), strict=True):
-                patient = patients[example.patient_id]
-                head = [patient.patient_id, fold, part, name, patient.time, int(patient.event)]
-                rows.append([*head, value, int(value > cuts[name]), *hazard])
-    return pd.DataFrame(rows, columns=prediction_columns(n_hazards)), cuts
-
-
-def _predicted(
-    model: SurvivalModel, examples: Sequence[Example], device: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Risks, shape (n,), and hazards, shape (n, n_bins)."""
-    model.to(device).eval()
-    risks, probabilities = [], []
-    with torch.inference_mode():
-        for example in examples:
-            logits = model(batch_input([example], device)).logits.cpu()
-            risks.append(float(risk(logits)[0]))
-            probabilities.append(hazards(logits)[0].double().numpy())
-    if not examples:
-        return np.zeros(0), np.zeros((0, 0))
-    return np.array(risks), np.stack(probabilities)
+        cohort, parts, dict(zip(MODELS, networks, strict=True)), device=config.device, fold=fold,
+        bins=inputs.fitted.time_bins,
+    )  # fmt: skip
 
 
 def scores_of(predictions: pd.DataFrame, *, seed: int) -> tuple[Score, ...]:

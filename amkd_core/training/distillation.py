@@ -179,11 +179,15 @@ class TeacherTargets:
     survival_loss : Tensor, shape (batch,)
         The teacher's own loss for each patient, preferably from a fold that had not seen him: on its
         training patients a teacher's loss tends to 0 and the ratio to its clip.
+    loss_logits : Tensor, shape (batch, 1), optional
+        Under the Cox loss, which no patient has alone: the log risks from which the teacher's loss is computed over the
+        same patients as the student's; `survival_loss` says nothing then.
     """
 
     logits: Tensor
     guided: Tensor
     survival_loss: Tensor
+    loss_logits: Tensor | None = None
 
     @classmethod
     def from_output(cls, output: ModelOutput, survival_loss: Tensor) -> TeacherTargets:

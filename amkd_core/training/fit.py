@@ -18,12 +18,15 @@ from amkd_core.atomic import atomic_path, write_text
 from amkd_core.errors import RunFolderError
 from amkd_core.models import ModelInput, ModelOutput, SurvivalModel
 from amkd_core.progress import Progress
+from amkd_core.training.accumulate import backward
 from amkd_core.training.config import OptimConfig
 from amkd_core.training.inputs import Example
 
 Terms = Mapping[str, Tensor]
 # Loss of a batch by name; "total" is what is minimised.
 Objective = Callable[[ModelOutput, Sequence[Example]], Terms]
+# Survival loss of a batch from its logits: one a patient, or one for the batch as a whole.
+SurvivalLoss = Callable[[Tensor, Sequence[Example]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Stage:
         Epochs from one checkpoint to the next; the last epoch always leaves one.
     validation_patients
         Patients at a time in validation; more than one only where a loss compares patients.
+    joint
+        A survival loss that compares patients with each other (Cox). A step is then a window of `cox_window` patients,
+        with deaths dealt out evenly among the windows, and all validation patients are one risk set.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Stage:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint_every: int = 1
     validation_patients: int = 1
+    joint: SurvivalLoss | None = None
 
     def autocast(self) -> torch.autocast:
         """Mixed precision for forward passes; backward passes follow the types of the forward ones."""
@@ -163,10 +170,14 @@ def train_epoch(
         From 1; decides the order, the drawn patches and the dropout together with the stage's seed.
     """
     generator = torch.Generator().manual_seed(stage.seed * 100_003 + epoch)
-    order = torch.randperm(len(train), generator=generator).tolist()
-    batches = [
-        order[start : start + config.batch_patients] for start in range(0, len(order), config.batch_patients)
-    ]
+    batches = _batches(train, config, stage, generator)
+    at_once = config.bags_at_once or config.batch_patients
+
+    def forward(examples: Sequence[Example]) -> ModelOutput:
+        with stage.autocast():
+            output = model(batch_input(examples, stage.device))
+        return output.float()
+
     sums: dict[str, float] = {}
     model.train()
     with torch.random.fork_rng(devices=[]):
@@ -174,15 +185,32 @@ def train_epoch(
         for batch in batches:
             examples = [_drawn(train[index], config.patches_per_bag, generator) for index in batch]
             optimiser.zero_grad(set_to_none=True)
-            with stage.autocast():
-                output = model(batch_input(examples, stage.device))
-            terms = objective(output.float(), examples)
-            torch.autograd.backward(terms["total"])
+            terms = backward(
+                forward,
+                objective,
+                examples,
+                at_once=at_once,
+                joint=stage.joint is not None,
+                device=stage.device,
+            )
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()
             for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(batch) / len(train)
+                sums[name] = sums.get(name, 0.0) + float(value) * len(batch) / len(train)
     return sums
+
+
+def _batches(
+    train: Sequence[Example], config: OptimConfig, stage: Stage, generator: torch.Generator
+) -> list[list[int]]:
+    """Patients of each optimiser step, by position."""
+    order = torch.randperm(len(train), generator=generator).tolist()
+    if stage.joint is None:
+        step = config.batch_patients
+        return [order[start : start + step] for start in range(0, len(order), step)]
+    order.sort(key=lambda index: train[index].event)  # stable: in random order within
+    n_windows = math.ceil(len(order) / config.cox_window)
+    return [order[window::n_windows] for window in range(n_windows)]
 
 
 def _drawn(example: Example, most: int, generator: torch.Generator) -> Example:
@@ -200,6 +228,9 @@ def _validate(
     model.eval()
     step, losses = stage.validation_patients, []
     with torch.inference_mode():
+        if stage.joint is not None:
+            logits = [model(batch_input([example], stage.device)).logits for example in validation]
+            return float(stage.joint(torch.cat(logits), validation))
         for start in range(0, len(validation), step):
             part = validation[start : start + step]
             loss = objective(model(batch_input(part, stage.device)), part)["survival"]

@@ -18,6 +18,7 @@ from amkd_core.survival.outcome import TimeBins
 if TYPE_CHECKING:
     import pandas as pd
 
+    from amkd_core.training.fold_predictions import RiskScale
     from amkd_core.training.inputs import Fitted
 
 PREDICTIONS, FITTED, BUNDLE, DONE = "predictions.csv", "fitted.json", "model.amkd", "done.json"
@@ -93,19 +94,25 @@ def read_predictions(path: Path) -> pd.DataFrame:
     )
 
 
-def fitted_record(fitted: Fitted, cuts: Mapping[str, float]) -> dict[str, Any]:
+def fitted_record(fitted: Fitted, scales: Mapping[str, RiskScale]) -> dict[str, Any]:
     """Every number that a fold learnt beside its weights, JSON-able, and the patients it has seen.
 
     Parameters
     ----------
-    cuts
-        Median risk of the training patients by model: the border of the low and the high group.
+    scales
+        Of the models' risks.
     """
     membership = fitted.membership
+    baselines = {
+        name: scale.baseline.increments.tolist()
+        for name, scale in scales.items()
+        if scale.baseline is not None
+    }
     return {
         "fitted_on": list(fitted.fitted_on),
         "time_bins_months": open_edges(fitted.time_bins),
-        "risk_cut": dict(cuts),
+        "risk_cut": {name: scale.cut for name, scale in scales.items()},
+        **({"baseline_hazard": baselines} if baselines else {}),
         "base_logits": fitted.base_logits.tolist(),
         "pathways": list(membership.pathways),
         "pathways_dropped": list(membership.dropped),

@@ -36,8 +36,8 @@ class Example:
     patches : Tensor, shape (n_patches, d_encoder)
     genes : Tensor, shape (n_genes,)
         z-scored.
-    bin_index, event
-        Time bin, and whether the death was seen.
+    bin_index, event, months
+        Time bin, whether the death was seen, and the follow-up itself.
     targets : TeacherTargets, optional
         Of the frozen teacher, for a batch of this one patient.
     """
@@ -47,6 +47,7 @@ class Example:
     genes: Tensor
     bin_index: int
     event: bool
+    months: float
     targets: TeacherTargets | None = None
 
     def drawn(self, rows: Tensor) -> Example:
@@ -71,7 +72,7 @@ class Fitted:
     feature_mean, feature_scale : Tensor, shape (d_encoder,)
         Of the encoder's features over the training patients' patches, each patient counting alike.
     base_logits : Tensor, shape (n_bins,)
-        Logits of the training patients' hazards as a group, where both networks start.
+        Logits of the training patients' hazards as a group, where both networks start; under the Cox loss one 0.
     fitted_on : tuple of str
         The patients that these numbers have seen.
     """
@@ -112,8 +113,9 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
     Raises
     ------
     CohortError
-        When bags are missing or damaged, were made by another encoder than the cohort's or at different
-        scales, or when two of them hold the same slide: on two sides of a split it would leak.
+        When bags are missing or damaged, were made by another encoder than the cohort's, by one that was run
+        differently or at different scales, or when two of them hold the same slide: on two sides of a split it
+        would leak.
     """
     missing = [
         name
@@ -187,8 +189,11 @@ def make_inputs(
     scaling = GeneScaling.fit(cohort.expression.rows(split.train, membership.genes))
     mean, scale = _feature_scaling([bags[name] for name in split.train])
     outcome = outcome_of([patients[name] for name in split.train])
-    time_bins = TimeBins.fit(outcome, config.n_bins)
-    base_logits = base_logits_of(time_bins.assign(outcome.time), outcome.event, config.n_bins)
+    if config.is_cox:
+        time_bins, base_logits = TimeBins.at_deaths(outcome), torch.zeros(1)
+    else:
+        time_bins = TimeBins.fit(outcome, config.n_bins)
+        base_logits = base_logits_of(time_bins.assign(outcome.time), outcome.event, config.n_bins)
     fitted = Fitted(time_bins, membership, scaling, mean, scale, base_logits, split.train)
     first = bags[split.train[0]]
     train, validation, test = (
@@ -217,6 +222,7 @@ def make_examples(
             torch.from_numpy(row).float(),
             int(index),
             patients[name].event,
+            patients[name].time,
         )
         for name, row, index in zip(names, genes, bins, strict=True)
     )

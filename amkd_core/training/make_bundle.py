@@ -20,6 +20,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import BundleError
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import SurvivalModel
+from amkd_core.survival.baseline import BaselineHazard
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.config import TrainingConfig
@@ -43,6 +44,7 @@ def bundle_of_fold(
     scores: Sequence[Score],
     risks: NDArray[np.float64],
     path: Path,
+    baseline: BaselineHazard | None = None,
 ) -> Bundle:
     """Write the bundle of one split.
 
@@ -56,6 +58,8 @@ def bundle_of_fold(
         The student's, of the training patients in their order, shape (n,).
     path
         Of the ``.amkd`` file.
+    baseline
+        Of a student with a Cox head.
 
     Returns
     -------
@@ -73,6 +77,7 @@ def bundle_of_fold(
         training_risks=np.sort(risks),
         risk_cut=float(np.median(risks)),
         scaling=inputs.fitted.scaling,
+        baseline=baseline,
     )
     card = _card(cohort, inputs, member, config=config, scores=scores)
     card = card.model_copy(update={"training_slides": _seen(bags, inputs.fitted.fitted_on)})

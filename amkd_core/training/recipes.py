@@ -18,11 +18,10 @@ from amkd_core.training.config import TrainingConfig, merge_overrides, validated
 from amkd_core.training.fit import Objective, Stage, fit
 from amkd_core.training.fold_record import fold_lock
 from amkd_core.training.inputs import Inputs
+from amkd_core.training.objectives import pretraining_objective, survival_loss_of, survival_objective_of
 from amkd_core.training.stages import (
     attach_targets,
     fresh_model,
-    pretraining_objective,
-    survival_objective,
     train_student,
     train_teacher,
 )
@@ -153,7 +152,7 @@ def train_recipe(
         model.pretraining = True
         yield from _fit(model, inputs, own, _Part("pre-training", pretraining_objective, place, 0))
         model.pretraining = False
-    yield from _fit(model, inputs, own, _Part("training", survival_objective, place, 1))
+    yield from _fit(model, inputs, own, _Part("training", survival_objective_of(own), place, 1))
     return {recipe.name: model}
 
 
@@ -191,8 +190,10 @@ def _fit(
         config.precision,
         checkpoint_every=CHECKPOINT_EVERY,
         validation_patients=1 if part.number else config.student.batch_patients,
+        joint=survival_loss_of(config) if config.is_cox and part.number else None,
     )
-    optim = config.student if part.number else config.teacher
+    # Pre-training compares the patients of a step, in a loss of the model's own: they stay together.
+    optim = config.student if part.number else config.teacher.model_copy(update={"bags_at_once": 0})
     yield from fit(model, inputs.train, inputs.validation, part.objective, config=optim, stage=stage)
 
 
@@ -211,7 +212,8 @@ def _train_amkd(
 def _key(teacher: str, config: TrainingConfig) -> str:
     """Hash of everything that a teacher's weights depend on within a fold."""
     settings = config.model_dump(
-        mode="json", include={"seed", "n_bins", "min_coverage", "precision", "model", "teacher"}
+        mode="json",
+        include={"seed", "survival_loss", "n_bins", "min_coverage", "precision", "model", "teacher"},
     )
     settings |= {"kind": teacher, "inner_folds": config.distill.inner_folds}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

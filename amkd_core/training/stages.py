@@ -9,83 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amkd_core.errors import ConfigError
-from amkd_core.models import READS_SLIDES, ModelOutput, SurvivalModel, build_model
+from amkd_core.models import READS_SLIDES, SurvivalModel, build_model
 from amkd_core.progress import Progress
-from amkd_core.survival.hazard import nll_loss
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.distillation import DistillationObjective, TeacherTargets
-from amkd_core.training.fit import Objective, Stage, Terms, batch_input, fit
+from amkd_core.training.distillation import TeacherTargets
+from amkd_core.training.fit import Stage, batch_input, fit
 from amkd_core.training.inputs import Example, Inputs, with_targets
-
-
-def survival_losses(output: ModelOutput, examples: Sequence[Example]) -> Tensor:
-    """Discrete-time likelihood loss of each patient, shape (batch,) (METHOD section 2)."""
-    device = output.logits.device
-    bins = torch.tensor([example.bin_index for example in examples], device=device)
-    events = torch.tensor([example.event for example in examples], device=device)
-    return nll_loss(output.logits, bins, events, reduction="none")
-
-
-def survival_objective(output: ModelOutput, examples: Sequence[Example]) -> Terms:
-    """Objective of the teacher, and of models without a teacher.
-
-    Streams that a model trains side by side count alike, and a loss that it brings along is added; what is monitored is
-    the loss of its prediction alone, whatever the model.
-    """
-    loss = survival_losses(output, examples).mean()
-    total = loss
-    if output.stream_logits:
-        streams = [
-            survival_losses(replace(output, logits=logits), examples) for logits in output.stream_logits
-        ]
-        total = torch.stack(streams).mean()
-    terms = {"total": total, "survival": loss}
-    if output.auxiliary_loss is not None:
-        terms |= {"total": total + output.auxiliary_loss, "auxiliary": output.auxiliary_loss}
-    return terms
-
-
-def pretraining_objective(output: ModelOutput, examples: Sequence[Example]) -> Terms:
-    """Objective of a stage before survival: the loss that the model brings along, monitored as well.
-
-    Raises
-    ------
-    ConfigError
-        When the model brings none.
-    """
-    if output.auxiliary_loss is None:
-        raise ConfigError("the model has no loss of its own to be pre-trained on")
-    return {"total": output.auxiliary_loss, "survival": output.auxiliary_loss}
-
-
-def distillation_objective(config: TrainingConfig) -> Objective:
-    """Objective of the student; each patient's `targets` must be there."""
-    settings = config.distill
-    distillation = DistillationObjective(
-        alpha=settings.alpha,
-        guidance_weight=settings.guidance_weight,
-        distillation_weight=settings.distillation_weight,
-        tau_features=settings.tau_features,
-        tau_logits=settings.tau_logits,
-        form=settings.arr,
-        direction=settings.guidance_direction,
-    )
-
-    def objective(output: ModelOutput, examples: Sequence[Example]) -> Terms:
-        targets = _batched([example.targets for example in examples if example.targets], output.logits.device)
-        terms = distillation(output, targets, survival_losses(output, examples))
-        return {
-            "total": terms.total,
-            "survival": terms.survival,
-            "guidance": terms.gene_enhancement,
-            "distillation": terms.distillation,
-            "redundancy": terms.redundancy,
-        }
-
-    return objective
+from amkd_core.training.objectives import (
+    distillation_objective,
+    likelihood_losses,
+    survival_loss_of,
+    survival_objective_of,
+)
 
 
 def fresh_model(kind: str, inputs: Inputs, config: TrainingConfig, *, seed: int) -> SurvivalModel:
@@ -94,7 +32,7 @@ def fresh_model(kind: str, inputs: Inputs, config: TrainingConfig, *, seed: int)
     AMKD's own networks, and the POMP-style model, whose width is ours to choose, take it from the settings; every other
     model has the sizes of its publication.
     """
-    sizes: dict[str, Any] = {"n_bins": config.n_bins}
+    sizes: dict[str, Any] = {"n_bins": 1 if config.is_cox else config.n_bins}
     if READS_SLIDES[kind]:
         sizes["d_encoder"] = inputs.encoder.dimension
     if kind in ("amkd_teacher", "amkd_student", "pomp_style"):
@@ -124,10 +62,10 @@ def train_teacher(
         With the weights of the best validation epoch, in eval mode.
     """
     model = fresh_model(kind, inputs, config, seed=config.seed)
-    stage = Stage(name, folder / name, config.seed, config.device, config.precision)
-    yield from fit(
-        model, inputs.train, inputs.validation, survival_objective, config=config.teacher, stage=stage
-    )
+    objective, stage = survival_objective_of(config), stage_of(config, name, folder / name, config.seed)
+    yield from fit(model, inputs.train, inputs.validation, objective, config=config.teacher, stage=stage)
+    if config.is_cox:
+        centre(model, inputs.train, config.device)
     return model
 
 
@@ -142,10 +80,34 @@ def train_student(
         False trains the same network on survival alone, for comparison.
     """
     model = fresh_model("amkd_student", inputs, config, seed=config.seed + 1)
-    objective = distillation_objective(config) if distilled else survival_objective
-    stage = Stage(name, folder / name, config.seed + 1, config.device, config.precision)
+    objective = distillation_objective(config) if distilled else survival_objective_of(config)
+    stage = stage_of(config, name, folder / name, config.seed + 1)
     yield from fit(model, inputs.train, inputs.validation, objective, config=config.student, stage=stage)
+    if config.is_cox:
+        centre(model, inputs.train, config.device)
     return model
+
+
+def stage_of(config: TrainingConfig, name: str, folder: Path, seed: int) -> Stage:
+    """A stage of survival training under the settings."""
+    joint = survival_loss_of(config) if config.is_cox else None
+    return Stage(name, folder, seed, config.device, config.precision, joint=joint)
+
+
+def centre(model: SurvivalModel, examples: Sequence[Example], device: str) -> None:
+    """Shift log risks so that their mean over the training patients, all their patches, is 0.
+
+    The Cox loss leaves their level open. Centred, those of several folds can be averaged, and a student can imitate
+    its teacher's.
+    """
+    last = model.eval().head[-1]
+    if not isinstance(last, nn.Linear):
+        raise ConfigError(f"{model.name} cannot be centred: its head does not end in a linear layer")
+    with torch.no_grad():
+        outputs = [model(batch_input([example], device)) for example in examples]
+        mean = torch.stack([output.logits.double().mean() for output in outputs]).mean()
+        # The head is one of several streams whose mean is the log risk, or it is all of it.
+        last.bias.sub_(float(mean) * max(1, len(outputs[0].stream_logits)))
 
 
 def attach_targets(
@@ -158,7 +120,7 @@ def attach_targets(
     patches are always those of the one teacher: those of different teachers have no axis in common.
     """
     targets = {
-        example.patient_id: targets_of(teacher, example, config.device)
+        example.patient_id: targets_of(teacher, example, config.device, cox=config.is_cox)
         for example in (*inputs.train, *inputs.validation)
     }
     settings = config.distill
@@ -167,7 +129,12 @@ def attach_targets(
         for name, other in unseen.items():
             loss = other if settings.teacher_loss == "out_of_fold" else targets[name]
             logits = other if settings.teacher_logits == "out_of_fold" else targets[name]
-            targets[name] = replace(targets[name], logits=logits.logits, survival_loss=loss.survival_loss)
+            targets[name] = replace(
+                targets[name],
+                logits=logits.logits,
+                survival_loss=loss.survival_loss,
+                loss_logits=loss.loss_logits,
+            )
     if settings.guidance_features == "standardised":
         mean, scale = _feature_scale([targets[example.patient_id].guided for example in inputs.train])
         targets = {name: replace(item, guided=(item.guided - mean) / scale) for name, item in targets.items()}
@@ -201,22 +168,22 @@ def _out_of_fold(
         teacher = yield from train_teacher(part, config, folder / "inner", name=name, kind=kind)
         for index in held_out:
             example = inputs.train[index]
-            targets = targets_of(teacher, example, config.device)
+            targets = targets_of(teacher, example, config.device, cox=config.is_cox)
             unseen[example.patient_id] = replace(targets, guided=targets.guided[:0])
     return unseen
 
 
-def targets_of(teacher: SurvivalModel, example: Example, device: str) -> TeacherTargets:
-    """What a teacher in eval mode says of one patient, on the CPU and free of gradients."""
+def targets_of(teacher: SurvivalModel, example: Example, device: str, *, cox: bool = False) -> TeacherTargets:
+    """What a teacher in eval mode says of one patient, on the CPU and free of gradients.
+
+    Parameters
+    ----------
+    cox
+        Whether its one logit is a log risk.
+    """
     with torch.no_grad():
         output = teacher.eval()(batch_input([example], device))
-        targets = TeacherTargets.from_output(output, survival_losses(output, [example]))
-    return TeacherTargets(targets.logits.cpu(), targets.guided.cpu(), targets.survival_loss.cpu())
-
-
-def _batched(targets: Sequence[TeacherTargets], device: torch.device) -> TeacherTargets:
-    return TeacherTargets(
-        torch.cat([item.logits for item in targets]).to(device),
-        torch.cat([item.guided for item in targets]).to(device),
-        torch.cat([item.survival_loss for item in targets]).to(device),
-    )
+        losses = output.logits.new_zeros(1) if cox else likelihood_losses(output.logits, [example])
+        targets = TeacherTargets.from_output(output, losses)
+    logits = targets.logits.cpu()
+    return TeacherTargets(logits, targets.guided.cpu(), targets.survival_loss.cpu(), logits if cox else None)

@@ -13,7 +13,8 @@ from amkd_core.errors import RunFolderError
 from amkd_core.models import build_model
 from amkd_core.training.config import OptimConfig
 from amkd_core.training.fit import Stage, fit
-from amkd_core.training.stages import survival_objective, train_teacher
+from amkd_core.training.objectives import survival_objective
+from amkd_core.training.stages import train_teacher
 
 
 def test_a_stage_stopped_after_any_epoch_ends_with_the_same_weights(inputs, tmp_path: Path) -> None:

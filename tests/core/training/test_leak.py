@@ -61,9 +61,10 @@ def fitted(result: FoldResult) -> dict:
     return json.loads((result.folder / "fitted.json").read_text())
 
 
-def test_test_patients_move_nothing(inputs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("survival_loss", ["nll", "cox"])
+def test_test_patients_move_nothing(survival_loss: str, inputs, tmp_path: Path) -> None:
     cohort, bags, split, config, _ = inputs
-    config = with_epochs(config, 2)
+    config = with_epochs(config, 2).model_copy(update={"survival_loss": survival_loss})
     plain = drain(train_fold(cohort, bags, split, config, run=tmp_path / "plain", fold=1))
     other, other_bags = disturbed(cohort, bags, split.test)
     moved = drain(train_fold(other, other_bags, split, config, run=tmp_path / "moved", fold=1))
