@@ -197,8 +197,6 @@ class SurvivalModel(nn.Module, ABC):
     trains_itself : bool
         True when its own forward pass reads everything in `learns_from` in training mode; False when an objective
         brings the rest, as a teacher's targets do.
-    d_encoder : int
-        Width of the patch features that it reads; 0 where it reads none.
     head : Sequential
         Ends in the linear layer that gives the logits.
     """
@@ -207,11 +205,18 @@ class SurvivalModel(nn.Module, ABC):
     trains_itself: ClassVar[bool] = True
     learns_from: ClassVar[frozenset[str]]
     predicts_from: ClassVar[frozenset[str]]
-    d_encoder: int
     head: nn.Sequential
-    _config: Any  # the model's settings, a dataclass
     if TYPE_CHECKING:
         __call__: Callable[..., ModelOutput]  # what nn.Module hides: calling a model gives a ModelOutput
+
+    def __init__(self, config: Any) -> None:  # the model's settings, a dataclass
+        super().__init__()
+        self._config = config
+
+    @property
+    def d_encoder(self) -> int:
+        """Width of the patch features that it reads; 0 where it reads none."""
+        return int(getattr(self._config, "d_encoder", 0))
 
     @property
     def config(self) -> dict[str, Any]:

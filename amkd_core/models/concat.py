@@ -36,9 +36,7 @@ class ConcatModel(SurvivalModel):
     predicts_from: ClassVar[frozenset[str]] = frozenset({"slide", "genes"})
 
     def __init__(self, config: SlideSettings, encoder: nn.Module, membership: Tensor) -> None:
-        super().__init__()
-        self._config = config
-        self.d_encoder = config.d_encoder
+        super().__init__(config)
         self.encoder = encoder
         front = PathwayFront(membership)
         self.genes = nn.Sequential(

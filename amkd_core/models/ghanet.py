@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity, mse_loss
 from amkd_core.models.base import Lengths, ModelInput, ModelOutput, SurvivalModel, split_bags
 from amkd_core.models.gene_groups import genes_of_group, merge_rows
 from amkd_core.models.layers import FeatureScaler, GatedAttention, relu_layer
-from amkd_core.models.settings import SlideSettings, check_heads, check_sizes
+from amkd_core.models.settings import GroupSettings
 from amkd_core.models.transformer_parts import GatedFeedForward, MultiHeadAttention
 
 HEADS, ROUNDS = 4, 2
@@ -21,25 +21,18 @@ TOP_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class GhanetSettings(SlideSettings):
-    """Settings of `Ghanet`; `dim` is a multiple of 4.
+class GhanetSettings(GroupSettings):
+    """Settings of `Ghanet`; `dim` is a multiple of 4, and the gene groups are reconstructed.
 
     Attributes
     ----------
-    n_groups : int
-        Gene groups that are reconstructed, see `merge_rows`; one token each.
     reconstruction_weight : float
         Of the reconstruction loss beside survival.
     """
 
+    heads: ClassVar[int] = HEADS
     dim: int = 512
-    n_groups: int = 6
     reconstruction_weight: float = 0.3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_sizes(n_groups=self.n_groups)
-        check_heads(self.dim, HEADS)
 
 
 class CrossAssociation(nn.Module):
@@ -149,9 +142,7 @@ class Ghanet(SurvivalModel):
     groups: Tensor
 
     def __init__(self, config: GhanetSettings, membership: Tensor) -> None:
-        super().__init__()
-        self._config = config
-        self.d_encoder = config.d_encoder
+        super().__init__(config)
         groups, dim = merge_rows(membership, config.n_groups), config.dim
         self.register_buffer("groups", groups)
         self.scaler = FeatureScaler(config.d_encoder)

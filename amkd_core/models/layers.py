@@ -37,10 +37,39 @@ def pool_rows(rows: Tensor, weights: Tensor, lengths: Lengths) -> Tensor:
     return torch.stack([weight @ bag for weight, bag in bags])
 
 
-class GatedScore(nn.Module):
-    """Gated attention score of each row (Ilse et al. 2018): ``w^T (tanh(A x) * sigmoid(B x))``, ``x`` normalised.
+class GatedAttention(nn.Module):
+    """Gated attention score as Ilse et al. 2018 publish it, ``w^T (tanh(A x) * sigmoid(B x)) + c``.
 
-    Rows are brought to unit scale first (without weights of its own): the student's gene-guided features
+    `GatedScore` is our own form: rows normalised first, no dropout.
+
+    Parameters
+    ----------
+    dim : int
+        Width of the rows.
+    hidden : int
+        Width of the two gates.
+    dropout : float
+        On each gate.
+    """
+
+    def __init__(self, dim: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.gates = nn.Linear(dim, 2 * hidden)  # A and B, in one product
+        self.dropout = nn.Dropout(dropout)
+        self.score = nn.Linear(hidden, 1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Score of each row, shape (..., rows)."""
+        signal, gate = self.gates(rows).chunk(2, dim=-1)
+        gated = self.dropout(torch.tanh(signal)) * self.dropout(torch.sigmoid(gate))
+        scores: Tensor = self.score(gated)
+        return scores.squeeze(-1)
+
+
+class GatedScore(GatedAttention):
+    """Gated attention score of each row, normalised first.
+
+    Rows are brought to unit scale (without weights of its own): the student's gene-guided features
     start small, their scores would start equal, and pooling would stay a plain mean for most of training.
 
     Parameters
@@ -52,16 +81,12 @@ class GatedScore(nn.Module):
     """
 
     def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
+        super().__init__(dim, hidden, dropout=0.0)
         self.norm = nn.LayerNorm(dim, elementwise_affine=False)
-        self.gates = nn.Linear(dim, 2 * hidden)  # A and B, in one product
-        self.score = nn.Linear(hidden, 1)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Score of each row, shape (total_rows,); softmax within a bag makes it a weight."""
-        signal, gate = self.gates(self.norm(rows)).chunk(2, dim=-1)
-        scores: Tensor = self.score(torch.tanh(signal) * torch.sigmoid(gate))
-        return scores.squeeze(-1)
+        return super().forward(self.norm(rows))
 
 
 class AttentionPool(nn.Module):
@@ -124,35 +149,6 @@ class PatchProjection(FeatureScaler):
         """Patch tokens ``z_p``, shape (total_patches, d)."""
         tokens: Tensor = self.dropout(self.norm(self.linear(super().forward(patches))))
         return tokens
-
-
-class GatedAttention(nn.Module):
-    """Gated attention score as Ilse et al. 2018 publish it, ``w^T (tanh(A x) * sigmoid(B x)) + c``.
-
-    `GatedScore` is our own form: rows normalised first, no dropout.
-
-    Parameters
-    ----------
-    dim : int
-        Width of the rows.
-    hidden : int
-        Width of the two gates.
-    dropout : float
-        On each gate.
-    """
-
-    def __init__(self, dim: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.gates = nn.Linear(dim, 2 * hidden)  # A and B, in one product
-        self.dropout = nn.Dropout(dropout)
-        self.score = nn.Linear(hidden, 1)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Score of each row, shape (..., rows)."""
-        signal, gate = self.gates(rows).chunk(2, dim=-1)
-        gated = self.dropout(torch.tanh(signal)) * self.dropout(torch.sigmoid(gate))
-        scores: Tensor = self.score(gated)
-        return scores.squeeze(-1)
 
 
 def relu_layer(d_in: int, d_out: int, dropout: float) -> nn.Sequential:

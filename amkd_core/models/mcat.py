@@ -11,27 +11,16 @@ from torch import Tensor, nn
 from amkd_core.models.base import ModelInput, ModelOutput, SurvivalModel, split_bags
 from amkd_core.models.gene_groups import GroupTokens, merge_rows
 from amkd_core.models.layers import FeatureScaler, GatedAttention, relu_layer
-from amkd_core.models.settings import SlideSettings, check_heads, check_sizes
+from amkd_core.models.settings import GroupSettings
 
 HEADS = 8
 
 
 @dataclass(frozen=True)
-class McatSettings(SlideSettings):
-    """Settings of `Mcat`; `dim` is a multiple of 8.
+class McatSettings(GroupSettings):
+    """Settings of `Mcat`; `dim` is a multiple of 8."""
 
-    Attributes
-    ----------
-    n_groups : int
-        Gene groups; see `merge_rows`.
-    """
-
-    n_groups: int = 6
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_sizes(n_groups=self.n_groups)
-        check_heads(self.dim, HEADS)
+    heads: ClassVar[int] = HEADS
 
 
 class TokenPool(nn.Module):
@@ -75,9 +64,7 @@ class Mcat(SurvivalModel):
     predicts_from: ClassVar[frozenset[str]] = frozenset({"slide", "genes"})
 
     def __init__(self, config: McatSettings, membership: Tensor) -> None:
-        super().__init__()
-        self._config = config
-        self.d_encoder = config.d_encoder
+        super().__init__(config)
         dim, dropout = config.dim, config.dropout
         self.scaler = FeatureScaler(config.d_encoder)
         self.project = relu_layer(config.d_encoder, dim, dropout)

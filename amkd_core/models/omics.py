@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,10 +35,8 @@ class GeneModel(SurvivalModel):
 
     learns_from: ClassVar[frozenset[str]] = frozenset({"genes"})
     predicts_from: ClassVar[frozenset[str]] = frozenset({"genes"})
-    d_encoder: int = 0
     n_genes: int
     body: nn.Sequential
-    _config: GeneSettings
 
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits; patches in the input are not looked at.
@@ -54,8 +53,13 @@ class GeneModel(SurvivalModel):
         return ModelOutput(self.head(self.body(inputs.genes)), inputs.lengths)
 
 
-class Snn(GeneModel):
-    """Self-normalising network of two layers; 1,346,820 weights for 4,999 genes and four bins.
+class TwoLayers(GeneModel):
+    """Two layers of one kind and a linear head.
+
+    Attributes
+    ----------
+    layer : callable
+        From widths in and out and dropout to a layer.
 
     Parameters
     ----------
@@ -63,36 +67,28 @@ class Snn(GeneModel):
     n_genes : int
     """
 
-    name: ClassVar[str] = "snn"
+    layer: ClassVar[Callable[[int, int, float], nn.Sequential]]
 
     def __init__(self, config: GeneSettings, n_genes: int) -> None:
-        super().__init__()
-        self._config, self.n_genes = config, n_genes
-        self.body = nn.Sequential(
-            snn_layer(n_genes, config.dim, config.dropout), snn_layer(config.dim, config.dim, config.dropout)
-        )
-        self.head = nn.Sequential(nn.Linear(config.dim, config.n_bins))
+        super().__init__(config)
+        self.n_genes = n_genes
+        make, dim = type(self).layer, config.dim
+        self.body = nn.Sequential(make(n_genes, dim, config.dropout), make(dim, dim, config.dropout))
+        self.head = nn.Sequential(nn.Linear(dim, config.n_bins))
 
 
-class Mlp(GeneModel):
-    """Two layers with ReLU; 161,188 weights for 4,999 genes and four bins.
+class Snn(TwoLayers):
+    """Self-normalising network of two layers; 1,346,820 weights for 4,999 genes and four bins."""
 
-    Parameters
-    ----------
-    config : MlpSettings
-    n_genes : int
-    """
+    name: ClassVar[str] = "snn"
+    layer = staticmethod(snn_layer)
+
+
+class Mlp(TwoLayers):
+    """Two layers with ReLU; 161,188 weights for 4,999 genes and four bins."""
 
     name: ClassVar[str] = "mlp"
-
-    def __init__(self, config: MlpSettings, n_genes: int) -> None:
-        super().__init__()
-        self._config, self.n_genes = config, n_genes
-        self.body = nn.Sequential(
-            relu_layer(n_genes, config.dim, config.dropout),
-            relu_layer(config.dim, config.dim, config.dropout),
-        )
-        self.head = nn.Sequential(nn.Linear(config.dim, config.n_bins))
+    layer = staticmethod(relu_layer)
 
 
 class PathwayFront(nn.Module):
@@ -131,8 +127,8 @@ class Smlp(GeneModel):
     name: ClassVar[str] = "smlp"
 
     def __init__(self, config: GeneSettings, membership: Tensor) -> None:
-        super().__init__()
-        self._config, self.n_genes = config, membership.shape[1]
+        super().__init__(config)
+        self.n_genes = membership.shape[1]
         front = PathwayFront(membership)
         hidden = max(front.width // 4, 1)
         self.body = nn.Sequential(front, relu_layer(front.width, hidden, config.dropout))

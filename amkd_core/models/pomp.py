@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from amkd_core.models.base import ModelInput, ModelOutput, SurvivalModel, split_bags
 from amkd_core.models.layers import PatchProjection
 from amkd_core.models.pathway_encoder import PathwayEncoder
-from amkd_core.models.settings import SlideSettings, check_heads
+from amkd_core.models.settings import SlideSettings
 from amkd_core.models.transformer_parts import TransformerLayer
 
 HEADS, SHARED = 4, 128
@@ -30,9 +30,7 @@ CONTRAST, MATCHING, MASKED = 1.0, 6.0, 3.0
 class PompSettings(SlideSettings):
     """Settings of `PompStyle`; `dim` is a multiple of 4."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_heads(self.dim, HEADS)
+    heads: ClassVar[int] = HEADS
 
 
 class PompStyle(SurvivalModel):
@@ -60,10 +58,8 @@ class PompStyle(SurvivalModel):
     predicts_from: ClassVar[frozenset[str]] = frozenset({"slide", "genes"})
 
     def __init__(self, config: PompSettings, membership: Tensor) -> None:
-        super().__init__()
-        self._config = config
+        super().__init__(config)
         self.pretraining = False
-        self.d_encoder = config.d_encoder
         dim, dropout = config.dim, config.dropout
 
         def layers() -> nn.ModuleList:

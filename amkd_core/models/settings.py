@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from amkd_core.errors import ConfigError
 
@@ -55,6 +55,8 @@ class SlideSettings:
 
     Attributes
     ----------
+    heads : int
+        Of the attention that shares `dim`; no setting, it belongs to the model.
     d_encoder : int
         Width of the frozen encoder's patch features.
     dim : int
@@ -65,6 +67,7 @@ class SlideSettings:
         Where the publication has dropout.
     """
 
+    heads: ClassVar[int] = 1
     d_encoder: int
     dim: int = 256
     n_bins: int = 4
@@ -72,7 +75,25 @@ class SlideSettings:
 
     def __post_init__(self) -> None:
         check_sizes(d_encoder=self.d_encoder, dim=self.dim, n_bins=self.n_bins)
+        check_heads(self.dim, self.heads)
         check_dropout(self.dropout)
+
+
+@dataclass(frozen=True)
+class GroupSettings(SlideSettings):
+    """Settings of a published model that reads slides and groups of genes.
+
+    Attributes
+    ----------
+    n_groups : int
+        Gene groups, one token each; see `amkd_core.models.gene_groups.merge_rows`.
+    """
+
+    n_groups: int = 6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(n_groups=self.n_groups)
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,7 @@ class SlideModel(SurvivalModel):
     predicts_from: ClassVar[frozenset[str]] = frozenset({"slide"})
 
     def __init__(self, config: SlideSettings, encoder: nn.Module, width: int) -> None:
-        super().__init__()
-        self._config = config
-        self.d_encoder = config.d_encoder
+        super().__init__(config)
         self.encoder = encoder
         self.head = nn.Sequential(nn.Linear(width, config.n_bins))
 

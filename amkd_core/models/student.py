@@ -60,9 +60,7 @@ class AmkdStudent(SurvivalModel):
     trains_itself: ClassVar[bool] = False
 
     def __init__(self, config: StudentConfig) -> None:
-        super().__init__()
-        self._config = config
-        self.d_encoder = config.d_encoder
+        super().__init__(config)
         dim, dropout = config.dim, config.dropout
         self.patch_projection = PatchProjection(config.d_encoder, dim, dropout)
         self.patch_attention = SelfAttention(dim)

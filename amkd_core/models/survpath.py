@@ -32,9 +32,7 @@ class Survpath(SurvivalModel):
     predicts_from: ClassVar[frozenset[str]] = frozenset({"slide", "genes"})
 
     def __init__(self, config: SlideSettings, membership: Tensor) -> None:
-        super().__init__()
-        self._config = config
-        self.d_encoder = config.d_encoder
+        super().__init__(config)
         dim, narrow = config.dim, config.dim // 2
         self.scaler = FeatureScaler(config.d_encoder)
         self.project = nn.Linear(config.d_encoder, dim)

@@ -78,9 +78,7 @@ class AmkdTeacher(SurvivalModel):
     predicts_from: ClassVar[frozenset[str]] = frozenset({"slide", "genes"})
 
     def __init__(self, config: TeacherConfig, membership: Tensor) -> None:
-        super().__init__()
-        self._config = config
-        self.d_encoder = config.d_encoder
+        super().__init__(config)
         dim, pool_hidden = config.dim, config.pool_hidden if config.pooling == "attention" else None
         self.gene_encoder = PathwayEncoder(membership, dim, config.gene_hidden)
         self.gene_norm = nn.Sequential(nn.LayerNorm(dim), nn.Dropout(config.dropout))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from amkd_core.models.base import Lengths, split_bags
 from amkd_core.models.layers import FeatureScaler
 from amkd_core.models.nystrom import NystromLayer
-from amkd_core.models.settings import SlideSettings, check_heads
+from amkd_core.models.settings import SlideSettings
 from amkd_core.models.slide_model import SlideModel, SlideVector
 
 HEADS = 8
@@ -32,13 +32,10 @@ class TransmilSettings(SlideSettings):
         Of the Nystrom approximation.
     """
 
+    heads: ClassVar[int] = HEADS
     dim: int = 512
     dropout: float = 0.1
     landmarks: int = 256
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_heads(self.dim, HEADS)
 
 
 class PyramidPositions(nn.Module):
