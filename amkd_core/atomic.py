@@ -2,18 +2,26 @@
 
 Each write goes to a temporary file in the same folder, is flushed to the disk, and is renamed
 over the final name; the folder is flushed after that. A process killed at any point leaves at
-most a file whose name begins with ``.tmp-``, which no reader of this project opens.
+most a file whose name begins with ``.tmp-``, which no reader of this project opens. A full disk is one
+sentence with the bytes that were written and those that are free.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from amkd_core.errors import DiskFullError
+
 TEMPORARY_PREFIX = ".tmp-"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -32,8 +40,10 @@ def atomic_path(final: Path | str) -> Iterator[Path]:
 
     Raises
     ------
+    DiskFullError
+        If the disk or the user's share of it is full.
     OSError
-        If the folder cannot be made or written, or the disk is full; no file is left under `final`
+        If the folder cannot be made or written; as after any error, no file is left under `final`
         that was not there before.
     """
     final = Path(final)
@@ -43,10 +53,41 @@ def atomic_path(final: Path | str) -> Iterator[Path]:
         yield temporary
         _flush(temporary, os.O_RDWR)
         os.replace(temporary, final)
-    except BaseException:
+    except BaseException as error:
+        written = temporary.stat().st_size if temporary.exists() else 0
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(final)  # the name that the user knows
+        number = _number_of_full(error)
+        if number:
+            raise _disk_full(final, number, written) from error
         raise
     _flush_folder(final.parent)
+
+
+def require_space(folder: Path, n_bytes: int, *, what: str) -> None:
+    """Refuse to begin what the disk does not hold.
+
+    Parameters
+    ----------
+    folder
+        Where it is to be written.
+    n_bytes
+        How much will be.
+    what
+        For the sentence ("slide s1 (15000 patches x 1024 features)").
+
+    Raises
+    ------
+    DiskFullError
+        When less is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise DiskFullError(
+            f"{folder}: {what} needs {readable(n_bytes)} and {readable(free)} are free; make room there, or choose "
+            "another folder"
+        )
 
 
 def write_text(final: Path | str, text: str) -> None:
@@ -55,10 +96,37 @@ def write_text(final: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_bytes(final: Path | str, payload: bytes) -> None:
+def write_bytes(final: Path | str, payload: bytes | memoryview) -> None:
     """Write `payload` to `final`, atomically."""
     with atomic_path(final) as temporary:
         temporary.write_bytes(payload)
+
+
+def readable(n_bytes: int) -> str:
+    """Bytes as people write them ("3.1 MB")."""
+    size = float(n_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{n_bytes} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _number_of_full(error: BaseException) -> int:
+    """The system's number of an error that says "full", 0 of any other; some libraries tell it in words only."""
+    number = getattr(error, "errno", None)
+    if number is None and isinstance(error, Exception):
+        told = re.search(r"os error (\d+)", str(error))
+        number = int(told.group(1)) if told else None
+    return number if number in _FULL else 0
+
+
+def _disk_full(final: Path, number: int, written: int) -> DiskFullError:
+    free = shutil.disk_usage(final.parent).free
+    return DiskFullError(
+        f"{final}: {os.strerror(number).lower()} after {readable(written)}, {readable(free)} are free; make room "
+        "there and repeat, or choose another folder"
+    )
 
 
 def _flush(path: Path, flags: int) -> None:

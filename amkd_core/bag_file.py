@@ -4,12 +4,13 @@ Layout: ``features`` (n, d) contiguous, ``coords`` (n, 2) at level 0 with the at
 writes on it, and as a root attribute a JSON record of provenance. HDF5 reserves bytes in front of its own data for
 others (the user block); ours holds a SHA-256 of all that follows. It is checked before the HDF5 library sees the
 file, because that library accepts most damaged files as different data without a word, and never
-returns from some.
+returns from some. For the same reason it writes into memory: on a full disk it was seen to end the process.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ import h5py
 import numpy as np
 
 from amkd_core import __version__
-from amkd_core.atomic import atomic_path
+from amkd_core.atomic import write_bytes
 from amkd_core.bag import MAX_PATCHES, EncoderIdentity, FeatureBag
 from amkd_core.bag_formats import BagAssumptions, read_foreign_bag
 from amkd_core.errors import BagError
@@ -48,7 +49,7 @@ def write_bag(
     BagError
         When a feature is too large for float16.
     OSError
-        When the folder is not writable or the disk is full; nothing is left under `path`.
+        When the folder is not writable or the disk is full; what was there under `path` stays.
     """
     with np.errstate(over="ignore"):
         features = np.ascontiguousarray(bag.features, dtype=precision)
@@ -58,20 +59,21 @@ def write_bag(
         )
     coords = None if bag.coords is None else np.ascontiguousarray(bag.coords, dtype=np.int64)
     record = json.dumps(_record(bag), sort_keys=True)
-    with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w", userblock_size=USER_BLOCK_BYTES) as file:
-            file.create_dataset("features", data=features)
-            if coords is not None:
-                dataset = file.create_dataset("coords", data=coords)
-                dataset.attrs.update(_trident_attributes(bag))
-            if bag.n_slides > 1:
-                file.create_dataset("slide_index", data=bag.slide_index)
-            file.attrs["amkd_format"] = FORMAT_VERSION
-            file.attrs["amkd_record"] = record
-            file.attrs["encoder"] = bag.encoder.name
-        with temporary.open("r+b") as raw:
-            block = MAGIC + _checksum(temporary).encode()
-            raw.write(block.ljust(USER_BLOCK_BYTES, b"\0"))
+    image = io.BytesIO()
+    with h5py.File(image, "w", userblock_size=USER_BLOCK_BYTES) as file:
+        file.create_dataset("features", data=features)
+        if coords is not None:
+            dataset = file.create_dataset("coords", data=coords)
+            dataset.attrs.update(_trident_attributes(bag))
+        if bag.n_slides > 1:
+            file.create_dataset("slide_index", data=bag.slide_index)
+        file.attrs["amkd_format"] = FORMAT_VERSION
+        file.attrs["amkd_record"] = record
+        file.attrs["encoder"] = bag.encoder.name
+    with image.getbuffer() as content:
+        checksum = hashlib.sha256(content[USER_BLOCK_BYTES:]).hexdigest()
+        content[:USER_BLOCK_BYTES] = (MAGIC + checksum.encode()).ljust(USER_BLOCK_BYTES, b"\0")
+        write_bytes(path, content)
 
 
 def read_bag(path: Path | str, *, assume: BagAssumptions | None = None) -> FeatureBag:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from amkd_core.atomic import atomic_path
+from amkd_core.atomic import write_bytes
 from amkd_core.inference.maps import percentile_ranks
 from amkd_core.inference.prediction import Prediction
 
@@ -21,7 +22,9 @@ def write_heatmap(path: Path, prediction: Prediction) -> None:
     same of the teacher under ``teacher/`` when there is one, with ``teacher/pathways`` (n_pathways, n).
     """
     n_patches = len(prediction.patch_scores)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    # Into memory first: on a full disk the HDF5 library was seen to end the process.
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
         file["scores"] = (prediction.patch_scores * n_patches).astype(np.float32)
         file["percentiles"] = percentile_ranks(prediction.patch_scores).astype(np.float32)
         if prediction.bag.coords is not None:
@@ -36,3 +39,4 @@ def write_heatmap(path: Path, prediction: Prediction) -> None:
         file.attrs["slide_id"] = prediction.slide_id
         file.attrs["provenance"] = json.dumps(prediction.provenance)
         file.attrs["notices"] = json.dumps([notice.to_dict() for notice in prediction.notices])
+    write_bytes(path, image.getvalue())

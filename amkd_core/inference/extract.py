@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from amkd_core.atomic import TEMPORARY_PREFIX
 from amkd_core.bag_file import read_bag, write_bag
-from amkd_core.errors import AmkdError, BagError, RunFolderError
+from amkd_core.errors import AmkdError, BagError, EncoderError, RunFolderError, SlideError
+from amkd_core.folder_lock import hold_folder
 from amkd_core.progress import Progress
 from amkd_core.slides import is_slide, slide_id_of
 
@@ -154,31 +155,19 @@ def expand_folders(paths: Sequence[Path]) -> list[Path]:
 
 @contextmanager
 def bag_folder(folder: Path) -> Iterator[Path]:
-    """Own a folder of bags for the length of the block, and clear what killed runs left half-written.
+    """Own a folder of bags for the length of the block, and clear bags that killed runs left half-written.
 
-    The lock is the kernel's, so it does not outlive a killed run.
+    Journals of slides that they had begun stay, for the run that takes those up again.
 
     Raises
     ------
     BagFolderInUseError
         When another run holds it.
     """
-    from filelock import FileLock, Timeout
-
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BagFolderInUseError(
-            f"{folder}: another run extracts into this folder; wait for it, or choose another"
-        ) from None
-    try:
+    with hold_folder(folder, "extracts into", BagFolderInUseError):
         for left_over in folder.glob(f"{TEMPORARY_PREFIX}*.h5"):
             left_over.unlink(missing_ok=True)
         yield folder
-    finally:
-        lock.release()
 
 
 def _refuse_same_names(tasks: Sequence[SlideTask]) -> None:
@@ -196,19 +185,28 @@ def _extract(
     task: SlideTask, out: Path, settings: ExtractSettings
 ) -> Generator[Progress, None, tuple[int, State]]:
     from amkd_core.slides.encoders import encode_slide
+    from amkd_core.slides.encoders.journal import EncodingJournal
     from amkd_core.slides.slide import open_slide
 
     path = out / f"{task.slide_id}.h5"
     yield Progress("Loading encoder")
     encoder = _encoder(settings.encoder, settings.weights, settings.device)
     yield Progress("Opening slide")
-    with open_slide(task.path, mpp=task.mpp) as slide:
-        if not settings.force and path.exists():
-            kept = _kept(path, encoder, slide)
-            if kept is not None:
-                return kept, "skipped"
-        bag = yield from encode_slide(slide, encoder, workers=settings.workers)
-    write_bag(path, bag, precision=settings.precision)
+    bag_bytes = 2 if settings.precision == "float16" else 4
+    journal = EncodingJournal(out, task.slide_id, device=settings.device, bag_bytes=bag_bytes)
+    with closing(journal), open_slide(task.path, mpp=task.mpp) as slide:
+        kept = _kept(path, encoder, slide) if path.exists() and not settings.force else None
+        if kept is not None or settings.force:
+            journal.discard()
+        if kept is not None:
+            return kept, "skipped"
+        try:
+            bag = yield from encode_slide(slide, encoder, workers=settings.workers, journal=journal)
+            write_bag(path, bag, precision=settings.precision)
+        except (SlideError, EncoderError, BagError):
+            journal.discard()  # a disk or a network that failed for a while must not be remembered
+            raise
+    journal.discard()
     return len(bag), "done"
 
 

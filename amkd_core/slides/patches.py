@@ -42,7 +42,7 @@ class PatchBatch:
 
 
 def read_patches(
-    slide: Slide, grid: PatchGrid, *, batch_size: int = 64, workers: int = 2
+    slide: Slide, grid: PatchGrid, *, batch_size: int = 64, workers: int = 2, first: int = 0
 ) -> Generator[PatchBatch, None, None]:
     """Read the patches of a grid in order, ahead of their use, by worker threads.
 
@@ -59,6 +59,8 @@ def read_patches(
         Patches per batch.
     workers
         Reading threads.
+    first
+        Index of the patch to begin with.
 
     Yields
     ------
@@ -67,21 +69,21 @@ def read_patches(
     """
     if batch_size < 1 or workers < 1:
         raise ValueError(f"batch_size and workers must be at least 1, got {batch_size} and {workers}")
-    return _read_ahead(slide, grid, batch_size, workers)
+    return _read_ahead(slide, grid, range(first, len(grid), batch_size), workers)
 
 
 def _read_ahead(
-    slide: Slide, grid: PatchGrid, batch_size: int, workers: int
+    slide: Slide, grid: PatchGrid, batches: range, workers: int
 ) -> Generator[PatchBatch, None, None]:
     stop = threading.Event()
-    starts = iter(range(0, len(grid), batch_size))
+    starts = iter(batches)
     pending: deque[Future[PatchBatch]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="amkd-patches")
 
     def submit() -> None:
         start = next(starts, None)
         if start is not None:
-            stopped = min(start + batch_size, len(grid))
+            stopped = min(start + batches.step, len(grid))
             pending.append(pool.submit(_read_batch, slide, grid, range(start, stopped), stop))
 
     try:

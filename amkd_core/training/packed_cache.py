@@ -7,7 +7,6 @@ in memory; ``expression.npy`` the genes that pathways name; ``cache.json``, writ
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,19 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from amkd_core.atomic import atomic_path
+from amkd_core.atomic import atomic_path, require_space
 from amkd_core.bag import EncoderIdentity, FeatureBag
 from amkd_core.cohort.cohort import Cohort, CohortFile, Patient
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import GeneSet
 from amkd_core.errors import RunFolderError
+from amkd_core.golden_features import GoldenFeatures
 from amkd_core.seen_slides import slide_digests
+from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.fold_record import write_json
 from amkd_core.training.run_folder import clear_leftovers
 
 CacheType = Literal["auto", "float32", "float16"]
 CACHE = "cache"
-LAYOUT = 2
+LAYOUT = 3
 """Of the folder; a cache of another one is written again."""
 FEATURES, EXPRESSION, INDEX = "features.npy", "expression.npy", "cache.json"
 _PATIENTS = TypeAdapter(list[Patient])
@@ -80,6 +81,7 @@ def pack_cohort(
         When the disk is too small; the sentence says what is needed.
     """
     names = [patient.patient_id for patient in cohort.patients]
+    golden = cohort_golden({name: bags[name] for name in names})
     chosen = _chosen(dtype, [bags[name].features for name in names])
     key = {**key, "dtype": chosen, "layout": LAYOUT}
     if _key_of(folder) == key:
@@ -101,6 +103,7 @@ def pack_cohort(
             "genes": genes,
             "pathways": [[item.name, sorted(item.genes)] for item in cohort.pathways],
             "encoder": bags[names[0]].encoder.to_dict(),
+            "golden": None if golden is None else [golden.features.tolist(), golden.half, golden.version],
             "slides": [digests_of(bags[name]) for name in names],
             "bags": [[len(bags[name]), bags[name].patch_size_px, bags[name].mpp] for name in names],
         },
@@ -138,6 +141,7 @@ def read_packed(folder: Path) -> tuple[Cohort, dict[str, FeatureBag]]:
         values = np.load(folder / EXPRESSION, allow_pickle=False)
         ends = np.cumsum([0, *(n_patches for n_patches, _, _ in index["bags"])])
         lengths = {len(part) for part in (index["bags"], index["slides"], patients, values)}
+        golden = None if index["golden"] is None else GoldenFeatures(*index["golden"])
         if ends[-1] != len(features) or len(lengths) > 1:
             raise ValueError("its parts do not fit together")
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -160,7 +164,7 @@ def read_packed(folder: Path) -> tuple[Cohort, dict[str, FeatureBag]]:
         names, ends, index["bags"], index["slides"], strict=False
     ):
         rows = np.asarray(features[start : start + n_patches])
-        bags[name] = PackedBag(rows, encoder, patch_size_px, mpp, name, digests=tuple(digests))
+        bags[name] = PackedBag(rows, encoder, patch_size_px, mpp, name, golden=golden, digests=tuple(digests))
     return cohort, bags
 
 
@@ -182,17 +186,14 @@ def _key_of(folder: Path) -> Any:
 def _write_features(path: Path, bags: Sequence[FeatureBag], dtype: str) -> None:
     shape = (sum(len(bag) for bag in bags), bags[0].features.shape[1])
     needed = shape[0] * shape[1] * np.dtype(dtype).itemsize
-    free = shutil.disk_usage(path.parent).free
-    if free < needed:
-        raise RunFolderError(
-            f"{path.parent}: the folds share their bags on disk, which takes {needed / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free; free some, or train with --jobs 1"
+    require_space(
+        path.parent, needed, what="the cache by which folds share their bags (not needed with --jobs 1)"
+    )
+    # Written, not mapped: a process that writes to a mapped file on a disk that fills up is killed.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file,
+            {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape},
         )
-    with atomic_path(path) as temporary:
-        packed = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-        start = 0
         for bag in bags:
-            packed[start : start + len(bag)] = bag.features
-            start += len(bag)
-        packed.flush()
-        del packed
+            file.write(np.ascontiguousarray(bag.features, dtype=dtype).data)

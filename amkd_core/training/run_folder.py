@@ -16,6 +16,7 @@ from amkd_core import __version__
 from amkd_core.atomic import TEMPORARY_PREFIX, write_text
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import RunFolderError
+from amkd_core.folder_lock import hold_folder
 from amkd_core.training.config import TrainingConfig
 
 
@@ -28,8 +29,8 @@ def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator
     """Own a run's folder for the length of the block.
 
     The first run writes ``run.json`` (configuration in full, versions, the cohort's settings without its paths, a
-    hash of the cohort file if there is one); a later one continues when they are the same. The lock is the
-    kernel's, so it does not outlive a killed run; half-written files of such a run are cleared.
+    hash of the cohort file if there is one); a later one continues when they are the same. Half-written files of
+    a killed run are cleared.
 
     Raises
     ------
@@ -38,22 +39,10 @@ def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator
     RunFolderError
         When it holds a run of other settings or another cohort; the first difference is named.
     """
-    from filelock import FileLock, Timeout
-
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise FolderInUseError(
-            f"{folder}: another run is working in this folder; wait for it, or choose another"
-        ) from None
-    try:
+    with hold_folder(folder, "is working in", FolderInUseError):
         clear_leftovers(folder)
         _claim(folder, config, cohort)
         yield folder
-    finally:
-        lock.release()
 
 
 def clear_leftovers(folder: Path) -> None:

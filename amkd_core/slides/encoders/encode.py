@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from amkd_core.slides.stain import check_stain
 from amkd_core.slides.tissue import find_tissue
 
 if TYPE_CHECKING:
+    from amkd_core.slides.encoders.journal import EncodingJournal
     from amkd_core.slides.encoders.registry import PatchEncoder
     from amkd_core.slides.slide import Slide
 
@@ -37,6 +39,7 @@ def encode_slide(
     spec: PatchSpec | None = None,
     batch_size: int = 64,
     workers: int = 2,
+    journal: EncodingJournal | None = None,
 ) -> Generator[Progress, None, FeatureBag]:
     """Find the tissue of a slide, cut it into patches and encode them.
 
@@ -55,6 +58,9 @@ def encode_slide(
         Patches per call of the encoder.
     workers
         Reading threads.
+    journal
+        Keeps each batch on disk, and what it holds of this slide from an earlier, killed run is taken over; the
+        caller closes it, or discards it when the bag is safe.
 
     Yields
     ------
@@ -76,6 +82,8 @@ def encode_slide(
         If more than 1 % of the patches cannot be read.
     EncoderError
         If the encoder takes patches of another size or scale than asked for, or returns what is not a number.
+    DiskFullError
+        If the disk has no room for the journal and the bag.
     """
     spec = _spec_for(encoder, spec)
     grid_shape(slide.info, spec)  # an unknown scale is an error at once, not after a minute
@@ -87,7 +95,9 @@ def encode_slide(
     not_he = check_stain(low.image, tissue)
     if not_he is not None:
         notices.append(not_he)
-    encoded = yield from _encode_patches(slide, encoder, grid, batch_size=batch_size, workers=workers)
+    encoded = yield from _encode_patches(
+        slide, encoder, grid, batch_size=batch_size, workers=workers, journal=journal
+    )
     n_invalid = int((~encoded.valid).sum())
     if n_invalid:
         notices.append(_invalid_notice(n_invalid, len(grid)))
@@ -103,15 +113,24 @@ class _Encoded:
 
 
 def _encode_patches(
-    slide: Slide, encoder: PatchEncoder, grid: PatchGrid, *, batch_size: int, workers: int
+    slide: Slide,
+    encoder: PatchEncoder,
+    grid: PatchGrid,
+    *,
+    batch_size: int,
+    workers: int,
+    journal: EncodingJournal | None,
 ) -> Generator[Progress, None, _Encoded]:
     stage = "Reading and encoding patches"
-    yield Progress(stage, 0, len(grid))
-    features = np.empty((len(grid), encoder.identity.dimension), dtype=np.float32)
+    features = np.zeros((len(grid), encoder.identity.dimension), dtype=np.float32)
     valid = np.zeros(len(grid), dtype=bool)
-    n_invalid = 0
+    first = 0
+    if journal is not None:
+        first = journal.restore(_journal_key(slide, encoder, grid), features, valid, batch_size=batch_size)
+    yield Progress(stage, first, len(grid))
+    n_invalid = int((~valid[:first]).sum())
     # Closed explicitly, so that the reading threads are gone before an error or a cancel goes further up.
-    with closing(read_patches(slide, grid, batch_size=batch_size, workers=workers)) as batches:
+    with closing(read_patches(slide, grid, batch_size=batch_size, workers=workers, first=first)) as batches:
         for batch in batches:
             stop = batch.start + len(batch.images)
             valid[batch.start : stop] = batch.valid
@@ -119,8 +138,21 @@ def _encode_patches(
             if n_invalid > MOST_INVALID_SHARE * len(grid):
                 raise _too_many_invalid(slide, n_invalid, stop, len(grid))
             features[batch.start : stop][batch.valid] = _features(encoder, batch.images[batch.valid])
+            if journal is not None:
+                journal.append(features[batch.start : stop], batch.valid)
             yield Progress(stage, stop, len(grid), getattr(encoder, "remark", ""))
     return _Encoded(features, valid)
+
+
+def _journal_key(slide: Slide, encoder: PatchEncoder, grid: PatchGrid) -> dict[str, object]:
+    """All that decides the features of a grid's patches."""
+    return {
+        "slide": slide.info.fingerprint,
+        "encoder": encoder.identity.to_dict(),
+        "patches": hashlib.sha256(np.ascontiguousarray(grid.xy_level0).tobytes()).hexdigest(),
+        "spec": asdict(grid.spec),
+        "read": [grid.read_level, *grid.read_size_px],
+    }
 
 
 def _spec_for(encoder: PatchEncoder, spec: PatchSpec | None) -> PatchSpec:

@@ -1,0 +1,75 @@
+"""One run at a time in an output folder; a second one is told which process holds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from amkd_core.atomic import TEMPORARY_PREFIX, write_text
+from amkd_core.errors import RunFolderError
+
+LOCK, HOLDER = ".lock", ".lock.holder"
+# Between a holder's lock and its note lie milliseconds; whoever comes in between waits no longer than this for it.
+_NOTE_S = 2.0
+_POLL_S = 0.02
+
+
+@contextmanager
+def hold_folder(folder: Path, doing: str, error: type[RunFolderError]) -> Iterator[None]:
+    """Own a folder for the length of the block; it is made when missing.
+
+    The lock is the kernel's, so it does not outlive a killed run.
+
+    Parameters
+    ----------
+    doing
+        What a run does there, for the sentence ("extracts into").
+    error
+        Raised when another run holds the folder.
+
+    Raises
+    ------
+    RunFolderError
+        `error`, with the holder's process and computer.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise error(
+            f"{folder}: another run {doing} this folder ({_holder(folder)}); wait for it, or choose another"
+        ) from None
+    note = folder / HOLDER
+    try:
+        for left_over in folder.glob(f"{TEMPORARY_PREFIX}*{note.suffix}"):
+            left_over.unlink(missing_ok=True)
+        with suppress(OSError):  # a courtesy to others; a full disk says so where it matters
+            write_text(note, json.dumps({"process": os.getpid(), "computer": platform.node()}))
+        yield
+    finally:
+        with suppress(OSError):
+            note.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    """Who holds the folder, by its note; that of a process which is gone is from a killed run."""
+    deadline = time.monotonic() + _NOTE_S
+    while time.monotonic() < deadline:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            note = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+            process, computer = int(note["process"]), str(note["computer"])
+            if computer != platform.node() or psutil.pid_exists(process):
+                return f"process {process} on {computer}"
+        time.sleep(_POLL_S)
+    return "its process is not known"
