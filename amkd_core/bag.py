@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from amkd_core.encoder_identity import EncoderIdentity
 from amkd_core.errors import BagError
+from amkd_core.golden_features import GoldenFeatures
 from amkd_core.notices import Notice
 
 __all__ = [
@@ -62,6 +63,8 @@ class FeatureBag:
         What a user of any result from this bag must know.
     verified : bool
         False where provenance was stated by the user instead of recorded by the writer.
+    golden : GoldenFeatures, optional
+        What the encoder made of the golden patches when it made this bag; None in foreign and older bags.
 
     Raises
     ------
@@ -84,6 +87,7 @@ class FeatureBag:
     slide_index: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     notices: tuple[Notice, ...] = ()
     verified: bool = True
+    golden: GoldenFeatures | None = None
 
     def __post_init__(self) -> None:
         with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused by row
@@ -149,6 +153,10 @@ class FeatureBag:
         ):
             if array is not None and array.shape != shape:
                 raise BagError(f"{self.slide_id}: {name} must have shape {shape}, found {array.shape}")
+        if self.golden is not None and self.golden.dimension != dimension:
+            raise BagError(
+                f"{self.slide_id}: golden features have width {self.golden.dimension}, but the patches' {dimension}"
+            )
         if self.slide_index.min() < 0:
             raise BagError(
                 f"{self.slide_id}: slide_index must not be negative, found {self.slide_index.min()}"
@@ -234,6 +242,7 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
         slide_mpp_source=None,
         notices=tuple(notices),
         verified=all(bag.verified for bag in bags),
+        golden=first.golden if all(bag.golden is not None for bag in bags) else None,
     )
 
 
@@ -248,6 +257,12 @@ def _check_alike(first: FeatureBag, other: FeatureBag, patient_id: str) -> None:
                 f"{patient_id}: the bags of {first.slide_id} and {other.slide_id} differ in {name} "
                 f"({left} and {right}); extract both the same way"
             )
+    if first.golden is not None and other.golden is not None and not first.golden.agrees(other.golden):
+        raise BagError(
+            f"{patient_id}: the encoder {first.encoder.name} was run differently for the bags of {first.slide_id} and "
+            f"{other.slide_id} (worst cosine of the golden patches {first.golden.cosine(other.golden):.3f}, expected "
+            f"at least {first.golden.least_cosine(other.golden)}); extract both the same way"
+        )
 
 
 def repeated_rows(

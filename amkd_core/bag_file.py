@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +24,14 @@ from amkd_core.atomic import write_bytes
 from amkd_core.bag import MAX_PATCHES, EncoderIdentity, FeatureBag
 from amkd_core.bag_formats import BagAssumptions, read_foreign_bag
 from amkd_core.errors import BagError
+from amkd_core.golden_features import N_PATCHES, GoldenFeatures
 from amkd_core.hdf5_guard import open_hdf5, read_attributes, read_dataset
 from amkd_core.notices import Notice
 
 FORMAT_VERSION = 1
 MAX_RECORD_BYTES = 2**20
 USER_BLOCK_BYTES = 512  # the smallest that HDF5 allows
+_GOLDEN = "golden_"
 MAGIC = b"AMKD feature bag, HDF5 follows; sha256 "
 
 
@@ -67,6 +70,9 @@ def write_bag(
             dataset.attrs.update(_trident_attributes(bag))
         if bag.n_slides > 1:
             file.create_dataset("slide_index", data=bag.slide_index)
+        if bag.golden is not None:
+            for name, array in bag.golden.to_arrays().items():
+                file.create_dataset(_GOLDEN + name, data=array)
         file.attrs["amkd_format"] = FORMAT_VERSION
         file.attrs["amkd_record"] = record
         file.attrs["encoder"] = bag.encoder.name
@@ -177,11 +183,22 @@ def _read_ours(file: h5py.File, path: Path) -> FeatureBag:
     if "slide_index" in file:
         index = read_dataset(file, "slide_index", **options, kinds="i")
     try:
-        return _from_record(json.loads(text), features, coords, index)
+        bag = _from_record(json.loads(text), features, coords, index)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as cause:
         raise BagError(
             f"{path.name}: the bag's record is incomplete ({cause}); extract the slide again"
         ) from cause
+    return replace(bag, golden=_read_golden(file, path)) if f"{_GOLDEN}features" in file else bag
+
+
+def _read_golden(file: h5py.File, path: Path) -> GoldenFeatures:
+    options: dict[str, Any] = {"path": path, "error": BagError, "max_rows": N_PATCHES}
+    features = read_dataset(file, f"{_GOLDEN}features", **options)
+    settings = read_dataset(file, f"{_GOLDEN}settings", **options, kinds="i")
+    try:
+        return GoldenFeatures.from_arrays({"features": features, "settings": settings})
+    except ValueError as cause:
+        raise BagError(f"{path.name}: {cause}; extract the slide again") from cause
 
 
 def _pair(value: Any, kind: type) -> Any:

@@ -127,7 +127,9 @@ class FeatureRange:
         variances = singular[:n_kept] ** 2 / (len(summaries) - 1)
         # Shrinkage towards the mean variance: the small ones are underestimated from few slides.
         variances = 0.9 * variances + 0.1 * variances.mean()
-        return cls(center, scale, directions[:n_kept].T, variances, np.zeros(2))
+        # One layout here and as read from a bundle, so that distances agree to the last bit.
+        basis = np.ascontiguousarray(directions[:n_kept].T)
+        return cls(center, scale, basis, variances, np.zeros(2))
 
     def distance(self, features: NDArray[np.float32]) -> float:
         """Distance of a slide, shape (n_patches, d), relative to the limit; above 1 it is outside the training range.

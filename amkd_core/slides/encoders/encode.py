@@ -16,6 +16,7 @@ from amkd_core.bag import FeatureBag
 from amkd_core.errors import EncoderError, SlideReadError
 from amkd_core.notices import Notice
 from amkd_core.progress import Progress
+from amkd_core.slides.encoders.golden_patches import golden_features
 from amkd_core.slides.grid import PatchGrid, PatchSpec, grid_shape, lay_patches
 from amkd_core.slides.low_power import read_low_power
 from amkd_core.slides.patches import read_patches
@@ -228,4 +229,5 @@ def _bag(
         slide_mpp_source=microns.source,
         slide_index=np.zeros(len(features), dtype=np.int32),
         notices=notices,
+        golden=golden_features(encoder),
     )

@@ -42,6 +42,11 @@ class FoundationEncoder:
         Hash of the file that its weights came from.
     device
         Where it runs.
+
+    Attributes
+    ----------
+    half_precision : bool
+        Whether it computes in the half precision of its card, as on a GPU.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class FoundationEncoder:
         self.patch_size_px, self.mpp = card.patch_size_px, card.mpp
         self._card, self._network, self._device = card, network, device
         self._preprocess = card.preprocess
+        self.half_precision = device.type == "cuda"
         self._memory = SmallerBatches()
         # Pixel values to normalised ones in one multiplication and one addition.
         mean, std = (
@@ -118,7 +124,7 @@ class FoundationEncoder:
         half = getattr(torch, self._card.half)
         with (
             torch.inference_mode(),
-            torch.autocast(self._device.type, half, enabled=self._device.type == "cuda"),
+            torch.autocast(self._device.type, half, enabled=self.half_precision),
         ):
             batch = pixels.permute(0, 3, 1, 2).float() * self._factor + self._shift  # (b, 3, h, w)
             return pool(self._network(batch), self._card).float()
