@@ -16,6 +16,7 @@ from amkd_core.bag import EncoderIdentity, FeatureBag
 from amkd_core.bundle_card import BundleCard
 from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.errors import BundleMismatchError
+from amkd_core.golden_features import GoldenFeatures
 
 if TYPE_CHECKING:  # a bundle's type costs no import of torch
     from amkd_core.cohort.genes import GeneScaling
@@ -78,6 +79,9 @@ class Bundle:
         With a teacher.
     sha256 : str
         Of the file it was read from; empty before it is written.
+    golden : GoldenFeatures, optional
+        What the encoder made of the golden patches when it made the training cohort's bags; None where those did not
+        record it.
     """
 
     card: BundleCard
@@ -86,6 +90,7 @@ class Bundle:
     kaplan_meier: Mapping[str, KaplanMeier]
     membership: NDArray[np.bool_] | None = None
     sha256: str = ""
+    golden: GoldenFeatures | None = None
 
     def __repr__(self) -> str:
         return (
@@ -104,9 +109,10 @@ class Bundle:
         Raises
         ------
         BundleMismatchError
-            When encoder, patch size or scale differ; the sentence names both values.
+            When encoder, patch size or scale differ, or the encoder was run differently; the sentence names both.
         """
         self.check_encoder(bag.encoder, bag.slide_id, verified=bag.verified)
+        self.check_golden(bag.golden, bag.slide_id)
         _check_geometry(self.card, bag)
 
     def check_encoder(self, found: EncoderIdentity, subject: str, *, verified: bool = True) -> None:
@@ -127,6 +133,33 @@ class Bundle:
                     f"{subject}: made with encoder {field} {_short(right)}, but model {self.card.name} needs "
                     f"{_short(left)} ({expected.name}); extract the slide with the model's encoder"
                 )
+
+    def check_golden(self, found: GoldenFeatures | None, subject: str, *, cause: str = "") -> None:
+        """Refuse features of an encoder that was run in another way than for the training cohort.
+
+        Parameters
+        ----------
+        found
+            What the features' encoder made of the golden patches; nothing is compared where either side has none.
+        subject
+            Whose features, for the sentence.
+        cause
+            What is most likely wrong, in words.
+
+        Raises
+        ------
+        BundleMismatchError
+            Naming the encoder, the worst cosine and the cause.
+        """
+        if found is None or self.golden is None or self.golden.agrees(found):
+            return
+        least = self.golden.least_cosine(found)
+        cause = cause or "its preprocessing, precision or weights are others"
+        raise BundleMismatchError(
+            f"{subject}: encoder {self.card.encoder.name} answers the golden patches otherwise than when model "
+            f"{self.card.name} was trained, worst cosine {self.golden.cosine(found):.3f}, expected at least {least}; "
+            f"most likely {cause}; mend the encoder and extract the slide again"
+        )
 
 
 def _check_geometry(card: BundleCard, bag: FeatureBag) -> None:

@@ -40,6 +40,10 @@ def check_bundle(bundle: Bundle, *, file_name: str) -> None:
         raise refuse(
             f"its feature range has width {bundle.feature_range.dimension}, its encoder {card.encoder.dimension}"
         )
+    if bundle.golden is not None and bundle.golden.dimension != card.encoder.dimension:
+        raise refuse(
+            f"its golden features have width {bundle.golden.dimension}, its encoder {card.encoder.dimension}"
+        )
     sentence = _names_fault(bundle) or _curves_fault(bundle.kaplan_meier)
     for index, member in enumerate(bundle.members):
         sentence = sentence or _member_fault(member, f"member {index}", card)

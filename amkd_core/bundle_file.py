@@ -27,6 +27,7 @@ from amkd_core.bundle_models import load_model, weights_of
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.errors import BundleError, OutcomeError
 from amkd_core.feature_range import FeatureRange
+from amkd_core.golden_features import GoldenFeatures
 from amkd_core.models import SurvivalModel
 from amkd_core.survival.baseline import BaselineHazard
 from amkd_core.survival.metrics import KaplanMeier
@@ -37,6 +38,7 @@ MAX_MANIFEST_BYTES = 2**20
 COHORT_GROUPS = ("all", "low", "high")
 _CURVE = ("time", "survival", "lower", "upper", "at_risk")
 _RANGE = "feature_range."
+_GOLDEN = "golden."
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -113,6 +115,8 @@ def _arrays(bundle: Bundle) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
         _RANGE + name: array for name, array in bundle.feature_range.to_arrays().items()
     }
+    if bundle.golden is not None:
+        arrays |= {_GOLDEN + name: array for name, array in bundle.golden.to_arrays().items()}
     for group, curve in bundle.kaplan_meier.items():
         for name in _CURVE:
             arrays[f"kaplan_meier.{group}.{name}"] = getattr(curve, name)
@@ -203,23 +207,38 @@ def _assemble(card: BundleCard, parts: Mapping[str, bytes], file_name: str) -> B
         if member.teacher is not None:
             teacher = network(member.teacher, f"member{index}.teacher.safetensors")
         members.append(_member(member, arrays, index, student, teacher))
-    ranges = {name.removeprefix(_RANGE): array for name, array in arrays.items() if name.startswith(_RANGE)}
+    ranges = _part(arrays, _RANGE)
+    golden = _part(arrays, _GOLDEN)
     curves = {group: _curve(arrays, group) for group in COHORT_GROUPS}
     try:
         feature_range = FeatureRange.from_arrays(ranges)
+        reference = GoldenFeatures.from_arrays(golden) if golden else None
     except ValueError as error:
         raise BundleError(f"{file_name}: {error}; the bundle was made wrongly") from error
-    return Bundle(card, tuple(members), feature_range, curves, membership)
+    return Bundle(
+        card,
+        tuple(members),
+        feature_range,
+        curves,
+        membership,
+        golden=reference,
+    )
+
+
+def _part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _check_arrays(arrays: Mapping[str, NDArray[Any]], card: BundleCard, file_name: str) -> None:
-    """Exactly the arrays that the card implies; those of the feature range are checked by itself."""
+    """Exactly the arrays that the card implies; the optional ones and the feature range's are checked by themselves."""
     expected = {f"kaplan_meier.{group}.{name}" for group in COHORT_GROUPS for name in _CURVE}
     for index, member in enumerate(card.members):
         expected.add(f"member{index}.training_risks")
         if member.teacher is not None:
             expected |= {"membership", f"member{index}.gene_mean", f"member{index}.gene_std"}
-    found = {name for name in arrays if not name.startswith(_RANGE)}
+        if _is_cox(member):
+            expected.add(f"member{index}.baseline_hazard")
+    found = {name for name in arrays if not name.startswith((_RANGE, _GOLDEN))}
     for name in sorted(found ^ expected):
         state = "missing" if name in expected else "unknown"
         raise BundleError(

@@ -10,6 +10,7 @@ from bundle_fixtures import encoder_identity
 
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import write_bag
+from amkd_core.golden_features import GoldenFeatures
 
 
 def write_tiny_cohort(
@@ -25,6 +26,7 @@ def write_tiny_cohort(
     """Write tables, pathways of gene numbers and bags of a random number of patches; the cohort's file."""
     n_genes = 1 + max(max(genes) for genes in pathways)
     rng = np.random.default_rng(0)
+    golden = GoldenFeatures(np.random.default_rng(1).normal(size=(8, width)).astype(np.float32))
     danger = rng.normal(size=n_patients)
     genes = danger[:, None] + 0.3 * rng.normal(size=(n_patients, n_genes)) + 5
     clinical = ["patient_id,slide_ids,os_months,os_event" + (",split" if split else "")]
@@ -37,7 +39,7 @@ def write_tiny_cohort(
         expression.append(patient + "," + ",".join(f"{value:.4f}" for value in genes[index]))
         values = rng.normal(size=(int(rng.integers(*patches)), width)).astype(np.float32)
         values[:, 0] += danger[index]
-        bag = FeatureBag(values, encoder_identity(width), 256, 0.5, f"{patient}s")
+        bag = FeatureBag(values, encoder_identity(width), 256, 0.5, f"{patient}s", golden=golden)
         write_bag(folder / "bags" / f"{patient}s.h5", bag)
     lines = ["\t".join([f"P{i + 1}", "x", *(f"G{gene}" for gene in own)]) for i, own in enumerate(pathways)]
     (folder / "clinical.csv").write_text("\n".join(clinical) + "\n")

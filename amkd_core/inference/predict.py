@@ -190,6 +190,7 @@ def encode_for(
     cache: BagCache | None = None,
 ) -> Generator[Progress, None, FeatureBag]:
     """Bag of a slide, made as the bundle needs it or found in the cache; parameters as for `predict_slide`."""
+    from amkd_core.inference.encoder_check import check_running_encoder
     from amkd_core.slides.encoders import encode_slide, load_encoder
     from amkd_core.slides.grid import PatchSpec
     from amkd_core.slides.slide import open_slide
@@ -204,7 +205,7 @@ def encode_for(
         if encoder is None:
             yield Progress("Loading encoder")
             encoder = load_encoder(bundle.card.encoder.name, weights=weights, device=device)
-        bundle.check_encoder(encoder.identity, slide.info.slide_id)
+        check_running_encoder(encoder, bundle, slide.info.slide_id)
         bag = yield from encode_slide(slide, encoder, spec=spec, workers=workers)
         if cache is not None:
             cache.keep(bag, slide.info, identity, spec)

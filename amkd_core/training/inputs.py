@@ -23,6 +23,7 @@ from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership, cover
 from amkd_core.errors import AmkdError, CohortError
 from amkd_core.survival.outcome import TimeBins
+from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
 
@@ -143,6 +144,7 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
     if problems:
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise CohortError("; ".join(problems[:10]) + more)
+    cohort_golden(bags)
     return bags
 
 

@@ -23,6 +23,7 @@ from amkd_core.models import SurvivalModel
 from amkd_core.survival.baseline import BaselineHazard
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.survival.outcome import Outcome
+from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.evaluate import Score
 from amkd_core.training.fold_record import FoldResult
@@ -83,7 +84,9 @@ def bundle_of_fold(
     card = card.model_copy(update={"training_slides": _seen(bags, inputs.fitted.fitted_on)})
     feature_range = FeatureRange.fit([bags[name].features for name in inputs.fitted.fitted_on])
     curves = _curves(outcome, risks > member.risk_cut)
-    return write_bundle(path, Bundle(card, (member,), feature_range, curves, inputs.fitted.membership.matrix))
+    golden = cohort_golden({patient.patient_id: bags[patient.patient_id] for patient in cohort.patients})
+    bundle = Bundle(card, (member,), feature_range, curves, inputs.fitted.membership.matrix, golden=golden)
+    return write_bundle(path, bundle)
 
 
 def bundle_of_ensemble(
@@ -138,7 +141,8 @@ def bundle_of_ensemble(
     names = sorted({name for fold in folds for name in fold.predictions["patient_id"]})
     feature_range = FeatureRange.fit([bags[name].features for name in names])
     curves = _curves(outcome, students["high_risk"].to_numpy(np.int64) == 1)
-    return write_bundle(path, Bundle(card, tuple(members), feature_range, curves, first.membership))
+    bundle = Bundle(card, tuple(members), feature_range, curves, first.membership, golden=first.golden)
+    return write_bundle(path, bundle)
 
 
 def _seen(bags: Mapping[str, FeatureBag], patients: Sequence[str]) -> list[str]:

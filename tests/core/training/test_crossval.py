@@ -57,6 +57,7 @@ def test_each_fold_leaves_its_fitted_numbers_and_its_own_bundle(folds_run: Path)
         card = open_bundle(folder / "model.amkd").card
         assert card.cohort_size == len(splits[fold - 1]["train"])
         assert len(card.members) == 1
+        assert open_bundle(folder / "model.amkd").golden.features.shape == (8, card.encoder.dimension)
     assert len({tuple(edges[:-1]) for edges in bins.values()}) > 1
 
 
@@ -67,6 +68,9 @@ def test_the_ensemble_holds_every_fold_and_is_compared_with_unseen_patients(
     table = read_predictions(folds_run / "predictions.csv")
     students = table[table["model"] == "student"]
     assert len(bundle.members) == FOLDS
+    np.testing.assert_array_equal(
+        bundle.golden.features, open_bundle(folds_run / "fold-1" / "model.amkd").golden.features
+    )
     assert (bundle.card.cohort_size, bundle.card.cohort_events) == (N_PATIENTS, students["event"].sum())
     for fold, member in enumerate(bundle.members, start=1):
         own = students[students["fold"] == fold]
