@@ -2,9 +2,10 @@
 
     python benchmarks/patch_reading.py [SLIDE ...] [--repeats 7] [--patches 1000]
 
-It makes two files (an Aperio-like SVS with 240 px tiles and a generic tiled TIFF) in a temporary folder; slides given
-on the command line come in addition. For each file the same tissue patches, in row order as an extraction walks, are
-read (a) 256 px at level 0 and (b) 512 px at level 0 halved to 256 px (20x from a 40x scan).
+It makes three files in a temporary folder: an Aperio-like SVS with 240 px tiles, 8,000 px wide; the same 48,000 px
+wide, as slides are (two rows of its tiles are more than OpenSlide's cache of 32 MiB holds); and a generic tiled TIFF.
+Slides given on the command line come in addition. For each file the same tissue patches, in row order as an extraction
+walks, are read (a) 256 px at level 0 and (b) 512 px at level 0 halved to 256 px (20x from a 40x scan).
 Each repeat opens both readers afresh, so that no cache is warm, and lets them take turns; the ratio is taken within
 a repeat. The table ends with the largest difference between the pixels, from a pass that is not timed; it must be 0.
 """
@@ -59,8 +60,10 @@ def made_files(folder: Path) -> list[Path]:
     row = np.concatenate([block, block[:, ::-1]], axis=1)
     levels = [np.concatenate([row, row[::-1]])]
     levels += [halved(levels[0], 4)]
+    wide = np.concatenate([row] * 6, axis=1)
     return [
         write_svs(folder / "made_aperio_240.svs", levels),
+        write_svs(folder / "made_aperio_240_wide.svs", [wide, halved(wide, 4)]),
         write_tiff(folder / "made_generic_256.tif", levels),
     ]
 
