@@ -112,13 +112,20 @@ def readable(n_bytes: int) -> str:
     return f"{size:.1f} TB"
 
 
-def _number_of_full(error: BaseException) -> int:
-    """The system's number of an error that says "full", 0 of any other; some libraries tell it in words only."""
-    number = getattr(error, "errno", None)
-    if number is None and isinstance(error, Exception):
+def _number_of_full(error: BaseException | None) -> int:
+    """The system's number of an error that says "full", 0 of any other.
+
+    Some libraries tell it in words only, and some stumble over it and raise what came of that.
+    """
+    while isinstance(error, Exception):
+        number = getattr(error, "errno", None)
         told = re.search(r"os error (\d+)", str(error))
-        number = int(told.group(1)) if told else None
-    return number if number in _FULL else 0
+        if number is None and told:
+            number = int(told.group(1))
+        if number in _FULL:
+            return int(number)
+        error = error.__cause__ or error.__context__
+    return 0
 
 
 def _disk_full(final: Path, number: int, written: int) -> DiskFullError:

@@ -1,0 +1,59 @@
+"""Extraction and training that are killed anywhere: the same command again ends with the bytes of a run left alone."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+from fault_count import FaultCount
+from stopped import BATCH, stopped
+
+KILLED = {
+    "index": -signal.SIGKILL,
+    "moment": -signal.SIGKILL,
+    "chain": -signal.SIGKILL,
+    "border": -signal.SIGXFSZ,
+}
+
+
+def run(work: str, how: str, n_cases: int, folder: Path, counted: list[FaultCount]) -> None:
+    lines = stopped(work, how, folder, n_cases)
+    count = FaultCount(f"killed: {work}, by {how}", cases=sum(line["kills"] for line in lines))
+    counted.append(count)
+    count.same = sum(line["kills"] for line in lines if not line["differs"])
+    count.different = count.cases - count.same
+    count.hangs = sum("hang" in (line["ended"], line["again"]) for line in lines)
+    count.slowest = max(line["seconds"] for line in lines)
+    # A run that was over before its place came is no kill, but must be few.
+    unlike = [line for line in lines if line["ended"] not in (0, KILLED[how]) or line["again"] != 0]
+    assert unlike == []
+    assert [line for line in lines if line["broken"] or line["differs"]] == []
+    assert max(line["repeated"] for line in lines) <= BATCH
+    assert sum(line["ended"] == KILLED[how] for line in lines) >= 0.8 * len(lines)
+    assert count.cases >= n_cases or how == "index"
+
+
+@pytest.mark.parametrize(("work", "how", "n_cases"), [("extract", "index", 3)])
+def test_a_sample_of_kills(
+    work: str, how: str, n_cases: int, tmp_path: Path, counted: list[FaultCount]
+) -> None:
+    run(work, how, n_cases, tmp_path, counted)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("work", "how", "n_cases"),
+    [
+        ("extract", "index", 1000),  # every one there is
+        ("extract", "border", 25),
+        ("extract", "moment", 50),
+        ("train", "chain", 50),
+        ("train", "border", 6),
+    ],
+)
+def test_kills_by_the_dozen(
+    work: str, how: str, n_cases: int, tmp_path: Path, counted: list[FaultCount]
+) -> None:
+    run(work, how, n_cases, tmp_path, counted)
