@@ -121,10 +121,14 @@ class ReportConfig(_Section):
         Of each bootstrap interval.
     shuffles
         Of the chance line; 0 leaves it out.
+    network_shuffles
+        Of the chance line of the networks themselves, on demand: each is a whole cross-validation. Repeating a
+        finished run with a larger number goes on from there.
     """
 
     resamples: int = Field(default=1000, ge=10)
     shuffles: int = Field(default=40, ge=0)
+    network_shuffles: int = Field(default=0, ge=0, le=999)
 
 
 class TrainingConfig(_Section):

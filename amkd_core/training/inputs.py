@@ -69,7 +69,7 @@ class Fitted:
     Attributes
     ----------
     time_bins, membership, scaling
-        Bins of survival time, kept pathways, z-scores of genes.
+        Bins of survival time (under the Cox loss those of the baseline hazard), kept pathways, z-scores of genes.
     feature_mean, feature_scale : Tensor, shape (d_encoder,)
         Of the encoder's features over the training patients' patches, each patient counting alike.
     base_logits : Tensor, shape (n_bins,)

@@ -36,6 +36,7 @@ def report_run(
     provenance: Mapping[str, Any],
     effort: Effort | None = None,
     features_of: FeaturesOf | None = None,
+    network_chance: Mapping[str, Sequence[float]] | None = None,
 ) -> RunStatistics:
     """Write ``metrics.json``, ``figures/`` and ``report.html`` into a run's folder.
 
@@ -57,6 +58,8 @@ def report_run(
         How many resamples and shuffles.
     features_of
         What the chance line's cheap model reads; pathway means by default.
+    network_chance
+        C-indices of the networks themselves on shuffled outcomes, by model.
 
     Returns
     -------
@@ -71,7 +74,15 @@ def report_run(
         When the folder cannot be written.
     """
     models = scored_models(cohort, splits, predictions, bins)
-    statistics = run_statistics(cohort, splits, models, seed=seed, effort=effort, features_of=features_of)
+    statistics = run_statistics(
+        cohort,
+        splits,
+        models,
+        seed=seed,
+        effort=effort,
+        features_of=features_of,
+        network_chance=network_chance,
+    )
     write_text(out / METRICS, statistics.model_dump_json(indent=1) + "\n")
     pictures = write_figures(out / FIGURES, models, statistics)
     write_report(out / REPORT, training_report(cohort, splits, statistics, pictures, provenance))

@@ -123,7 +123,8 @@ def _model_reading(name: str, item: ModelStatistics, statistics: RunStatistics) 
     ]
     if own.upper is not None and own.upper < CHANCE:
         points.append(f"The {name}'s risks run against the outcomes: do not use this model.")
-    line = statistics.chance
+    own_line = statistics.network_chance.get(name)
+    line = statistics.chance if own_line is None or own_line.caution else own_line
     chance = None if line is None or line.caution else line.percentile_95
     if chance is not None and item.c_index.mean is not None:
         side = "above" if item.c_index.mean > chance else "not above"
@@ -227,8 +228,14 @@ def _baseline_text(statistics: RunStatistics) -> tuple[str, ...]:
             f"On {chance.n_shuffles} shuffles of the outcomes a ridge Cox model on {chance.features} reached "
             f"{chance.mean:.3f} in the mean and {chance.percentile_95:.3f} at the 95th percentile"
             + ("" if own is None else f"; on the true outcomes it reaches {own:.3f}")
-            + ". It stands for the networks because shuffled trainings of those would take days."
+            + ". It stands for the networks, because as many trainings of those would take days."
         )
+    texts += [
+        f"Trained on {item.n_shuffles} shuffles of the outcomes, the {name} itself reached {item.mean:.3f} in the mean "
+        f"and {item.percentile_95:.3f} at the 95th percentile{f' ({item.caution})' if item.caution else ''}."
+        for name, item in statistics.network_chance.items()
+        if item.percentile_95 is not None and item.mean is not None
+    ]
     return tuple(texts)
 
 

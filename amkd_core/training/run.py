@@ -18,6 +18,7 @@ from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import Split, make_folds
 from amkd_core.progress import Progress
+from amkd_core.training.chance_networks import chance_of_networks
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.crossval import groups_of, scores_of
 from amkd_core.training.evaluate import RiskGroups, Score
@@ -124,8 +125,11 @@ def train_run(
             yield Progress("Packing the bags for the folds")
             bags = share_bags(out, cohort, bags, key=data, dtype=config.cache_dtype)
         folds = yield from train_all(cohort, bags, splits, config, place)
+        chance: Mapping[str, Sequence[float]] = {}
+        if config.report.network_shuffles and any(split.test for split in splits):
+            chance = yield from chance_of_networks(cohort, bags, config, place, n_folds=len(splits))
         yield Progress("Writing the report")
-        return _finish(cohort, bags, splits, folds, config=config, out=out)
+        return _finish(cohort, bags, splits, folds, config=config, out=out, chance=chance)
 
 
 def _finish(
@@ -136,6 +140,7 @@ def _finish(
     *,
     config: TrainingConfig,
     out: Path,
+    chance: Mapping[str, Sequence[float]],
 ) -> Run:
     predictions = out_of_fold(folds)
     write_table(out / PREDICTIONS, predictions)
@@ -158,8 +163,9 @@ def _finish(
     if not predictions.empty:
         effort = Effort(config.report.resamples, config.report.shuffles)
         statistics = report_run(
-            cohort, splits, predictions, bins, out=out, seed=config.seed, provenance=provenance, effort=effort
-        )
+            cohort, splits, predictions, bins, out=out, seed=config.seed, provenance=provenance, effort=effort,
+            network_chance=chance,
+        )  # fmt: skip
     groups = groups_of(folds[0].predictions)
     return Run(cohort, tuple(splits), folds, scored[0], groups, statistics, bundle, out / BUNDLE)
 

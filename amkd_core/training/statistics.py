@@ -21,7 +21,7 @@ from amkd_core.training.baselines import (
     clinical_baseline,
     clinical_table,
 )
-from amkd_core.training.chance import FeaturesOf, chance_line, pathway_means
+from amkd_core.training.chance import LEVEL, FeaturesOf, chance_line, pathway_means
 from amkd_core.training.estimates import Estimate, Spread
 from amkd_core.training.model_statistics import model_statistics
 from amkd_core.training.scored import Scored
@@ -62,6 +62,7 @@ def run_statistics(
     seed: int,
     effort: Effort | None = None,
     features_of: FeaturesOf | None = None,
+    network_chance: Mapping[str, Sequence[float]] | None = None,
 ) -> RunStatistics:
     """Everything that a report shows.
 
@@ -76,6 +77,8 @@ def run_statistics(
         Of bootstraps and shuffles.
     features_of
         What the chance line's cheap model reads; pathway means by default.
+    network_chance
+        C-indices that the networks themselves reached on shuffles of the outcomes, by model.
     """
     effort = effort or Effort()
     baseline, reason = _baseline(cohort, splits)
@@ -95,6 +98,7 @@ def run_statistics(
         clinical=_clinical(baseline, reason, first, seed, effort),
         added={name: _added(cohort, baseline, item, seed, effort) for name, item in models.items()},
         chance=_chance(cohort, splits, seed, effort, features_of) if splits and effort.n_shuffles else None,
+        network_chance={name: _network_chance(values) for name, values in (network_chance or {}).items()},
     )  # fmt: skip
 
 
@@ -231,3 +235,11 @@ def _chance(
         n_shuffles=found.n_shuffles,
         features=found.features,
     )
+
+
+def _network_chance(values: Sequence[float]) -> ChanceStatistics:
+    if not values:
+        return ChanceStatistics(reason="no shuffle of the outcomes gives a C-index on the test patients")
+    return ChanceStatistics(
+        percentile_95=float(np.quantile(values, LEVEL)), mean=float(np.mean(values)), n_shuffles=len(values),
+    )  # fmt: skip

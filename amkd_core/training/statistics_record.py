@@ -109,7 +109,7 @@ class AddedStatistics(Record):
 
 
 class ChanceStatistics(Record):
-    """C-indices of a cheap model on shuffled outcomes."""
+    """C-indices of a cheap model, or of a network itself, on shuffled outcomes."""
 
     percentile_95: float | None = None
     mean: float | None = None
@@ -142,6 +142,8 @@ class RunStatistics(Record):
     clinical, added, chance
         The three lines beside them; `added` by model. Chance is None for an external validation, where nothing is
         fitted.
+    network_chance
+        The chance line of the networks themselves by model, where it was asked for.
     """
 
     format_version: int = 1
@@ -156,6 +158,7 @@ class RunStatistics(Record):
     clinical: ClinicalStatistics
     added: dict[str, AddedStatistics] = Field(default_factory=dict)
     chance: ChanceStatistics | None = None
+    network_chance: dict[str, ChanceStatistics] = Field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [line for name, item in self.models.items() for line in _model_lines(name, item)]
@@ -174,7 +177,8 @@ class RunStatistics(Record):
                     f"{item.hazard_ratio.text(2)}{_p(item.hazard_ratio)}"
                 )
         if self.chance is not None:
-            lines.append(_chance_line(self.chance))
+            lines.append(_chance_line(self.chance, f"ridge Cox on {self.chance.features}"))
+        lines += [_chance_line(item, f"the {name} itself") for name, item in self.network_chance.items()]
         return "\n".join(lines)
 
 
@@ -192,12 +196,12 @@ def _model_lines(name: str, item: ModelStatistics) -> list[str]:
     return lines
 
 
-def _chance_line(chance: ChanceStatistics) -> str:
+def _chance_line(chance: ChanceStatistics, of: str) -> str:
     if chance.percentile_95 is None:
         return f"chance line: not estimable{_why(chance.reason)}"
     return (
         f"chance line: {chance.percentile_95:.3f}, the 95th percentile of {chance.n_shuffles} shuffles of the outcomes "
-        f"(ridge Cox on {chance.features}){_why(chance.caution)}"
+        f"({of}){_why(chance.caution)}"
     )
 
 

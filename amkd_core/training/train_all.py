@@ -70,18 +70,16 @@ def train_all(
     AmkdError
         When a fold cannot be trained, or its worker was lost for good.
     """
-    import torch
-
     out = place.out
     found = {fold: finished_fold(out, fold) for fold in range(1, len(splits) + 1)}
     missing = [fold for fold, result in found.items() if result is None]
     jobs = min(place.jobs, len(splits))
     log, left = ProgressLog(out / "progress.csv"), TimeLeft(config, frozenset(missing), jobs)
     if missing and place.is_shared(len(splits)):
-        backend = _backend(place, config, jobs)
+        backend = backend_of(place, config, jobs)
         yield from train_folds(out, missing, backend, log=log, left=left)
     elif missing:
-        torch.set_num_threads(threads_for(config, jobs))
+        use_threads(config, jobs)
         for fold in missing:
             steps = train_fold(cohort, bags, splits[fold - 1], config, run=out, fold=fold)
             yield from logged(steps, fold, log, left)
@@ -92,7 +90,15 @@ def train_all(
     return tuple(result for result in results if result is not None)
 
 
-def _backend(place: Place, config: TrainingConfig, jobs: int) -> Backend:
+def use_threads(config: TrainingConfig, jobs: int) -> None:
+    """Give torch the threads of one of so many folds at a time."""
+    import torch
+
+    torch.set_num_threads(threads_for(config, jobs))
+
+
+def backend_of(place: Place, config: TrainingConfig, jobs: int) -> Backend:
+    """What trains folds in other processes: a cluster where there is one, else this machine."""
     if place.client is None:
         return LocalProcesses(place.out, jobs=jobs, threads=threads_for(config, jobs), gpus=_gpus(config))
     from amkd_core.training.cluster import ClusterFolds

@@ -58,7 +58,7 @@ def _train(task: Mapping[str, Any], answer: Answer) -> None:
     """Train one fold of a run folder; everything it needs lies there."""
     import torch
 
-    from amkd_core.cohort.folds import Split
+    from amkd_core.training.chance_networks import FOLDER, split_and_cohort
     from amkd_core.training.config import TrainingConfig
     from amkd_core.training.crossval import train_fold
     from amkd_core.training.fold_record import fold_folder
@@ -70,9 +70,10 @@ def _train(task: Mapping[str, Any], answer: Answer) -> None:
     config = TrainingConfig.model_validate(
         json.loads((run / "run.json").read_text(encoding="utf-8"))["config"]
     )
-    parts = json.loads((run / "folds.json").read_text(encoding="utf-8"))["folds"][fold - 1]
-    split = Split(**{name: tuple(names) for name, names in parts.items()})
-    cohort, bags = read_packed(run / CACHE)
+    record = json.loads((run / "folds.json").read_text(encoding="utf-8"))
+    # Shuffles lie below the run whose bags they share.
+    cohort, bags = read_packed((run.parent if run.name == FOLDER and "outcomes" in record else run) / CACHE)
+    split, cohort = split_and_cohort(run, record, fold, cohort)
     log = FoldLog(fold_folder(run, fold) / FOLD_LOG)
     for step in train_fold(cohort, bags, split, config, run=run, fold=fold):
         epoch = Epoch.of(step, fold)
