@@ -79,6 +79,9 @@ class Bundle:
         With a teacher.
     sha256 : str
         Of the file it was read from; empty before it is written.
+    pathway_attention : array, shape (n_pathways,), optional
+        Mean attention of the training cohort's patches to each pathway, averaged over patients; sums to 1 (figure 4).
+        Of an ensemble out of fold. None in bundles that were made before it was kept.
     golden : GoldenFeatures, optional
         What the encoder made of the golden patches when it made the training cohort's bags; None where those did not
         record it.
@@ -90,6 +93,7 @@ class Bundle:
     kaplan_meier: Mapping[str, KaplanMeier]
     membership: NDArray[np.bool_] | None = None
     sha256: str = ""
+    pathway_attention: NDArray[np.float64] | None = None
     golden: GoldenFeatures | None = None
 
     def __repr__(self) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from amkd_core.survival.metrics import KaplanMeier
 
 _ROUNDING = 1e-9
+_SUM_TOLERANCE = 1e-6
 
 
 def check_bundle(bundle: Bundle, *, file_name: str) -> None:
@@ -44,7 +45,7 @@ def check_bundle(bundle: Bundle, *, file_name: str) -> None:
         raise refuse(
             f"its golden features have width {bundle.golden.dimension}, its encoder {card.encoder.dimension}"
         )
-    sentence = _names_fault(bundle) or _curves_fault(bundle.kaplan_meier)
+    sentence = _names_fault(bundle) or _attention_fault(bundle) or _curves_fault(bundle.kaplan_meier)
     for index, member in enumerate(bundle.members):
         sentence = sentence or _member_fault(member, f"member {index}", card)
     if sentence is not None:
@@ -64,6 +65,20 @@ def _names_fault(bundle: Bundle) -> str | None:
         )
     if teachers and bundle.membership is None:
         return "it has a teacher but no pathways"
+    return None
+
+
+def _attention_fault(bundle: Bundle) -> str | None:
+    attention, n_pathways = bundle.pathway_attention, len(bundle.card.pathways)
+    if attention is None:
+        return None
+    if attention.dtype != np.float64 or not _finite(attention, 1) or len(attention) != n_pathways:
+        return (
+            f"its cohort's pathway attention must be one finite number for each of {n_pathways} pathways, found "
+            f"{attention.dtype} {attention.shape}"
+        )
+    if (attention < 0).any() or abs(float(attention.sum()) - 1) > _SUM_TOLERANCE:
+        return f"its cohort's pathway attention must be shares that sum to 1, they sum to {attention.sum():g}"
     return None
 
 

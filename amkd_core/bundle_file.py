@@ -39,6 +39,7 @@ COHORT_GROUPS = ("all", "low", "high")
 _CURVE = ("time", "survival", "lower", "upper", "at_risk")
 _RANGE = "feature_range."
 _GOLDEN = "golden."
+_ATTENTION = "pathway_attention"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -122,6 +123,8 @@ def _arrays(bundle: Bundle) -> dict[str, NDArray[Any]]:
             arrays[f"kaplan_meier.{group}.{name}"] = getattr(curve, name)
     if bundle.membership is not None:
         arrays["membership"] = bundle.membership.astype(np.uint8)
+    if bundle.pathway_attention is not None:
+        arrays[_ATTENTION] = np.asarray(bundle.pathway_attention, dtype=np.float64)
     for index, member in enumerate(bundle.members):
         arrays[f"member{index}.training_risks"] = np.asarray(member.training_risks, dtype=np.float64)
         if member.scaling is not None:
@@ -221,6 +224,7 @@ def _assemble(card: BundleCard, parts: Mapping[str, bytes], file_name: str) -> B
         feature_range,
         curves,
         membership,
+        pathway_attention=arrays.get(_ATTENTION),
         golden=reference,
     )
 
@@ -238,7 +242,7 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], card: BundleCard, file_nam
             expected |= {"membership", f"member{index}.gene_mean", f"member{index}.gene_std"}
         if _is_cox(member):
             expected.add(f"member{index}.baseline_hazard")
-    found = {name for name in arrays if not name.startswith((_RANGE, _GOLDEN))}
+    found = {name for name in arrays if not name.startswith((_RANGE, _GOLDEN)) and name != _ATTENTION}
     for name in sorted(found ^ expected):
         state = "missing" if name in expected else "unknown"
         raise BundleError(

@@ -103,4 +103,8 @@ def random_bundle(
     )
     slides = [random_bag(40, seed=100 + index, encoder=encoder).features for index in range(30)]
     curves = {group: kaplan_meier(time, event) for group in ("all", "low", "high")}
-    return Bundle(card, tuple(members), FeatureRange.fit(slides), curves, membership if teacher else None)
+    attention = np.linspace(1, 2, len(covered.pathways))
+    return Bundle(
+        card, tuple(members), FeatureRange.fit(slides), curves, membership if teacher else None,
+        pathway_attention=attention / attention.sum() if teacher else None,
+    )  # fmt: skip

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amkd_core.bundle import Bundle
 from amkd_core.cohort.genes import PATIENT_COLUMN, read_table
 from amkd_core.errors import ModalityError
-from amkd_core.inference.prediction import TeacherPrediction
+from amkd_core.inference.prediction import CohortReference, TeacherPrediction
 
 N_SHOWN = 5
 """Pathways at either end of figure 4."""
@@ -24,7 +25,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class PathwayRow:
-    """One pathway of one patient.
+    """One pathway of one patient, or of a cohort.
 
     Attributes
     ----------
@@ -32,9 +33,9 @@ class PathwayRow:
         1 for the most attended.
     name
     attention
-        Mean attention of the patches; all pathways together sum to 1.
+        Mean attention of the patches, and of a cohort the mean of that over patients; all pathways together sum to 1.
     normalised
-        0 for the least attended pathway of this patient, 1 for the most.
+        0 for the least attended pathway of this patient or cohort, 1 for the most.
     """
 
     rank: int
@@ -63,12 +64,26 @@ class GeneValue:
 
 def ranked_pathways(teacher: TeacherPrediction) -> tuple[PathwayRow, ...]:
     """Pathways of a patient, the most attended first; of equal ones the model's first."""
-    attention = teacher.pathway_importance
+    return _ranked(teacher.pathways, teacher.pathway_importance)
+
+
+def cohort_pathways(cohort: CohortReference, names: Sequence[str]) -> tuple[PathwayRow, ...]:
+    """Pathways of the training cohort as `ranked_pathways`; none where the bundle keeps no attention.
+
+    Parameters
+    ----------
+    names
+        Of the teacher's pathways, in its order.
+    """
+    return () if cohort.pathway_attention is None else _ranked(names, cohort.pathway_attention)
+
+
+def _ranked(names: Sequence[str], attention: NDArray[np.float64]) -> tuple[PathwayRow, ...]:
     span = float(np.ptp(attention))
     scaled = (attention - attention.min()) / span if span > 0 else np.zeros_like(attention)
     order = np.argsort(-attention, kind="stable")
     return tuple(
-        PathwayRow(place + 1, teacher.pathways[row], float(attention[row]), float(scaled[row]))
+        PathwayRow(place + 1, names[row], float(attention[row]), float(scaled[row]))
         for place, row in enumerate(order)
     )
 

@@ -237,4 +237,5 @@ def cohort_reference(bundle: Bundle) -> CohortReference:
         size=bundle.card.cohort_size,
         events=bundle.card.cohort_events,
         kaplan_meier=bundle.kaplan_meier,
+        pathway_attention=bundle.pathway_attention,
     )

@@ -47,6 +47,8 @@ class CohortReference:
         Patients and deaths.
     kaplan_meier : mapping of KaplanMeier
         "all", "low" and "high".
+    pathway_attention : array, shape (n_pathways,), optional
+        Mean attention of its patches to each of the teacher's pathways; sums to 1. None where the bundle keeps none.
     """
 
     risks: NDArray[np.float64]
@@ -54,6 +56,7 @@ class CohortReference:
     size: int
     events: int
     kaplan_meier: Mapping[str, KaplanMeier]
+    pathway_attention: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)

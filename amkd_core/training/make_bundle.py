@@ -24,6 +24,7 @@ from amkd_core.survival.baseline import BaselineHazard
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.cohort_golden import cohort_golden
+from amkd_core.training.cohort_pathways import with_cohort_pathways
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.evaluate import Score
 from amkd_core.training.fold_record import FoldResult
@@ -86,7 +87,8 @@ def bundle_of_fold(
     curves = _curves(outcome, risks > member.risk_cut)
     golden = cohort_golden({patient.patient_id: bags[patient.patient_id] for patient in cohort.patients})
     bundle = Bundle(card, (member,), feature_range, curves, inputs.fitted.membership.matrix, golden=golden)
-    return write_bundle(path, bundle)
+    names = [inputs.fitted.fitted_on]
+    return write_bundle(path, with_cohort_pathways(bundle, cohort, bags, names, device=config.device))
 
 
 def bundle_of_ensemble(
@@ -94,14 +96,17 @@ def bundle_of_ensemble(
     out_of_fold: pd.DataFrame,
     bags: Mapping[str, FeatureBag],
     *,
+    cohort: Cohort,
     metrics: Mapping[str, float],
     path: Path,
+    device: str = "cpu",
 ) -> Bundle:
     """Write one bundle with a member per fold, compared with patients that its members had not seen.
 
     A member's risks of its own training patients are flattered: a new patient would stand out against them. The
     reference is therefore out of fold: each member's risks of its test patients, and Kaplan-Meier curves of all test
-    patients, grouped by the member that had not seen them at that member's training median.
+    patients, grouped by the member that had not seen them at that member's training median. So is the mean attention
+    to pathways, each patient's by the teacher that had not seen him.
 
     Parameters
     ----------
@@ -109,8 +114,12 @@ def bundle_of_ensemble(
         Columns as ``predictions.csv``; the student's rows are used.
     bags
         Of all patients of the folds, for the range of features.
+    cohort
+        With their expression.
     metrics
         For the card.
+    device
+        That the teachers run on.
 
     Raises
     ------
@@ -142,7 +151,8 @@ def bundle_of_ensemble(
     feature_range = FeatureRange.fit([bags[name].features for name in names])
     curves = _curves(outcome, students["high_risk"].to_numpy(np.int64) == 1)
     bundle = Bundle(card, tuple(members), feature_range, curves, first.membership, golden=first.golden)
-    return write_bundle(path, bundle)
+    unseen = [students[students["fold"] == fold.fold]["patient_id"].tolist() for fold in folds]
+    return write_bundle(path, with_cohort_pathways(bundle, cohort, bags, unseen, device=device))
 
 
 def _seen(bags: Mapping[str, FeatureBag], patients: Sequence[str]) -> list[str]:

@@ -152,7 +152,9 @@ def _finish(
         bundle = open_bundle(out / BUNDLE)
     else:
         metrics = _mean_scores(scored)
-        bundle = bundle_of_ensemble(folds, predictions, bags, metrics=metrics, path=out / BUNDLE)
+        bundle = bundle_of_ensemble(
+            folds, predictions, bags, cohort=cohort, metrics=metrics, path=out / BUNDLE, device=config.device
+        )
     provenance = {
         "config": config.model_dump(mode="json"),
         "environment": environment(),

@@ -53,7 +53,9 @@ def test_a_bundle_predicts_the_same_after_a_round_trip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         first.cohort.kaplan_meier["low"].survival, second.cohort.kaplan_meier["low"].survival
     )
-    assert again.feature_range.distance(bag.features) == bundle.feature_range.distance(bag.features)
+    # Sums may differ in the last bit by where in memory the arrays lie.
+    expected = bundle.feature_range.distance(bag.features)
+    assert again.feature_range.distance(bag.features) == pytest.approx(expected, rel=1e-12)
     assert again.members[0].time_bins == bundle.members[0].time_bins
 
 

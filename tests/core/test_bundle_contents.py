@@ -196,6 +196,32 @@ def test_a_bundle_that_could_not_be_opened_is_not_written(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("attention", "sentence"),
+    [
+        (np.full(3, 1 / 3), r"one finite number for each of 4 pathways, found float64 \(3,\)"),
+        (np.full((4, 1), 0.25), r"found float64 \(4, 1\)"),
+        (np.full(4, 0.25, dtype=np.float32), r"found float32 \(4,\)"),
+        (np.array([0.5, 0.5, np.nan, 0]), "one finite number for each"),
+        (np.array([0.5, 0.7, -0.2, 0]), "shares that sum to 1, they sum to 1"),
+        (np.full(4, 0.3), "shares that sum to 1, they sum to 1.2"),
+    ],
+)
+def test_pathway_attention_of_a_cohort_is_one_share_a_pathway(
+    written: Path, tmp_path: Path, attention: np.ndarray, sentence: str
+) -> None:
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(resealed(written, tmp_path / "x.amkd", arrays(pathway_attention=attention)))
+
+
+def test_bundles_from_before_the_pathway_attention_still_open(written: Path, tmp_path: Path) -> None:
+    kept = random_bundle().pathway_attention
+    np.testing.assert_array_equal(open_bundle(written).pathway_attention, kept)
+    older = open_bundle(resealed(written, tmp_path / "old.amkd", arrays(pathway_attention=None)))
+    assert older.pathway_attention is None
+    assert older.has_teacher
+
+
 def test_bundles_from_before_the_patch_range_still_open(tmp_path: Path) -> None:
     bundle = random_bundle()
     older: Bundle = dataclasses.replace(

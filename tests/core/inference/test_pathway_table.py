@@ -12,6 +12,7 @@ from bundle_fixtures import random_bag, random_bundle
 from amkd_core.errors import ModalityError
 from amkd_core.inference.pathway_table import (
     both_ends,
+    cohort_pathways,
     pathway_genes,
     patient_of_slide,
     patients_in,
@@ -34,6 +35,19 @@ def test_pathways_are_ranked_and_normalised_within_the_patient() -> None:
     assert ([row.rank for row in most], [row.rank for row in least]) == ([1, 2, 3], [4])
     flat = dataclasses.replace(teacher, pathway_importance=np.full(4, 0.25))
     assert {row.normalised for row in ranked_pathways(flat)} == {0.0}
+
+
+def test_pathways_of_the_training_cohort_are_ranked_alike() -> None:
+    bundle = random_bundle()
+    prediction = predict_bag(random_bag(57), bundle, genes=GENES)
+    names = bundle.card.pathways
+    rows = cohort_pathways(prediction.cohort, names)
+    # The fixture's cohort attends to each pathway more than to the one before.
+    assert [row.name for row in rows] == names[::-1]
+    np.testing.assert_allclose([row.normalised for row in rows], [1, 2 / 3, 1 / 3, 0], atol=1e-12)
+    assert sum(row.attention for row in rows) == pytest.approx(1)
+    older = predict_bag(random_bag(57), dataclasses.replace(bundle, pathway_attention=None), genes=GENES)
+    assert cohort_pathways(older.cohort, names) == ()
 
 
 def test_genes_of_a_pathway_are_those_of_the_membership_with_z_scores_of_its_scaling() -> None:

@@ -82,6 +82,16 @@ def test_the_ensemble_holds_every_fold_and_is_compared_with_unseen_patients(
     assert (low.at_risk[0], high.at_risk[0]) == (
         (students["high_risk"] == 0).sum(), (students["high_risk"] == 1).sum(),
     )  # fmt: skip
+    cohort = read_cohort(unsplit_toml)
+    expression, attention = cohort.expression, []
+    for row in students.to_dict("records"):
+        # Each patient by the models of the fold that had not seen him, as anyone would predict him.
+        own = open_bundle(folds_run / f"fold-{row['fold']}" / "model.amkd")
+        values = expression.rows([row["patient_id"]], expression.genes)[0]
+        genes = dict(zip(expression.genes, values, strict=True))
+        bag = read_bag(unsplit_toml.parent / "bags" / f"{row['patient_id']}s.h5")
+        attention.append(predict_bag(bag, own, genes=genes).teacher.pathway_importance)
+    np.testing.assert_allclose(bundle.pathway_attention, np.mean(attention, axis=0), rtol=1e-5)
     bag = read_bag(unsplit_toml.parent / "bags" / "P03s.h5")
     alone = [predict_bag(bag, open_bundle(folds_run / f"fold-{fold}" / "model.amkd")).risk for fold in (1, 2)]
     found = predict_bag(bag, bundle)
