@@ -91,6 +91,11 @@ class CanvasRow(QWidget):
             self.canvases.append(canvas)
             self._row.addWidget(canvas, 1)
 
+    def set_theme(self, name: str) -> None:
+        """Follow the window's theme."""
+        for canvas in self.canvases:
+            canvas.model.theme = name
+
     def fit(self) -> None:
         """Show the whole slide in all canvases."""
         if self.canvases:
@@ -129,10 +134,11 @@ class MapsBeside(QWidget):
         column.setContentsMargins(4, 4, 4, 4)
         column.addWidget(self.row)
 
-    def show_maps(self, maps: Sequence[Shown]) -> None:
+    def show_maps(self, maps: Sequence[Shown], theme: str = "dark") -> None:
         """Show these maps; the field stays where the number of canvases does."""
         fresh = len(self.row.canvases) != len(maps)
         self.row.set_number(len(maps))
+        self.row.set_theme(theme)
         for canvas, shown in zip(self.row.canvases, maps, strict=True):
             canvas.show_map(*shown)
         if fresh:
@@ -163,7 +169,7 @@ def show_beside(viewer: Viewer, maps: Sequence[Shown]) -> MapsBeside:
 
     for widget in viewer.window.dock_widgets.values():
         if isinstance(widget, MapsBeside):
-            widget.show_maps(maps)
+            widget.show_maps(maps, viewer.theme)
             _dock_of(widget).show()
             return widget
     beside = MapsBeside()
@@ -176,8 +182,16 @@ def show_beside(viewer: Viewer, maps: Sequence[Shown]) -> MapsBeside:
     window = dock.parentWidget()
     if isinstance(window, QMainWindow):
         window.installEventFilter(beside)
+        # The panels beside keep their height: below them the maps would leave too little of it.
+        window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         window.resizeDocks([dock], [round(0.45 * window.height())], Qt.Orientation.Vertical)
-    beside.show_maps(maps)
+    beside.show_maps(maps, viewer.theme)
+
+    def follow(event: Any = None) -> None:
+        beside.row.set_theme(viewer.theme)
+
+    viewer.events.theme.connect(follow)
+    beside.destroyed.connect(lambda: viewer.events.theme.disconnect(follow))
     return beside
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ DEFAULT_MAP = "viridis"
 
 _STEPS = 256
 _STRONGEST = 0.62
+_MUTED = 0.8
+"""Share of the text's colour in muted text: below, it is hard to read in the light theme."""
 
 
 def heat_colours(name: str = DEFAULT_MAP) -> NDArray[np.float32]:
@@ -53,6 +56,14 @@ def difference_colours() -> NDArray[np.float32]:
     return colours
 
 
+@runtime_checkable
+class Themed(Protocol):
+    """A widget that paints in colours of its own and follows the window's theme."""
+
+    def set_colours(self, colours: WindowColours) -> None:
+        """Paint in the colours of the window from here on."""
+
+
 @dataclass(frozen=True)
 class WindowColours:
     """Colours of the window that our panels sit in, as ``#rrggbb``."""
@@ -80,7 +91,24 @@ def window_colours(theme_name: str) -> WindowColours:
     theme = get_theme(theme_name)
     back, text = (np.array(colour.as_rgb_tuple()[:3], float) for colour in (theme.background, theme.text))
     dark = bool(back @ (0.299, 0.587, 0.114) < 128)
-    return WindowColours(_hex(back), _hex(text), _hex(0.65 * text + 0.35 * back), dark)
+    return WindowColours(_hex(back), _hex(text), _hex(_MUTED * text + (1 - _MUTED) * back), dark)
+
+
+def contrast(first: str, second: str) -> float:
+    """Ratio of the luminances of two colours, 1 to 21, as WCAG 2.2 defines it; small text wants 4.5 or more."""
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever is read better on a colour."""
+    return max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, colour))
+
+
+def _luminance(colour: str) -> float:
+    rgb = np.array([int(colour[start : start + 2], 16) for start in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def _hex(rgb: NDArray[np.float64]) -> str:

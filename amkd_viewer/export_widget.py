@@ -53,7 +53,7 @@ class ExportWidget(WorkspacePanel):
         self.add(heading_label("What to write"))
         for box in self.kinds.values():
             self.add(box)
-        self.add(row(QLabel("Map of"), self.source, QLabel("top"), self.number, stretch=1))
+        self.add(row(QLabel("Map of"), self.source, QLabel("Top patches"), self.number, stretch=1))
         for item in (
             self.identified,
             self.export_button,

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from amkd_viewer import slide_layers
 from amkd_viewer.events import Expression
-from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.labels_widget import PathLabel, wrapped_label
 from amkd_viewer.panel_widget import row
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ExpressionWidget(QWidget):
         self.run_button = QPushButton("Predict with expression")
 
         # Read-only elements
-        self.file_name = QLabel("no expression")
+        self.file_name = PathLabel()
         self.found = wrapped_label(role="amkdMuted")
 
         # Of this widget, so that it ends with it
@@ -55,7 +55,6 @@ class ExpressionWidget(QWidget):
         # Layout
         self.patient.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.patient.setPlaceholderText("choose the patient")
-        self.file_name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(row(self.file_name, self.choose_button, self.clear_button))
@@ -128,7 +127,7 @@ class ExpressionWidget(QWidget):
             self._path = expression.path
             self.patient.addItem(expression.patient)
             self.patient.setCurrentIndex(0)
-        self.file_name.setText("no expression" if self._path is None else self._path.name)
+        self.file_name.set_path(None if self._path is None else Path(self._path.name), "no expression")
         self.patient.setVisible(self._path is not None)
         self.clear_button.setVisible(self._path is not None)
         self.run_button.setEnabled(expression is not None)

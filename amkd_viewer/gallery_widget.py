@@ -19,7 +19,6 @@ from amkd_viewer.wording import GALLERY_EMPTY, GALLERY_HINT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari.utils.events import Event
     from napari.viewer import Viewer
 
     from amkd_core.inference.maps import TopPatch
@@ -119,10 +118,6 @@ class GalleryWidget(WorkspacePanel):
         layer = self.workspace.slide
         if layer is not None:
             slide_layers.mark(self._viewer, layer, patch)
-
-    def _on_theme_changed(self, event: Event | None = None) -> None:
-        super()._on_theme_changed(event)
-        self.view.set_colours(self.colours)
 
 
 def _read_all(finest: Any, patches: Sequence[TopPatch]) -> list[tuple[int, NDArray[np.uint8]]]:

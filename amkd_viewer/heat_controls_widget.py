@@ -112,6 +112,10 @@ class HeatControls(QWidget):
         self.setEnabled(prediction is not None)
         self._show_look()
 
+    def refresh(self) -> None:
+        """Show how the map is shown now."""
+        self._show_look()
+
     def _show_look(self) -> None:
         look = self._workspace.look
         controls = (self.source, self.colour_map, self.kind, self.opacity, self.top_percent, self.smooth)
@@ -138,4 +142,5 @@ class HeatControls(QWidget):
             return "Predict the slide to see its map."
         style = self._workspace.look.style_for(prediction)
         n_cells = int(np.isfinite(layer.data).sum())
-        return f"{style.source}: {style.label}; {n_cells:,} places drawn."
+        title = _TITLES.get(style.source, short_name(style.source, 60))
+        return f"{title}: {style.label}; {n_cells:,} patches drawn."

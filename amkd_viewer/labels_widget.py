@@ -11,6 +11,9 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QSizePolicy, QWidget
 
 from amkd_viewer.colours import ERROR, NOTICE, WindowColours
 
+_INSET_PX = 3
+"""By which napari's style insets the text of other labels."""
+
 
 def wrapped_label(text: str = "", *, role: str = "", parent: QWidget | None = None) -> QLabel:
     """A label that breaks its lines and whose text can be copied; `role` names it for style sheets."""
@@ -18,7 +21,8 @@ def wrapped_label(text: str = "", *, role: str = "", parent: QWidget | None = No
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    # Not Minimum: its height would be that of a narrower label, and panels would scroll to nothing.
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     if role:
         label.setObjectName(role)
     return label
@@ -42,10 +46,11 @@ class PathLabel(QLabel):
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Draw as much as fits, in the colours of the style sheet."""
         painter = QPainter(self)
-        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
+        place = self.rect().adjusted(_INSET_PX, 0, 0, 0)
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, place.width())
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         self.style().drawItemText(
-            painter, self.rect(), flags, self.palette(), self.isEnabled(), text, self.foregroundRole()
+            painter, place, flags, self.palette(), self.isEnabled(), text, self.foregroundRole()
         )
         painter.end()
 

@@ -14,12 +14,12 @@ from qtpy.QtWidgets import (
     QLayout,
     QMainWindow,
     QScrollArea,
+    QTabBar,
     QVBoxLayout,
     QWidget,
 )
 
-from amkd_viewer.colours import WindowColours, window_colours
-from amkd_viewer.figure_widget import FigureWidget
+from amkd_viewer.colours import Themed, WindowColours, window_colours
 from amkd_viewer.labels_widget import style_sheet, wrapped_label
 from amkd_viewer.wording import RESEARCH_USE
 from amkd_viewer.workspace_widget import Workspace, workspace_of
@@ -27,6 +27,9 @@ from amkd_viewer.workspace_widget import Workspace, workspace_of
 if TYPE_CHECKING:
     from napari.utils.events import Event
     from napari.viewer import Viewer
+
+_PLUGIN_SUFFIX = " (amkd-viewer)"
+"""That napari adds to the names of panels."""
 
 
 def row(*widgets: QWidget, stretch: int | None = 0) -> QHBoxLayout:
@@ -49,6 +52,7 @@ class PanelWidget(QWidget):
 
     def __init__(self, width_px: int) -> None:
         super().__init__()
+        self._placed = False
         page = QWidget()
         self._column = QVBoxLayout(page)
         self._column.setContentsMargins(12, 10, 12, 10)
@@ -75,6 +79,33 @@ class PanelWidget(QWidget):
         else:
             self._column.insertWidget(place, item)
 
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Take a place as a tab beside the other panels: stacked they would all be too low to read."""
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._place)
+
+    def on_keys_bound(self) -> None:
+        """Hear that the window's keys are bound; panels that list them do so now."""
+
+    def _place(self) -> None:
+        own = _dock_of(self)
+        window = None if own is None else own.parentWidget()
+        if own is None or not isinstance(window, QMainWindow):
+            return
+        others = [_dock_of(panel) for panel in window.findChildren(PanelWidget) if panel is not self]
+        beside = next((dock for dock in others if dock is not None and not dock.isFloating()), None)
+        if beside is not None and not own.isFloating():
+            window.tabifyDockWidget(beside, own)
+            own.raise_()
+            own.setWindowTitle(own.windowTitle().removesuffix(_PLUGIN_SUFFIX))  # so it stands on the tab
+            _make_tabs_readable(window)
+        workspace = getattr(self, "workspace", None)
+        if isinstance(workspace, Workspace):
+            workspace.bind_keys(window)
+            self.on_keys_bound()
+
     def add_foot(self, widget: QWidget) -> None:
         """Put something where it is always in view."""
         self._foot.addWidget(widget)
@@ -94,7 +125,6 @@ class WorkspacePanel(PanelWidget):
     def __init__(self, napari_viewer: Viewer, width_px: int = 340) -> None:
         super().__init__(width_px)
         self._viewer = napari_viewer
-        self._placed = False
         self.workspace: Workspace = workspace_of(napari_viewer)
         self.workspace.hold(self)
         self.research_use = wrapped_label(RESEARCH_USE, role="amkdUse")
@@ -104,23 +134,6 @@ class WorkspacePanel(PanelWidget):
         self.add_foot(self.research_use)
         self.listen(napari_viewer.events.theme, self._on_theme_changed)
         self.setStyleSheet(style_sheet(self.colours))
-
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Take a place as a tab beside the other panels: stacked they would all be too low to read."""
-        super().showEvent(event)
-        if not self._placed:
-            self._placed = True
-            QTimer.singleShot(0, self._place)
-
-    def _place(self) -> None:
-        own = _dock_of(self)
-        others = [
-            dock for dock in map(_dock_of, self.workspace.panels) if dock is not None and dock is not own
-        ]
-        window = None if own is None else own.parentWidget()
-        if own is not None and others and isinstance(window, QMainWindow) and not own.isFloating():
-            window.tabifyDockWidget(others[0], own)
-            own.raise_()
 
     @property
     def colours(self) -> WindowColours:
@@ -138,10 +151,23 @@ class WorkspacePanel(PanelWidget):
         self.error.setVisible(bool(sentence))
 
     def _on_theme_changed(self, event: Event | None = None) -> None:
-        colours = self.colours
-        self.setStyleSheet(style_sheet(colours))
-        for plot in self.findChildren(FigureWidget):
-            plot.set_colours(colours)
+        follow_theme(self, self.colours)
+
+
+def follow_theme(panel: QWidget, colours: WindowColours) -> None:
+    """Give a panel and everything in it the colours of the window."""
+    panel.setStyleSheet(style_sheet(colours))
+    for child in panel.findChildren(QWidget):
+        if isinstance(child, Themed):
+            child.set_colours(colours)
+
+
+def _make_tabs_readable(window: QMainWindow) -> None:
+    """Scroll through tabs of many panels in place of cutting their names to a letter."""
+    for bar in window.findChildren(QTabBar):
+        if bar.parentWidget() is window:
+            bar.setElideMode(Qt.TextElideMode.ElideNone)
+            bar.setUsesScrollButtons(True)
 
 
 def _dock_of(widget: QWidget) -> QDockWidget | None:

@@ -11,11 +11,11 @@ from amkd_viewer import events, slide_layers
 from amkd_viewer.colours import window_colours
 from amkd_viewer.events import SessionEvent
 from amkd_viewer.inputs_widget import InputsWidget
-from amkd_viewer.labels_widget import style_sheet, wrapped_label
-from amkd_viewer.panel_widget import PanelWidget
+from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.panel_widget import PanelWidget, follow_theme
 from amkd_viewer.result_widget import ResultWidget
 from amkd_viewer.session import PredictionSession
-from amkd_viewer.wording import RESEARCH_USE, progress_text
+from amkd_viewer.wording import NO_SLIDE_YET, RESEARCH_USE, progress_text
 from amkd_viewer.workspace_widget import workspace_of
 
 if TYPE_CHECKING:
@@ -83,7 +83,6 @@ class PredictWidget(PanelWidget):
         self._lay_out()
         self._on_theme_changed()
         self._set_running(self.session.running is not None)
-        self._say("")
         self._on_slide_changed()
         self._on_prediction_changed()
 
@@ -159,6 +158,8 @@ class PredictWidget(PanelWidget):
         self.inputs.set_slides(self.workspace.slides, layer)
         self._show_error("")
         self.run_button.setEnabled(layer is not None and self.session.running is None)
+        if self.session.running is None:
+            self._say(NO_SLIDE_YET if layer is None else "")
         if layer is None:
             self.inputs.ask_scale(asked=False)
             return
@@ -176,9 +177,7 @@ class PredictWidget(PanelWidget):
         self.result.legend.set_look(self.workspace.look)
 
     def _on_theme_changed(self, event: Event | None = None) -> None:
-        colours = window_colours(self._viewer.theme)
-        self.setStyleSheet(style_sheet(colours))
-        self.result.set_colours(colours)
+        follow_theme(self, window_colours(self._viewer.theme))
 
     # Showing
 

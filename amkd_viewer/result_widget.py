@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from amkd_viewer.colours import HIGH_RISK, LOW_RISK, WindowColours
+from amkd_viewer.colours import HIGH_RISK, LOW_RISK, WindowColours, ink_on
 from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
 from amkd_viewer.legend_widget import LegendWidget
@@ -90,14 +90,9 @@ class ResultWidget(QFrame):
         self.group.setText(group_text(prediction))
         colour = HIGH_RISK if prediction.risk_group == "high" else LOW_RISK
         self.group.setStyleSheet(
-            f"background: {colour}; color: white; font-weight: 600; padding: 5px 10px; border-radius: 4px;"
+            f"background: {colour}; color: {ink_on(colour)}; font-weight: 600; padding: 5px 10px; border-radius: 4px;"
         )
         self.sentence.setText(risk_sentence(prediction))
         self.plot.draw(partial(draw_survival, prediction=prediction, compact=True))
         self.notices.set_sentences(notice_sentences(prediction))
         self.facts.set_facts(prediction_facts(prediction))
-
-    def set_colours(self, colours: WindowColours) -> None:
-        """Follow the window's theme."""
-        self.plot.set_colours(colours)
-        self.legend.set_colours(colours)

@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QComboBox, QSizePolicy
 from amkd_viewer import slide_layers
 from amkd_viewer.colours import window_colours
 from amkd_viewer.inputs_widget import ScaleBox
-from amkd_viewer.labels_widget import FactsTable, heading_label, style_sheet, wrapped_label
-from amkd_viewer.panel_widget import PanelWidget
+from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
+from amkd_viewer.panel_widget import PanelWidget, follow_theme
 from amkd_viewer.wording import SCALE_HINT, slide_facts
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class SlideWidget(PanelWidget):
         self._show()
 
     def _on_theme_changed(self, event: Event | None = None) -> None:
-        self.setStyleSheet(style_sheet(window_colours(self._viewer.theme)))
+        follow_theme(self, window_colours(self._viewer.theme))
 
     def _show(self) -> None:
         layer = self.slide

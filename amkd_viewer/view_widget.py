@@ -59,6 +59,7 @@ class ViewWidget(WorkspacePanel):
         for emitter in (napari_viewer.scene.camera.events.zoom, napari_viewer.scene.camera.events.center):
             self.listen(emitter, self._on_camera_moved)
         self.listen(napari_viewer.cursor.events.position, self._on_cursor_moved)
+        self.listen(napari_viewer.layers.events, self._on_layer_event)
 
         # Initial values
         self.angle.setRange(-180, 180)
@@ -110,10 +111,7 @@ class ViewWidget(WorkspacePanel):
             widget.setEnabled(known)
         for widget in (self.fit, self.angle, self.dial, self.upright, self.quarter, self.overview):
             widget.setEnabled(layer is not None)
-        self.angle.blockSignals(True)
-        self.angle.setValue(0 if layer is None else navigation.angle_of(layer))
-        self.angle.blockSignals(False)
-        self.dial.setValue(round(self.angle.value()))
+        self._show_angle()
         self.cursor_place.setText(
             "Point at the slide to read place and heat." if layer else "Open a slide first."
         )
@@ -130,6 +128,24 @@ class ViewWidget(WorkspacePanel):
                     lambda pixels: self.overview.show_slide(pixels, size),
                 )
         self._show_field()
+
+    def _show_angle(self) -> None:
+        layer = self.workspace.slide
+        for widget in (self.angle, self.dial):
+            widget.blockSignals(True)
+        self.angle.setValue(0 if layer is None else navigation.angle_of(layer))
+        self.dial.setValue(round(self.angle.value()))
+        for widget in (self.angle, self.dial):
+            widget.blockSignals(False)
+
+    def _on_layer_event(self, event: Event) -> None:
+        """Follow what is done elsewhere: in napari's list of layers, or by a key."""
+        layer = event.sources[0]
+        if event.type == "affine" and layer is self.workspace.slide:
+            self._show_angle()
+            self._show_field()
+        elif event.type == "visible" and slide_layers.role_of(layer) == "map":
+            self.heat.refresh()
 
     def _on_camera_moved(self, event: Event) -> None:
         if not self._follow.isActive():

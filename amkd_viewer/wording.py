@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from amkd_core.inference.maps import Agreement
+    from collections.abc import Mapping
+
+    from amkd_core.inference.maps import Agreement, TopPatch
     from amkd_core.inference.prediction import Prediction
     from amkd_core.progress import Progress
     from amkd_core.slides import Microns, SlideInfo
@@ -36,9 +38,11 @@ NOTHING_TO_COMPARE = (
 )
 PATIENT_HINT = "Open the patient's slides, tick them, and predict them as the model was trained: as one bag."
 REGION_HINT = (
-    "Draw polygons round tissue; the risk is computed again from the features that are there. The model was trained on "
-    "all tissue of a slide."
+    "Draw polygons round tissue; the risk is computed again from the features that are there. With several slides "
+    "ticked above, each slide's regions count on that slide, and all tissue of a slide without any. The model was "
+    "trained on all tissue of a slide."
 )
+WHOLE_FIRST = "Predict the whole slide first; the region is then computed from its features."
 QUEUE_HINT = "Choose a folder; each slide is predicted by itself. A double click on a row opens the slide."
 EXPORT_HINT = (
     "Research use only. Names of slides and patients stay out unless you ask for them; the notices go along."
@@ -55,6 +59,25 @@ NOTHING_KEPT = "nothing is kept"
 WEIGHTS_HINT = (
     "Foundation encoders run on your own copy of their weights, under their authors' licence; nothing is downloaded. "
     "Choose an encoder and name its file, or a folder that holds model.safetensors or pytorch_model.bin."
+)
+NO_SLIDE_YET = "Open a slide first: File > Open Files, or File > Open Sample for the demo slide."
+NO_RESULT_YET = "Predict the slide first; there is no map yet."
+NO_TEACHER_MAP = "There is no teacher's map: predict with the patient's expression first (panel Pathways)."
+FIRST_STEPS = (
+    "Open a slide: File > Open Files, or drop it on the window. File > Open Sample has a synthetic demo slide.",
+    "In Predict survival risk choose a model (the demo's is there) and press Predict.",
+    "Read risk, notices and curve; the map and the boxes of the five most telling patches lie on the slide.",
+    "Top patches shows those patches at full resolution; View and heatmap changes how the map is shown.",
+    "With the tumour's gene expression, Pathways and Compare show the teacher beside the student.",
+    "Export writes a report, maps and tables, without names unless you ask for them.",
+)
+READING_HINT = (
+    "The risk is a place among the model's training patients, not a chance of dying. The map is what the model "
+    "weighed, not proof of cause; on every slide some patch is the highest. Notices say what speaks against trusting "
+    "a result."
+)
+KEYS_HINT = (
+    "Keys work while a panel of AMKD is open. A key that napari or its user has given away is left to it."
 )
 MAP_FAULT = (
     "The map of {slide} cannot be drawn because of a fault in AMKD Viewer ({kind}); the log has the details."
@@ -138,6 +161,16 @@ def result_title(prediction: Prediction, source: str) -> str:
     return f"{source.capitalize()}: {prediction.slide_id}, {prediction.provenance['bundle']['name']}"
 
 
+def drawn_text(counts: Mapping[str, int]) -> str:
+    """How many regions are drawn on each of a patient's slides."""
+    return "; ".join(
+        f"{name}: {number} region{'s' if number > 1 else ''}"
+        if number
+        else f"{name}: no region, all tissue counts"
+        for name, number in counts.items()
+    )
+
+
 def result_line(prediction: Prediction) -> str:
     """Say a result in one sentence, with what it rests on."""
     rests = next((notice.sentence for notice in prediction.notices if notice.code == "region"), "")
@@ -154,6 +187,16 @@ def magnification_text(power: float | None) -> str:
     if power is None:
         return "Magnification unknown: no scale"
     return f"Magnification {power:.3g}×  ({10 / power:.3g} µm per screen pixel)"
+
+
+def patch_text(patch: TopPatch, number: int) -> str:
+    """Name a patch that was flown to."""
+    return f"Top patch {patch.rank} of {number}: {patch.score:.3g} × mean, percentile {patch.percentile:.1f}"
+
+
+def taken_text(title: str, taken_by: str) -> str:
+    """What a key does, or who has it."""
+    return f"{title} (not bound: the key is taken by “{taken_by}”)" if taken_by else title
 
 
 def progress_text(progress: Progress) -> str:

@@ -15,12 +15,14 @@ from amkd_core.errors import AmkdError, BundleError, MissingMicronsError
 from amkd_core.settings import read_settings
 from amkd_viewer import events, slide_layers
 from amkd_viewer.bridge_widget import SessionBridge
+from amkd_viewer.errands import Errands, Then
 from amkd_viewer.events import Expression, PredictionRequest, Request, SessionEvent
 from amkd_viewer.inputs_widget import demo_path
 from amkd_viewer.layers import MapLook, prediction_layers
 from amkd_viewer.painter_widget import OverlayPainter
 from amkd_viewer.reader import slide_layer
 from amkd_viewer.session import PredictionSession
+from amkd_viewer.shortcuts_widget import Shortcuts
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
 from amkd_viewer.wording import MAP_FAULT, NO_MODEL, SCALE_QUESTION
 
@@ -28,13 +30,11 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.utils.events import Event
     from napari.viewer import Viewer
-    from qtpy.QtWidgets import QWidget
+    from qtpy.QtWidgets import QMainWindow, QWidget
 
     from amkd_core.inference.prediction import Prediction
 
 WARM_UP_AFTER_MS = 3000
-
-Then = Callable[[Any], None]
 
 _log = logging.getLogger(__name__)
 
@@ -83,14 +83,14 @@ class Workspace(QObject):
         self.expression: Expression | None = None
         self.outcome: Prediction | BaseException | None = None
         self.closed = False
+        self.shortcuts: Shortcuts | None = None
         self._finished: Prediction | None = None
         self._run_when_opened = False
         self.panels: list[QWidget] = []
-        self._waiting: dict[int, tuple[int, Then, Then | None]] = {}
-        self._owners: set[int] = set()
 
         self._bridge = SessionBridge()
         self.session = PredictionSession(self._bridge.told.emit)
+        self._errands = Errands(self.session.tasks, self.fail)
         self._bridge.told.connect(self._on_told, Qt.ConnectionType.QueuedConnection)
         self._painter = OverlayPainter(viewer, chosen=lambda: self.slide, done=self._on_painted, parent=self)
 
@@ -125,6 +125,11 @@ class Workspace(QObject):
         self.panels.append(panel)
         owner = id(panel)
         panel.destroyed.connect(lambda: self._release(owner))
+
+    def bind_keys(self, window: QMainWindow) -> None:
+        """Bind our keys in the window, once."""
+        if self.shortcuts is None and not self.closed:
+            self.shortcuts = Shortcuts(window, self)
 
     def choose(self, layer: Layer | None) -> None:
         """Look at another slide: it is shown with its map and boxes, the others are hidden."""
@@ -207,10 +212,7 @@ class Workspace(QObject):
         failed
             Gets an `AmkdError`; by default it becomes a notification.
         """
-        token = self.session.tasks.submit(f"{id(owner)} {key}", function)
-        if token is not None:
-            self._waiting[token] = (id(owner), then, failed)
-            self._forget_with(owner)
+        self._errands.send(owner, key, function, then, failed)
 
     def fail(self, error: AmkdError) -> None:
         """Say what went wrong, in the panels and as a notification."""
@@ -223,8 +225,10 @@ class Workspace(QObject):
         if self.closed:
             return
         self.closed = True
+        if self.shortcuts is not None:
+            self.shortcuts.release()
         self.session.close()
-        self._waiting.clear()
+        self._errands.clear()
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
 
@@ -233,7 +237,7 @@ class Workspace(QObject):
     def _on_told(self, event: SessionEvent) -> None:
         match event:
             case events.TaskEnded():
-                self._on_task_ended(event)
+                self._errands.end(event)
                 return
             case events.Finished():
                 self._on_finished(event.fingerprint, event.prediction)
@@ -245,17 +249,6 @@ class Workspace(QObject):
                 self.outcome = event.error
         self.told.emit(event)
         if isinstance(event, events.Crashed):
-            raise event.error
-
-    def _on_task_ended(self, event: events.TaskEnded) -> None:
-        _, then, failed = self._waiting.pop(event.token, (0, None, None))
-        if then is None:
-            return
-        if event.error is None:
-            then(event.value)
-        elif isinstance(event.error, AmkdError):
-            (failed or self.fail)(event.error)
-        else:
             raise event.error
 
     def _on_finished(self, fingerprint: str, prediction: Prediction) -> None:
@@ -315,19 +308,8 @@ class Workspace(QObject):
         left = self.slides
         self.choose(self.slide if self.slide in left else (left[-1] if left else None))
 
-    def _forget_with(self, owner: QWidget) -> None:
-        """Drop what waits for a widget as soon as it is gone: parts of a closed panel are told nothing."""
-        known = id(owner)
-        if known not in self._owners:
-            self._owners.add(known)
-            owner.destroyed.connect(lambda: self._forget(known))
-
-    def _forget(self, owner: int) -> None:
-        self._owners.discard(owner)
-        self._waiting = {token: entry for token, entry in self._waiting.items() if entry[0] != owner}
-
     def _release(self, owner: int) -> None:
-        self._forget(owner)
+        self._errands.forget(owner)
         self.panels = [panel for panel in self.panels if id(panel) != owner]
         if not self.panels:
             self.close()

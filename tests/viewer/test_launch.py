@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QLabel
 
 from amkd_viewer import slide_layers
 
@@ -154,27 +153,3 @@ def test_the_window_lives_through_opening_and_predicting(
         assert worst[phase] <= worst["napari"] + 100, worst
     # Nothing new for napari to make: here all is ours. The machine's load shows in napari's own figure.
     assert worst["again"] <= max(250, worst["napari"] / 2), worst
-
-
-def test_both_themes_are_followed_and_no_text_is_cut(panel, viewer, slide_path, spin) -> None:
-    panel.open_slide(slide_path, run=True)
-    spin(lambda: panel.outcome is not None)
-    spin(panel.result.isVisible)
-    _assert_nothing_cut(panel)
-    plot = panel.result.plot
-    spin(lambda: plot.figure is not None)
-    dark = plot.figure.get_facecolor()
-    viewer.theme = "light"
-    # Drawn off the GUI thread.
-    spin(lambda: sum(plot.figure.get_facecolor()[:3]) > sum(dark[:3]) + 1)
-    _assert_nothing_cut(panel)
-
-
-def _assert_nothing_cut(panel) -> None:
-    for label in panel.findChildren(QLabel):
-        if label.isVisible() and label.text() and not label.wordWrap():
-            assert label.width() >= label.sizeHint().width() - 1, label.text()
-        if label.isVisible() and label.wordWrap():
-            assert label.height() >= label.heightForWidth(label.width()), label.text()
-    bar = panel.scroll_area.horizontalScrollBar()
-    assert bar.maximum() == 0, "the panel must never scroll sideways"

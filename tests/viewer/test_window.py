@@ -55,7 +55,27 @@ def test_the_panels_stand_under_plugins_amkd(viewer) -> None:
         "Export",
         "Settings",
         "Slide information",
+        "Help and shortcuts",
     ]
+
+
+def test_the_sample_opens_from_the_menu(  # noqa: PLR0917 (fixtures)
+    panel, viewer, slide_path, monkeypatch, qtbot, spin
+) -> None:
+    monkeypatch.setattr("amkd_core.inference.demo.demo_slide_path", lambda: slide_path)
+    actions = panel.window().menuBar().actions()
+    for name in ("File", "Open Sample"):
+        menu = next(action for action in actions if action.text().replace("&", "") == name).menu()
+        menu.aboutToShow.emit()
+        actions = menu.actions()
+    ours = [action for action in actions if "Demo slide (synthetic)" in action.text()]
+    assert len(ours) == 1, [action.text() for action in actions]
+    ours[0].trigger()
+    spin(lambda: roles(viewer) == ["slide"])
+    assert panel.inputs.slide is viewer.layers[0]
+    click(qtbot, panel.run_button)
+    spin(finished(panel))
+    assert roles(viewer) == ["slide", "map", "boxes"]
 
 
 def test_the_menu_entry_docks_the_panel(viewer, spin) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from amkd_core.cli import view
+from amkd_core.cli.predict import load_bundle
+from amkd_core.cli.terminal import chosen_device
 from amkd_core.errors import MissingExtraError
+from amkd_core.settings import change_settings
 
 Refusal = Callable[..., str]
 
@@ -43,3 +46,15 @@ def test_slide_bundle_and_scale_reach_the_window(
     monkeypatch.setattr(view, "viewer_command", lambda name: opened)
     amkd("view", slide_path, "--bundle", "b.amkd", "--mpp", 0.3, "--no-predict")
     assert calls == [(slide_path, Path("b.amkd"), {"mpp": 0.3, "run": False})]
+
+
+def test_the_settings_give_the_commands_their_model_and_device(
+    refusal: Refusal, slide_path: Path, bundle_path: Path, tmp_path: Path
+) -> None:
+    assert chosen_device(None) == "cpu"
+    assert load_bundle(None).card.synthetic
+    change_settings(bundle=bundle_path, device="cuda:1")
+    assert (chosen_device(None), chosen_device("mps")) == ("cuda:1", "mps")
+    assert load_bundle(None).sha256 == load_bundle(bundle_path).sha256
+    change_settings(bundle=tmp_path / "gone.amkd")
+    assert "gone.amkd" in refusal("predict", slide_path, "--out", tmp_path / "out")
