@@ -111,7 +111,7 @@ def test_a_second_run_in_the_same_folder_waits_for_nobody(
     with bag_folder(tmp_path):
         done = subprocess.run(_command(slides[:1], tmp_path), capture_output=True, text=True)
     assert done.returncode == 3
-    assert "another run extracts into this folder" in done.stderr
+    assert f"another run extracts into this folder (process {os.getpid()} on " in done.stderr
     assert amkd("extract", slides[0], "--out", tmp_path).exit_code == 0
 
 
