@@ -94,12 +94,12 @@ class PanelWidget(QWidget):
         window = None if own is None else own.parentWidget()
         if own is None or not isinstance(window, QMainWindow):
             return
+        own.setWindowTitle(own.windowTitle().removesuffix(_PLUGIN_SUFFIX))  # it stands on the tab
         others = [_dock_of(panel) for panel in window.findChildren(PanelWidget) if panel is not self]
         beside = next((dock for dock in others if dock is not None and not dock.isFloating()), None)
         if beside is not None and not own.isFloating():
             window.tabifyDockWidget(beside, own)
             own.raise_()
-            own.setWindowTitle(own.windowTitle().removesuffix(_PLUGIN_SUFFIX))  # so it stands on the tab
             _make_tabs_readable(window)
         workspace = getattr(self, "workspace", None)
         if isinstance(workspace, Workspace):
