@@ -1,0 +1,129 @@
+"""Every switch of METHOD.md that the settings name reaches what it is to change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from training_fixtures import QUICK
+
+from amkd_core.cli.terminal import drain
+from amkd_core.cohort.pathways import GeneSet
+from amkd_core.models import ModelOutput
+from amkd_core.training.config import load_config
+from amkd_core.training.distillation import (
+    FORMS,
+    TeacherTargets,
+    distillation_loss,
+    gene_enhancement_loss,
+    redundancy_reduction_loss,
+    survival_ratio,
+)
+from amkd_core.training.fit import Stage, train_epoch
+from amkd_core.training.inputs import make_inputs, with_targets
+from amkd_core.training.objectives import distillation_objective, likelihood_losses, survival_objective
+from amkd_core.training.stages import attach_targets, fresh_model, train_teacher
+
+SWITCHES = [
+    "distill.alpha=0.25", "distill.alpha=1", "distill.guidance_direction=teacher_to_student",
+    "distill.tau_features=0.5", "distill.tau_logits=2", "distill.guidance_weight=0.5", "distill.distillation_weight=4",
+    *(f"distill.arr={form}" for form in FORMS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_switch_of_the_objective_is_in_the_students_loss(switch: str, inputs) -> None:
+    patients = inputs[-1].train[:4]
+    lengths = tuple(len(item.patches) for item in patients)
+    generator = torch.Generator().manual_seed(0)
+    logits, others = torch.randn(2, 4, 4, generator=generator)
+    own, guided = torch.randn(2, sum(lengths), 8, generator=generator)
+    losses = torch.rand(4, generator=generator) + 0.5
+    rows = torch.split(guided, lengths)
+    targets = {
+        item.patient_id: TeacherTargets(others[i : i + 1], rows[i], losses[i : i + 1])
+        for i, item in enumerate(patients)
+    }
+    config = load_config(None, [switch])
+    output = ModelOutput(logits, lengths, guided_patches=own)
+    found = distillation_objective(config)(output, with_targets(patients, targets))
+    s = config.distill
+    x = distillation_loss(logits, others, tau=s.tau_logits, reduction="none")
+    survival = likelihood_losses(logits, patients)
+    guidance = gene_enhancement_loss(own, guided, lengths, tau=s.tau_features, direction=s.guidance_direction)
+    redundancy = redundancy_reduction_loss(x, survival_ratio(survival, losses), form=s.arr)
+    imitated = s.guidance_weight * guidance + s.distillation_weight * x.mean() + survival.mean()
+    torch.testing.assert_close(found["total"], s.alpha * imitated + (1 - s.alpha) * redundancy)
+    # None of them is without effect: gated is the default form.
+    plain = distillation_objective(load_config(None, []))(output, with_targets(patients, targets))
+    assert (switch == "distill.arr=gated") == torch.equal(plain["total"], found["total"])
+
+
+def test_targets_are_those_that_the_settings_name(inputs, tmp_path: Path) -> None:
+    *_, config, data = inputs
+    teacher = drain(train_teacher(data, config, tmp_path))
+
+    def targets(**changes):
+        changed = config.model_copy(update={"distill": config.distill.model_copy(update=changes)})
+        taught = drain(attach_targets(data, teacher, changed, tmp_path))
+        return [example.targets for example in taught.train]
+
+    plain, unseen = targets(), targets(teacher_logits="out_of_fold")
+    seen, scaled = targets(teacher_loss="in_sample"), targets(guidance_features="standardised")
+    first = slice(0, 5)
+    for a, b, c, d in zip(plain[first], unseen[first], seen[first], scaled[first], strict=True):
+        assert torch.equal(a.survival_loss, b.survival_loss)
+        assert not torch.equal(a.logits, b.logits)
+        assert torch.equal(a.guided, b.guided)
+        assert torch.equal(a.logits, c.logits)
+        assert not torch.equal(a.survival_loss, c.survival_loss)
+        assert not torch.equal(a.guided, d.guided)
+    means = torch.stack([item.guided.mean(dim=0) for item in scaled])
+    squares = torch.stack([item.guided.square().mean(dim=0) for item in scaled])
+    torch.testing.assert_close(means.mean(dim=0), torch.zeros(8), atol=1e-4, rtol=0)
+    torch.testing.assert_close(squares.mean(dim=0), torch.ones(8), atol=1e-3, rtol=0)
+
+
+def test_pooling_bins_loss_and_coverage_decide_the_networks(inputs) -> None:
+    cohort, bags, split, *_ = inputs
+    partly = GeneSet("partly", frozenset({"G0", "G1", "G2", "absent"}))
+    wider = replace(cohort, pathways=(*cohort.pathways, partly))
+
+    def teacher(*switches: str):
+        config = load_config(None, [*QUICK, *switches])
+        return fresh_model("amkd_teacher", make_inputs(wider, bags, split, config), config, seed=0)
+
+    plain = teacher()
+    assert plain.config["pooling"] == "attention"
+    assert teacher("model.pooling=mean").config["pooling"] == "mean"
+    assert [teacher(f"n_bins={n}").head[-1].out_features for n in (3, 6)] == [3, 6]
+    assert teacher("survival_loss=cox", "n_bins=6").head[-1].out_features == 1
+    kept = [
+        len(make_inputs(wider, bags, split, load_config(None, [*QUICK, switch])).fitted.membership.pathways)
+        for switch in ("min_coverage=0.9", "min_coverage=0.7")
+    ]
+    assert kept == [2, 3]
+
+
+def test_a_step_is_clipped_drawn_and_accumulated_as_the_settings_say(inputs) -> None:
+    *_, data = inputs
+
+    def weights(*switches: str, rate: float = 1.0):
+        config = load_config(None, [*QUICK, "model.dropout=0", "student.batch_patients=50", *switches])
+        model = fresh_model("amkd_student", data, config, seed=0)
+        optimiser = torch.optim.SGD(model.parameters(), rate, weight_decay=config.student.weight_decay)
+        before = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+        stage = Stage("student", Path("unused"), 0)
+        train_epoch(
+            model, data.train, survival_objective, optimiser, config=config.student, stage=stage, epoch=1
+        )
+        return torch.nn.utils.parameters_to_vector(model.parameters()).detach() - before
+
+    plain = weights()
+    clipped = weights("student.clip_norm=0.001", "student.weight_decay=0")
+    assert float(clipped.norm()) == pytest.approx(0.001, rel=1e-3)
+    torch.testing.assert_close(weights("student.bags_at_once=3"), plain, atol=1e-5, rtol=1e-4)
+    assert not torch.equal(weights("student.patches_per_bag=2"), plain)
+    assert float((weights("student.weight_decay=0.5") - plain).norm()) > 0.1
