@@ -71,7 +71,7 @@ class PredictionRequest:
     info: SlideInfo | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PatientRequest:
     """Several slides of one patient, as one bag.
 
@@ -81,10 +81,19 @@ class PatientRequest:
         All with the same bundle, device and expression.
     patient_id
         For the result's name.
+    polygons
+        Per slide what is drawn on it, (k, 2) level-0 (x, y) each; empty for all tissue of all slides.
+    exclude
+        Leave the inside of the regions out.
+    wholes
+        Per slide a prediction of all its tissue whose features can be used again, or None.
     """
 
     slides: tuple[PredictionRequest, ...]
     patient_id: str
+    polygons: tuple[tuple[NDArray[Any], ...], ...] = field(default=(), repr=False)
+    exclude: bool = False
+    wholes: tuple[Prediction | None, ...] = field(default=(), repr=False)
 
     @property
     def fingerprint(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from amkd_core.errors import AmkdError
+from amkd_core.errors import AmkdError, BundleMismatchError
 from amkd_core.progress import Progress
 from amkd_viewer.events import (
     PatientRequest,
@@ -20,8 +20,9 @@ from amkd_viewer.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from amkd_core.bag import FeatureBag
     from amkd_core.bundle import Bundle
     from amkd_core.inference.prediction import Prediction
     from amkd_core.slides import SlideInfo
@@ -99,35 +100,64 @@ def _predict_together(
     request: PatientRequest, bundle: Bundle
 ) -> Generator[Progress, None, dict[str, Prediction]]:
     """Each slide's part of the patient's prediction, by fingerprint."""
-    from amkd_core.inference.bag_cache import user_bag_cache
     from amkd_core.inference.patient import on_slide, predict_patient
-    from amkd_core.inference.predict import encode_for
+    from amkd_core.inference.region import predict_patient_regions
 
     bags = []
-    for place, slide in enumerate(request.slides):
-        steps = encode_for(
-            slide.slide_path,
-            bundle,
-            mpp=slide.mpp,
-            scene=slide.scene,
-            device=slide.device,
-            cache=user_bag_cache(),
-        )
-        bag = yield from _numbered(steps, f"Slide {place + 1} of {len(request.slides)}: ")
-        if bag.slide_fingerprint != slide.fingerprint:
-            raise AmkdError(
-                f"{slide.slide_path} has changed since it was opened here; open it again and predict then."
-            )
-        bags.append(bag)
+    wholes = request.wholes or (None,) * len(request.slides)
+    for place, (slide, whole) in enumerate(zip(request.slides, wholes, strict=True)):
+        steps = _bag_of(slide, whole, bundle)
+        bags.append((yield from _numbered(steps, f"Slide {place + 1} of {len(request.slides)}: ")))
     yield Progress("Predicting", 0, 1)
-    genes = _genes_of(request.slides[0])
-    whole = predict_patient(
-        bags, bundle, patient_id=request.patient_id, genes=genes, device=request.slides[0].device
+    name, genes, device = request.patient_id, _genes_of(request.slides[0]), request.slides[0].device
+    parts: Sequence[Prediction]
+    if request.polygons:
+        parts = predict_patient_regions(
+            bags,
+            bundle,
+            request.polygons,
+            patient_id=name,
+            exclude=request.exclude,
+            genes=genes,
+            device=device,
+        )
+    else:
+        together = predict_patient(bags, bundle, patient_id=name, genes=genes, device=device)
+        parts = [on_slide(together, bag, place) for place, bag in enumerate(bags)]
+    return {slide.fingerprint: part for slide, part in zip(request.slides, parts, strict=True)}
+
+
+def _bag_of(
+    slide: PredictionRequest, whole: Prediction | None, bundle: Bundle
+) -> Generator[Progress, None, FeatureBag]:
+    """All tissue of a slide: of a prediction that is there, of the cache, or encoded now."""
+    if whole is not None and _is_usable(whole.bag, slide, bundle):
+        return whole.bag
+    from amkd_core.inference.bag_cache import user_bag_cache
+    from amkd_core.inference.predict import encode_for
+
+    bag = yield from encode_for(
+        slide.slide_path,
+        bundle,
+        mpp=slide.mpp,
+        scene=slide.scene,
+        device=slide.device,
+        cache=user_bag_cache(),
     )
-    return {
-        slide.fingerprint: on_slide(whole, bag, place)
-        for place, (slide, bag) in enumerate(zip(request.slides, bags, strict=True))
-    }
+    if bag.slide_fingerprint != slide.fingerprint:
+        raise AmkdError(
+            f"{slide.slide_path} has changed since it was opened here; open it again and predict then."
+        )
+    return bag
+
+
+def _is_usable(bag: FeatureBag, slide: PredictionRequest, bundle: Bundle) -> bool:
+    """Whether these features are the model's, at the scale that holds for the slide now."""
+    try:
+        bundle.check_bag(bag)
+    except BundleMismatchError:
+        return False
+    return slide.mpp is None or bag.slide_mpp == slide.mpp
 
 
 def _predict_part(request: RegionRequest, bundle: Bundle) -> Generator[Progress, None, Prediction]:

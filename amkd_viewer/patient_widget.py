@@ -15,11 +15,13 @@ from amkd_viewer.events import PatientRequest, RegionRequest, SessionEvent
 from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.layers import region_layer
 from amkd_viewer.panel_widget import WorkspacePanel
-from amkd_viewer.wording import PATIENT_HINT, REGION_HINT, result_line
+from amkd_viewer.wording import PATIENT_HINT, REGION_HINT, WHOLE_FIRST, drawn_text, result_line
 
 if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
+
+    Polygons = tuple[NDArray[np.float64], ...]
 
 
 class PatientWidget(WorkspacePanel):
@@ -38,6 +40,7 @@ class PatientWidget(WorkspacePanel):
         self.whole_button = QPushButton("Whole slide again")
 
         # Read-only elements
+        self.drawn = wrapped_label(role="amkdMuted")
         self.outcome = wrapped_label()
 
         # Event handlers
@@ -66,7 +69,9 @@ class PatientWidget(WorkspacePanel):
             self.add(item)
         for item in (heading_label("A region of the slide"), wrapped_label(REGION_HINT, role="amkdMuted")):
             self.add(item)
-        for item in (self.draw_button, self.mode, self.region_button, self.whole_button, self.outcome):
+        for item in (self.draw_button, self.drawn, self.mode, self.region_button):
+            self.add(item)
+        for item in (self.whole_button, self.outcome):
             self.add(item)
         self._on_slides_changed()
 
@@ -84,11 +89,7 @@ class PatientWidget(WorkspacePanel):
 
     def _on_together_clicked(self) -> None:
         self.say_error("")
-        requests = [self.workspace.request_for(layer) for layer in self.chosen]
-        slides = tuple(request for request in requests if request is not None)
-        if len(slides) == len(requests):
-            name = self.patient_id.text().strip() or " + ".join(layer.name for layer in self.chosen)
-            self.workspace.start(PatientRequest(slides, name))
+        self._predict_together(())
 
     def _on_draw_clicked(self) -> None:
         slide = self.workspace.slide
@@ -102,35 +103,65 @@ class PatientWidget(WorkspacePanel):
                 name=slide.name,
             )
             layer = slide_layers.draw_overlay(self._viewer, data)
+            self.listen(layer.events.data, self._enable)
         self._viewer.layers.selection.active = layer
         layer.mode = "add_polygon"
 
     def _on_region_clicked(self) -> None:
         self.say_error("")
-        slide = self.workspace.slide
-        request = self.workspace.request_for(slide)
-        whole = None if request is None else self.workspace.session.whole(request.fingerprint)
-        if slide is None or request is None:
-            return
-        if whole is None:
-            self.say_error("Predict the whole slide first; the region is then computed from its features.")
-            return
-        polygons = self._polygons(slide)
-        if not polygons:
-            self.workspace.fail(RegionError(f"{slide.name}: no region is drawn; draw one on the slide first"))
-            return
-        self.workspace.start(RegionRequest(request, whole, tuple(polygons), bool(self.mode.currentData())))
+        slides = self._subjects()
+        polygons = tuple(self._polygons(slide) for slide in slides)
+        if not any(polygons):
+            names = " and ".join(slide.name for slide in slides)
+            self.workspace.fail(RegionError(f"{names}: no region is drawn; draw one on the slide first"))
+        elif len(slides) > 1:
+            self._predict_together(polygons)
+        else:
+            self._predict_part(slides[0], polygons[0])
 
     def _on_whole_clicked(self) -> None:
         self.say_error("")
-        self.workspace.run()
+        if len(self._subjects()) > 1:
+            self._predict_together(())
+        else:
+            self.workspace.run()
 
-    def _polygons(self, slide: Layer) -> list[NDArray[np.float64]]:
+    def _predict_together(self, polygons: tuple[Polygons, ...]) -> None:
+        """Predict the ticked slides as one patient, from their regions where any are given."""
+        slides = self.chosen
+        requests = [self.workspace.request_for(layer) for layer in slides]
+        ready = tuple(request for request in requests if request is not None)
+        if len(ready) < len(requests):
+            return
+        name = self.patient_id.text().strip() or " + ".join(layer.name for layer in slides)
+        wholes = tuple(self.workspace.session.whole(request.fingerprint) for request in ready)
+        self.workspace.start(PatientRequest(ready, name, polygons, self._excludes, wholes))
+
+    def _predict_part(self, slide: Layer, polygons: Polygons) -> None:
+        request = self.workspace.request_for(slide)
+        if request is None:
+            return
+        whole = self.workspace.session.whole(request.fingerprint)
+        if whole is None:
+            self.say_error(WHOLE_FIRST)
+            return
+        self.workspace.start(RegionRequest(request, whole, polygons, self._excludes))
+
+    @property
+    def _excludes(self) -> bool:
+        return bool(self.mode.currentData())
+
+    def _subjects(self) -> list[Layer]:
+        """Slides whose regions are meant: the patient's that are ticked, else the one that is looked at."""
+        chosen, slide = self.chosen, self.workspace.slide
+        return chosen if len(chosen) > 1 else [slide] if slide is not None else []
+
+    def _polygons(self, slide: Layer) -> Polygons:
         """Drawn regions as level-0 (x, y), counted from the slide's corner."""
         layer = slide_layers.overlay(self._viewer, slide, "region")
         if layer is None:
-            return []
-        return [np.asarray(shape, dtype=float)[:, ::-1] + 0.5 for shape in layer.data if len(shape) > 2]
+            return ()
+        return tuple(np.asarray(shape, dtype=float)[:, ::-1] + 0.5 for shape in layer.data if len(shape) > 2)
 
     # What the workspace tells
 
@@ -152,10 +183,17 @@ class PatientWidget(WorkspacePanel):
             self.outcome.setText(result_line(event.prediction))
         self._enable()
 
-    def _enable(self) -> None:
-        free = self.workspace.session.running is None
-        self.together_button.setEnabled(free and len(self.chosen) > 1)
-        slide = self.workspace.slide
-        self.draw_button.setEnabled(slide is not None)
+    def _enable(self, event: object = None) -> None:
+        free, subjects = self.workspace.session.running is None, self._subjects()
+        several = len(subjects) > 1
+        self.together_button.setEnabled(free and several)
+        self.draw_button.setEnabled(self.workspace.slide is not None)
+        self.region_button.setText(
+            "Predict the patient from the regions" if several else "Predict from the region"
+        )
+        self.whole_button.setText("All tissue of the patient again" if several else "Whole slide again")
+        self.drawn.setText(
+            drawn_text({layer.name: len(self._polygons(layer)) for layer in subjects}) if several else ""
+        )
         for button in (self.region_button, self.whole_button):
-            button.setEnabled(free and self.workspace.prediction is not None)
+            button.setEnabled(free and (several or self.workspace.prediction is not None))

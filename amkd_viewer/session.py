@@ -27,6 +27,7 @@ from amkd_viewer.events import (
     Failed,
     Finished,
     Opened,
+    PatientRequest,
     PredictionRequest,
     Queued,
     QueueEnded,
@@ -258,7 +259,7 @@ class PredictionSession:
 
     def _remember(self, event: Finished) -> None:
         self._results[event.fingerprint] = event.prediction
-        if isinstance(event.request, PredictionRequest):
+        if _is_of_all_tissue(event.request):
             self._wholes[event.fingerprint] = event.prediction
         if not self._closed:
             self._history = [*self._history, (event.fingerprint, event.prediction)][-HISTORY:]
@@ -316,6 +317,12 @@ def _fault(request: Request | Path, error: BaseException) -> Failed | Crashed:
         return Failed(request, error)
     _log.error("%s failed", request, exc_info=error)
     return Crashed(request, error)
+
+
+def _is_of_all_tissue(request: Request | Path) -> bool:
+    return isinstance(request, PredictionRequest) or (
+        isinstance(request, PatientRequest) and not request.polygons
+    )
 
 
 def _checked(request: Request, value: Any) -> dict[str, Prediction]:

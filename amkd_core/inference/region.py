@@ -1,9 +1,10 @@
-"""A prediction from a part of the tissue, which the user drew; features are not computed again."""
+"""A prediction from parts of the tissue, which the user drew; features are not computed again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.errors import RegionError
+from amkd_core.inference.patient import on_slide, predict_patient
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
 from amkd_core.notices import Notice
@@ -55,12 +57,10 @@ def predict_region(
     polygons: Sequence[Polygon],
     *,
     exclude: bool = False,
-    slide: int = 0,
-    slide_bag: FeatureBag | None = None,
     genes: Mapping[str, float] | None = None,
     device: str = "cpu",
 ) -> Prediction:
-    """Predict again from the patches inside, or outside, the polygons.
+    """Predict again from the patches of one slide inside, or outside, the polygons.
 
     Parameters
     ----------
@@ -70,10 +70,6 @@ def predict_region(
         As for `rows_inside`.
     exclude : bool
         Leave the patches inside out, instead of all others.
-    slide : int
-        Which of a patient's slides was drawn on; the patches of the others stay.
-    slide_bag : FeatureBag, optional
-        That slide's own bag, where the patient has several.
     genes, device
         As for `predict_bag`.
 
@@ -88,31 +84,94 @@ def predict_region(
         When there is no polygon, or no patch is left.
     """
     if not polygons:
-        raise RegionError(f"{prediction.slide_id}: no region is drawn; draw one on the slide first")
+        raise _nothing_drawn(prediction.slide_id)
     bag = prediction.bag
-    kept = np.ones(len(bag), dtype=np.bool_)
-    kept[bag.slide_index == slide] = rows_inside(slide_bag or bag, polygons) != exclude
+    part = _part(bag, polygons, exclude=exclude)
+    found = predict_bag(part, bundle, genes=genes, device=device)
+    drawn = {"exclude": exclude, "polygons_level0": _plain(polygons), "patches": [len(part), len(bag)]}
+    return _noted(found, drawn)
+
+
+def predict_patient_regions(
+    bags: Sequence[FeatureBag],
+    bundle: Bundle,
+    polygons: Sequence[Sequence[Polygon]],
+    *,
+    patient_id: str,
+    exclude: bool = False,
+    genes: Mapping[str, float] | None = None,
+    device: str = "cpu",
+) -> tuple[Prediction, ...]:
+    """Predict a patient again from what was drawn on his slides; a region counts on its own slide alone.
+
+    Parameters
+    ----------
+    bags : sequence of FeatureBag
+        All tissue of each slide.
+    polygons : per slide a sequence of arrays, shape (k, 2)
+        As for `rows_inside`; of a slide without any all tissue counts.
+    patient_id
+        For the result's name.
+    exclude, genes, device
+        As for `predict_region`.
+
+    Returns
+    -------
+    tuple of Prediction
+        Each slide's part as from `on_slide`, with a notice that says how much of the patient's tissue it rests on.
+
+    Raises
+    ------
+    RegionError
+        When nothing is drawn on any slide, or no patch of one is left.
+    """
+    if not any(polygons):
+        raise _nothing_drawn(" and ".join(bag.slide_id for bag in bags))
+    parts = [
+        _part(bag, drawn, exclude=exclude) if drawn else bag
+        for bag, drawn in zip(bags, polygons, strict=True)
+    ]
+    whole = predict_patient(parts, bundle, patient_id=patient_id, genes=genes, device=device)
+    record = {
+        "exclude": exclude,
+        # Slide by slide in their order, without names: those stay out of exports.
+        "polygons_level0": [_plain(drawn) for drawn in polygons],
+        "patches": [sum(map(len, parts)), sum(map(len, bags))],
+    }
+    noted = _noted(whole, record, n_slides=len(bags))
+    return tuple(on_slide(noted, part, place) for place, part in enumerate(parts))
+
+
+def _part(bag: FeatureBag, polygons: Sequence[Polygon], *, exclude: bool) -> FeatureBag:
+    """What of a slide's tissue is left."""
+    kept = rows_inside(bag, polygons) != exclude
     if not kept.any():
         place = "outside" if exclude else "inside"
         raise RegionError(
             f"{bag.slide_id}: no tissue patch has its centre {place} the region; draw it elsewhere"
         )
-    part = predict_bag(_part(bag, kept), bundle, genes=genes, device=device)
+    return bag if kept.all() else bag.subset(kept)
+
+
+def _noted(part: Prediction, drawn: Mapping[str, Any], *, n_slides: int = 1) -> Prediction:
+    """The prediction with a notice of its region, and the region in its provenance."""
+    left, whole = drawn["patches"]
+    where = f" on {n_slides} slides" if n_slides > 1 else ""
+    verb = "left out" if drawn["exclude"] else "chose"
     sentence = (
-        f"Predicted from {int(kept.sum()):,} of {len(bag):,} tissue patches: a region that the user "
-        f"{'left out' if exclude else 'chose'}; the model was trained on all tissue."
+        f"Predicted from {left:,} of {whole:,} tissue patches{where}: a region that the user {verb}; the model was "
+        "trained on all tissue."
     )
-    region = {
-        "exclude": exclude,
-        "polygons_level0": [np.asarray(polygon).tolist() for polygon in polygons],
-        "patches": [int(kept.sum()), len(bag)],
-    }
     return replace(
         part,
         notices=(part.notices[0], Notice("region", sentence), *part.notices[1:]),
-        provenance={**part.provenance, "region": region},
+        provenance={**part.provenance, "region": dict(drawn)},
     )
 
 
-def _part(bag: FeatureBag, kept: NDArray[np.bool_]) -> FeatureBag:
-    return bag if kept.all() else bag.subset(kept)
+def _nothing_drawn(name: str) -> RegionError:
+    return RegionError(f"{name}: no region is drawn; draw one on the slide first")
+
+
+def _plain(polygons: Sequence[Polygon]) -> list[list[list[float]]]:
+    return [np.asarray(polygon).tolist() for polygon in polygons]

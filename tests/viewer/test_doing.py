@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 
 from amkd_core.errors import AmkdError
+from amkd_core.inference.patient import predict_patient
 from amkd_core.inference.region import rows_inside
 from amkd_viewer import events, slide_layers
 
@@ -64,6 +65,58 @@ def test_a_drawn_region_is_predicted_from_kept_features(predicted, dock, viewer,
     spin(lambda: panel.workspace.prediction is not part)
     assert len(panel.workspace.prediction.patch_scores) == (~inside).sum()
     assert columns > middle
+
+
+def test_regions_on_two_slides_restrict_and_exclude_the_patients_tissue(  # noqa: PLR0917 (fixtures)
+    predicted, dock, viewer, second_slide_path, qtbot, spin, monkeypatch
+) -> None:
+    from qtpy.QtCore import Qt
+
+    predicted.open_slide(second_slide_path, run=True)
+    spin(lambda: predicted.outcome is not None and predicted.outcome.slide_id == "second")
+    panel, session = dock("Patient and region"), predicted.session
+    spin(lambda: panel.slides.count() == 2 and panel.region_button.isVisible())
+    for place in range(2):
+        panel.slides.item(place).setCheckState(Qt.CheckState.Checked)
+    names = [slide_layers.fingerprint_of(layer) for layer in panel.chosen]
+    bags = [session.whole(name).bag for name in names]
+    assert panel.region_button.text() == "Predict the patient from the regions"
+    click(qtbot, panel.region_button)
+    assert "first and second: no region is drawn" in predicted.error.text()
+    drawn = []
+    for slide, bag in zip(list(panel.chosen), bags, strict=True):
+        # One after another, each drawn while its own slide is looked at.
+        panel.workspace.choose(slide)
+        click(qtbot, panel.draw_button)
+        middle = float(np.median(bag.coords[:, 1])) + len(drawn) * 200
+        polygon = np.array([[0, 0], [0, 9000], [middle, 9000], [middle, 0]])
+        slide_layers.overlay(viewer, slide, "region").add_polygons([polygon])
+        drawn.append(rows_inside(bag, [polygon[:, ::-1] + 0.5]))
+    assert "first: 1 region; second: 1 region" in panel.drawn.text()
+    # The features are there: no slide is opened, no encoder loaded.
+    monkeypatch.delattr("amkd_core.inference.predict.encode_for")
+    for exclude, kept in ((False, drawn), (True, [~rows for rows in drawn])):
+        panel.mode.setCurrentIndex(int(exclude))
+        click(qtbot, panel.region_button)
+        spin(lambda: panel.workspace.outcome is not None)
+        expected = predict_patient(
+            [bag.subset(rows) for bag, rows in zip(bags, kept, strict=True)],
+            session.bundle(panel.workspace.bundle_path),
+            patient_id="P",
+        )
+        results = [session.result(name) for name in names]
+        assert [result.risk for result in results] == [expected.risk] * 2
+        for result, bag, rows, name in zip(results, bags, kept, names, strict=True):
+            np.testing.assert_array_equal(result.bag.coords, bag.coords[rows])
+            layer = slide_layers.overlay(viewer, slide_layers.slide_of(name, viewer.layers), "map")
+            assert np.isfinite(layer.data).sum() == rows.sum()
+        total = f"{sum(rows.sum() for rows in kept):,} of {sum(map(len, bags)):,} tissue patches on 2 slides"
+        assert total in panel.outcome.text()
+        # What regions are made of is still all tissue.
+        assert [len(session.whole(name).bag) for name in names] == [len(bag) for bag in bags]
+    click(qtbot, panel.whole_button)
+    spin(lambda: panel.workspace.outcome is not None)
+    assert [len(session.result(name).bag) for name in names] == [len(bag) for bag in bags]
 
 
 def test_a_slide_opened_again_shows_its_result_at_once(predicted, viewer, slide_path, spin) -> None:

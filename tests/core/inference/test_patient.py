@@ -14,7 +14,7 @@ from amkd_core.errors import BagError, RegionError
 from amkd_core.inference.maps import heatmap, top_patches
 from amkd_core.inference.patient import on_slide, predict_patient
 from amkd_core.inference.predict import predict_bag
-from amkd_core.inference.region import predict_region, rows_inside
+from amkd_core.inference.region import predict_patient_regions, predict_region, rows_inside
 
 GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(N_GENES)}
 
@@ -96,11 +96,35 @@ def test_a_region_restricts_or_excludes(bags: list[FeatureBag], bundle: Bundle) 
 
 
 def test_a_region_on_one_slide_leaves_the_others(bags: list[FeatureBag], bundle: Bundle) -> None:
-    whole = predict_patient(bags, bundle, patient_id="P")
-    found = predict_region(whole, bundle, [square(0, 0, 1e6)], exclude=True, slide=1, slide_bag=bags[1])
-    assert found.bag.n_slides == 1
-    assert len(found.bag) == 30
-    assert found.risk == pytest.approx(predict_bag(bags[0], bundle).risk, abs=1e-6)
+    left_half = square(0, 0, 100 + 5 * 512)
+    rows = rows_inside(bags[1], [left_half])
+    assert 0 < rows.sum() < len(rows)
+    for exclude, kept in ((False, rows), (True, ~rows)):
+        parts = predict_patient_regions(
+            bags, bundle, [(), (left_half,)], patient_id="P", exclude=exclude, genes=GENES
+        )
+        expected = predict_patient([bags[0], bags[1].subset(kept)], bundle, patient_id="P", genes=GENES)
+        assert [part.risk for part in parts] == [expected.risk] * 2
+        assert [len(part.patch_scores) for part in parts] == [30, kept.sum()]
+        assert all(part.teacher is not None for part in parts)
+        sentence = parts[0].notices[1].sentence
+        assert sentence.startswith(f"Predicted from {30 + kept.sum()} of 50 tissue patches on 2 slides")
+        assert parts[0].provenance["region"]["polygons_level0"] == [[], [left_half.tolist()]]
+
+
+def test_each_slides_region_belongs_to_that_slide(bags: list[FeatureBag], bundle: Bundle) -> None:
+    first, second = square(0, 0, 100 + 5 * 512), square(100, 100, 2 * 512)
+    parts = predict_patient_regions(bags, bundle, [(first,), (second,)], patient_id="P")
+    own = [rows_inside(bag, [drawn]) for bag, drawn in zip(bags, (first, second), strict=True)]
+    for part, bag, rows in zip(parts, bags, own, strict=True):
+        assert part.bag.slide_fingerprint == bag.slide_fingerprint
+        np.testing.assert_array_equal(part.bag.coords, bag.coords[rows])
+    crossed = predict_patient_regions(bags, bundle, [(second,), (first,)], patient_id="P")
+    assert crossed[0].risk != parts[0].risk
+    with pytest.raises(RegionError, match="first and second: no region is drawn"):
+        predict_patient_regions(bags, bundle, [(), ()], patient_id="P")
+    with pytest.raises(RegionError, match="second: no tissue patch has its centre inside the region"):
+        predict_patient_regions(bags, bundle, [(first,), (square(1e6, 1e6, 10),)], patient_id="P")
 
 
 @pytest.mark.parametrize(
