@@ -15,8 +15,8 @@ from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.pathway_model_widget import SortedTable
-from amkd_viewer.plots import draw_pathway_bars, short_name
-from amkd_viewer.wording import MAP_CAUTION, NO_COHORT_PATHWAYS, NO_EXPRESSION
+from amkd_viewer.plots import draw_pathway_bars, pathway_table, short_name
+from amkd_viewer.wording import COHORT_PATHWAYS, MAP_CAUTION, NO_COHORT_PATHWAYS, NO_EXPRESSION
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from amkd_core.inference.pathway_table import GeneValue, PathwayRow
 
 MOST_PINNED = 3
+CHART_PX = 225
+"""Height of one chart of ten bars."""
 
 
 class PathwaysWidget(WorkspacePanel):
@@ -44,8 +46,8 @@ class PathwaysWidget(WorkspacePanel):
         # Read-only elements
         self.missing = wrapped_label(NO_EXPRESSION, role="amkdNotice")
         self.pins = wrapped_label(role="amkdMuted")
-        self.bars = FigureWidget(self.workspace, self.colours, size_px=(350, 250))
-        self.cohort = wrapped_label(NO_COHORT_PATHWAYS, role="amkdMuted")
+        self.bars = FigureWidget(self.workspace, self.colours, size_px=(350, 2 * CHART_PX))
+        self.cohort = wrapped_label(role="amkdMuted")
         self.genes_heading = heading_label("Genes")
         self.genes = SortedTable(("Gene", "Value", "z-score"), stretched=0)
 
@@ -77,7 +79,7 @@ class PathwaysWidget(WorkspacePanel):
         for item in (self.expression, self.missing, self.search, self.table):
             self.add(item)
         self.add(row(self.pin_button, self.beside_button, self.back_button, stretch=1))
-        for item in (self.pins, heading_label("This patient"), self.bars, self.cohort):
+        for item in (self.pins, heading_label("Most and least attended"), self.bars, self.cohort):
             self.add(item)
         for item in (self.genes_heading, self.genes, wrapped_label(MAP_CAUTION, role="amkdMuted")):
             self.add(item)
@@ -97,9 +99,9 @@ class PathwaysWidget(WorkspacePanel):
             widget.setVisible(teacher is not None)
         self.pinned = []
         self._show_pins()
-        if teacher is None:
+        if prediction is None or teacher is None:
             return
-        from amkd_core.inference.pathway_table import both_ends, ranked_pathways
+        from amkd_core.inference.pathway_table import both_ends, cohort_pathways, ranked_pathways
 
         rows: tuple[PathwayRow, ...] = ranked_pathways(teacher)
         self.table.set_rows(
@@ -109,10 +111,13 @@ class PathwaysWidget(WorkspacePanel):
         self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.genes.set_rows([], ())
         self.genes_heading.setText("Genes: choose a pathway")
-        most, least = both_ends(rows)
-        table = [["rank", "pathway", "attention", "normalised"]]
-        table += [[str(e.rank), e.name, f"{e.attention:.6g}", f"{e.normalised:.6g}"] for e in rows]
-        self.bars.draw(partial(draw_pathway_bars, most=most, least=least), lambda: table)
+        cohort = cohort_pathways(prediction.cohort, teacher.pathways)
+        groups = [("This patient", *both_ends(rows))]
+        if cohort:
+            groups.append((f"Training cohort ({prediction.cohort.size} patients)", *both_ends(cohort)))
+        self.cohort.setText(COHORT_PATHWAYS if cohort else NO_COHORT_PATHWAYS)
+        self.bars.setFixedHeight(len(groups) * CHART_PX)
+        self.bars.draw(partial(draw_pathway_bars, groups=groups), lambda: pathway_table(rows, cohort))
 
     def _on_pathway_chosen(self) -> None:
         name = self.pathway

@@ -28,6 +28,7 @@ MOST, LEAST = "#D7301F", "#4393C3"
 _FONT_PT = 8.5
 _DPI = 72
 _LONGEST_NAME = 30
+_WIDEST_GROUP_IN = 4.6
 
 Draw = Callable[..., None]
 
@@ -141,11 +142,29 @@ def draw_risk_place(figure: Figure, colours: WindowColours, *, prediction: Predi
     axes.set_ylabel("patients", fontsize=_FONT_PT, color=colours.text)
 
 
-def draw_pathway_bars(
-    figure: Figure, colours: WindowColours, *, most: Sequence[PathwayRow], least: Sequence[PathwayRow]
+BarGroup = tuple[str, Sequence["PathwayRow"], Sequence["PathwayRow"]]
+"""Whose pathways, the most attended, and the least attended."""
+
+
+def draw_pathway_bars(figure: Figure, colours: WindowColours, *, groups: Sequence[BarGroup]) -> None:
+    """The most attended pathways in red over the least attended in blue (figure 4), of a patient and of a cohort.
+
+    Parameters
+    ----------
+    groups
+        One chart each: beside one another where there is room for the names, else below one another.
+    """
+    beside = len(groups) * _WIDEST_GROUP_IN <= figure.get_figwidth()
+    shape = (1, len(groups)) if beside else (len(groups), 1)
+    for axes, (title, most, least) in zip(figure.subplots(*shape, squeeze=False).flat, groups, strict=True):
+        _bars(axes, colours, most, least)
+        axes.set_title(title, fontsize=_FONT_PT + 0.5, color=colours.text, loc="left")
+    figure.supxlabel("normalised attention (no proof of cause)", fontsize=_FONT_PT, color=colours.text)
+
+
+def _bars(
+    axes: Axes, colours: WindowColours, most: Sequence[PathwayRow], least: Sequence[PathwayRow]
 ) -> None:
-    """The most attended pathways of a patient in red over the least attended in blue (figure 4)."""
-    axes = figure.add_subplot()
     rows = [*most, *least]
     places = np.arange(len(rows))[::-1].astype(float)
     places[: len(most)] += 0.5 if least else 0.0
@@ -159,7 +178,19 @@ def draw_pathway_bars(
     _dress(axes, colours)
     axes.set_yticks(places, [short_name(row.name) for row in rows], fontsize=_FONT_PT - 0.5, parse_math=False)
     axes.set_xlim(0, 1.15)
-    axes.set_xlabel("normalised attention (no proof of cause)", fontsize=_FONT_PT, color=colours.text)
+
+
+def pathway_table(rows: Sequence[PathwayRow], cohort: Sequence[PathwayRow]) -> list[list[str]]:
+    """Numbers of `draw_pathway_bars` for every pathway, the patient's most attended first; the cohort may lack."""
+    table = [["rank", "pathway", "attention", "normalised"]]
+    table += [[str(e.rank), e.name, f"{e.attention:.6g}", f"{e.normalised:.6g}"] for e in rows]
+    if cohort:
+        by_name = {entry.name: entry for entry in cohort}
+        table[0] += ["cohort_rank", "cohort_attention", "cohort_normalised"]
+        for line in table[1:]:
+            entry = by_name[line[1]]
+            line += [str(entry.rank), f"{entry.attention:.6g}", f"{entry.normalised:.6g}"]
+    return table
 
 
 def short_name(name: str, longest: int = _LONGEST_NAME) -> str:

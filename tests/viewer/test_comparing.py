@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 
 from amkd_core.inference.comparison import compare_maps
 from amkd_core.inference.maps import heatmap
-from amkd_core.inference.pathway_table import pathway_genes, ranked_pathways
+from amkd_core.inference.pathway_table import (
+    PathwayRow,
+    both_ends,
+    cohort_pathways,
+    pathway_genes,
+    ranked_pathways,
+)
+from amkd_viewer.plots import LEAST, MOST, PAPER, draw_pathway_bars
 from amkd_viewer.wording import agreement_text
 
 
@@ -100,9 +109,97 @@ def test_expression_is_read_the_patient_found_and_the_teacher_run(  # noqa: PLR0
     spin(lambda: panel.genes.n_shown == len(expected))
     found = {panel.genes.value(place, 0): panel.genes.value(place, 2) for place in range(len(expected))}
     assert found == pytest.approx({gene.gene: gene.z_score for gene in expected})
-    spin(lambda: panel.bars.figure is not None)
     click(qtbot, panel.back_button)
     np.testing.assert_array_equal(shown.data, heatmap(prediction).image)
+
+
+def bars_of(axes) -> list[tuple[str, float, str]]:
+    """Name, length and colour of each bar, from the top."""
+    names = dict(
+        zip(axes.get_yticks().tolist(), (label.get_text() for label in axes.get_yticklabels()), strict=True)
+    )
+    found = [(bar.get_y() + bar.get_height() / 2, bar) for bar in axes.patches]
+    by_place = {
+        min(names, key=lambda place, middle=middle: abs(place - middle)): bar for middle, bar in found
+    }
+    return [
+        (names[place], by_place[place].get_width(), to_hex(by_place[place].get_facecolor()))
+        for place in sorted(names, reverse=True)
+    ]
+
+
+def test_the_patients_bars_stand_beside_the_training_cohorts(taught, dock, tmp_path, spin) -> None:
+    panel = dock("Pathways")
+    spin(lambda: panel.bars.figure is not None)
+    prediction = panel.workspace.prediction
+    patient = ranked_pathways(prediction.teacher)
+    cohort = cohort_pathways(prediction.cohort, prediction.teacher.pathways)
+    assert [entry.name for entry in patient] != [entry.name for entry in cohort]
+    charts = panel.bars.figure.axes
+    assert [axes.get_title("left") for axes in charts] == [
+        "This patient", f"Training cohort ({prediction.cohort.size} patients)",
+    ]  # fmt: skip
+    for axes, rows in zip(charts, (patient, cohort), strict=True):
+        shown = bars_of(axes)
+        assert [name for name, _, _ in shown] == [row.name.replace("_", " ") for row in rows]
+        np.testing.assert_allclose([length for _, length, _ in shown], [row.normalised for row in rows])
+        # Figure 4's order of colours in both: here all four pathways are among the five most attended.
+        assert {colour for _, _, colour in shown} == {MOST.lower()}
+    assert "training cohort each" in panel.cohort.text()
+    panel.bars.save(tmp_path / "bars.csv")
+    spin((tmp_path / "bars.csv").exists)
+    with (tmp_path / "bars.csv").open() as table:
+        lines = list(csv.DictReader(table))
+    by_name = {entry.name: entry for entry in cohort}
+    assert [line["pathway"] for line in lines] == [entry.name for entry in patient]
+    for line in lines:
+        entry = by_name[line["pathway"]]
+        assert int(line["cohort_rank"]) == entry.rank
+        assert float(line["cohort_normalised"]) == pytest.approx(entry.normalised, abs=1e-5)
+
+
+def test_a_model_without_its_cohorts_pathways_says_what_is_missing(taught, dock, monkeypatch, spin) -> None:
+    prediction = taught.workspace.prediction
+    older = replace(prediction, cohort=replace(prediction.cohort, pathway_attention=None))
+    monkeypatch.setattr(type(taught.workspace), "prediction", older)
+    panel = dock("Pathways")
+    spin(lambda: panel.bars.figure is not None)
+    assert len(panel.bars.figure.axes) == 1
+    assert "Train the model again with amkd-train" in panel.cohort.text()
+
+
+@pytest.mark.parametrize(("n_groups", "width_in", "shape"), [(2, 5, (2, 1)), (2, 10, (1, 2)), (1, 5, (1, 1))])
+def test_charts_of_ten_bars_are_red_over_blue_and_stand_where_they_have_room(
+    n_groups: int, width_in: float, shape: tuple[int, int]
+) -> None:
+    from matplotlib.figure import Figure
+
+    rows = [PathwayRow(rank, f"P_{rank}", 0.05, 1 - rank / 30) for rank in range(1, 21)]
+    figure = Figure(figsize=(width_in, 5))
+    groups = [(f"group {number}", *both_ends(rows)) for number in range(n_groups)]
+    draw_pathway_bars(figure, PAPER, groups=groups)
+    assert figure.axes[0].get_gridspec().get_geometry() == shape
+    for axes in figure.axes:
+        shown = bars_of(axes)
+        assert [name for name, _, _ in shown] == [f"P {rank}" for rank in (1, 2, 3, 4, 5, 16, 17, 18, 19, 20)]
+        assert [colour for _, _, colour in shown] == [MOST.lower()] * 5 + [LEAST.lower()] * 5
+
+
+def test_genes_are_sorted_by_z_score_and_pathways_unpinned(taught, dock, qtbot, spin) -> None:
+    panel = dock("Pathways")
+    panel.table.selectRow(1)
+    spin(lambda: panel.genes.n_shown > 1)
+    for order, sign in ((Qt.SortOrder.AscendingOrder, 1), (Qt.SortOrder.DescendingOrder, -1)):
+        panel.genes.sortByColumn(2, order)
+        values = np.array([panel.genes.value(place, 2) for place in range(panel.genes.n_shown)])
+        assert (np.diff(sign * values) >= 0).all()
+        assert np.ptp(values) > 0
+    click(qtbot, panel.pin_button)
+    assert panel.pinned == [panel.pathway]
+    assert "Pinned (1 of 3)" in panel.pins.text()
+    click(qtbot, panel.pin_button)
+    assert panel.pinned == []
+    assert not panel.beside_button.isEnabled()
 
 
 def test_a_file_whose_patients_are_others_asks_for_the_patient(
