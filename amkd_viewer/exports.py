@@ -99,13 +99,13 @@ def _write(
     kind: str, path: Path, order: ExportOrder, prediction: Prediction, pictures: SlidePictures | None
 ) -> None:
     if kind == "geojson":
+    bounds_xy = (order.info.bounds.x, order.info.bounds.y)
         from amkd_core.export.geojson import write_geojson
 
-        bounds = order.info.bounds
         write_geojson(
             path,
             prediction,
-            bounds_xy=(bounds.x, bounds.y),
+            bounds_xy=bounds_xy,
             n_top=order.n_top,
             source=order.source,
             identified=order.identified,
@@ -113,7 +113,9 @@ def _write(
     elif kind == "tiff":
         from amkd_core.export.ome_tiff import write_heatmap_tiff
 
-        write_heatmap_tiff(path, prediction, source=order.source, identified=order.identified)
+        write_heatmap_tiff(
+            path, prediction, source=order.source, bounds_xy=bounds_xy, identified=order.identified
+        )
     elif kind == "scores":
         from amkd_core.export.scores import write_scores_csv
 

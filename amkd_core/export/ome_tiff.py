@@ -28,10 +28,14 @@ def write_heatmap_tiff(
     *,
     kind: MapKind = "percentile",
     source: str = "student",
+    origin_xy: tuple[int, int] = (0, 0),
     bounds_xy: tuple[int, int] = (0, 0),
     identified: bool = False,
 ) -> None:
-    """Write a map as a tiled float32 OME-TIFF that covers the slide from its corner, atomically.
+    """Write a map as a tiled float32 OME-TIFF that covers the whole of level 0 from its corner, atomically.
+
+    So do napari and all that reads by OpenSlide. QuPath shows the scanned area alone of slides with bounds; where that
+    begins is told in the file's description.
 
     Pixels without a patch are NaN. The pixel size is a whole part of a patch, chosen so that the map lies within
     one level-0 pixel of its place, or at worst within a 128th of a patch; it is stated in
@@ -41,8 +45,10 @@ def write_heatmap_tiff(
     ----------
     kind, source
         As for `heatmap`.
+    origin_xy
+        Level-0 (x, y) of the image's corner.
     bounds_xy
-        Level-0 (x, y) of the corner that the viewer counts from.
+        Level-0 (x, y) of the scanned area's corner (`SlideInfo.bounds`), for the description.
     identified
         Name the slide instead of a pseudonym.
 
@@ -58,11 +64,13 @@ def write_heatmap_tiff(
     import tifffile
 
     shown = heatmap(prediction, kind, source=source)
-    image, (width, height) = slide_image(shown, prediction, bounds_xy)
+    image, (width, height) = slide_image(shown, prediction, origin_xy)
     name = shown_name(prediction, identified=identified)
     note = {
         "source": source,
         "kind": kind,
+        "origin_level0": list(origin_xy),
+        "bounds_level0": list(bounds_xy),
         "notices": shown_sentences(prediction, identified=identified),
         "provenance": shown_provenance(prediction, identified=identified),
     }
@@ -80,7 +88,7 @@ def write_heatmap_tiff(
 
 
 def slide_image(
-    shown: Heatmap, prediction: Prediction, bounds_xy: tuple[int, int] = (0, 0)
+    shown: Heatmap, prediction: Prediction, origin_xy: tuple[int, int] = (0, 0)
 ) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """The map on the whole slide, and the width and height of its pixels in level-0 pixels.
 
@@ -89,7 +97,7 @@ def slide_image(
     BagError
         When the slide is absurdly large for its patches.
     """
-    origin = np.array(shown.origin_level0) - np.array(bounds_xy)
+    origin = np.array(shown.origin_level0) - np.array(origin_xy)
     steps = [_steps(offset, cell) for offset, cell in zip(origin, shown.cell_level0, strict=True)]
     pixel = np.array(shown.cell_level0) / steps
     corner = np.rint(origin / pixel).astype(int)
@@ -97,7 +105,7 @@ def slide_image(
     far = np.maximum(0, corner + np.array(cells.shape[::-1]))
     size = prediction.bag.slide_size_level0
     if size is not None:
-        far = np.maximum(far, np.ceil((np.array(size) - np.array(bounds_xy)) / pixel).astype(int))
+        far = np.maximum(far, np.ceil((np.array(size) - np.array(origin_xy)) / pixel).astype(int))
     if int(far[0]) * int(far[1]) > MAX_PIXELS:
         raise BagError(
             f"{prediction.slide_id}: the map would have {far[0]} x {far[1]} pixels, expected at most {MAX_PIXELS:,}; "

@@ -1,48 +1,196 @@
-"""What is planted on a slide, and what is drawn over it, land on the same pixels of the screen."""
+"""What is planted on a slide, drawn over it and written to files lies on the same pixels, whatever made the slide."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from slide_files import halved, write_svs, write_tiff
+import tifffile
+from bundle_fixtures import random_bundle
+from planted_slides import CORNERS, GEOMETRIES, MARK_CELLS, Geometry, bag_of_slide
+from scipy import ndimage
 
-from amkd_core.inference.maps import Heatmap, TopPatch
+from amkd_core.inference.maps import top_patches
+from amkd_core.inference.predict import predict_bag
+from amkd_core.inference.prediction import Prediction
 from amkd_core.slides import open_slide
-from amkd_viewer import slide_layers
+from amkd_viewer import exports, slide_layers
 from amkd_viewer.launch import settle
-from amkd_viewer.layers import boxes_layer, heatmap_layer
+from amkd_viewer.layers import MapLook, boxes_layer, prediction_layers
 from amkd_viewer.reader import slide_layer
 
-# A black patch at (x, y) of (width, height), none of them a multiple of anything.
-XY, SIDE = (1037, 611), (463, 463)
-SIZE_PX = (2750, 2101)
+N_MARKED = MARK_CELLS[0] * MARK_CELLS[1]
+TOP_PERCENT = 100 * N_MARKED / 20
+Box = tuple[float, float, float, float]
 
 
-def planted() -> np.ndarray:
-    image = np.full((SIZE_PX[1], SIZE_PX[0], 3), 255, np.uint8)
-    image[XY[1] : XY[1] + SIDE[1], XY[0] : XY[0] + SIDE[0]] = 0
-    return image
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Geometry, Path, Prediction]]:
+    """A planted slide and a prediction whose scores are how violet the patches are, as they were read."""
+    kept: dict[str, tuple[Geometry, Path, Prediction]] = {}
+    bundle = random_bundle()
+
+    def make(name: str) -> tuple[Geometry, Path, Prediction]:
+        if name not in kept:
+            geometry = GEOMETRIES[name]
+            path = geometry.write(tmp_path_factory.mktemp("planted") / "slide", geometry.planted())
+            with open_slide(path, scene=geometry.scene) as slide:
+                bag, violet = bag_of_slide(slide)
+            kept[name] = (geometry, path, replace(predict_bag(bag, bundle), patch_scores=violet))
+        return kept[name]
+
+    return make
 
 
-def write_uneven(path: Path, image: np.ndarray) -> Path:
-    """Levels that are no powers of two apart."""
-    return write_tiff(path, [image, halved(image, 3)], mpp=0.23)
+def union_of(boxes: list[Box]) -> Box:
+    """Left, top, right and bottom of all boxes together."""
+    sides = np.array(boxes)
+    left, top = sides[:, :2].min(axis=0)
+    right, bottom = sides[:, 2:].max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
 
 
-GEOMETRIES = {
-    "20x tiff": lambda path: write_tiff(path.with_suffix(".tif"), [planted(), halved(planted())], mpp=0.5),
-    "40x svs": lambda path: write_svs(path.with_suffix(".svs"), [planted(), halved(planted(), 4)], mpp=0.25),
-    "0.23 um, levels 1/3": lambda path: write_uneven(path.with_suffix(".tif"), planted()),
-    "non-square pixels": lambda path: write_tiff(path.with_suffix(".tif"), [planted()], mpp=(0.25, 0.3)),
-}
+def overlap(first: Box, second: Box) -> float:
+    """Area in common of two boxes over the area of both."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    common = max(0.0, width) * max(0.0, height)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return common / (sum(areas) - common)
 
 
-def box_of(mask: np.ndarray) -> np.ndarray:
-    """First and last row and column of what is True."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return np.array([rows[0], rows[-1], columns[0], columns[-1]])
+def off_by(found: Box, expected: Box) -> float:
+    """Farthest that a side lies from where it should, in level-0 pixels."""
+    return float(np.abs(np.array(found) - np.array(expected)).max())
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_exported_files_lie_on_the_mark(planted, tmp_path: Path, name: str) -> None:
+    geometry, path, prediction = planted(name)
+    with open_slide(path, scene=geometry.scene) as slide:
+        info = slide.info
+    assert (info.bounds.x, info.bounds.y) == geometry.bounds
+    order = exports.ExportOrder(tmp_path, ("geojson", "tiff"), "student", N_MARKED, True, info)
+    exports.write_all(order, prediction)
+    # QuPath shows the scanned area alone, so the GeoJSON counts from its corner ...
+    (geojson,) = tmp_path.glob("*.geojson")
+    marked = union_of(annotated_boxes(geojson))
+    assert off_by(marked, geometry.mark) <= 1
+    assert overlap(marked, geometry.mark) >= 0.99
+    # ... while napari and all that reads by OpenSlide show the whole of level 0, and so does the OME-TIFF.
+    (tiff,) = tmp_path.glob("*.ome.tif")
+    mapped, note = highest_box(tiff, geometry.mpp)
+    assert off_by(mapped, geometry.mark_level0) <= 1
+    assert overlap(mapped, geometry.mark_level0) >= 0.99
+    assert note["origin_level0"] == [0, 0]
+    assert note["bounds_level0"] == list(geometry.bounds)
+
+
+def annotated_boxes(path: Path) -> list[Box]:
+    """Boxes of the annotations of a GeoJSON."""
+    features = json.loads(path.read_text())["features"]
+    rings = [
+        np.array(feature["geometry"]["coordinates"][0])
+        for feature in features
+        if feature["properties"]["objectType"] == "annotation"
+    ]
+    assert len(rings) == N_MARKED
+    return [(*ring.min(axis=0), *ring.max(axis=0)) for ring in rings]
+
+
+def highest_box(path: Path, mpp: tuple[float, float]) -> tuple[Box, dict[str, Any]]:
+    """Where a map's highest patches lie by its own pixel size, in level-0 pixels of `mpp`, and its description."""
+    with tifffile.TiffFile(path) as file:
+        image, text = file.asarray(), file.ome_metadata
+    side = [float(re.search(f'PhysicalSize{axis}="([^"]+)"', text).group(1)) for axis in "XY"]
+    units = {re.search(f'PhysicalSize{axis}Unit="([^"]+)"', text).group(1) for axis in "XY"}
+    assert units <= {"µm", "&#181;m"}
+    # The mark's two patches of twenty are alone above the 90th percentile, tied or not.
+    rows, columns = np.nonzero(image > 90)
+    x, y = (step / own for step, own in zip(side, mpp, strict=True))
+    box = (columns.min() * x, rows.min() * y, (columns.max() + 1) * x, (rows.max() + 1) * y)
+    note = re.search(r"<Description>(.*?)</Description>", text, re.DOTALL).group(1)
+    return box, json.loads(note.replace("&quot;", '"').replace("&amp;", "&"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(("40x", "non-square", "levels 1, 3.97, 15.9", "bounds"), id="four"),
+        pytest.param(tuple(GEOMETRIES), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_map_and_boxes_cover_the_mark_in_a_window(planted, viewer, names: tuple[str, ...]) -> None:
+    """Geometries in one window, one slide after another."""
+    measured = {}
+    for name in names:
+        geometry, path, prediction = planted(name)
+        measured[name] = seen_in_window(viewer, geometry, path, prediction)
+        viewer.layers.clear()
+    for name, (heat, boxes, corners) in measured.items():
+        assert heat >= 0.99, (name, measured)
+        assert boxes >= 0.99, (name, measured)
+        assert corners <= 12, (name, measured)
+
+
+def seen_in_window(
+    viewer, geometry: Geometry, path: Path, prediction: Prediction
+) -> tuple[float, float, float]:
+    """Overlap of map and boxes with the mark as they are seen, and how far the corners' colours are off."""
+    slide = open_slide(path, scene=geometry.scene, isolated=True)
+    layer = slide_layers.add_slide(viewer, slide_layer(slide))
+    mpp = slide_layers.mpp_of(layer)
+    assert mpp == pytest.approx(geometry.mpp, rel=1e-3)
+    heat, _ = (
+        slide_layers.draw_overlay(viewer, data)
+        for data in prediction_layers(
+            prediction,
+            mpp=mpp,
+            fingerprint=slide.info.fingerprint,
+            name="planted",
+            look=MapLook(top_percent=TOP_PERCENT),
+        )
+    )
+    slide_layers.overlay(viewer, layer, "boxes").visible = False
+    box = slide_layers.add_layer(
+        viewer, boxes_layer(top_patches(prediction, N_MARKED), mpp=mpp, name="boxes of the mark")
+    )
+    off = corners_off(viewer, layer, geometry)
+
+    left, top, right, bottom = geometry.mark_level0
+    zoom = 700 / ((right - left) * mpp[0])
+    viewer.scene.camera.center = (0, (top + bottom) / 2 * mpp[1], (left + right) / 2 * mpp[0])
+    viewer.scene.camera.zoom = zoom
+    box.edge_width, box.edge_color, box.text.visible = 2 / (zoom * mpp[0]), "red", False
+    heat.visible = box.visible = False
+    mark = seen_box(shot(viewer).sum(axis=2) < 350, slide=True)
+    layer.visible, heat.visible = False, True
+    yellow = seen_box(shot(viewer).sum(axis=2) > 150)
+    heat.visible, box.visible = False, True
+    drawn = shot(viewer)
+    red = seen_box((drawn[..., 0] > 128) & (drawn[..., 1] < 100))
+    # The middle of the frame's line of 2 px lies on the edge.
+    frame = (red[0] + 1, red[1] + 1, red[2] - 1, red[3] - 1)
+    return overlap(mark, yellow), overlap(mark, frame), off
+
+
+def corners_off(viewer, layer, geometry: Geometry) -> float:
+    """Largest difference of a corner's colour from what was planted there, on the slide's own layer."""
+    differences = []
+    for (column, row), colour in CORNERS.items():
+        x, y = (
+            (place + 0.5) * side + offset
+            for place, side, offset in zip((column, row), geometry.patch, geometry.bounds, strict=True)
+        )
+        seen = np.asarray(layer.data[0][int(y) : int(y) + 2, int(x) : int(x) + 2]).mean(axis=(0, 1))
+        differences.append(np.abs(seen - colour).max())
+    return float(max(differences))
 
 
 def shot(viewer) -> np.ndarray:
@@ -50,46 +198,11 @@ def shot(viewer) -> np.ndarray:
     return viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
 
 
-@pytest.mark.parametrize(
-    ("geometry", "screen_px_per_pixel"), [*zip(GEOMETRIES, (0.4, 1.0, 0.4, 1.0), strict=True)]
-)
-def test_heat_and_box_cover_the_planted_patch(
-    viewer, tmp_path, geometry: str, screen_px_per_pixel: float
-) -> None:
-    slide = open_slide(GEOMETRIES[geometry](tmp_path / "planted"), isolated=True)
-    layer = slide_layers.add_slide(viewer, slide_layer(slide))
-    mpp = slide_layers.mpp_of(layer)
-    assert mpp is not None
-    grid = np.full((2, 2), np.nan, np.float32)
-    grid[1, 1] = 100
-    origin = (XY[0] - SIDE[0], XY[1] - SIDE[1])
-    heat = slide_layers.add_layer(
-        viewer, heatmap_layer(Heatmap(grid, "percentile", origin, SIDE, "planted"), mpp=mpp, name="heat")
-    )
-    box = slide_layers.add_layer(
-        viewer, boxes_layer([TopPatch(1, 0, XY, SIDE, 1.0, 100.0)], mpp=mpp, name="boxes")
-    )
-    box.edge_width, box.edge_color, box.text.visible = 2 / screen_px_per_pixel, "red", False
-    viewer.scene.camera.center = (0, (XY[1] + SIDE[1] / 2) * mpp[1], (XY[0] + SIDE[0] / 2) * mpp[0])
-    viewer.scene.camera.zoom = screen_px_per_pixel / mpp[0]
-
-    heat.visible = box.visible = False
-    ground = shot(viewer)
-    black = box_of((ground.sum(axis=2) < 380) & ~outside(viewer, ground))
-    layer.visible, heat.visible = False, True
-    yellow = box_of(shot(viewer).sum(axis=2) > 150)
-    heat.visible, box.visible = False, True
-    drawn = shot(viewer)
-    red = box_of((drawn[..., 0] > 128) & (drawn[..., 1] < 100))
-    # Black and heat may differ by the slide's own rounding on the screen, the box by half its edge of 2 px.
-    assert np.abs(black - yellow).max() <= 1, (black, yellow)
-    assert np.abs(yellow - red).max() <= 2, (yellow, red)
-
-
-def outside(viewer, picture: np.ndarray) -> np.ndarray:
-    """Canvas beyond the slide, which is black as well: what is connected to the border."""
-    from scipy import ndimage
-
-    labels, _ = ndimage.label(picture.sum(axis=2) < 380)
-    border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    return np.isin(labels, border[border > 0])
+def seen_box(mask: np.ndarray, *, slide: bool = False) -> Box:
+    """Left, top, right and bottom of what is True; of a slide without what touches the canvas' border."""
+    if slide:
+        labels, _ = ndimage.label(mask)
+        border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+        mask = mask & ~np.isin(labels, border[border > 0])
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

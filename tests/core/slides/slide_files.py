@@ -12,6 +12,14 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+SCN = (
+    '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01" uuid="urn:uuid:0">'
+    '<collection name="made" uuid="urn:uuid:1" {frame}><barcode></barcode><image name="scan" uuid="urn:uuid:2">'
+    '<creationDate>2026-01-01T00:00:00Z</creationDate><device model="made" version="1"/><pixels>{pixels}</pixels>'
+    "<view {size} {corner}/><scanSettings><objectiveSettings><objective>{power}</objective></objectiveSettings>"
+    "<illuminationSettings><numericalAperture>0.75</numericalAperture>"
+    "<illuminationSource>brightfield</illuminationSource></illuminationSettings></scanSettings></image></collection></scn>"
+)
 APERIO = "Aperio Image Library v11.2.1 \r\n{w}x{h} [0,0 {w}x{h}] ({t}x{t}) JPEG/RGB Q=80|AppMag = {power}|MPP = {mpp}"
 
 
@@ -99,6 +107,48 @@ def write_ome(
             writer.write(levels[0], subifds=len(levels) - 1, metadata=metadata, **options)
             for level in levels[1:]:
                 writer.write(level, subfiletype=1, metadata=None, **options)
+    return path
+
+
+def write_scn(
+    path: Path,
+    levels: Sequence[np.ndarray],
+    *,
+    corner: tuple[int, int],
+    frame: tuple[int, int],
+    mpp: float = 0.25,
+    power: int = 40,
+) -> Path:
+    """Write a Leica SCN whose scan lies at `corner` of a `frame`, (x, y) in level-0 pixels: OpenSlide tells bounds."""
+
+    def sides(name: str, xy: Sequence[float]) -> str:
+        # The format counts in nanometres.
+        return " ".join(
+            f'{name}{axis}="{round(value * 1000 * mpp)}"' for axis, value in zip("XY", xy, strict=True)
+        )
+
+    dimensions = "".join(
+        f'<dimension sizeX="{level.shape[1]}" sizeY="{level.shape[0]}" r="{index}" ifd="{index}"/>'
+        for index, level in enumerate(levels)
+    )
+    size = levels[0].shape[1::-1]
+    text = SCN.format(
+        frame=sides("size", frame), size=sides("size", size), corner=sides("offset", corner), pixels=dimensions,
+        power=power,
+    )  # fmt: skip
+    with tifffile.TiffWriter(path, bigtiff=True) as writer:
+        for index, level in enumerate(levels):
+            writer.write(
+                level,
+                tile=(256, 256),
+                photometric="rgb",
+                compression="jpeg",
+                compressionargs={"level": 85, "outcolorspace": "ycbcr"},
+                description=None if index else text,
+                subfiletype=1 if index else 0,
+                metadata=None,
+                **_resolution(mpp, size[0] / level.shape[1]),
+            )
     return path
 
 
