@@ -2,9 +2,12 @@
 
     python benchmarks/distillation_study.py --expression rna.parquet --pathways sets.gmt --out FOLDER
         [--seeds 0 1 2] [--folds 5] [--patches 4096] [--dimension 1024] [--dim 256] [--variants NAME ...] [--jobs 1]
+        [--pooling mean] [--survival-loss cox] [--patients 40]
 
-A repeated command continues. The table goes to FOLDER/table.md; benchmarks/RESULTS.md holds the one that the defaults
-of `amkd-train` rest on, with the sizes it was run at. The simulation is amkd_core/simulate/bags.py, fixed before.
+A repeated command continues; other settings than variants, seeds and jobs need another FOLDER. --patients takes the
+first of the table only, to try sizes out. The table goes to FOLDER/table.md; benchmarks/RESULTS.md holds the one that
+the defaults of `amkd-train` rest on, with the sizes it was run at. The simulation is amkd_core/simulate/bags.py, fixed
+before.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from amkd_core.studies.distillation import UNDISTILLED, VARIANTS, StudySettings,
 from amkd_core.survival.comparison import bootstrap_within, paired_difference
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.config import DistillConfig, ModelConfig, OptimConfig, TrainingConfig
+from amkd_core.training.run_folder import file_sha256, keep_record
 
 REFERENCES = ("true hazard", "what the genes tell", "what the slide shows")
 
@@ -40,7 +44,8 @@ def main() -> None:
     )
     training = TrainingConfig(
         threads=1,
-        model=ModelConfig(dim=options.dim),
+        survival_loss=options.survival_loss,
+        model=ModelConfig(dim=options.dim, pooling=options.pooling),
         teacher=optim,
         student=optim,
         distill=DistillConfig(inner_folds=options.inner_folds, teacher_logits="in_sample", arr="balanced"),
@@ -48,8 +53,18 @@ def main() -> None:
     simulation = BagSimulationConfig(n_patches=options.patches, d_encoder=options.dimension)
     settings = StudySettings(
         options.expression, options.pathways, simulation, training, n_folds=options.folds,
-        variants=tuple(options.variants or VARIANTS),
+        variants=tuple(options.variants or VARIANTS), n_patients=options.patients,
     )  # fmt: skip
+    options.out.mkdir(parents=True, exist_ok=True)
+    keep_record(
+        options.out / "study.json",
+        {
+            "tables": {name: file_sha256(getattr(options, name)) for name in ("expression", "pathways")},
+            "simulation": simulation.model_dump(mode="json"),
+            "training": training.model_dump(mode="json"),
+            "sizes": {"folds": options.folds, "patients": options.patients},
+        },
+    )
     cells = [(seed, fold) for fold in range(options.folds) for seed in options.seeds]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
@@ -74,6 +89,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--patience", type=int, default=8)
     parser.add_argument("--inner-folds", type=int, default=4)
+    parser.add_argument("--pooling", choices=("attention", "mean"), default="attention")
+    parser.add_argument("--survival-loss", choices=("nll", "cox"), default="nll")
+    parser.add_argument("--patients", type=int)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS))
     parser.add_argument("--jobs", type=int, default=1)
     return parser.parse_args()

@@ -49,6 +49,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "alpha 0.25": {"alpha": 0.25},
     "alpha 0.5": {"alpha": 0.5},
     "arr gated": {"arr": "gated"},
+    "arr gated, alpha 0.25": {"arr": "gated", "alpha": 0.25},
+    "arr gated, alpha 0.5": {"arr": "gated", "alpha": 0.5},
     "arr attract": {"arr": "attract"},
     "arr printed_minus": {"arr": "printed_minus"},
     "arr printed_plus": {"arr": "printed_plus"},
@@ -77,7 +79,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "guidance_features": "standardised",
     },
 }
-"""Students by name, as overrides of ``distill``; alpha 0.75 and alpha 1 are `amkd` and `without ARR`."""
+"""Students by name, as overrides of ``distill``; alpha 0.75 and alpha 1 are `amkd` and `without ARR`.
+
+What changes the teacher as well (pooling, survival loss) is a setting of a study of its own: `StudySettings.training`.
+"""
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class StudySettings:
         Repetitions; a seed decides simulation, folds and weights.
     variants
         Students that are trained, of `VARIANTS`.
+    n_patients
+        Only the first of the table, for a trial of sizes; None takes all.
     """
 
     expression: Path
@@ -105,6 +112,7 @@ class StudySettings:
     seeds: tuple[int, ...] = (0, 1, 2)
     n_folds: int = 5
     variants: tuple[str, ...] = field(default_factory=lambda: tuple(VARIANTS))
+    n_patients: int | None = None
 
 
 def run_cell(settings: StudySettings, seed: int, fold: int, out: Path) -> Generator[Progress, None, Path]:
@@ -149,6 +157,8 @@ class _World:
     @classmethod
     def draw(cls, settings: StudySettings, seed: int) -> _World:
         expression, sets = read_expression(settings.expression), read_gmt(settings.pathways)
+        kept = slice(settings.n_patients)
+        expression = replace(expression, patients=expression.patients[kept], values=expression.values[kept])
         simulation = settings.simulation.model_copy(update={"seed": seed})
         truth = simulate_patients(expression, sets, simulation)
         drawn = {name: simulate_bag(truth, i, simulation) for i, name in enumerate(truth.patients)}
