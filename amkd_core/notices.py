@@ -20,6 +20,7 @@ NoticeCode = Literal[
     "region",
     "on_processor",
     "trained_on",
+    "identifying_name",
 ]
 
 

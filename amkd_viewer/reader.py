@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from amkd_core.private_names import private_logger
 from amkd_core.slides import Slide, is_slide, open_slide, slide_pyramid
 from amkd_core.slides.pyramid import SlidePyramid
 from amkd_core.versions import require_versions
@@ -18,7 +18,7 @@ PathOrPaths = str | Path | Sequence[str | Path]
 SLIDE_KEY = "amkd"
 """Key of our entry in the metadata of every layer that we make."""
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:

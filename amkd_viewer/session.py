@@ -7,7 +7,6 @@ under no other.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amkd_core.errors import AmkdError, SlideError
+from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_viewer import jobs
 from amkd_viewer.events import (
@@ -46,7 +46,7 @@ PROGRESS_INTERVAL_S = 0.1
 HISTORY = 8
 """Predictions that are kept for comparing."""
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 Predict = Callable[[Any, "Bundle"], Generator[Progress | QueueRow, None, Any]]

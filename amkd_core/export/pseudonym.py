@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from amkd_core.inference.prediction import Prediction
+from amkd_core.private_names import pseudonym
 
 
 def shown_name(prediction: Prediction, *, identified: bool) -> str:
-    """Name of a slide in an export: its own, or one made from its pixels that says nothing of the file's name."""
+    """Name of a slide in an export: its own, or one made from its content that says nothing of the file's name."""
     if identified:
         return prediction.slide_id
     bag = prediction.bag
-    content = (bag.slide_fingerprint or "").encode() or bag.features.tobytes()
-    return f"slide-{hashlib.sha256(b'amkd export ' + content).hexdigest()[:10]}"
+    return pseudonym((bag.slide_fingerprint or "").encode() or bag.features.tobytes())
 
 
 def shown_provenance(prediction: Prediction, *, identified: bool) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,12 +17,13 @@ from amkd_core.inference.kept_files import (
     user_folder,
     user_limit_bytes,
 )
+from amkd_core.private_names import private_logger
 from amkd_core.slides.grid import PatchSpec
 from amkd_core.slides.info import SlideInfo
 
 __all__ = ["FOLDER_VARIABLE", "BagCache", "user_bag_cache"]
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 class BagCache:

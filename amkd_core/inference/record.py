@@ -15,6 +15,7 @@ from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.notices import Notice
+from amkd_core.private_names import looks_like_accession
 from amkd_core.seen_slides import slide_digests
 
 _LIBRARIES = ("torch", "numpy", "openslide-bin", "tifffile")
@@ -49,6 +50,15 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
         )
     if not (bag.has_map and bag.n_slides == 1) and all(notice.code != "no_map" for notice in bag.notices):
         notices.append(Notice("no_map", "The features have no place on one slide, so no map can be drawn."))
+    if looks_like_accession(bag.slide_id):
+        notices.append(
+            Notice(
+                "identifying_name",
+                "The name of the slide or patient looks like an accession number or a date; what is exported shows a "
+                "pseudonym instead, but the file itself, its label and its metadata should be de-identified before it "
+                "is shared (wsi-anon and ImageDePHI do that).",
+            )
+        )
     licence = bundle.card.encoder.licence.lower()
     if "-nc" in licence or "non-commercial" in licence:
         notices.append(

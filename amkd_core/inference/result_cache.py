@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -27,13 +26,14 @@ from amkd_core.inference.prediction import (
     TeacherPrediction,
 )
 from amkd_core.notices import Notice
+from amkd_core.private_names import private_logger
 from amkd_core.slides.grid import PatchSpec
 from amkd_core.slides.info import SlideInfo
 
 # What reading a damaged archive was seen to raise.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 Genes = Mapping[str, float]
 

@@ -6,12 +6,12 @@ The order is: the user's value, vendor metadata, TIFF resolution tags, objective
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from amkd_core.errors import ConfigError, MissingMicronsError
+from amkd_core.private_names import private_logger
 from amkd_core.slides.info import Microns
 
 SMALLEST_MPP = 0.02
@@ -20,7 +20,7 @@ MICRONS_TIMES_POWER = 10.0
 """A 20x objective is taken as 0.5 um per pixel, a 40x one as 0.25."""
 
 _CONTRADICTION = 1.6
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 def is_plausible(mpp: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from amkd_core.errors import SlideError
+from amkd_core.private_names import remember_name
 from amkd_core.slides.backends.base import Backend
 from amkd_core.slides.detect import HEAD_BYTES, files_of, is_dicom, main_file
 from amkd_core.slides.fingerprint import fingerprint
@@ -21,8 +22,10 @@ def open_checked(
 ) -> tuple[SlideInfo, Backend]:
     """Find out what `path` is and open it; the parts of a `Slide`. See `open_slide` for the parameters."""
     given = None if mpp is None else user_microns(mpp)
+    remember_name(path, slide_id_of(path))
     file = main_file(path)
     content = fingerprint(files_of(file))
+    remember_name(path, slide_id_of(path), content)
     backend = _open_backend(file, scene, int(content[-8:], 16), isolated)
     facts = backend.facts
     info = SlideInfo(

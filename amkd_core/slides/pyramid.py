@@ -8,7 +8,6 @@ what they are made of is ever read; decoded tiles are kept in one cache per slid
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from amkd_core.errors import SlideReadError
+from amkd_core.private_names import private_logger
 from amkd_core.slides.backends.base import Pixels
 from amkd_core.slides.info import SlideInfo
 from amkd_core.slides.salvage import ReadableLevels, Salvage
@@ -34,7 +34,7 @@ _STEP = 2
 _SALVAGE_PX = 64
 _BLOCK_TILES = 2
 """Tiles a side that are asked for at once; more would no longer fit what passes between the processes in one piece."""
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 class LazyLevel:

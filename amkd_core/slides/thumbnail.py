@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 from PIL import Image
 
+from amkd_core.private_names import private_logger
 from amkd_core.slides.backends.base import Pixels, blank
 from amkd_core.slides.info import Level
 from amkd_core.slides.salvage import ReadableLevels, Salvage, pieces
 
 _BLOCK_PX = 2048
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 def make_thumbnail(slide: ReadableLevels, max_side_px: int) -> Pixels:

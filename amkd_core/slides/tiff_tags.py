@@ -186,6 +186,8 @@ def read_tiff_tags(path: Path) -> TiffFileTags:
             raise TiffTagError("its first bytes are not those of a TIFF")
         order: Literal["<", ">"] = "<" if head[:2] == b"II" else ">"
         big = head[2:4] in (b"+\0", b"\0+")
+        if len(head) < (16 if big else 8):
+            raise TiffTagError("it ends within its header")
         file = TiffFileTags(path, stream, path.stat().st_size, order, big)
         first = struct.unpack(order + "Q", head[8:16])[0] if big else struct.unpack(order + "I", head[4:8])[0]
         if path.suffix.lower() == ".ndpi" and not big and file.size >= 1 << 32:

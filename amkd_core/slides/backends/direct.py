@@ -8,7 +8,6 @@ left to OpenSlide. So is every region that touches a tile without bytes.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.errors import SlideReadError
+from amkd_core.private_names import private_logger
 from amkd_core.slides.backends.base import BackendFacts, Pixels
 from amkd_core.slides.backends.openslide import OpenSlideBackend
 from amkd_core.slides.backends.tiled_level import TiledLevel, plan_level, tile_memory
@@ -34,7 +34,7 @@ SAMPLES_PER_LEVEL = 6
 _MISFIT = 1 / 600
 """Largest share of a pixel by which OpenSlide's region may start off the grid and still not interpolate."""
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 class DirectBackend:

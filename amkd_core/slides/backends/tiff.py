@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 
 from amkd_core.errors import SlideError, SlideReadError
+from amkd_core.private_names import private_logger
 from amkd_core.slides.backends.base import BackendFacts, Pixels
 from amkd_core.slides.backends.tiff_segments import SegmentGrid, segment_grid, to_rgb
 from amkd_core.slides.info import Bounds, Microns
@@ -28,7 +29,7 @@ _LARGEST_ASSOCIATED_PX = 1 << 26
 _MOST_PLANES = 100_000
 _PHOTOMETRIC = (2, 6)
 _JPEG_LIKE = frozenset({6, 7, 33003, 33005, 33007, 34712, 34892})
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 class TiffBackend:

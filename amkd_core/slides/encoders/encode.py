@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from amkd_core.bag import FeatureBag
 from amkd_core.errors import EncoderError, SlideReadError
 from amkd_core.notices import Notice
+from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_core.slides.encoders.golden_patches import golden_features
 from amkd_core.slides.grid import PatchGrid, PatchSpec, grid_shape, lay_patches
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MOST_INVALID_SHARE = 0.01
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 def encode_slide(
