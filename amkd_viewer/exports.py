@@ -69,10 +69,11 @@ def write_all(order: ExportOrder, prediction: Prediction) -> list[str]:
         When the disk is full or the folder not writable.
     """
     from amkd_core.export.pseudonym import shown_name
+    from amkd_core.file_names import safe_file_name
 
     order.folder.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(order, prediction) if _WITH_PICTURES & set(order.kinds) else None
-    stem = shown_name(prediction, identified=order.identified).replace("/", "_")
+    stem = safe_file_name(shown_name(prediction, identified=order.identified))
     written = []
     for kind in order.kinds:
         path = order.folder / f"{stem}{_suffix(kind, order.source)}"
@@ -98,8 +99,8 @@ def _suffix(kind: str, source: str) -> str:
 def _write(
     kind: str, path: Path, order: ExportOrder, prediction: Prediction, pictures: SlidePictures | None
 ) -> None:
-    if kind == "geojson":
     bounds_xy = (order.info.bounds.x, order.info.bounds.y)
+    if kind == "geojson":
         from amkd_core.export.geojson import write_geojson
 
         write_geojson(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,25 +171,24 @@ def write_exports(
         write_heatmap_tiff(target / "heatmap.ome.tif", prediction, identified=identified)
 
 
-def safe_name(text: str) -> str:
-    """Name that stays inside its folder on every system: letters, digits, dot, dash, underscore."""
-    name = re.sub(r"[^\w.-]+", "_", text).strip("._") or "slide"
-    return name[:120]
-
-
 def _result_folders(sources: list[Path], out: Path) -> list[Path]:
     """One folder per source, inside `out`; `out` itself when there is one source."""
     from amkd_core.errors import AmkdError
+    from amkd_core.file_names import safe_file_name
     from amkd_core.slides import slide_id_of
 
     if len(sources) == 1:
         return [out]
     folders: dict[str, Path] = {}
     for source in sources:
-        name = safe_name(slide_id_of(source))
+        name = safe_file_name(slide_id_of(source))
         if name in folders:
             raise AmkdError(
                 f"{folders[name]} and {source} would both be written to {out / name}; predict them one at a time"
+            )
+        if (out / name).is_symlink():
+            raise AmkdError(
+                f"{out / name} is a link that leads elsewhere; remove it, or choose another folder"
             )
         folders[name] = source
     return [out / name for name in folders]

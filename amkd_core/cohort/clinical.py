@@ -15,10 +15,12 @@ from amkd_core.cohort.barcodes import patient_of, site_of
 from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, recognise
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
+from amkd_core.file_names import fault_of_file_name, fault_of_identifier
 from amkd_core.survival.outcome import Outcome
 
 PARTS = ("train", "validation", "test")
 MOST_LISTED = 10
+LONGEST_MONTHS = 1_500.0
 
 _SLIDE_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|mrxs|scn|dcm|h5|pt)$", re.IGNORECASE)
 _STAGES = {"I": 1, "II": 2, "III": 3, "IV": 4}
@@ -123,8 +125,9 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
     told = [value for value in frame[columns.event] if not _is_empty(value)]
     words = bool(told) and all(str(value).strip().lower() in _DEATH_WORDS for value in told)
     rows = _Rows(columns, keys, words)
-    for row in frame.to_dict("records"):
-        rows.take(row)
+    # As a spreadsheet counts them: the names of the columns are row 1.
+    for number, row in enumerate(frame.to_dict("records"), start=2):
+        rows.take(row, number)
     problems = [*rows.problems, *_shared_slides(tuple(rows.kept.values()))]
     if problems:
         more = f"; and {len(problems) - MOST_LISTED} more" if len(problems) > MOST_LISTED else ""
@@ -162,9 +165,9 @@ class _Rows:
         }
     )
 
-    def take(self, row: Mapping[Any, Any]) -> None:
+    def take(self, row: Mapping[Any, Any], number: int) -> None:
         if _is_empty(row[self.columns.patient]):
-            self.problems.append(f"a row without {self.columns.patient} after {len(self.seen)} patients")
+            self.problems.append(f"row {number}: no {self.columns.patient}")
             return
         written = str(row[self.columns.patient]).strip()
         name = patient_of(written)
@@ -172,7 +175,11 @@ class _Rows:
         repeated = name in self.seen
         self.seen.add(name)
         if repeated and not self.columns.one_slide_a_row:
-            self.problems.append(f"patient {name} stands there more than once")
+            self.problems.append(f"row {number}: patient {name} stands there more than once")
+            return
+        wrong = fault_of_identifier(name)
+        if wrong:
+            self.problems.append(f"row {number}: {self.columns.patient} {name!r} {wrong}")
             return
         lacking = self._lacking(row)
         fault = "" if lacking else _fault(row, self.columns, self.words)
@@ -180,7 +187,7 @@ class _Rows:
             if name not in self.out[lacking]:
                 self.out[lacking].append(name)
         elif fault:
-            self.problems.append(f"patient {name}: {fault}")
+            self.problems.append(f"row {number}, patient {name}: {fault}")
         else:
             self._keep(_patient(name, row, self.columns, self.keys))
 
@@ -219,12 +226,17 @@ def _fault(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) -> str
     number = _number(time)
     if number is None or not (math.isfinite(number) and number > 0):
         return f"{columns.time} is {time if number is None else number}, expected months above 0"
+    if number * columns.months > LONGEST_MONTHS:
+        return f"{columns.time} is {number:g}, longer than anyone lives, expected another unit of time"
     if _flag(row[columns.event], words) is None:
         meaning = "1 (death) or 0 (censored)" if columns.event_is_death else "1 (censored) or 0 (death)"
         return f"{columns.event} is {row[columns.event]}, expected {meaning}"
     if not _is_empty(split) and split not in PARTS:
         return f"split is {split}, expected train, validation or test"
     slides = _slide_ids(row, columns)
+    unsafe = next((name for name in slides if fault_of_file_name(name)), "")
+    if unsafe:
+        return f"slide {unsafe!r} {fault_of_file_name(unsafe)}"
     if len(set(slides)) < len(slides):
         twice = next(name for name in slides if slides.count(name) > 1)
         return f"slide {twice} stands there more than once"

@@ -94,12 +94,25 @@ def _oriented(
         )
     try:
         values = frame.iloc[:, 1:].to_numpy(dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise CohortError(f"{name}: expression must be numbers ({error})") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CohortError(f"{name}: {_no_number(frame)}") from error
     if in_rows >= in_columns:
         return first, heads, values
     notes.append("Genes stand in rows and samples in columns.")
     return heads, first, values.T
+
+
+def _no_number(frame: pd.DataFrame) -> str:
+    """The first cell that is no number, by row (the names of the columns are row 1) and column."""
+    import pandas as pd
+
+    for column in frame.columns[1:]:
+        cells = frame[column]
+        wrong = np.flatnonzero(pd.to_numeric(cells, errors="coerce").isna() & cells.notna())
+        if wrong.size:
+            found = str(cells.iloc[wrong[0]])[:40]
+            return f"row {wrong[0] + 2}, column {column}: {found!r} is no number, expected expression"
+    return "expression must be numbers"
 
 
 def _symbols(

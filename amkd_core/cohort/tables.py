@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amkd_core.cohort.table_text import check_table_text
 from amkd_core.errors import CohortError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     CohortError
-        When the file is missing, of another kind, empty, or cannot be parsed.
+        When the file is missing, of another kind, empty, or cannot be parsed; the line is named where there is one.
     """
     import pandas as pd
 
@@ -40,7 +41,11 @@ def read_table(path: Path) -> pd.DataFrame:
         text = dict.fromkeys(TEXT_COLUMNS, str)
         if kind == "xlsx":
             return pd.read_excel(path, dtype=text)
-        return pd.read_csv(path, sep="," if kind == "csv" else "\t", dtype=text, encoding="utf-8-sig")
-    except (ValueError, OSError, KeyError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        separator = "," if kind == "csv" else "\t"
+        check_table_text(path, separator)
+        return pd.read_csv(path, sep=separator, dtype=text, encoding="utf-8-sig", index_col=False)
+    except CohortError:
+        raise
+    except (ValueError, OSError, EOFError, KeyError, UnicodeDecodeError, pd.errors.ParserError) as error:
         said = " ".join(str(error).split())  # some libraries' messages have several lines
         raise CohortError(f"{path.name}: cannot be read as a table ({said})") from error

@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 
 from amkd_core.atomic import atomic_path
+from amkd_core.export.plain_cells import plain_cell
 from amkd_core.export.pseudonym import shown_name
 from amkd_core.inference.maps import percentile_ranks
 from amkd_core.inference.prediction import Prediction
 from amkd_core.inference.survival_summary import summarise
-
-# A spreadsheet takes a cell that begins with one of these for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_scores_csv(path: Path, prediction: Prediction) -> None:
@@ -66,11 +64,6 @@ def write_results_table(path: Path, predictions: Sequence[Prediction], *, identi
         row["notices"] = " ".join(notice.code for notice in prediction.notices)
         rows.append(row)
     _write(path, pd.DataFrame(rows))
-
-
-def plain_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

@@ -19,6 +19,7 @@ from amkd_core.export.explain_figures import draw_pathways
 from amkd_core.export.figures import MAP_WIDTH_IN, map_height
 from amkd_core.export.map_figures import draw_comparison, draw_pathway_maps
 from amkd_core.export.pictures import N_PATCHES, SlidePictures, read_patches, read_pictures
+from amkd_core.export.plain_cells import plain_table
 from amkd_core.export.pseudonym import shown_name
 from amkd_core.inference.pathway_table import both_ends, ranked_pathways
 from amkd_core.inference.patient import on_slide, predict_patient
@@ -227,7 +228,7 @@ def _pathways(runs: Sequence[FinishedRun], looks: Sequence[CohortLook], out: Pat
         for run, found in zip(runs, looks, strict=True)
         for item in found.pathways
     ]
-    write_text(out / "figure-4.csv", pd.DataFrame(rows).to_csv(index=False))
+    write_text(out / "figure-4.csv", plain_table(pd.DataFrame(rows)).to_csv(index=False))
     return "figure-4", (
         "**Figure 4.** Pathways by the teacher's normalised attention (mean over patients of the mean over a patient's "
         "patches, scaled to 0 to 1 over all pathways), the most attended in red, the least in blue; each patient by "

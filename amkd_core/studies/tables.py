@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 from amkd_core.atomic import write_text
+from amkd_core.export.plain_cells import plain_cell
 from amkd_core.export.run_report import ReportTable
 
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -17,8 +18,7 @@ def write_table_files(folder: Path, name: str, table: ReportTable) -> None:
     """Write ``<name>.csv`` and ``<name>.tex``, atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.header)
-    writer.writerows(table.rows)
+    writer.writerows([*map(plain_cell, row)] for row in (table.header, *table.rows))
     write_text(folder / f"{name}.csv", text.getvalue())
     write_text(folder / f"{name}.tex", latex_of(table))
 

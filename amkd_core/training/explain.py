@@ -18,6 +18,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import ModalityError
 from amkd_core.export.cohort_figures import write_cohort_figure
 from amkd_core.export.explain_figures import draw_agreement, draw_pathways
+from amkd_core.export.plain_cells import plain_table
 from amkd_core.inference.maps import Agreement, agreement
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
@@ -213,8 +214,8 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
             for item in found.slides
         ]
     )  # fmt: skip
-    write_text(out / "pathways.csv", pathways.to_csv(index=False))
-    write_text(out / "agreement.csv", slides.to_csv(index=False))
+    write_text(out / "pathways.csv", plain_table(pathways).to_csv(index=False))
+    write_text(out / "agreement.csv", plain_table(slides).to_csv(index=False))
     mean = {key: None if np.isnan(value) else value for key, value in found.mean_agreement.items()}
     summary = {
         "bundle": bundle.card.name, "bundle_sha256": bundle.sha256, "synthetic": found.synthetic,

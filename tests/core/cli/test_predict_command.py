@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import Result
 
 from amkd_core.cli import predict as command
-from amkd_core.cli.predict import safe_name
+from amkd_core.file_names import safe_file_name
 
 Run = Callable[..., Result]
 Refusal = Callable[..., str]
@@ -294,7 +294,7 @@ def test_our_own_mistakes_surface(
     ],
 )
 def test_names_of_results_stay_in_their_folder(name: str, tmp_path: Path) -> None:
-    inside = (tmp_path / safe_name(name)).resolve()
+    inside = (tmp_path / safe_file_name(name)).resolve()
     assert inside.parent == tmp_path.resolve()
-    assert 1 <= len(safe_name(name)) <= 120
-    assert not set(safe_name(name)) & set('/\\:*?"<>|$\0 ')
+    assert 1 <= len(safe_file_name(name)) <= 120
+    assert not set(safe_file_name(name)) & set('/\\:*?"<>|$\0 ')

@@ -69,8 +69,9 @@ def test_contradictions_are_listed_all_at_once(tmp_path: Path) -> None:
     clinical = CLINICAL + "A,A3,5,1\n"
     clinical = clinical.replace("B,B1,30,0", "B,B1,-3,0").replace("C,C1,7,1", "C,C1,7,2")
     expected = (
-        r"clinical.csv: 3 problems: patient B: os_months is -3.0, expected months above 0; patient C: os_event is 2, "
-        r"expected 1 \(death\) or 0 \(censored\); patient A stands there more than once"
+        r"clinical.csv: 3 problems: row 3, patient B: os_months is -3.0, expected months above 0; "
+        r"row 4, patient C: os_event is 2, expected 1 \(death\) or 0 \(censored\); "
+        r"row 5: patient A stands there more than once"
     )
     with pytest.raises(CohortError, match=expected):
         read_cohort(write_cohort(tmp_path, clinical=clinical))
@@ -85,7 +86,7 @@ def test_contradictions_are_listed_all_at_once(tmp_path: Path) -> None:
         ("D,D1,0,1\n", "patient D: os_months is 0.0, expected months above 0"),
         ("D,D1,soon,1\n", "patient D: os_months is soon, expected months above 0"),
         ("D,D1,5,dead\n", "patient D: os_event is dead, expected 1"),
-        (",D1,5,1\n", "a row without patient_id after 3 patients"),
+        (",D1,5,1\n", "row 5: no patient_id"),
         (" A ,D1,5,1\n", "patient A stands there more than once"),
     ],
 )
@@ -118,8 +119,8 @@ def test_each_table_says_what_is_wrong_with_it_in_one_go(tmp_path: Path) -> None
     path = write_cohort(tmp_path, clinical=CLINICAL + "D,D1,-1,1\n", expression="patient_id,G1\nA,1\nA,2\n")
     (tmp_path / "pathways.gmt").write_text("P1 G1\n")
     expected = (
-        r"clinical.csv: 1 problem: patient D: os_months is -1.0, expected months above 0; expression.csv: patient A "
-        r"stands there more than once.*; pathways.gmt, line 1: expected name, description and genes"
+        r"clinical.csv: 1 problem: row 5, patient D: os_months is -1.0, expected months above 0; expression.csv: "
+        r"patient A stands there more than once.*; pathways.gmt, line 1: expected name, description and genes"
     )
     with pytest.raises(CohortError, match=expected):
         read_cohort(path)

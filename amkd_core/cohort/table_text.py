@@ -1,0 +1,125 @@
+"""What is wrong with the text of a table, found before a parser guesses: encoding, separator, header, lengths of rows.
+
+pandas fills short rows, renames repeated columns, takes a first column for an index where all rows are one cell too
+long and reads on after a NUL; each of these gives other numbers without a word.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from amkd_core.errors import CohortError
+
+MOST_COLUMNS = 200_000
+MOST_LINE_BYTES = 64 * 2**20
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_OTHERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+
+
+def check_table_text(path: Path, separator: str) -> None:
+    """Refuse a delimited text that a parser would read as something else than it says.
+
+    Parameters
+    ----------
+    path
+        Plain, or compressed where its name ends in ``.gz``.
+    separator
+        That its name promises: a comma, or a tab.
+
+    Raises
+    ------
+    CohortError
+        Naming the line, and the column where there is one.
+    """
+    with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as stream:
+        lines = _lines(stream, path.name)
+        header = next(lines, "")
+        if not header.strip():
+            raise CohortError(
+                f"{path.name}: is empty or begins with an empty line, expected names of columns"
+            )
+        columns = _header(header, separator, path.name)
+        n_rows = 0
+        for number, found in _lengths(lines, separator, path.name):
+            n_rows += 1
+            if found != len(columns):
+                raise CohortError(_ragged(path.name, number, found, columns, separator))
+    if not n_rows:
+        raise CohortError(f"{path.name}: has names of columns and no rows")
+
+
+def _lines(stream: IO[bytes] | gzip.GzipFile, name: str) -> Iterator[str]:
+    """Lines as text; what is no UTF-8 text is refused by its line."""
+    number = 0
+    while raw := stream.readline(MOST_LINE_BYTES + 1):
+        number += 1
+        if number == 1 and raw.startswith(_WIDE_MARKS):
+            raise CohortError(f"{name}: is UTF-16 text, expected UTF-8; save it as CSV in UTF-8")
+        if len(raw) > MOST_LINE_BYTES:
+            raise CohortError(
+                f"{name}, line {number}: is longer than {MOST_LINE_BYTES >> 20} MiB, so this is no table"
+            )
+        if b"\0" in raw:
+            raise CohortError(
+                f"{name}, line {number}: holds NUL bytes, expected UTF-8 text; the file is damaged or encoded otherwise"
+            )
+        try:
+            yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise CohortError(
+                f"{name}, line {number}: byte {raw[error.start]:#04x} is no UTF-8 text; save it as CSV in UTF-8"
+            ) from error
+
+
+def _header(line: str, separator: str, name: str) -> list[str]:
+    if line.count(separator) >= MOST_COLUMNS:
+        raise CohortError(
+            f"{name}, line 1: has {line.count(separator) + 1:,} columns, expected at most {MOST_COLUMNS:,}"
+        )
+    columns = next(csv.reader([line], delimiter=separator), [])
+    if len(columns) < 2:
+        other = next((sign for sign in _OTHERS if sign != separator and line.count(sign) > 0), None)
+        if other is not None:
+            raise CohortError(
+                f"{name}, line 1: columns are separated by {_OTHERS[other]}, expected {_OTHERS[separator]}; export it "
+                f"as {'CSV' if separator == ',' else 'TSV'}"
+            )
+    counts = Counter(column.strip() for column in columns)
+    twice = next((column for column, count in counts.items() if count > 1 and column), None)
+    if twice is not None:
+        raise CohortError(f"{name}, line 1: column {twice} stands there {counts[twice]} times, expected once")
+    return columns
+
+
+def _lengths(lines: Iterable[str], separator: str, name: str) -> Iterator[tuple[int, int]]:
+    """Number of each row's last line, and how many cells it has; empty lines are passed over as pandas does."""
+    number, quoted = 1, ""
+    opened = 0
+    for line in lines:
+        number += 1
+        if not quoted and '"' not in line:
+            if line.strip("\r\n"):
+                yield number, line.count(separator) + 1
+            continue
+        # A quoted cell may go over several lines; it ends where the quotes are even.
+        opened = opened or number
+        quoted += line
+        if quoted.count('"') % 2 == 0:
+            yield number, len(next(csv.reader(quoted.splitlines(keepends=True), delimiter=separator)))
+            quoted, opened = "", 0
+        elif len(quoted) > MOST_LINE_BYTES:
+            break
+    if quoted:
+        raise CohortError(f"{name}, line {opened}: a quotation mark is opened and never closed")
+
+
+def _ragged(name: str, number: int, found: int, columns: list[str], separator: str) -> str:
+    if found < len(columns):
+        return f"{name}, line {number}: has {found} of {len(columns)} cells, {columns[found]} is missing"
+    hint = "; a decimal comma, or a comma in a text without quotation marks?" if separator == "," else ""
+    return f"{name}, line {number}: has {found} cells, but line 1 names {len(columns)} columns{hint}"

@@ -1,0 +1,24 @@
+"""Cells of CSV files that no spreadsheet takes for a formula."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from amkd_core.file_names import FORMULA_STARTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A number, or numbers with their interval, may begin with a sign.
+_NUMBERS = re.compile(r"[-+]?[\d.](?:[\d.,()%±\s–-]|to|e[-+]?\d)*")
+
+
+def plain_cell(text: str) -> str:
+    """Text that no spreadsheet takes for a formula; numbers stay as they are."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not _NUMBERS.fullmatch(text) else text
+
+
+def plain_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with every text in it as `plain_cell` gives it."""
+    return table.map(lambda value: plain_cell(value) if isinstance(value, str) else value)
