@@ -59,9 +59,7 @@ def test_the_panels_stand_under_plugins_amkd(viewer) -> None:
     ]
 
 
-def test_the_sample_opens_from_the_menu(  # noqa: PLR0917 (fixtures)
-    panel, viewer, slide_path, monkeypatch, qtbot, spin
-) -> None:
+def test_the_sample_opens_from_the_menu(panel, viewer, slide_path, monkeypatch, spin) -> None:
     monkeypatch.setattr("amkd_core.inference.demo.demo_slide_path", lambda: slide_path)
     actions = panel.window().menuBar().actions()
     for name in ("File", "Open Sample"):
@@ -73,9 +71,7 @@ def test_the_sample_opens_from_the_menu(  # noqa: PLR0917 (fixtures)
     ours[0].trigger()
     spin(lambda: roles(viewer) == ["slide"])
     assert panel.inputs.slide is viewer.layers[0]
-    click(qtbot, panel.run_button)
-    spin(finished(panel))
-    assert roles(viewer) == ["slide", "map", "boxes"]
+    assert panel.run_button.isEnabled()
 
 
 def test_the_menu_entry_docks_the_panel(viewer, spin) -> None:
