@@ -168,7 +168,7 @@ def write_exports(
     if prediction.has_map:
         bounds_xy = (0, 0) if pictures is None else pictures.bounds_xy
         write_geojson(target / "patches.geojson", prediction, bounds_xy=bounds_xy, identified=identified)
-        write_heatmap_tiff(target / "heatmap.ome.tif", prediction, identified=identified)
+        write_heatmap_tiff(target / "heatmap.ome.tif", prediction, bounds_xy=bounds_xy, identified=identified)
 
 
 def _result_folders(sources: list[Path], out: Path) -> list[Path]:
