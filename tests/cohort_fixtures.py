@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from bundle_fixtures import encoder_identity
 
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import write_bag
+from amkd_core.cohort.cohort import Cohort
 from amkd_core.golden_features import GoldenFeatures
 
 
@@ -50,3 +52,22 @@ def write_tiny_cohort(
         'pathways = "pathways.gmt"\nbags = "bags"\nsynthetic = true\nevent_means = "death"\n'
     )
     return folder / "cohort.toml"
+
+
+def disturbed(
+    cohort: Cohort, bags: dict[str, FeatureBag], names: Collection[str]
+) -> tuple[Cohort, dict[str, FeatureBag]]:
+    """Other features, other genes, other follow-up of some patients."""
+    values = cohort.expression.values.copy()
+    values[[cohort.expression.patients.index(name) for name in names]] *= -40
+    patients = tuple(
+        replace(patient, time=patient.time * 30 + 1, event=not patient.event)
+        if patient.patient_id in names
+        else patient
+        for patient in cohort.patients
+    )
+    changed = {
+        name: replace(bag, features=3 - 50 * bag.features) if name in names else bag
+        for name, bag in bags.items()
+    }
+    return replace(cohort, patients=patients, expression=replace(cohort.expression, values=values)), changed

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -20,6 +20,9 @@ from amkd_core.cohort.genes import ExpressionTable, read_expression
 from amkd_core.cohort.pathways import GeneSet, read_gmt
 from amkd_core.errors import CohortError, ConfigError
 from amkd_core.survival.outcome import Outcome
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
 
@@ -208,7 +211,7 @@ def read_cohort_file(path: Path | None, given: Mapping[str, Any] | None = None) 
             {key: placed[key] for key in placed if key in CohortFile.model_fields}
         )
     except ValidationError as error:
-        problems += [f"[cohort] {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        problems += [_said(".".join(map(str, item["loc"])), item) for item in error.errors()]
     if problems:
         raise ConfigError(f"{'flags' if path is None else path.name}: {'; '.join(problems)}")
     return file
@@ -229,6 +232,18 @@ def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         key: folder / value if key in _PATHS and isinstance(value, (str, Path)) else value
         for key, value in values.items()
     }
+
+
+def _said(key: str, error: ErrorDetails) -> str:
+    """What is wrong with a key; of the tables also which part of the method is missing without them."""
+    if error["type"] != "missing":
+        return f"[cohort] {key}: {error['msg']}"
+    what = {
+        "clinical": "the table of patients and their follow-up",
+        "expression": "the table of genes, without which no pathway is known and no model can be trained",
+        "pathways": "the GMT file of gene sets, into which all models sort genes",
+    }
+    return f"[cohort] {key} is missing; name {what.get(key, 'it')}"
 
 
 def _unknown(key: str) -> str:

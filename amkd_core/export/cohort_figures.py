@@ -154,12 +154,23 @@ def draw_kaplan_meier(figure: Figure, models: Sequence[GroupCurves]) -> None:
         axes.set_xlabel("months")
         p = "not testable" if curves.p_value is None else _p_text(curves.p_value)
         axes.set_title(f"{curves.model}: log-rank {p}", fontsize=11)
-        axes.legend(frameon=False, fontsize=9, loc="upper right")
+        axes.legend(frameon=False, fontsize=9, loc=_free_corner(curves))
         _tidy(axes)
         table.set(ylim=(-0.6, 1.6), yticks=[0, 1], yticklabels=["high", "low"])
         table.set_title("patients at risk", fontsize=9, loc="left", color=OTHER_COLOUR)
         table.tick_params(length=0, labelbottom=False, pad=14)
         table.spines[:].set_visible(False)
+
+
+def _free_corner(curves: GroupCurves) -> str:
+    """Where a legend covers no curve: below them in the early months while most patients live, else above the rest."""
+    early = 0.45 * float(curves.months[-1])
+    reached = [
+        float(np.nanmin(curve.lower[curve.time <= early], initial=1.0))
+        for curve in (curves.low, curves.high)
+        if curve is not None
+    ]
+    return "lower left" if min(reached, default=1.0) > 0.2 else "upper right"
 
 
 def _draw_group(axes: Axes, curve: KaplanMeier, group: str) -> None:

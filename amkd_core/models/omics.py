@@ -56,24 +56,21 @@ class GeneModel(SurvivalModel):
 class TwoLayers(GeneModel):
     """Two layers of one kind and a linear head.
 
-    Attributes
-    ----------
-    layer : callable
-        From widths in and out and dropout to a layer.
-
     Parameters
     ----------
     config : GeneSettings
     n_genes : int
+    layer : callable
+        From widths in and out and dropout to a layer.
     """
 
-    layer: ClassVar[Callable[[int, int, float], nn.Sequential]]
-
-    def __init__(self, config: GeneSettings, n_genes: int) -> None:
+    def __init__(
+        self, config: GeneSettings, n_genes: int, layer: Callable[[int, int, float], nn.Sequential]
+    ) -> None:
         super().__init__(config)
         self.n_genes = n_genes
-        make, dim = type(self).layer, config.dim
-        self.body = nn.Sequential(make(n_genes, dim, config.dropout), make(dim, dim, config.dropout))
+        dim, dropout = config.dim, config.dropout
+        self.body = nn.Sequential(layer(n_genes, dim, dropout), layer(dim, dim, dropout))
         self.head = nn.Sequential(nn.Linear(dim, config.n_bins))
 
 
@@ -81,14 +78,18 @@ class Snn(TwoLayers):
     """Self-normalising network of two layers; 1,346,820 weights for 4,999 genes and four bins."""
 
     name: ClassVar[str] = "snn"
-    layer = staticmethod(snn_layer)
+
+    def __init__(self, config: GeneSettings, n_genes: int) -> None:
+        super().__init__(config, n_genes, snn_layer)
 
 
 class Mlp(TwoLayers):
     """Two layers with ReLU; 161,188 weights for 4,999 genes and four bins."""
 
     name: ClassVar[str] = "mlp"
-    layer = staticmethod(relu_layer)
+
+    def __init__(self, config: MlpSettings, n_genes: int) -> None:
+        super().__init__(config, n_genes, relu_layer)
 
 
 class PathwayFront(nn.Module):

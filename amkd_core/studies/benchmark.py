@@ -111,8 +111,8 @@ def _read_slides(cohort: Cohort, recipes: Sequence[Recipe]) -> bool:
     needing = [recipe.name for recipe in recipes if READS_SLIDES.get(recipe.model, True)]
     if needing and cohort.file.slides is None and cohort.file.bags is None:
         raise ModalityError(
-            f"{', '.join(needing)} read slides, but cohort {cohort.file.name} names neither slides nor bags; name "
-            "them, or compare models that read genes alone (snn, mlp, smlp)"
+            f"{', '.join(needing)} {'reads' if len(needing) == 1 else 'read'} slides, but cohort {cohort.file.name} "
+            "names neither slides nor bags; name them, or compare models that read genes alone (snn, mlp, smlp)"
         )
     return bool(needing)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from amkd_core.export.cohort_figures import draw_kaplan_meier, write_cohort_figure
@@ -16,6 +17,7 @@ from amkd_core.export.run_report import (
 )
 from amkd_core.studies.benchmark import Comparison
 from amkd_core.studies.comparison_tables import (
+    ABBREVIATIONS,
     Row,
     concordance_table,
     external_table,
@@ -55,7 +57,9 @@ def write_benchmark(
     other = external_table(comparison, seed=config.seed, n_resamples=config.report.resamples)
     if other is not None:
         tables["table-4"] = other
-    pictures = kaplan_meier_panels(out / "figures", comparison.scored.values())
+    pictures = kaplan_meier_panels(
+        out / "figures", comparison.scored.values(), synthetic=comparison.cohort.file.synthetic
+    )
     _write(out, comparison, config, ("Benchmark", rows, tables, pictures))
     return rows
 
@@ -80,11 +84,12 @@ def write_ablation(
     return rows
 
 
-def kaplan_meier_panels(folder: Path, models: Iterable[Scored]) -> dict[str, Path]:
-    """Figure 2 of each model that has risk groups, by its name."""
+def kaplan_meier_panels(folder: Path, models: Iterable[Scored], *, synthetic: bool) -> dict[str, Path]:
+    """Figure 2 of each model that has risk groups, by its name; simulated patients are called so in the picture."""
     found: dict[str, Path] = {}
     for item in models:
         title = TITLES[item.model].title if item.model in TITLES else item.model
+        title += " (SYNTHETIC)" if synthetic else ""
         panel = group_curves(item, title, None if item.high is None else risk_groups(item))
         if panel is None:
             continue
@@ -103,9 +108,11 @@ def _write(
 ) -> None:
     title, rows, tables, pictures = content
     write_table(out / PREDICTIONS, comparison.predictions)
+    cohort = comparison.cohort
+    if cohort.file.synthetic:  # a table may be read without its page
+        tables = {name: replace(item, caption=f"SYNTHETIC. {item.caption}") for name, item in tables.items()}
     for name, table in tables.items():
         write_table_files(out, name, table)
-    cohort = comparison.cohort
     best = max(
         (row for row in rows if row.folds.mean is not None), key=lambda row: row.folds.mean or 0, default=None
     )
@@ -140,4 +147,5 @@ def _protocol(comparison: Comparison, config: TrainingConfig) -> tuple[str, ...]
         "Test patients choose nothing.",
         "AMKD and the POMP-style model have two stages, each with its budget.",
         f"Seed {config.seed}.",
+        f"Abbreviations: {ABBREVIATIONS}",
     )

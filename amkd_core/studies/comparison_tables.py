@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,17 @@ from amkd_core.training.recipes import AMKD, TITLES
 
 Array = NDArray[np.float64]
 PUBLISHED = "published (the paper's own data)"
+MODALITIES = (
+    "Modality: WSI, whole-slide images alone; Omics, gene expression alone; Multi-modal, both; Missing modality, both "
+    "in training and slides alone afterwards. Cat: slides and genes joined by concatenation."
+)
+ABBREVIATIONS = (
+    "ABMIL, attention-based multiple instance learning; TransMIL, transformer-based, DSMIL, dual-stream multiple "
+    "instance learning; SNN, self-normalising network; MLP, multilayer perceptron; SMLP, sparse multilayer perceptron; "
+    "MCAT, multimodal co-attention transformer; SurvPath, survival pathways transformer; POMP, pathology-omics "
+    "multimodal pre-training; G-HANet, genome-informed hyper-attention network; AMKD, adaptive multi-modality "
+    "knowledge distillation; C-index, concordance index; sd, standard deviation."
+)
 PAIRED = (
     "Mean and standard deviation (n - 1) over folds of the C-index of test patients. The interval and the differences "
     "are over pairs of patients of one fold, by a bootstrap of patients that judges both models on the same pairs; "
@@ -108,14 +119,15 @@ def concordance_table(rows: Sequence[Row], caption: str, beside: Mapping[str, st
         "minus AMKD (95 %)",
         "p, Holm",
     ]
-    with_modality = any(row.name in TITLES for row in rows)
+    with_modality = 2 * sum(row.name in TITLES for row in rows) > len(rows)  # models, not switches of one
     lines = []
     for row in rows:
         modality = TITLES[row.name].modality if row.name in TITLES else ""
         lines.append([modality, row.title, spread(row.folds), interval(row.within), *_gap(row)])
-    return _with_published(
+    table = _with_published(
         caption, header, lines, [beside.get(row.name, "") for row in rows], not with_modality
     )
+    return replace(table, note=f"{table.note} {MODALITIES}") if with_modality else table
 
 
 def _gap(row: Row) -> tuple[str, str]:
@@ -158,7 +170,7 @@ def log_rank_table(comparison: Comparison, cohort: str | None) -> ReportTable:
         ["model", "deaths, low risk", "deaths, high risk", "log-rank p"], lines, marks,
     )  # fmt: skip
     note = "Out-of-fold predictions of all folds together; the cut of a fold is its training patients' median risk."
-    return ReportTable(table.caption, table.header, table.rows, note)
+    return replace(table, note=note)
 
 
 def external_table(comparison: Comparison, *, seed: int = 0, n_resamples: int = 1000) -> ReportTable | None:
@@ -191,7 +203,7 @@ def external_table(comparison: Comparison, *, seed: int = 0, n_resamples: int = 
         ["model", "C-index of the folds' models, mean ± sd", "mean rank of all folds (95 %)"], lines, marks,
     )  # fmt: skip
     note = "Nothing was fitted on these patients. The published figures are TCGA-HNSC on CPTAC-HNSC."
-    return ReportTable(table.caption, table.header, table.rows, note)
+    return replace(table, note=note)
 
 
 def spread(value: Spread) -> str:

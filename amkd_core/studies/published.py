@@ -50,8 +50,8 @@ TABLE_7: Mapping[str, tuple[str, str]] = MappingProxyType(
 def published(table: int, cohort: str | None) -> dict[str, str]:
     """What the paper's table says of each row for a cohort; empty where it has none.
 
-    The paper's POMP stands beside our POMP-style model, which is another network on other inputs. Of table 5 only the
-    changes of the average over four cohorts are in the text.
+    The paper's POMP stands beside our POMP-style model, which is another network on other inputs, and is named. Of
+    table 5 only the changes of the average over four cohorts are in the text.
 
     Parameters
     ----------
@@ -61,14 +61,18 @@ def published(table: int, cohort: str | None) -> dict[str, str]:
         One of `COHORTS`; tables 4 and 5 are the same for all.
     """
     if table == 4:
-        return dict(_TABLE_4)
+        return _naming_pomp(_TABLE_4)
     if table == 5:
         return dict(_TABLE_5)
     if cohort is None:
         return {}
     place = COHORTS.index(cohort)
     rows = {2: _TABLE_2, 3: _TABLE_3, 6: _TABLE_6}[table]
-    return {name: values[place] for name, values in rows.items()}
+    return _naming_pomp({name: values[place] for name, values in rows.items()})
+
+
+def _naming_pomp(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value + (" (POMP)" if name == "pomp_style" else "") for name, value in values.items()}
 
 
 def cohort_of(name: str) -> str | None:

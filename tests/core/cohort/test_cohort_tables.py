@@ -164,7 +164,10 @@ def test_unusable_expression_is_refused(tmp_path: Path, table: str, sentence: st
         (TOML + 'slide = "x"\nendpoint = "rfs"\n', r"no key slide; .*; \[cohort\] endpoint: Input should be"),
         (TOML + 'endpoint = "rfs"\n', r"\[cohort\] endpoint: Input should be 'os', 'dss' or 'pfi'"),
         ("[cohort\n", "cohort.toml: is not TOML"),
-        ('[cohort]\nname = "x"\n', r"\[cohort\] clinical: Field required"),
+        (
+            '[cohort]\nname = "x"\n',
+            r"clinical is missing; name the .* expression is missing; name the table of genes",
+        ),
         (TOML + 'endpoint = "dss"\n', "clinical.csv: no column dss_months, dss_event; found patient_id"),
     ],
 )

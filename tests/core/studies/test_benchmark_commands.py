@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from amkd_core.cli.main import app
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.folds import make_folds
 from amkd_core.errors import ConfigError, ModalityError
+from amkd_core.export.run_report import ReportTable
 from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
 from amkd_core.studies.benchmark import compare
 from amkd_core.studies.cells import tasks_of
@@ -24,7 +26,7 @@ from amkd_core.studies.comparison_report import write_ablation, write_benchmark
 from amkd_core.studies.comparison_tables import PUBLISHED, external_table, rows_of
 from amkd_core.studies.holm import holm
 from amkd_core.studies.published import cohort_of, published
-from amkd_core.studies.tables import escaped
+from amkd_core.studies.tables import escaped, latex_of
 from amkd_core.survival.comparison import paired_difference
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.survival.outcome import Outcome
@@ -137,6 +139,8 @@ def test_gene_models_need_no_slides_and_slide_models_refuse_without(
     cohort = read_cohort(_without_bags(tiny_toml, tmp_path))
     found = drain(compare(cohort, recipes_of(["mlp"]), config, tmp_path / "genes", jobs=2))
     assert len(found.scored["mlp"].patients) == len(cohort.patients)
+    with pytest.raises(ModalityError, match=r"^mcat reads slides, but cohort"):
+        drain(compare(cohort, recipes_of(["mcat", "snn"]), config, tmp_path / "one"))
     with pytest.raises(ModalityError, match="abmil, amkd read slides, but cohort TCGA-BRCA names neither"):
         drain(compare(cohort, recipes_of(["abmil", "snn", "amkd"]), config, tmp_path / "slides"))
 
@@ -215,12 +219,62 @@ def test_published_figures_belong_to_their_cohorts() -> None:
     assert published(2, "crad")["amkd"] == "0.668 ± 0.081"
     assert published(6, "stad")["alpha 0.5"] == "0.654 ± 0.057"
     assert published(2, None) == {}
+    assert published(4, None)["pomp_style"] == "0.545 (POMP)"  # another network than ours
     assert set(published(2, "brca")) == set(COMPARED)
     assert [cohort_of(name) for name in ("TCGA-BRCA", "coadread", "mine")] == ["brca", "crad", None]
 
 
 def test_latex_is_escaped() -> None:
     assert escaped("50 % of a_b & c ± 1") == r"50 \% of a\_b \& c $\pm$ 1"
+    assert escaped("-0.008 (-0.155 to +0.130)") == "$-$0.008 ($-$0.155 to +0.130)"
+    assert escaped("7.20e-39, G-HANet, p < 0.01") == "7.20e-39, G-HANet, p $<$ 0.01"
+
+
+def assert_latex_is_sound(text: str, n_columns: int, n_rows: int) -> None:
+    """Braces and environments are balanced, every row has its cells, and no character is left that LaTeX would read."""
+    depth, open_ones = 0, []
+    for line in text.splitlines():
+        if line.startswith("% "):
+            continue
+        depth += len(re.findall(r"(?<!\\)\{", line)) - len(re.findall(r"(?<!\\)\}", line))
+        for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", line):
+            if kind == "begin":
+                open_ones.append(name)
+            else:
+                assert open_ones.pop() == name
+        bare = re.sub(r"\\[#%&_$]|\{%$", "", line)
+        assert not re.search(r"[#%~^]", bare), line
+        assert re.sub(r"\$(-|<|>|\\pm|\\alpha)\$", "", bare).count("$") == 0, line
+        assert bare.isascii(), line
+    assert depth == 0
+    assert not open_ones
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == n_rows + 1
+    assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {n_columns}
+
+
+def test_latex_of_awkward_cells_is_sound() -> None:
+    nasty = r"a_b & 5 % of {x} #1 ~ ^ $ \ < > ± α -1"
+    for width in (1, 3):
+        table = ReportTable(nasty, ("model",) * 3, ((nasty * width,) * 3,) * 2, nasty)
+        text = latex_of(table)
+        assert_latex_is_sound(text, 3, 2)
+        assert (r"\resizebox" in text) == ("graphicx" in text)
+    assert r"\resizebox" not in latex_of(ReportTable("c", ("a", "b"), (("1", "2"),)))
+
+
+def test_written_tables_are_sound_latex_and_say_that_the_patients_are_simulated(finished, config) -> None:
+    out, _, found = finished
+    write_benchmark(out, found, config, "brca")
+    for name in ("table-2", "table-3", "table-4"):
+        rows = list(csv.reader((out / f"{name}.csv").read_text().splitlines()))
+        text = (out / f"{name}.tex").read_text()
+        assert_latex_is_sound(text, len(rows[0]), len(rows) - 1)
+        assert r"\caption{SYNTHETIC. Table" in text
+    assert "(SYNTHETIC): log-rank" in (out / "figures" / "kaplan-meier-amkd.svg").read_text()
+    page = (out / "report.html").read_text()
+    assert "genome-informed hyper-attention network" in page
+    assert "whole-slide images alone" in page
 
 
 def test_commands(tiny_toml: Path, tmp_path: Path) -> None:

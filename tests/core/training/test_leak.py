@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from cohort_fixtures import disturbed
 from safetensors.torch import load_file
 
-from amkd_core.bag import FeatureBag
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cli.terminal import drain
-from amkd_core.cohort.cohort import Cohort
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.crossval import train_fold
 from amkd_core.training.fold_record import FoldResult
 
 CHECKPOINTS = ("teacher", "student", "inner/inner teacher 1 of 2", "inner/inner teacher 2 of 2")
-
-
-def disturbed(
-    cohort: Cohort, bags: dict[str, FeatureBag], names: Collection[str]
-) -> tuple[Cohort, dict[str, FeatureBag]]:
-    """Other features, other genes, other follow-up of some patients."""
-    values = cohort.expression.values.copy()
-    values[[cohort.expression.patients.index(name) for name in names]] *= -40
-    patients = tuple(
-        replace(patient, time=patient.time * 30 + 1, event=not patient.event)
-        if patient.patient_id in names
-        else patient
-        for patient in cohort.patients
-    )
-    changed = {
-        name: replace(bag, features=3 - 50 * bag.features) if name in names else bag
-        for name, bag in bags.items()
-    }
-    return replace(cohort, patients=patients, expression=replace(cohort.expression, values=values)), changed
 
 
 def with_epochs(config: TrainingConfig, epochs: int) -> TrainingConfig:
