@@ -34,7 +34,7 @@ from training_fixtures import assert_same_results, fold_overrides
 from amkd_core.atomic import TEMPORARY_PREFIX
 from amkd_core.errors import AmkdError, DiskFullError
 
-BATCH, HANG_S = 2, 120.0
+BATCH, HANG_S = 2, 600.0
 SENTENCE, OTHER_ERROR = 4, 3
 
 

@@ -42,7 +42,7 @@ def test_a_sample_of_kills(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize(
     ("work", "how", "n_cases"),
     [
