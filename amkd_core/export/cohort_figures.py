@@ -175,7 +175,8 @@ def _free_corner(curves: GroupCurves) -> str:
 
 def _draw_group(axes: Axes, curve: KaplanMeier, group: str) -> None:
     colour = GROUP_COLOURS[group]
-    label = f"{group} risk ({curve.at_risk[0]} patients)"
+    size = int(curve.at_risk[0])
+    label = f"{group} risk ({size} {'patient' if size == 1 else 'patients'})"
     axes.step(curve.time, curve.survival, where="post", color=colour, linewidth=1.8, label=label)
     axes.fill_between(
         curve.time, curve.lower, curve.upper, step="post", color=colour, alpha=0.15, linewidth=0
