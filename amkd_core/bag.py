@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amkd_core.bag_rows import check_rows, repeated_rows, whole_coords
 from amkd_core.encoder_identity import EncoderIdentity
 from amkd_core.errors import BagError
 from amkd_core.golden_features import GoldenFeatures
@@ -25,8 +26,6 @@ __all__ = [
 
 # More patches than any slide holds; a file that claims more is damaged or hostile.
 MAX_PATCHES = 2_000_000
-# No slide is as wide as this in level-0 pixels.
-MAX_COORDINATE = 2**31
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,7 +97,7 @@ class FeatureBag:
             self._set("coords", whole_coords(self.coords, self.slide_id))
         self._check_shapes()
         self._check_sizes()
-        self._check_rows()
+        check_rows(self.features, self.coords, self.slide_index, self.slide_id)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -183,26 +182,6 @@ class FeatureBag:
                 raise BagError(f"{self.slide_id}: {name} must be two positive numbers (x, y), found {pair}")
             self._set(name, (kind(pair[0]), kind(pair[1])))
 
-    def _check_rows(self) -> None:
-        broken = np.flatnonzero(~np.isfinite(self.features).all(axis=1))
-        if broken.size:
-            raise BagError(
-                f"{self.slide_id}: features of {broken.size} patches are NaN or infinite "
-                f"(rows {_listed(broken)}); extract the slide again"
-            )
-        zero = np.flatnonzero(~self.features.any(axis=1))
-        if zero.size:
-            raise BagError(
-                f"{self.slide_id}: features of {zero.size} patches are all zero (rows {_listed(zero)}): "
-                "padding or a failed extraction; extract the slide again"
-            )
-        repeated = repeated_rows(self.features, self.coords, self.slide_index)
-        if repeated.size:
-            raise BagError(
-                f"{self.slide_id}: {repeated.size} patches stand in the bag twice, with the same place and features "
-                f"(rows {_listed(repeated)}); extract the slide again"
-            )
-
 
 def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureBag:
     """Patches of all slides of a patient one after another, `slide_index` telling them apart.
@@ -263,48 +242,3 @@ def _check_alike(first: FeatureBag, other: FeatureBag, patient_id: str) -> None:
             f"{other.slide_id} (worst cosine of the golden patches {first.golden.cosine(other.golden):.3f}, expected "
             f"at least {first.golden.least_cosine(other.golden)}); extract both the same way"
         )
-
-
-def repeated_rows(
-    features: NDArray[np.floating], coords: NDArray[np.int64] | None, slide_index: NDArray[np.int32]
-) -> NDArray[np.int64]:
-    """Rows that repeat an earlier one: same slide, place and features; none where there are no places.
-
-    Parameters
-    ----------
-    features : array, shape (n, d)
-    coords : array, shape (n, 2), optional
-    slide_index : array, shape (n,)
-    """
-    if coords is None:
-        return np.zeros(0, dtype=np.int64)
-    order = np.lexsort((coords[:, 1], coords[:, 0], slide_index))
-    places = np.column_stack([slide_index, coords])[order]
-    pairs = np.flatnonzero((places[1:] == places[:-1]).all(axis=1))
-    first, second = order[pairs], order[pairs + 1]
-    return np.sort(second[(features[first] == features[second]).all(axis=1)])
-
-
-def whole_coords(coords: NDArray[Any], slide_id: str) -> NDArray[np.int64]:
-    """Coordinates as whole level-0 pixels, shape (n, 2).
-
-    Raises
-    ------
-    BagError
-        When the shape is another, or rows are NaN or beyond any slide (row numbers named).
-    """
-    coords = np.asarray(coords)
-    if coords.ndim != 2:
-        raise BagError(f"{slide_id}: coords must have shape (n, 2), found {coords.shape}")
-    absurd = np.flatnonzero(~(np.abs(coords.astype(np.float64)) < MAX_COORDINATE).all(axis=1))
-    if absurd.size:
-        raise BagError(
-            f"{slide_id}: coords of {absurd.size} patches are no pixels of a slide (rows {_listed(absurd)}); "
-            "extract the slide again"
-        )
-    return (np.rint(coords) if coords.dtype.kind == "f" else coords).astype(np.int64)
-
-
-def _listed(rows: NDArray[np.int64], most: int = 5) -> str:
-    listed = ", ".join(str(row) for row in rows[:most])
-    return f"{listed}, ..." if rows.size > most else listed

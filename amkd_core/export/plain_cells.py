@@ -15,8 +15,10 @@ _NUMBERS = re.compile(r"[-+]?[\d.](?:[\d.,()%±\s–-]|to|e[-+]?\d)*")
 
 
 def plain_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula; numbers stay as they are."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) and not _NUMBERS.fullmatch(text) else text
+    """Text that no spreadsheet takes for a formula or a new line; numbers stay as they are."""
+    marked = f"'{text}" if text.startswith(FORMULA_STARTS) and not _NUMBERS.fullmatch(text) else text
+    # pandas puts no quotation marks around a lone carriage return, and a reader would begin a row at it.
+    return marked.replace("\r", " ")
 
 
 def plain_table(table: pd.DataFrame) -> pd.DataFrame:

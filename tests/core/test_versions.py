@@ -79,3 +79,27 @@ def test_the_packaging_asks_for_the_same_floor_and_installs_above_it(package: st
     assert Version(floor) == Version(FLOORS[package])
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
     assert not is_older(pins[package], FLOORS[package])
+
+
+def test_the_list_of_libraries_with_known_faults_tells_the_same_floors() -> None:
+    """docs/soup.md, versions.py and setup.cfg: whoever raises a floor in one has to say so in the others."""
+    page = (ROOT / "docs" / "soup.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in page.splitlines()
+        if line.startswith("| ")
+    ]
+    listed = {row[0]: row for row in rows if row[0] != "library"}
+    assert set(listed) >= {*FLOORS, "imagecodecs", "pandas"}
+    assert {name: row[1] for name, row in listed.items() if row[1] != "-"} == FLOORS
+    for name, row in listed.items():
+        assert len(row) == 5
+        assert all(row), name
+        assert installed(name) is not None
+        guards = [word for word in row[4].split("`")[1::2] if word.endswith(".py")]
+        assert all((ROOT / "amkd_core" / guard).is_file() for guard in guards), name
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    required = {Requirement(line).name for line in config["options"]["install_requires"].split("\n") if line}
+    parsers = {"h5py", "imagecodecs", "openslide-bin", "pandas", "pillow", "safetensors", "tifffile", "torch"}
+    assert parsers & required <= set(listed)

@@ -16,8 +16,10 @@ from amkd_core.bundle_file import open_bundle
 from amkd_core.inference.demo import demo_bundle_path
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
+from amkd_core.versions import installed
 
 GOLDEN = Path(__file__).with_name("golden_predictions.json")
+LIBRARIES = ("torch", "numpy", "h5py", "safetensors", "openslide-bin")
 SIZES = (1, 2, 37, 500, 3000)
 TOLERANCE = 1e-5
 
@@ -67,10 +69,39 @@ def predicted(bundle: Bundle, seed: int) -> dict[str, object]:
 def test_the_numbers_are_those_on_record(bundle: Bundle, seed: int) -> None:
     """Run as a script, this file writes them anew after the demo model was retrained."""
     record = json.loads(GOLDEN.read_text())
-    assert record["bundle_sha256"] == bundle.sha256, "the demo model is another: write the record anew"
-    expected = record["predictions"][seed]
-    for name, value in predicted(bundle, seed).items():
-        np.testing.assert_allclose(value, expected[name], rtol=0, atol=TOLERANCE, err_msg=name)
+    assert record["weights"] == weights_of(bundle), "the demo model is another: write the record anew"
+    compare(predicted(bundle, seed), record["predictions"][seed], record["versions"])
+
+
+def compare(found: dict[str, object], expected: dict[str, object], recorded: dict[str, str]) -> None:
+    """Equal within the tolerance; else the libraries of both runs are named."""
+    assert set(found) == set(expected)
+    drift = f"recorded with {recorded}, found with {versions_here()}"
+    for name, value in found.items():
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=TOLERANCE, err_msg=f"{name}: {drift}")
+
+
+def versions_here() -> dict[str, str]:
+    return {name: version for name in LIBRARIES if (version := installed(name)) is not None}
+
+
+def weights_of(bundle: Bundle) -> dict[str, str]:
+    """Hashes of the networks' weights; what else a bundle carries changes no prediction."""
+    return {name: value for name, value in bundle.card.parts.items() if name.startswith("member")}
+
+
+@pytest.mark.parametrize("name", ["risk", "hazards", "highest_scores", "teacher_risk", "importance_head"])
+def test_drift_is_noticed_and_tells_both_versions(name: str) -> None:
+    record = json.loads(GOLDEN.read_text())
+    expected = record["predictions"][2]
+    assert set(record["versions"]) >= {"torch", "numpy"}
+
+    def drifted(by: float) -> dict[str, object]:
+        return {**expected, name: (np.asarray(expected[name]) + by).tolist()}
+
+    compare(drifted(TOLERANCE / 2), expected, record["versions"])
+    with pytest.raises(AssertionError, match=rf"{name}: recorded with .*torch.*, found with .*torch"):
+        compare(drifted(2 * TOLERANCE), expected, record["versions"])
 
 
 @pytest.mark.usefixtures("threads")
@@ -91,7 +122,8 @@ def test_three_runs_give_equal_bytes(bundle: Bundle) -> None:
 if __name__ == "__main__":
     demo = open_bundle(demo_bundle_path())
     golden = {
-        "bundle_sha256": demo.sha256,
+        "weights": weights_of(demo),
+        "versions": versions_here(),
         "predictions": [predicted(demo, seed) for seed in range(len(SIZES))],
     }
     GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
