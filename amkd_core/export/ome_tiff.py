@@ -15,8 +15,10 @@ from amkd_core.export.pseudonym import shown_name, shown_provenance, shown_sente
 from amkd_core.inference.maps import Heatmap, MapKind, heatmap
 from amkd_core.inference.prediction import Prediction
 
-# A cell may be cut into as many pixels a side, so that the corner of the map falls on a whole pixel.
-MAX_STEPS = 64
+# A cell may be cut into as many pixels a side, so that the corner of the map falls on a whole pixel; into the
+# larger number where the picture stays small all the same.
+MAX_STEPS, FINE_STEPS = 64, 256
+FINE_PIXELS = 100_000_000
 TOLERANCE_LEVEL0_PX = 1.0
 MAX_PIXELS = 400_000_000
 TILE_PX = 256
@@ -38,7 +40,7 @@ def write_heatmap_tiff(
     begins is told in the file's description.
 
     Pixels without a patch are NaN. The pixel size is a whole part of a patch, chosen so that the map lies within
-    one level-0 pixel of its place, or at worst within a 128th of a patch; it is stated in
+    one level-0 pixel of its place, or on very large slides at worst within a 128th of a patch; it is stated in
     micrometres, or in level-0 pixels where the scale is unknown.
 
     Parameters
@@ -98,14 +100,19 @@ def slide_image(
         When the slide is absurdly large for its patches.
     """
     origin = np.array(shown.origin_level0) - np.array(origin_xy)
-    steps = [_steps(offset, cell) for offset, cell in zip(origin, shown.cell_level0, strict=True)]
-    pixel = np.array(shown.cell_level0) / steps
+    cell, shape = np.array(shown.cell_level0), np.array(shown.image.shape[::-1])
+    size = prediction.bag.slide_size_level0
+    end = origin + shape * cell
+    if size is not None:
+        end = np.maximum(end, np.array(size) - np.array(origin_xy))
+    for most in (FINE_STEPS, MAX_STEPS):
+        steps = np.array([_steps(*axis, most) for axis in zip(origin, cell, strict=True)])
+        if np.prod(np.maximum(0, end) / cell * steps) <= FINE_PIXELS:
+            break
+    pixel = cell / steps
     corner = np.rint(origin / pixel).astype(int)
     cells = np.repeat(np.repeat(shown.image, steps[1], axis=0), steps[0], axis=1)
-    far = np.maximum(0, corner + np.array(cells.shape[::-1]))
-    size = prediction.bag.slide_size_level0
-    if size is not None:
-        far = np.maximum(far, np.ceil((np.array(size) - np.array(origin_xy)) / pixel).astype(int))
+    far = np.maximum(0, np.maximum(corner + shape * steps, np.ceil(end / pixel).astype(int)))
     if int(far[0]) * int(far[1]) > MAX_PIXELS:
         raise BagError(
             f"{prediction.slide_id}: the map would have {far[0]} x {far[1]} pixels, expected at most {MAX_PIXELS:,}; "
@@ -120,10 +127,10 @@ def slide_image(
     return whole, (float(pixel[0]), float(pixel[1]))
 
 
-def _steps(offset: float, cell: float) -> int:
+def _steps(offset: float, cell: float, most: int) -> int:
     """Fewest pixels a cell's side is cut into for the offset to be a whole number of them, nearly."""
     errors = []
-    for steps in range(1, MAX_STEPS + 1):
+    for steps in range(1, most + 1):
         pixel = cell / steps
         errors.append(abs(round(offset / pixel) * pixel - offset))
         if errors[-1] <= TOLERANCE_LEVEL0_PX:
