@@ -249,7 +249,13 @@ def _save(
     best: Mapping[str, Tensor],
     state: _State,
 ) -> None:
-    """One file holds all of a checkpoint, so that a kill leaves the last one whole."""
+    """One file holds all of a checkpoint, so that a kill leaves the last one whole.
+
+    The table of losses comes first: a stage whose checkpoint says that it is finished writes nothing more.
+    """
+    names = list(dict.fromkeys(name for row in state.history for name in row))
+    lines = [",".join(names)] + [",".join(f"{row.get(name, '')}" for name in names) for row in state.history]
+    write_text(folder / "history.csv", "\n".join(lines) + "\n")
     tensors = {f"model.{name}": value.detach().cpu() for name, value in model.state_dict().items()}
     tensors |= {f"best.{name}": value.cpu() for name, value in best.items()}
     for index, moments in optimiser.state_dict()["state"].items():
@@ -257,9 +263,6 @@ def _save(
     tensors = {name: value.contiguous().clone() for name, value in tensors.items()}
     with atomic_path(folder / "checkpoint.safetensors") as temporary:
         save_file(tensors, temporary, metadata={"state": json.dumps(vars(state))})
-    names = list(dict.fromkeys(name for row in state.history for name in row))
-    lines = [",".join(names)] + [",".join(f"{row.get(name, '')}" for name in names) for row in state.history]
-    write_text(folder / "history.csv", "\n".join(lines) + "\n")
 
 
 def _restore(

@@ -46,8 +46,8 @@ def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what killed runs left half-written; to be called by the folder's owner."""
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+    """Remove what killed runs left half-written, in its folders too; to be called by the folder's owner."""
+    for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         path.unlink(missing_ok=True)
 
 

@@ -78,7 +78,7 @@ def test_a_run_is_not_continued_on_other_data(
 
 def test_half_written_files_of_killed_runs_are_cleared(inputs, cohort_toml: Path, tmp_path: Path) -> None:
     cohort, bags, *_ = inputs
-    left_overs = [tmp_path / ".tmp-1.csv", tmp_path / "cache" / ".tmp-2.npy"]
+    left_overs = [tmp_path / name for name in (".tmp-1.csv", "cache/.tmp-2.npy", "figures/.tmp-3.png")]
     for path in left_overs:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"half")
