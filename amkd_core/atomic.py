@@ -58,9 +58,9 @@ def atomic_path(final: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename == str(temporary):
             error.filename = str(final)  # the name that the user knows
-        number = _number_of_full(error)
-        if number:
-            raise _disk_full(final, number, written) from error
+        full = full_disk(error, final, written)
+        if full is not None:
+            raise full from error
         raise
     _flush_folder(final.parent)
 
@@ -128,7 +128,11 @@ def _number_of_full(error: BaseException | None) -> int:
     return 0
 
 
-def _disk_full(final: Path, number: int, written: int) -> DiskFullError:
+def full_disk(error: BaseException, final: Path, written: int) -> DiskFullError | None:
+    """The sentence for an error that means a full disk, after so many bytes of a file; None for any other error."""
+    number = _number_of_full(error)
+    if not number:
+        return None
     free = shutil.disk_usage(final.parent).free
     return DiskFullError(
         f"{final}: {os.strerror(number).lower()} after {readable(written)}, {readable(free)} are free; make room "

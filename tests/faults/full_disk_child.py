@@ -6,6 +6,7 @@ native library fails as well, in the midst of its work. ``space``: the folder is
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -119,31 +120,28 @@ def content_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "filler"}
 
 
-class Size:
+def limit_size(folder: Path, most: int) -> None:
     """Files may not be longer than so much."""
-
-    def set(self, folder: Path, most: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-
-    def lift(self, folder: Path) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
-class Space:
+def limit_space(folder: Path, most: int) -> None:
     """A small disk with so much left of it."""
-
-    def set(self, folder: Path, most: int) -> None:
-        with (folder / "filler").open("wb") as file:
-            state = os.statvfs(folder)
-            os.posix_fallocate(file.fileno(), 0, max(1, state.f_bavail * state.f_frsize - most))
-
-    def lift(self, folder: Path) -> None:
-        (folder / "filler").unlink(missing_ok=True)
+    with (folder / "filler").open("wb") as file:
+        state = os.statvfs(folder)
+        os.posix_fallocate(file.fileno(), 0, max(1, state.f_bavail * state.f_frsize - most))
 
 
-def one_border(kind: str, write: Write, folder: Path, border: Size | Space, most: int) -> dict[str, Any]:
+def lift(folder: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    (folder / "filler").unlink(missing_ok=True)
+
+
+def one_border(
+    kind: str, write: Write, folder: Path, limit: Callable[[], None], whole: dict[str, int]
+) -> dict[str, Any]:
     before, start = content_of(folder), time.monotonic()
-    border.set(folder, most)
+    limit()
     try:
         write()
     except (AmkdError, OSError) as error:
@@ -153,15 +151,19 @@ def one_border(kind: str, write: Write, folder: Path, border: Size | Space, most
     else:
         result = "written"
     finally:
-        border.lift(folder)
+        lift(folder)
     left = content_of(folder)
     # A packed cache is several files, and no cache without its last one; the figures are three, each whole.
     several = kind in ("packed cache", "svg")
-    kept = left == before or (several and not any(name.startswith(".tmp-") for name in left))
+    parts = [name for name in left if name.startswith(".tmp-")]
+    if result == "written":  # each OME-TIFF has an identifier of its own, of the same length
+        kept = {name: len(content) for name, content in left.items()} == whole
+    else:
+        kept = left == before or (several and not parts)
     if kind == "packed cache":
         kept = kept and (result == "written") == ("cache.json" in left)
     return {
-        "kind": kind, "result": result, "kept": kept, "names": sorted(left), "most": most,
+        "kind": kind, "result": result, "kept": kept, "names": sorted(left),
         "seconds": time.monotonic() - start,
     }  # fmt: skip
 
@@ -173,7 +175,7 @@ def clear(folder: Path) -> None:
 
 def main() -> None:
     kinds, folder, n_borders, how = sys.argv[1].split(","), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    border = {"size": Size, "space": Space}[how]()
+    limits = {"size": limit_size, "space": limit_space}
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     writers = {**stores(folder), **exports(folder)}
     for kind in kinds:
@@ -181,13 +183,15 @@ def main() -> None:
         clear(folder)
         write()
         # Of several files the longest one counts: the others pass.
-        size = max(len(content) for content in content_of(folder).values())
+        whole = {name: len(content) for name, content in content_of(folder).items()}
+        size = max(whole.values())
         most = size if how == "size" else size * 3 // 2  # a disk may also be large enough
         for old in (True, False):
             for index in range(n_borders):
                 if not old:
                     clear(folder)
-                line = one_border(kind, write, folder, border, most * index // n_borders)
+                limit = functools.partial(limits[how], folder, most * index // n_borders)
+                line = one_border(kind, write, folder, limit, whole)
                 sys.stdout.write(json.dumps(line) + "\n")
         write()
         sys.stdout.write(json.dumps({"kind": kind, "result": "completed"}) + "\n")

@@ -12,14 +12,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core import __version__
-from amkd_core.atomic import require_space
+from amkd_core.atomic import full_disk, require_space
 
 MAGIC = b"AMKD encoding journal 1\n"
 _DIGEST_BYTES = 32
@@ -48,7 +48,7 @@ class EncodingJournal:
         self._slide_id = slide_id
         self._device = device
         self._bag_bytes = bag_bytes
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._checksum = b""
 
     def restore(
@@ -85,7 +85,7 @@ class EncodingJournal:
         self.close()
         self._checksum = self._start_of(key, features.shape, batch_size)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("r+b" if self.path.exists() else "w+b")
+        self._file = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
         done = end = 0
         if self._file.read(len(MAGIC)) == MAGIC:
             end = len(MAGIC)
@@ -98,18 +98,20 @@ class EncodingJournal:
         self._file.seek(end)
         self._file.truncate()
         if end == 0:
-            self._file.write(MAGIC)
-            self._file.flush()
+            self._write(MAGIC)
         return done
 
     def append(self, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
-        """Add the batch that follows; its bytes are the kernel's when this returns, so a kill does not take them."""
-        if self._file is None:
-            raise ValueError("the journal was not opened")
+        """Add the batch that follows; its bytes are the kernel's when this returns, so a kill does not take them.
+
+        Raises
+        ------
+        DiskFullError
+            When the disk is full all the same; what was written before stays of use.
+        """
         payload = np.ascontiguousarray(valid).tobytes() + np.ascontiguousarray(features).tobytes()
         self._checksum = hashlib.sha256(self._checksum + payload).digest()
-        self._file.write(payload + self._checksum)
-        self._file.flush()
+        self._write(payload + self._checksum)
 
     def close(self) -> None:
         """Close the file and leave it, for a run to come."""
@@ -131,6 +133,19 @@ class EncodingJournal:
             "versions": [__version__, np.__version__, version("torch")],
         }
         return hashlib.sha256(MAGIC + json.dumps(whole, sort_keys=True).encode()).digest()
+
+    def _write(self, payload: bytes) -> None:
+        if self._file is None:
+            raise ValueError("the journal was not opened")
+        rest = memoryview(payload)
+        try:
+            while rest:  # a disk that fills up takes a part first
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            full = full_disk(error, self.path, len(payload) - len(rest))
+            if full is None:
+                raise
+            raise full from error
 
     def _read(self, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> bool:
         """Take the next batch from the file, when it is the one that belongs here."""
