@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from amkd_core.atomic import atomic_path, write_text
+from amkd_core.atomic import write_bytes, write_text
 from amkd_core.errors import RunFolderError
 from amkd_core.models import ModelInput, ModelOutput, SurvivalModel
 from amkd_core.progress import Progress
@@ -261,8 +261,8 @@ def _save(
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{name}": torch.as_tensor(value).cpu() for name, value in moments.items()}
     tensors = {name: value.contiguous().clone() for name, value in tensors.items()}
-    with atomic_path(folder / "checkpoint.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"state": json.dumps(vars(state))})
+    # As bytes: the library's own writer leaves a temporary file under a name of its own when it is killed.
+    write_bytes(folder / "checkpoint.safetensors", save(tensors, metadata={"state": json.dumps(vars(state))}))
 
 
 def _restore(
