@@ -16,7 +16,12 @@ _NUMBERS = re.compile(r"[-+]?[\d.](?:[\d.,()%±\s–-]|to|e[-+]?\d)*")
 
 def plain_cell(text: str) -> str:
     """Text that no spreadsheet takes for a formula or a new line; numbers stay as they are."""
-    marked = f"'{text}" if text.startswith(FORMULA_STARTS) and not _NUMBERS.fullmatch(text) else text
+    return text if _NUMBERS.fullmatch(text) else plain_name(text)
+
+
+def plain_name(text: str) -> str:
+    """A name as text for a spreadsheet, also where it looks like a number ("-1")."""
+    marked = f"'{text}" if text.startswith(FORMULA_STARTS) else text
     # pandas puts no quotation marks around a lone carriage return, and a reader would begin a row at it.
     return marked.replace("\r", " ")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from amkd_core.atomic import atomic_path
-from amkd_core.export.plain_cells import plain_cell
+from amkd_core.export.plain_cells import plain_name
 from amkd_core.export.pseudonym import shown_name
 from amkd_core.inference.maps import percentile_ranks
 from amkd_core.inference.prediction import Prediction
@@ -49,7 +49,7 @@ def write_results_table(path: Path, predictions: Sequence[Prediction], *, identi
     rows = []
     for prediction in predictions:
         row: dict[str, object] = {
-            "slide": plain_cell(shown_name(prediction, identified=identified)),
+            "slide": plain_name(shown_name(prediction, identified=identified)),
             "risk": prediction.risk,
             "risk_percentile": prediction.risk_percentile,
             "risk_group": prediction.risk_group,
@@ -60,7 +60,7 @@ def write_results_table(path: Path, predictions: Sequence[Prediction], *, identi
             row[f"survival_{year}_years"] = np.nan if share is None else share
         row["patches"] = len(prediction.patch_scores)
         row["teacher_risk"] = np.nan if prediction.teacher is None else prediction.teacher.risk
-        row["bundle"] = plain_cell(str(prediction.provenance["bundle"]["name"]))
+        row["bundle"] = plain_name(str(prediction.provenance["bundle"]["name"]))
         row["notices"] = " ".join(notice.code for notice in prediction.notices)
         rows.append(row)
     _write(path, pd.DataFrame(rows))

