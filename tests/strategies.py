@@ -37,8 +37,8 @@ def survival_tables(draw: st.DrawFn, max_patients: int = 40) -> SurvivalTable:
 
 @st.composite
 def hazard_logits(draw: st.DrawFn, max_bins: int = 6) -> torch.Tensor:
-    """Draw logits (batch, n_bins) in float64, from mild to saturated."""
-    batch, n_bins = draw(st.integers(1, 5)), draw(st.integers(1, max_bins))
+    """Draw logits (batch, n_bins) in float64, from mild to saturated; one alone would be a Cox head's."""
+    batch, n_bins = draw(st.integers(1, 5)), draw(st.integers(2, max_bins))
     scale = draw(st.sampled_from([1.0, 10.0, 100.0]))
     values = st.floats(-scale, scale, allow_nan=False)
     rows = draw(st.lists(values, min_size=batch * n_bins, max_size=batch * n_bins))
