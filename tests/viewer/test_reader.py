@@ -44,6 +44,7 @@ def test_the_manifest_is_valid_and_its_commands_exist() -> None:
         "Export",
         "Settings",
         "Slide information",
+        "Help and shortcuts",
     ]
 
 
