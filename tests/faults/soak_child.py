@@ -20,7 +20,7 @@ from amkd_core.cli.terminal import drain
 from amkd_core.inference.bag_cache import BagCache
 from amkd_core.inference.predict import predict_slide
 
-WARM = 50
+WARM = 100  # by then each slide was read, kept and encoded again
 ENCODE_EVERY = 10
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     process, risks = psutil.Process(), {}
     cache = BagCache(folder / "bags")
     for index in range(n_predictions):
-        if index in (WARM, *range(100, n_predictions, 100)):
+        if index in range(WARM, n_predictions, 100):
             sys.stdout.write(json.dumps(state(index, process)) + "\n")
             sys.stdout.flush()
         slide = slides[index % len(slides)]

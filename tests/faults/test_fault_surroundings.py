@@ -126,7 +126,8 @@ def test_an_ordinary_user_without_the_right_to_write_is_told_so(open_folder: Pat
     bags.mkdir(mode=0o755)
     outs = [bags, bags / "new"]
     words = [sys.executable, "-c", AS_NOBODY, *map(str, (slide, tmp_path, *outs))]
-    done = subprocess.run(words, capture_output=True, text=True, env=child_environment())
+    own = {"AMKD_CONFIG_DIR": str(open_folder / "config")}  # pytest's folders are root's alone
+    done = subprocess.run(words, capture_output=True, text=True, env={**child_environment(), **own})
     assert done.returncode == 0, done.stderr[-2000:]
     for (code, said), out in zip(json.loads(done.stdout), outs, strict=True):
         assert code == 2, said
