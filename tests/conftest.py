@@ -46,10 +46,13 @@ WINDOWS = {"viewer", "screen", "panel", "make_napari_viewer", "qtbot"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, all windows are opened by one of them: a screen has one pointer and one focus."""
+    """With several processes, all windows are opened by one of them: a screen has one pointer and one focus.
+
+    A file's other tests stay together, so that what they share is made once.
+    """
     for item in items:
-        if WINDOWS & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("windows"))
+        opens = WINDOWS & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("windows" if opens else str(item.path)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
