@@ -27,7 +27,9 @@ def cohort(n_slides: int, dimension: int, *, seed: int, network: int = 0) -> lis
     return slides
 
 
-@pytest.mark.parametrize(("n_slides", "dimension"), [(40, 64), (150, 96), (100, 512)])
+@pytest.mark.parametrize(
+    ("n_slides", "dimension"), [(40, 64), (150, 96), pytest.param(100, 512, marks=pytest.mark.slow)]
+)
 def test_held_out_slides_stay_inside_and_foreign_features_do_not(n_slides: int, dimension: int) -> None:
     fitted = FeatureRange.fit(cohort(n_slides, dimension, seed=1))
     held_out = cohort(200, dimension, seed=2)
@@ -64,7 +66,9 @@ def mixed_cohort(prototypes: np.ndarray, n_slides: int, dimension: int, *, seed:
     return slides
 
 
-@pytest.mark.parametrize(("n_slides", "dimension"), [(40, 64), (120, 256)])
+@pytest.mark.parametrize(
+    ("n_slides", "dimension"), [(40, 64), pytest.param(120, 256, marks=pytest.mark.slow)]
+)
 def test_slides_that_differ_much_hide_no_foreign_features(
     shared: Path, n_slides: int, dimension: int
 ) -> None:

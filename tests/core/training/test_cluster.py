@@ -38,6 +38,7 @@ def cluster() -> Iterator[distributed.LocalCluster]:
         yield found
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_loses_nothing_and_counts_nothing_twice(
     cluster: distributed.LocalCluster, folds_run: Path, unsplit_toml: Path, tmp_path: Path
 ) -> None:

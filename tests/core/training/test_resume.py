@@ -41,6 +41,7 @@ def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_several_stages_ends_as_if_it_had_not_been(
     folds_run: Path, unsplit_toml: Path, tmp_path: Path
 ) -> None:
