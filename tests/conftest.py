@@ -71,6 +71,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     heads = {"cases": "cases", "refused": "refused", "same": "same data", "different": "other data"}
     heads |= {"deaths": "deaths", "hangs": "hangs", "slowest": "slowest s"}
     terminalreporter.write_line(f"{'family':<40}" + "".join(f"{head:>12}" for head in heads.values()))
-    for row in sorted(rows, key=lambda row: row["family"]):
+    # A family whose count grows over several tests is told once, with all its cases.
+    largest = {row["family"]: row for row in sorted(rows, key=lambda row: int(row["cases"]))}
+    for _, row in sorted(largest.items()):
         figures = [round(row[name], 2) for name in heads]
         terminalreporter.write_line(f"{row['family']:<40}" + "".join(f"{value:>12}" for value in figures))
