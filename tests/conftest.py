@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,27 @@ def shared() -> Path:
     if not (folder / "slides" / "real").is_dir():
         pytest.skip(f"real slides and cohorts are not at {folder} (set AMKD_SHARED to their folder)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def timm_imports() -> Iterator[None]:
+    """Make ``import timm`` work beside a CPU build of torch.
+
+    The torchvision of the public index is built for the CUDA torch; beside the CPU one it stops at import
+    because two operators of its compiled part, for which it registers shapes, are not there. They are
+    declared here and never called. Users are told to install both from one index.
+    """
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    pytest.importorskip("timm")
+    yield
+    library._destroy()
 
 
 WINDOWS = {"viewer", "screen", "panel", "make_napari_viewer", "qtbot"}

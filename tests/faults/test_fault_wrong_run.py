@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -284,17 +284,3 @@ def random_golden(
     seed: int, *, half: bool = False, width: int = encoder_identity().dimension
 ) -> GoldenFeatures:
     return GoldenFeatures(np.random.default_rng(seed).normal(size=(8, width)).astype(np.float32), half)
-
-
-@pytest.fixture(scope="session")
-def timm_imports() -> Iterator[None]:
-    """`import timm` beside a torchvision that was built for another torch; see the encoders' tests."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    pytest.importorskip("timm")
-    yield
-    library._destroy()

@@ -1,33 +1,12 @@
-"""A timm that can be imported whatever torchvision was built for, and small slides to encode."""
+"""Patches and small slides to encode."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-import torch
-
-
-@pytest.fixture(scope="session")
-def timm_imports() -> Iterator[None]:
-    """Make ``import timm`` work beside a CPU build of torch.
-
-    The torchvision of the public index is built for the CUDA torch; beside the CPU one it stops at import
-    because two operators of its compiled part, for which it registers shapes, are not there. They are
-    declared here and never called. Users are told to install both from one index.
-    """
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    pytest.importorskip("timm")
-    yield
-    library._destroy()
 
 
 @pytest.fixture(scope="session")
