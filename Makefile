@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-# Processes that run tests; all windows are opened by one of them.
+# Processes that run tests.
 JOBS ?= 2
 # A virtual screen for everything that opens a window; without Xvfb the command runs as it is.
 SCREEN := $(shell command -v xvfb-run >/dev/null && echo 'xvfb-run -a -s "-screen 0 1600x1000x24"')
@@ -23,7 +23,7 @@ test: lint  ## set up, lint, and run all tests (real windows under a virtual scr
 
 .PHONY: run-tests
 run-tests: $(READY)
-	$(SCREEN) $(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadgroup
+	$(SCREEN) $(BIN)/python -m pytest -m "not slow" -n $(JOBS)
 
 check-slow: $(READY)  ## cohort-scale checks, too slow for every change
 	$(SCREEN) $(BIN)/python -m pytest -m slow --timeout 3600

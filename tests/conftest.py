@@ -64,19 +64,6 @@ def timm_imports() -> Iterator[None]:
     library._destroy()
 
 
-WINDOWS = {"viewer", "screen", "panel", "make_napari_viewer", "qtbot"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, all windows are opened by one of them: a screen has one pointer and one focus.
-
-    A file's other tests stay together, so that what they share is made once.
-    """
-    for item in items:
-        opens = WINDOWS & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("windows" if opens else str(item.path)))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What the fault tests counted: cases, deaths, hangs, silent acceptances, slowest."""
     reports = [report for found in terminalreporter.stats.values() for report in found]
