@@ -8,6 +8,9 @@ READY := $(VENV)/ready
 JOBS ?= 2
 # A virtual screen for everything that opens a window; without Xvfb the command runs as it is.
 SCREEN := $(shell command -v xvfb-run >/dev/null && echo 'xvfb-run -a -s "-screen 0 1600x1000x24"')
+# Tests of a file stay together as long as no process is idle, for they share what is made once for them. Compiled
+# modules are kept even where Python is told not to: hundreds of tests start processes of their own.
+TESTS = $(SCREEN) env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check-slow bench demo-bundle system clean
@@ -23,10 +26,10 @@ test: lint  ## set up, lint, and run all tests (real windows under a virtual scr
 
 .PHONY: run-tests
 run-tests: $(READY)
-	$(SCREEN) $(BIN)/python -m pytest -m "not slow" -n $(JOBS)
+	$(TESTS) -m "not slow"
 
 check-slow: $(READY)  ## cohort-scale checks, too slow for every change
-	$(SCREEN) $(BIN)/python -m pytest -m slow --timeout 3600
+	$(TESTS) -m slow --timeout 3600
 
 bench: $(READY)  ## measure the speed and memory claims; each script prints a table of ratios
 	@for script in patch_reading patch_grid pathway_encoder "training_speed --bags 24"; do \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -127,8 +128,27 @@ def expression_path(bundle_path: Path, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def encoded(slide_path: Path, bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the features of the first slide, encoded once for all tests."""
+    from amkd_core.bundle_file import open_bundle
+    from amkd_core.inference.bag_cache import BagCache
+    from amkd_core.inference.predict import encode_for
+
+    folder = tmp_path_factory.mktemp("encoded")
+    for _ in encode_for(slide_path, open_bundle(bundle_path), cache=BagCache(folder / "bags")):
+        pass
+    return folder
+
+
 @pytest.fixture
-def predicted(panel, viewer, slide_path, spin):
+def kept(encoded: Path, own_cache: Path) -> None:
+    """The user's cache holds the features of the first slide, as from an earlier session."""
+    shutil.copytree(encoded, own_cache)
+
+
+@pytest.fixture
+def predicted(kept, panel, viewer, slide_path, spin):
     """The prediction panel with a predicted slide."""
     panel.open_slide(slide_path, run=True)
     spin(lambda: panel.outcome is not None)
@@ -137,7 +157,7 @@ def predicted(panel, viewer, slide_path, spin):
 
 
 @pytest.fixture
-def taught(panel, viewer, slide_path, expression_path, spin):
+def taught(kept, panel, viewer, slide_path, expression_path, spin):
     """The prediction panel with a slide that was predicted with expression."""
     from amkd_core.inference.expression import read_genes
     from amkd_viewer.events import Expression

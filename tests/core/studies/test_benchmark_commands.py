@@ -186,7 +186,7 @@ def test_other_teachers_guide_no_features(inputs, config, tmp_path: Path) -> Non
 
 
 def test_ablation_table_stands_beside_the_papers(tiny_toml, config, tmp_path: Path) -> None:
-    found = drain(compare(read_cohort(tiny_toml), ABLATION[:1] + ABLATION[-1:], config, tmp_path, jobs=2))
+    found = drain(compare(read_cohort(tiny_toml), ABLATION[:1] + ABLATION[-1:], config, tmp_path))
     write_ablation(tmp_path, found, config, (5, "brca"))
     table = list(csv.DictReader((tmp_path / "table-5.csv").read_text().splitlines()))
     assert [row["model"] for row in table] == ["without ARR", "AMKD", "AMKD teacher"]
@@ -313,7 +313,7 @@ def test_external_cohort_without_expression_is_scored_by_models_of_slides(
     cohort, recipes = read_cohort(tiny_toml), recipes_of(["ghanet", "mlp"])
     short = changed(config, ["student.epochs=1"])
     found = drain(
-        compare(cohort, recipes, short, tmp_path / "run", external=read_external_cohort(toml), jobs=2)
+        compare(cohort, recipes, short, tmp_path / "run", external=read_external_cohort(toml))
     )
     table = external_table(found, n_resamples=50)
     assert table is not None
