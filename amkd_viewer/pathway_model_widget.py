@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from qtpy.QtCore import QModelIndex, QSortFilterProxyModel, Qt
-from qtpy.QtGui import QStandardItem, QStandardItemModel
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+_NOWHERE = QModelIndex()
+
+
+class _Rows(QAbstractTableModel):
+    """Rows of values; their text is made only for those that are seen."""
+
+    def __init__(self, headings: Sequence[str], parent: QWidget) -> None:
+        super().__init__(parent)
+        self._headings = list(headings)
+        self._rows: list[Sequence[Any]] = []
+        self._formats: Sequence[Callable[[Any], str]] = ()
+
+    def replace(self, rows: Sequence[Sequence[Any]], formats: Sequence[Callable[[Any], str]]) -> None:
+        self.beginResetModel()
+        self._rows, self._formats = list(rows), formats
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex = _NOWHERE) -> int:  # noqa: N802 (Qt's name)
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: QModelIndex = _NOWHERE) -> int:  # noqa: N802 (Qt's name)
+        return 0 if parent.isValid() else len(self._headings)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid():
+            return None
+        value = self._rows[index.row()][index.column()]
+        if role == Qt.ItemDataRole.UserRole:
+            return value
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._formats[index.column()](value)
+        if role == Qt.ItemDataRole.ToolTipRole and isinstance(value, str):
+            return value
+        return None
+
+    def headerData(  # noqa: N802 (Qt's name)
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self._headings[section]
+        return None
 
 
 class SortedTable(QTableView):
@@ -26,8 +64,7 @@ class SortedTable(QTableView):
 
     def __init__(self, headings: Sequence[str], *, stretched: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._headings, self._stretched = list(headings), stretched
-        self._items = QStandardItemModel(0, len(headings), self)
+        self._items = _Rows(headings, self)
         self._proxy = QSortFilterProxyModel(self)
         self._proxy.setSourceModel(self._items)
         self._proxy.setFilterKeyColumn(stretched)
@@ -42,22 +79,19 @@ class SortedTable(QTableView):
         self.verticalHeader().setVisible(False)
         self.verticalHeader().setDefaultSectionSize(22)
         self.setWordWrap(False)
-        self._dress()
+        header = self.horizontalHeader()
+        header.setMinimumSectionSize(44)
+        header.setMaximumSectionSize(260)
+        # Of the rows that are seen: asking hundreds for their width would hold the window.
+        header.setResizeContentsPrecision(0)
+        for column in range(len(headings)):
+            wide = column == stretched
+            mode = QHeaderView.ResizeMode.Stretch if wide else QHeaderView.ResizeMode.ResizeToContents
+            header.setSectionResizeMode(column, mode)
 
     def set_rows(self, rows: Sequence[Sequence[Any]], formats: Sequence[Callable[[Any], str]]) -> None:
         """Replace what is shown; `formats` turn each column's values into text."""
-        self.setSortingEnabled(False)
-        self._items.clear()
-        for row in rows:
-            items = []
-            for value, text in zip(row, formats, strict=True):
-                item = QStandardItem(text(value))
-                item.setData(value, Qt.ItemDataRole.UserRole)
-                item.setToolTip(str(value) if isinstance(value, str) else "")
-                items.append(item)
-            self._items.appendRow(items)
-        self._dress()
-        self.setSortingEnabled(True)
+        self._items.replace(rows, formats)
 
     def search(self, text: str) -> None:
         """Show only rows whose searched column holds a text."""
@@ -77,13 +111,3 @@ class SortedTable(QTableView):
         """Row on the screen that is selected."""
         rows: list[QModelIndex] = self.selectionModel().selectedRows()
         return rows[0].row() if rows else None
-
-    def _dress(self) -> None:
-        self._items.setHorizontalHeaderLabels(self._headings)
-        header = self.horizontalHeader()
-        for column in range(len(self._headings)):
-            stretched = column == self._stretched
-            mode = QHeaderView.ResizeMode.Stretch if stretched else QHeaderView.ResizeMode.ResizeToContents
-            header.setSectionResizeMode(column, mode)
-        header.setMinimumSectionSize(44)
-        header.setMaximumSectionSize(260)

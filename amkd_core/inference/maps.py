@@ -10,16 +10,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from amkd_core.errors import BagError, ModalityError
-from amkd_core.inference.prediction import Prediction
+from amkd_core.inference.map_cells import map_cells
+from amkd_core.inference.prediction import Prediction, TeacherPrediction
 
 Array = NDArray[np.float64]
 MapKind = Literal["percentile", "raw"]
-
-# A map of more cells than this is no grid of patches but scattered places.
-MAX_CELLS = 64_000_000
-# Patches count as lying on one grid when they are off it by no more than this share of their size.
-GRID_TOLERANCE = 0.02
-SUBDIVISIONS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,14 +101,12 @@ def map_scores(prediction: Prediction, source: str = "student") -> Array:
         raise ModalityError(f"{prediction.slide_id}: no {source} map without the tumour's expression")
     if source == "teacher":
         return prediction.teacher.patch_scores
-    if source not in prediction.teacher.pathways:
-        raise ModalityError(f"there is no pathway {source!r} in this model")
-    row = prediction.teacher.coattention[prediction.teacher.pathways.index(source)]
+    row = _coattention(prediction.teacher, source)
     scores: Array = row.astype(np.float64) / len(row)
     return scores
 
 
-def percentile_ranks(scores: Array) -> Array:
+def percentile_ranks(scores: Array | NDArray[np.uint16]) -> Array:
     """Rank of each patch within the slide in [0, 100]; ties share their mean rank."""
     if len(scores) == 1:
         return np.full(1, 100.0)
@@ -131,19 +124,13 @@ def heatmap(prediction: Prediction, kind: MapKind = "percentile", *, source: str
     ModalityError
         As `map_scores`.
     """
-    scores = map_scores(prediction, source)
-    values = percentile_ranks(scores) if kind == "percentile" else scores * len(scores)
+    cells = map_cells(prediction.bag)
+    if kind == "percentile":
+        values = _map_percentiles(prediction, source)
+    else:
+        values = map_scores(prediction, source) * len(prediction.bag)
     title = f"gene-guided attention ({source})" if source in ("student", "teacher") else source
-    bag = prediction.bag
-    if bag.coords is None or bag.patch_size_level0 is None or bag.n_slides > 1:
-        raise BagError(f"{bag.slide_id}: the bag records no places on one slide, so no map can be drawn")
-    origin, size = bag.coords.min(axis=0), np.array(bag.patch_size_level0)
-    offsets, cell = bag.coords - origin, size.astype(np.float64)
-    image = _scattered(offsets, size, values, bag.slide_id)
-    if image is None:
-        image, cell = _averaged(offsets, size, values, bag.slide_id), size / SUBDIVISIONS
-    corner = (float(origin[0]), float(origin[1]))
-    return Heatmap(image, kind, corner, (float(cell[0]), float(cell[1])), title)
+    return Heatmap(cells.image(values), kind, cells.origin_level0, cells.cell_level0, title)
 
 
 def top_patches(
@@ -194,6 +181,23 @@ def agreement(first: Array, second: Array) -> Agreement:
     return Agreement(rho, shared_five, shared_share)
 
 
+def _coattention(teacher: TeacherPrediction, pathway: str) -> NDArray[np.float16]:
+    if pathway not in teacher.pathways:
+        raise ModalityError(f"there is no pathway {pathway!r} in this model")
+    row: NDArray[np.float16] = teacher.coattention[teacher.pathways.index(pathway)]
+    return row
+
+
+def _map_percentiles(prediction: Prediction, source: str) -> Array:
+    """`percentile_ranks` of `map_scores`."""
+    if prediction.teacher is None or source in ("student", "teacher"):
+        return percentile_ranks(map_scores(prediction, source))
+    # Attention is never negative, and the bits of such floats are in the order of their values: 16-bit integers are
+    # sorted three times as fast.
+    row = _coattention(prediction.teacher, source).astype(np.float16, copy=False)
+    return percentile_ranks(np.abs(row).view(np.uint16))
+
+
 def _highest(scores: Array, n: int) -> NDArray[np.int64]:
     """Rows of the n highest scores, the highest first; equal scores in the order of their rows."""
     n = min(n, len(scores))
@@ -212,48 +216,3 @@ def _percentile_of(scores: Array, score: float) -> float:
         return 100.0
     below, equal = np.count_nonzero(scores < score), np.count_nonzero(scores == score)
     return float((below + (equal - 1) / 2) / (len(scores) - 1) * 100)
-
-
-def _scattered(
-    offsets: NDArray[np.int64], size: NDArray[np.int64], values: Array, slide_id: str
-) -> NDArray[np.float32] | None:
-    """Map of patches on one grid, a cell each; None when they are not on one, or share a place."""
-    cells = (offsets + size // 2) // size  # (n, 2) column, row
-    tolerance = np.maximum(1, (GRID_TOLERANCE * size).astype(np.int64))
-    if (np.abs(offsets - cells * size) > tolerance).any():
-        return None
-    image = np.full(_checked_shape(cells.max(axis=0) + 1, slide_id), np.nan, dtype=np.float32)
-    image[cells[:, 1], cells[:, 0]] = values
-    # Fewer cells than patches: some have the same place.
-    return image if image.size - np.count_nonzero(np.isnan(image)) == len(values) else None
-
-
-def _averaged(
-    offsets: NDArray[np.int64], size: NDArray[np.int64], values: Array, slide_id: str
-) -> NDArray[np.float32]:
-    """Map of patches that overlap or follow several grids (CLAM lays one per piece of tissue).
-
-    Cells are a quarter of a patch wide, so a patch is drawn at most an eighth of its width off; where
-    patches overlap their mean is shown.
-    """
-    corners = np.rint(offsets / (size / SUBDIVISIONS)).astype(np.int64)  # (n, 2) column, row
-    rows, columns = _checked_shape(corners.max(axis=0) + SUBDIVISIONS, slide_id)
-    total, count = np.zeros(rows * columns), np.zeros(rows * columns)
-    for row in range(SUBDIVISIONS):
-        for column in range(SUBDIVISIONS):
-            flat = (corners[:, 1] + row) * columns + corners[:, 0] + column
-            total += np.bincount(flat, values, rows * columns)
-            count += np.bincount(flat, minlength=rows * columns)
-    mean = np.divide(total, count, out=np.full(rows * columns, np.nan), where=count > 0)
-    image: NDArray[np.float32] = mean.reshape(rows, columns).astype(np.float32)
-    return image
-
-
-def _checked_shape(columns_rows: NDArray[np.int64], slide_id: str) -> tuple[int, int]:
-    columns, rows = (int(side) for side in columns_rows)
-    if rows * columns > MAX_CELLS:
-        raise BagError(
-            f"{slide_id}: the patches' coordinates span {columns} x {rows} cells of a map, expected at most "
-            f"{MAX_CELLS:,} in all; the coordinates or the patch size are wrong"
-        )
-    return rows, columns
