@@ -8,9 +8,10 @@ READY := $(VENV)/ready
 JOBS ?= 2
 # A virtual screen for everything that opens a window; without Xvfb the command runs as it is.
 SCREEN := $(shell command -v xvfb-run >/dev/null && echo 'xvfb-run -a -s "-screen 0 1600x1000x24"')
-# Tests of a file stay together as long as no process is idle, for they share what is made once for them. Compiled
-# modules are kept even where Python is told not to: hundreds of tests start processes of their own.
-TESTS = $(SCREEN) env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+# Tests of a file stay together, for they share what is made once for them. One thread each: as many as there are cores
+# in each process take half as long again. Compiled modules are kept even where Python is told not to, for hundreds of
+# tests start processes of their own.
+TESTS = $(SCREEN) env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check-slow bench demo-bundle system clean

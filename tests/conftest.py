@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("NO_COLOR", "1")
-# Where tests run in several processes, each with as many threads as there are cores takes half as long again.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Sockets are closed here and in every process that a test starts; a hook cannot be taken back.
 _NO_NETWORK = Path(__file__).parent / "no_network"

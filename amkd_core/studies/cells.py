@@ -46,7 +46,7 @@ def tasks_of(run: Path, recipes: Sequence[Recipe], n_folds: int, jobs: int) -> l
     whole = [Task(recipe, tuple(range(1, n_folds + 1))) for recipe in recipes]
     left = [Task(task.recipe, task.missing(run)) for task in whole]
     left = [task for task in left if task.folds]
-    if len(left) >= 3 * jobs:
+    if jobs == 1 or len(left) >= 3 * jobs:
         return left
     return [Task(task.recipe, (fold,)) for task in left for fold in task.folds]
 

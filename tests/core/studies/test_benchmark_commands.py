@@ -96,6 +96,7 @@ def test_a_second_worker_finds_the_cell_finished(finished) -> None:
 
 def test_tasks_are_whole_models_where_there_are_many_and_folds_where_there_are_few(tmp_path: Path) -> None:
     recipes = recipes_of(["abmil", "snn", "mlp"])
+    assert [task.folds for task in tasks_of(tmp_path, recipes[:1], 2, jobs=1)] == [(1, 2)]
     assert [task.folds for task in tasks_of(tmp_path, recipes, 2, jobs=1)] == [(1, 2)] * 3
     assert [task.folds for task in tasks_of(tmp_path, recipes, 2, jobs=2)] == [(1,), (2,)] * 3
 
