@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from amkd_core.patch_range import PatchRange
 
@@ -110,7 +110,7 @@ class FeatureRange:
         # Log-distances of held-out slides are close to normal; their upper tail is extrapolated from mean
         # and spread, since hardly any cohort has enough slides to read it off, and never below the worst seen.
         logs = np.log(held_out + _FLOOR)
-        tail = stats.t.ppf(1 - FALSE_ALARM_RATE / 2, len(summaries) - 1)
+        tail = special.stdtrit(len(summaries) - 1, 1 - FALSE_ALARM_RATE / 2)
         limits = np.exp(logs.mean(axis=0) + tail * logs.std(axis=0, ddof=1))
         limits = MARGIN * np.maximum(limits, held_out.max(axis=0))
         patches = PatchRange.fit(slide_features, alarm_rate=FALSE_ALARM_RATE / 2, margin=MARGIN)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 from scipy.linalg import eigh
 
 Array = NDArray[np.float64]
@@ -89,7 +89,7 @@ class PatchRange:
             measured[fold] = [held_out.measure(slide_features[slide]) for slide in fold]
         middle = np.median(measured, axis=0)
         departure = _departure(measured, middle)
-        tail = stats.t.ppf(1 - alarm_rate / 2, len(chosen) - 1)
+        tail = special.stdtrit(len(chosen) - 1, 1 - alarm_rate / 2)
         spread = np.sqrt(np.square(measured - middle).mean(axis=0))
         limits = margin * np.maximum(tail * spread, departure.max(axis=0)) + _FLOOR
         return cls(center, scale, _leading(total), middle, limits)

@@ -129,11 +129,12 @@ def _open_window(bundle: Path | str | None) -> tuple[Viewer, PredictWidget]:
     os.environ.setdefault("NAPARI_ASYNC", "1")
     import napari
 
-    from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
+    from amkd_viewer.warm_up import keep_loaded, warm_up_layers, warm_up_prediction
 
     # Better before there is a window than while it is being looked at.
     warm_up_layers()
     warm_up_prediction()
+    keep_loaded()
 
     viewer = napari.Viewer(title="AMKD Viewer")
     _, panel = viewer.window.add_plugin_dock_widget(_PLUGIN, PANEL)

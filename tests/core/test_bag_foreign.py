@@ -148,7 +148,10 @@ def bombs(folder: Path) -> list[Path]:
 
 def test_bombs_are_refused_at_once_and_take_no_memory(tmp_path: Path) -> None:
     process = psutil.Process()
-    for path in bombs(tmp_path):
+    torch.save(torch.ones(2, 8), tmp_path / "warm.pt")
+    read_bag(tmp_path / "warm.pt", assume=STATED)  # starts the process that reads such files
+    (tmp_path / "bombs").mkdir()
+    for path in bombs(tmp_path / "bombs"):
         before, start = process.memory_info().rss, time.perf_counter()
         with pytest.raises(BagError, match=r"it was not read|at most 2000000 rows"):
             read_bag(path, assume=STATED)

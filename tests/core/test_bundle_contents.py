@@ -158,10 +158,10 @@ def test_a_card_that_asks_for_a_giant_network_costs_no_memory(
 ) -> None:
     path = resealed(written, tmp_path / "bomb.amkd", student(**config))
     process = psutil.Process()
-    before, start = process.memory_info().rss, time.perf_counter()
+    before, start = process.memory_info().rss, time.process_time()
     with pytest.raises(BundleError, match="asks for a larger network than the file holds weights of"):
         open_bundle(path)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert process.memory_info().rss - before < 200 * 2**20
 
 

@@ -29,6 +29,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no display; run under xvfb-run"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def loaded() -> None:
+    """All modules are loaded before the first window, as the program does it."""
+    from amkd_viewer.warm_up import keep_loaded, warm_up_layers, warm_up_prediction
+
+    warm_up_layers()
+    warm_up_prediction()
+    keep_loaded()
+
+
 @pytest.fixture(scope="session")
 def slide_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pyramidal TIFF at 0.5 um per pixel, pink blobs on glass."""
@@ -157,7 +167,7 @@ def predicted(kept, panel, viewer, slide_path, spin):
 
 
 @pytest.fixture
-def taught(kept, panel, viewer, slide_path, expression_path, spin):
+def taught(kept, panel, viewer, slide_path, expression_path, spin):  # noqa: PLR0917 (fixtures)
     """The prediction panel with a slide that was predicted with expression."""
     from amkd_core.inference.expression import read_genes
     from amkd_viewer.events import Expression

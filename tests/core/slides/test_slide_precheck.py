@@ -202,10 +202,10 @@ def bombs(folder: Path) -> list[Path]:
 def test_bombs_are_refused_quickly_and_without_memory(tmp_path: Path) -> None:
     for bomb in bombs(tmp_path):
         tracemalloc.start()
-        started = time.perf_counter()
+        started = time.process_time()
         with pytest.raises(SlideError, match="truncated or damaged"):
             open_slide(bomb)
-        assert time.perf_counter() - started < 2, bomb
+        assert time.process_time() - started < 2, bomb
         assert tracemalloc.get_traced_memory()[1] < 200 << 20, bomb
         tracemalloc.stop()
 
@@ -225,7 +225,7 @@ def test_ome_text_with_millions_of_planes_is_refused(tmp_path: Path) -> None:
 
 def test_big_slide_is_checked_fast(tmp_path: Path) -> None:
     path = write_gigapixel(tmp_path / "giga.tif", (100_000, 80_000))
-    started = time.perf_counter()
+    started = time.process_time()
     with checked_tags(path) as tags:
         assert tags.directories[0].numbers(324).size == 391 * 313
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

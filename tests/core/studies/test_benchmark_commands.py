@@ -313,9 +313,7 @@ def test_external_cohort_without_expression_is_scored_by_models_of_slides(
     toml.write_text(text.replace('"bags"', f'"{tiny_toml.parent / "bags"}"') + "\n")
     cohort, recipes = read_cohort(tiny_toml), recipes_of(["ghanet", "mlp"])
     short = changed(config, ["student.epochs=1"])
-    found = drain(
-        compare(cohort, recipes, short, tmp_path / "run", external=read_external_cohort(toml))
-    )
+    found = drain(compare(cohort, recipes, short, tmp_path / "run", external=read_external_cohort(toml)))
     table = external_table(found, n_resamples=50)
     assert table is not None
     assert [row[0] for row in table.rows] == ["G-HANet", "MLP"]
