@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from amkd_core.cohort.cohort import Cohort
 
 
 def cohort_command(
@@ -30,7 +33,7 @@ def cohort_command(
         splits = make_folds(found, n_folds=folds, seed=seed)
     event = {patient.patient_id: patient.event for patient in found.patients}
     tested = [sum(event[name] for name in split.test) for split in splits]
-    warnings = list(found.warnings)
+    warnings = [*found.warnings, *_coverage(found)]
     if min(tested) < 10 and any(split.test for split in splits):
         warnings.append(f"A fold is tested on only {min(tested)} deaths; its C-index will say little.")
     if as_json:
@@ -59,3 +62,15 @@ def cohort_command(
             typer.echo(f"{title}:")
         for line in lines:
             typer.echo(f"  - {line}")
+
+
+def _coverage(cohort: Cohort) -> tuple[str, ...]:
+    from amkd_core.cohort.checks import coverage_warnings
+    from amkd_core.errors import CohortError
+
+    if not (cohort.pathways and cohort.expression.genes):
+        return ()
+    try:
+        return coverage_warnings(cohort.pathways, cohort.expression.genes)
+    except CohortError as error:
+        return (str(error),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -114,6 +114,7 @@ class _Checked:
 
 def _check(asked: _Asked, out: Path) -> _Checked:
     """Everything that can be known to be wrong before any training, all of it at once."""
+    from amkd_core.cohort.checks import coverage_warnings
     from amkd_core.cohort.cohort import read_cohort
     from amkd_core.cohort.folds import make_folds
     from amkd_core.inference.forward import check_device
@@ -129,8 +130,15 @@ def _check(asked: _Asked, out: Path) -> _Checked:
     found = _attempt(lambda: with_slides(read_cohort(asked.cohort, asked.given), out), problems)
     splits = None
     if found is not None and config is not None:
-        cohort, n_folds, seed = found, config.folds, config.seed
-        splits = _attempt(lambda: make_folds(cohort, n_folds=n_folds, seed=seed), problems)
+        cohort, settings = found, config
+        splits = _attempt(lambda: make_folds(cohort, n_folds=settings.folds, seed=settings.seed), problems)
+        thin = _attempt(
+            lambda: coverage_warnings(
+                cohort.pathways, cohort.expression.genes, min_coverage=settings.min_coverage
+            ),
+            problems,
+        )
+        found = replace(cohort, warnings=(*cohort.warnings, *(thin or ())))
     if config is None or found is None or splits is None or problems:
         _refuse(problems)
     return _Checked(found, config, len(splits))

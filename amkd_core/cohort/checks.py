@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from amkd_core.cohort.clinical import Patient
+from amkd_core.cohort.pathways import GeneSet, cover
 from amkd_core.errors import CohortError
 
 # With fewer patients a high share of deaths says nothing.
 _LEAST_PATIENTS = 30
 _MOST_DEATHS = 0.6
+_LEAST_COVERED = 0.5
 
 
 def follow_up_warnings(patients: Sequence[Patient], *, confirmed: bool, name: str) -> tuple[str, ...]:
@@ -56,3 +58,29 @@ def follow_up_warnings(patients: Sequence[Patient], *, confirmed: bool, name: st
     if share < 0.02 or event.sum() < 10:
         warnings.append(f"{int(event.sum())} deaths among {len(event)} patients teach and test little.")
     return tuple(warnings)
+
+
+def coverage_warnings(
+    pathways: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: float = 0.9
+) -> tuple[str, ...]:
+    """What speaks for an expression table of too few genes.
+
+    Parameters
+    ----------
+    measured
+        Genes of the expression table.
+    min_coverage
+        As for `cover`.
+
+    Raises
+    ------
+    CohortError
+        When no pathway is covered.
+    """
+    n_kept = len(cover(pathways, measured, min_coverage=min_coverage).pathways)
+    if n_kept >= _LEAST_COVERED * len(pathways):
+        return ()
+    return (
+        f"Only {n_kept} of {len(pathways)} pathways have {min_coverage:.0%} of their genes in the expression table, "
+        "and the teacher learns of no others; give a table of more genes, or lower min_coverage.",
+    )

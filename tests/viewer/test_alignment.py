@@ -122,7 +122,7 @@ def highest_box(path: Path, mpp: tuple[float, float]) -> tuple[Box, dict[str, An
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param(("40x", "non-square", "levels 1, 3.97, 15.9", "bounds"), id="four"),
+        pytest.param(("levels 1, 3.97, 15.9", "bounds"), id="two"),
         pytest.param(tuple(GEOMETRIES), id="all", marks=pytest.mark.slow),
     ],
 )

@@ -237,7 +237,7 @@ def test_a_panel_closed_in_mid_task_takes_its_task_along(predicted, viewer, dock
 
 
 @pytest.mark.parametrize(
-    "n_slides", [5, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    "n_slides", [2, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 )
 def test_many_slides_leave_nothing_behind(  # noqa: PLR0917 (fixtures)
     panel, viewer, slide_path, second_slide_path, spin, n_slides: int

@@ -49,9 +49,19 @@ def test_it_prints_table_one_how_it_was_understood_and_who_is_out(amkd: Run, coh
         "A fold is tested on only 2 deaths",
     ):
         assert part in done.stdout, part
+    assert "pathways have 90% of their genes in the expression table" not in done.stdout
     record = json.loads(amkd("cohort", cohort, "--json", "--folds", "3").stdout)
     assert record["kept_out"] == {"no expression": ["P0"]}
     assert sum(record["deaths_tested_by_fold"]) == 13
+
+
+def test_a_table_of_few_genes_is_something_to_look_at(amkd: Run, cohort: Path) -> None:
+    (cohort.parent / "sets.gmt").write_text("A\tx\tG1\tG2\nB\tx\tG1\tG7\nC\tx\tG8\n")
+    shown = " ".join(amkd("cohort", cohort).stdout.split())
+    assert "Only 1 of 3 pathways have 90% of their genes in the expression table" in shown
+    (cohort.parent / "sets.gmt").write_text("C\tx\tG8\n")
+    shown = " ".join(amkd("cohort", cohort).stdout.split())
+    assert "no pathway has 90% of its genes in the expression table" in shown
 
 
 def test_a_wrong_cohort_is_one_sentence_and_exit_code_2(amkd: Run, cohort: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from amkd_core.cohort.checks import coverage_warnings
 from amkd_core.cohort.clinical import read_clinical_table
 from amkd_core.cohort.cohort import Patient, read_cohort
 from amkd_core.cohort.columns import ClinicalKeys
@@ -210,6 +211,14 @@ def test_pathways_below_the_coverage_are_dropped_and_named() -> None:
     np.testing.assert_array_equal(wider.matrix, [[True, True], [True, False]])
     with pytest.raises(CohortError, match=r"no pathway has 90% of its genes .*the best, full, has 0%"):
         cover(sets[:1], ["Q"])
+
+
+def test_a_table_of_few_pathways_genes_is_noticed() -> None:
+    sets = [GeneSet(name, frozenset(name)) for name in ("AB", "AC", "AD")]
+    assert coverage_warnings(sets, ["A", "B", "C"]) == ()
+    (warning,) = coverage_warnings(sets, ["A", "B"])
+    assert warning.startswith("Only 1 of 3 pathways have 90% of their genes in the expression table")
+    assert coverage_warnings(sets, ["A", "B"], min_coverage=0.5) == ()
 
 
 def test_the_papers_pathways_and_real_expression_fit(shared: Path) -> None:

@@ -83,6 +83,17 @@ def test_wrong_use_of_the_command_is_one_sentence_and_exit_code_2(tmp_path: Path
     assert "Traceback" not in output
 
 
+def test_pathways_that_were_not_measured_are_refused_before_training(
+    cohort_toml: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other.gmt").write_text("ELSEWHERE\tx\tQ1\tQ2\n")
+    asked = ("--cohort", cohort_toml, "--pathways", tmp_path / "other.gmt", "--out", tmp_path / "run")
+    exit_code, output = run_train(*asked, *overrides())
+    assert exit_code == 2
+    assert "no pathway has 90% of its genes in the expression table" in " ".join(output.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_printed_example_is_a_cohort_file(tmp_path: Path) -> None:
     exit_code, output = run_train("--init")
     assert exit_code == 0
