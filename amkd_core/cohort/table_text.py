@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -68,6 +69,12 @@ def _lines(stream: IO[bytes] | gzip.GzipFile, name: str) -> Iterator[str]:
             raise CohortError(
                 f"{name}, line {number}: holds NUL bytes, expected UTF-8 text; the file is damaged or encoded otherwise"
             )
+        # pandas ends a row there as well.
+        if b"\r" in raw.rstrip(b"\r\n"):
+            raise CohortError(
+                f"{name}, line {number}: holds a carriage return within it, expected lines that end with a line feed; "
+                "save it as CSV again"
+            )
         try:
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -81,7 +88,7 @@ def _header(line: str, separator: str, name: str) -> list[str]:
         raise CohortError(
             f"{name}, line 1: has {line.count(separator) + 1:,} columns, expected at most {MOST_COLUMNS:,}"
         )
-    columns = next(csv.reader([line], delimiter=separator), [])
+    columns = _cells(line, separator, name, 1)
     if len(columns) < 2:
         other = next((sign for sign in _OTHERS if sign != separator and line.count(sign) > 0), None)
         if other is not None:
@@ -94,6 +101,14 @@ def _header(line: str, separator: str, name: str) -> list[str]:
     if twice is not None:
         raise CohortError(f"{name}, line 1: column {twice} stands there {counts[twice]} times, expected once")
     return columns
+
+
+def _cells(text: str, separator: str, name: str, number: int) -> list[str]:
+    """Cells of one row, which may go over several lines."""
+    try:
+        return next(csv.reader(io.StringIO(text), delimiter=separator), [])
+    except csv.Error as error:
+        raise CohortError(f"{name}, line {number}: cannot be read as a row of a table ({error})") from error
 
 
 def _lengths(lines: Iterable[str], separator: str, name: str) -> Iterator[tuple[int, int]]:
@@ -110,7 +125,7 @@ def _lengths(lines: Iterable[str], separator: str, name: str) -> Iterator[tuple[
         opened = opened or number
         quoted += line
         if quoted.count('"') % 2 == 0:
-            yield number, len(next(csv.reader(quoted.splitlines(keepends=True), delimiter=separator)))
+            yield number, len(_cells(quoted, separator, name, opened))
             quoted, opened = "", 0
         elif len(quoted) > MOST_LINE_BYTES:
             break

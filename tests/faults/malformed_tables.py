@@ -56,6 +56,17 @@ MALFORMED = {
     ),
     "a NUL in a cell": clinical("P2", "P\0002", ", line 3: holds NUL bytes"),
     "a page of zeros": Malformed(GOOD.encode() + bytes(4096), ", line 5: holds NUL bytes"),
+    "a carriage return in a row": clinical(
+        "P2,s2", "P2\rP4,s2", ", line 3: holds a carriage return within it"
+    ),
+    "lines that end with carriage returns": Malformed(
+        GOOD.replace("\n", "\r").encode(), ", line 1: holds a carriage return within it"
+    ),
+    "a cell of 200,000 characters": clinical(
+        "P2",
+        '"' + "P" * 200_000 + '"',
+        ", line 3: cannot be read as a row of a table (field larger than field limit",
+    ),
     "a comma for a point": clinical(
         "12.5", "12,5", ", line 2: has 5 cells, but line 1 names 4 columns; a decimal comma"
     ),

@@ -80,7 +80,7 @@ def main() -> None:
         (("--cohort", toml, "--out", folder / "run", *quick), run_train),  # finished, whatever the clock says
     ):
         code, output = run(*words)
-        said.append(f"{code} {output[-300:]}")
+        said.append(f"{code} {output[-2000:]}")
         results.setdefault("codes", []).append(code)
     bag = read_bag(folder / "bags" / f"{name}.h5")
     results["features"] = hashlib.sha256(bag.features.tobytes()).hexdigest()

@@ -179,6 +179,8 @@ def test_the_harness_sees_what_it_counts(tmp_path: Path, monkeypatch: pytest.Mon
         ("table pathways.gmt", 0, ("sentence",)),
         # A row of too many cells: pandas' own message, of several lines, once.
         ("table expression.csv", 1, ("sentence",)),
+        # A carriage return within a row: the message of Python's own reader, without the file's name, once.
+        ("table clinical.csv", 653, ("sentence",)),
     ],
 )
 def test_what_was_found_stays_mended(name: str, seed: int, results: tuple[str, ...], tmp_path: Path) -> None:
