@@ -69,8 +69,8 @@ def _lines(stream: IO[bytes] | gzip.GzipFile, name: str) -> Iterator[str]:
             raise CohortError(
                 f"{name}, line {number}: holds NUL bytes, expected UTF-8 text; the file is damaged or encoded otherwise"
             )
-        # pandas ends a row there as well.
-        if b"\r" in raw.rstrip(b"\r\n"):
+        # pandas ends a row there as well, unless it is quoted.
+        if b'"' not in raw and b"\r" in raw.rstrip(b"\r\n"):
             raise CohortError(
                 f"{name}, line {number}: holds a carriage return within it, expected lines that end with a line feed; "
                 "save it as CSV again"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from amkd_core.atomic import atomic_path
 from amkd_core.export.curve_figure import GROUP_COLOURS
+from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.survival.metrics import KaplanMeier
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def write_cohort_figure(
 
     # Text stays text in the SVG, and equal figures are equal files.
     style = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10, "pdf.fonttype": 42}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(style), fonts_of_all_scripts():
         figure = Figure(figsize=size, dpi=dpi, facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure)

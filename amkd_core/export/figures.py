@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from amkd_core.atomic import atomic_path
 from amkd_core.export.curve_figure import draw_curve
+from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.export.pictures import N_PATCHES, SlidePictures
 from amkd_core.export.pseudonym import shown_name, shown_sentences
 from amkd_core.inference.maps import Heatmap, TopPatch, heatmap, top_patches
@@ -49,16 +49,14 @@ def write_figure(
     from matplotlib.figure import Figure
 
     size = (WIDTH_IN, _height(prediction, pictures)) if prediction.has_map else (8.5, 6.5)
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    if prediction.has_map:
-        _draw_mapped(figure, prediction, pictures)
-    else:
-        draw_curve(figure.add_subplot(), prediction)
-    _write_title(figure, prediction, identified=identified)
-    with atomic_path(path) as temporary, warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes; the JSON beside has it in full.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with fonts_of_all_scripts(), atomic_path(path) as temporary:
+        figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+        FigureCanvasAgg(figure)
+        if prediction.has_map:
+            _draw_mapped(figure, prediction, pictures)
+        else:
+            draw_curve(figure.add_subplot(), prediction)
+        _write_title(figure, prediction, identified=identified)
         figure.savefig(temporary, metadata={"Software": "AMKD Viewer"})
 
 

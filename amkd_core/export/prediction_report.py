@@ -7,6 +7,7 @@ from pathlib import Path
 
 from amkd_core.atomic import atomic_path, write_text
 from amkd_core.errors import ConfigError
+from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.export.pictures import SlidePictures
 from amkd_core.export.pseudonym import shown_name, shown_provenance, shown_sentences
 from amkd_core.export.report_pages import draw_pages, map_picture, patch_strip, plain_curve
@@ -51,7 +52,7 @@ def write_report(
     if suffix not in (".html", ".pdf"):
         raise ConfigError(f"{path.name}: a report ends in .html or .pdf, found {suffix or 'no ending'}")
     if suffix == ".html":
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, fonts_of_all_scripts():
             figures = _pictures(Path(folder), prediction, pictures)
             write_text(path, render_report(_report(prediction, figures, identified=identified)))
         return
@@ -59,6 +60,7 @@ def write_report(
 
     report = _report(prediction, {}, identified=identified)
     with (
+        fonts_of_all_scripts(),
         atomic_path(path) as temporary,
         PdfPages(temporary, metadata={"Title": report.title, "Creator": "AMKD Viewer"}) as pages,
     ):

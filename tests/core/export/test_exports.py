@@ -6,11 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
+import matplotlib
 import numpy as np
 import pytest
 from bundle_fixtures import random_bag, random_bundle
+from matplotlib.figure import Figure
 from PIL import Image
 
+from amkd_core.export import fonts
 from amkd_core.export.figures import write_figure
 from amkd_core.export.heatmap_file import write_heatmap
 from amkd_core.export.pictures import SlidePictures, read_pictures
@@ -177,3 +180,23 @@ def test_pictures_are_read_from_the_slide_and_never_its_label(prediction: Predic
     assert asked == [(patch.xy_level0, patch.size_level0) for patch in top_patches(prediction)]
     assert [patch.shape for patch in pictures.patches] == [(256, 256, 3)] * 5
     assert pictures.bounds_xy == (60, 40)
+
+
+def test_names_in_scripts_that_the_first_font_lacks_are_drawn_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fonts, "_OTHERS", ("STIXGeneral", "no such font"))
+
+    def ink(text: str) -> np.ndarray:
+        figure = Figure(figsize=(1, 1), dpi=60)
+        figure.text(0.1, 0.4, text, fontsize=20)
+        figure.savefig(tmp_path / "text.png")
+        return np.asarray(Image.open(tmp_path / "text.png").convert("L"))
+
+    capital = "\N{MATHEMATICAL SCRIPT CAPITAL A}"  # not in DejaVu Sans
+    with fonts.fonts_of_all_scripts():
+        assert matplotlib.rcParams["font.family"] == ["sans-serif", "STIXGeneral"]
+        drawn, nowhere = ink(capital), ink("\N{CJK UNIFIED IDEOGRAPH-5B57}")  # a box, and no warning
+    assert (drawn != nowhere).any()
+    with pytest.warns(UserWarning, match="missing from font"):
+        assert (ink(capital) != drawn).any()
