@@ -134,12 +134,12 @@ def _open_window(bundle: Path | str | None) -> tuple[Viewer, PredictWidget]:
     # Better before there is a window than while it is being looked at.
     warm_up_layers()
     warm_up_prediction()
-    keep_loaded()
 
     viewer = napari.Viewer(title="AMKD Viewer")
     _, panel = viewer.window.add_plugin_dock_widget(_PLUGIN, PANEL)
     if bundle is not None:
         panel.bundle_path = Path(bundle)
+    keep_loaded()
     return viewer, panel
 
 

@@ -39,9 +39,10 @@ def warm_up_prediction() -> None:
 
 
 def keep_loaded() -> None:
-    """Spare what is loaded by now from every later collection of garbage; for a process that is our own.
+    """Spare what is there by now from every later collection of garbage; for a process that ends with its window.
 
-    napari collects whenever a layer goes, and the window stands still meanwhile: 0.3 s over all modules' objects.
+    Python looks through all objects now and then, and napari has it do so whenever a layer goes; the window stands
+    still meanwhile, for 0.3 s over its own and all modules' objects.
     """
     gc.collect()
     gc.freeze()

@@ -35,6 +35,8 @@ from slide_files import halved, tissue_like, write_svs, write_tiff  # noqa: E402
 from amkd_core.slides import open_slide  # noqa: E402
 
 Reader = Callable[[tuple[int, int]], np.ndarray]
+BATCH = 64
+"""Consecutive patches that a thread reads, as in an extraction."""
 Opener = Callable[[Path, int], AbstractContextManager[Reader]]
 
 
@@ -128,12 +130,14 @@ def our_reader(path: Path, read_px: int) -> Iterator[Reader]:
 def timed(opener: Opener, path: Path, corners: list[tuple[int, int]], read_px: int, threads: int) -> float:
     """Seconds to read all patches; each is let go as an encoder would, so that memory is reused."""
     with opener(path, read_px) as read, ThreadPoolExecutor(threads) as pool:
-        started = time.perf_counter()
-        if threads == 1:
-            for xy in corners:
+
+        def read_batch(start: int) -> None:
+            for xy in corners[start : start + BATCH]:
                 read(xy)
-        else:
-            list(pool.map(lambda xy: read(xy) is None, corners))
+
+        started = time.perf_counter()
+        for _ in pool.map(read_batch, range(0, len(corners), BATCH)):
+            pass
         return time.perf_counter() - started
 
 

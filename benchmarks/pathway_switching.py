@@ -44,12 +44,17 @@ def main() -> None:
     from amkd_viewer import slide_layers
     from amkd_viewer.events import Finished, PredictionRequest
     from amkd_viewer.launch import settle
+    from amkd_viewer.warm_up import keep_loaded, warm_up_layers, warm_up_prediction
 
+    # As `amkd view` does before and after it opens the window.
+    warm_up_layers()
+    warm_up_prediction()
     with tempfile.TemporaryDirectory() as temporary:
         path = write_gigapixel(Path(temporary) / "large.tif", (COLUMNS * SIDE, ROWS * SIDE))
         viewer = napari.Viewer()
         viewer.window.resize(1500, 950)
         panel = viewer.window.add_plugin_dock_widget("amkd-viewer", "Pathways")[1]
+        keep_loaded()
         workspace = panel.workspace
         workspace.open_slide(path)
         while workspace.slide is None:
