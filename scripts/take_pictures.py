@@ -111,7 +111,7 @@ def save(picture: np.ndarray, path: Path, width: int | None = None) -> None:
     if width is not None:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    image.quantize(256).save(path, optimize=True)
     print(path)
 
 
