@@ -101,7 +101,7 @@ def screenshot(
         with notification_manager:
             viewer.window.resize(*size_px)
             panel.open_slide(slide, mpp=mpp, run=True)
-            _wait_until(lambda: panel.outcome is not None, timeout_s, f"the prediction of {slide}")
+            wait_until(lambda: panel.outcome is not None, timeout_s, f"the prediction of {slide}")
             if isinstance(panel.outcome, BaseException):
                 raise panel.outcome
             settle(viewer, timeout_s)
@@ -121,7 +121,27 @@ def settle(viewer: Viewer, timeout_s: float = 60.0) -> None:
             quiet_since = time.monotonic()
         return time.monotonic() - quiet_since > _SETTLED_S
 
-    _wait_until(settled, timeout_s, "drawing")
+    wait_until(settled, timeout_s, "drawing")
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+    """Let the window live until a condition holds.
+
+    Raises
+    ------
+    TimeoutError
+        If that takes too long; `what` names it.
+    """
+    from napari.qt import get_qapp
+
+    app: Any = get_qapp()
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} took longer than {timeout_s:.0f} s")
+        app.processEvents()
+        time.sleep(0.01)
+    app.processEvents()
 
 
 def _open_window(bundle: Path | str | None) -> tuple[Viewer, PredictWidget]:
@@ -141,19 +161,6 @@ def _open_window(bundle: Path | str | None) -> tuple[Viewer, PredictWidget]:
         panel.bundle_path = Path(bundle)
     keep_loaded()
     return viewer, panel
-
-
-def _wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    from napari.qt import get_qapp
-
-    app: Any = get_qapp()
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} took longer than {timeout_s:.0f} s")
-        app.processEvents()
-        time.sleep(0.01)
-    app.processEvents()
 
 
 def _save(viewer: Viewer, out_png: Path) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ SIZE = (1500, 940)
 WIDTH_PX = 1200
 PANEL_PX = (420, 915)
 GAP_PX = 12
+TIMEOUT_S = 300.0
 
 
 def main() -> None:
@@ -30,18 +30,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "docs" / "pictures")
     out = parser.parse_args().out
     os.environ.setdefault("AMKD_CONFIG_DIR", "/nonexistent")  # the user's own settings change no picture
-    from amkd_viewer.launch import settle, view
+    from amkd_viewer.launch import settle, view, wait_until
 
     viewer = view(demo_slide_path(), demo_bundle_path(), run=False, block=False)
     viewer.window.resize(*SIZE)
     panel = next(iter(viewer.window.dock_widgets.values()))
-    wait(lambda: panel.workspace.slide is not None)
+    wait_until(lambda: panel.workspace.slide is not None, TIMEOUT_S, "the slide")
     teach(panel)
     for name, title in (("top-patches", "Top patches"), ("pathways", "Pathways")):
         shown = dock(viewer, title)
         if title == "Pathways":
             shown.table.selectRow(0)
-            wait(lambda shown=shown: shown.bars.figure is not None)
+            wait_until(lambda shown=shown: shown.bars.figure is not None, TIMEOUT_S, "the chart")
         settle(viewer)
         pause(2)
         save(viewer.window.screenshot(canvas_only=False, flash=False), out / f"{name}.png", WIDTH_PX)
@@ -57,12 +57,13 @@ def main() -> None:
 def teach(panel: Any) -> None:
     """Predict with the demo patient's expression."""
     from amkd_viewer.events import Expression
+    from amkd_viewer.launch import wait_until
 
     path = demo_expression_path()
     genes = read_genes(path, SAMPLE_NAME)
     panel.workspace.set_inputs(expression=Expression(path, SAMPLE_NAME, genes))
     panel.run()
-    wait(lambda: panel.outcome is not None)
+    wait_until(lambda: panel.outcome is not None, TIMEOUT_S, "the prediction")
     if isinstance(panel.outcome, BaseException):
         raise panel.outcome
 
@@ -113,14 +114,6 @@ def save(picture: np.ndarray, path: Path, width: int | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image.quantize(256).save(path, optimize=True)
     print(path)
-
-
-def wait(condition: Callable[[], bool], timeout_s: float = 300) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the window did not get there")
-        pause(0.05)
 
 
 def pause(seconds: float) -> None:

@@ -68,8 +68,6 @@ def _coverage(cohort: Cohort) -> tuple[str, ...]:
     from amkd_core.cohort.checks import coverage_warnings
     from amkd_core.errors import CohortError
 
-    if not (cohort.pathways and cohort.expression.genes):
-        return ()
     try:
         return coverage_warnings(cohort.pathways, cohort.expression.genes)
     except CohortError as error:

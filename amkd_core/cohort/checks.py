@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from amkd_core.cohort.clinical import Patient
-from amkd_core.cohort.pathways import GeneSet, cover
+from amkd_core.cohort.pathways import MIN_COVERAGE, GeneSet, cover
 from amkd_core.errors import CohortError
 
 # With fewer patients a high share of deaths says nothing.
@@ -61,7 +61,7 @@ def follow_up_warnings(patients: Sequence[Patient], *, confirmed: bool, name: st
 
 
 def coverage_warnings(
-    pathways: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: float = 0.9
+    pathways: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: float = MIN_COVERAGE
 ) -> tuple[str, ...]:
     """What speaks for an expression table of too few genes.
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from amkd_core.errors import CohortError
 
+MIN_COVERAGE = 0.9
+"""Least share of a pathway's genes that must be measured; the paper lost its number in print."""
+
 
 @dataclass(frozen=True)
 class GeneSet:
@@ -78,7 +81,9 @@ def read_gmt(path: Path) -> tuple[GeneSet, ...]:
     return tuple(sets.values())
 
 
-def cover(sets: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: float = 0.9) -> Membership:
+def cover(
+    sets: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: float = MIN_COVERAGE
+) -> Membership:
     """Keep the pathways of which enough genes were measured (paper section 2.3.1; METHOD section 1).
 
     Parameters
@@ -86,7 +91,7 @@ def cover(sets: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: flo
     measured
         Genes of the expression table.
     min_coverage
-        Least share of a pathway's genes that must be measured; the paper lost its number in print.
+        Least share of a pathway's genes that must be measured.
 
     Raises
     ------

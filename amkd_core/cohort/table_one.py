@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.pathways import cover
+from amkd_core.cohort.pathways import MIN_COVERAGE, cover
 from amkd_core.errors import BagError, CohortError
 from amkd_core.hdf5_guard import open_hdf5
 
@@ -17,7 +17,7 @@ NOT_TOLD = "not told"
 
 
 def table_one(
-    cohort: Cohort, *, n_patches: Sequence[int] | None = None, min_coverage: float = 0.9
+    cohort: Cohort, *, n_patches: Sequence[int] | None = None, min_coverage: float = MIN_COVERAGE
 ) -> dict[str, str]:
     """Rows of table 1, each a name and a text.
 

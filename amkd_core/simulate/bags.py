@@ -204,7 +204,7 @@ def simulated_encoder(config: BagSimulationConfig) -> EncoderIdentity:
 
 
 def _activities(expression: ExpressionTable, pathways: Sequence[GeneSet]) -> tuple[Array, tuple[str, ...]]:
-    membership = cover(pathways, expression.genes, min_coverage=0.9)
+    membership = cover(pathways, expression.genes)
     values = expression.rows(expression.patients, membership.genes)
     spread = values.std(axis=0)
     standard = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from amkd_core.cohort.pathways import MIN_COVERAGE
 from amkd_core.errors import ConfigError
 from amkd_core.training.distillation import Direction, RedundancyForm
 
@@ -164,7 +165,7 @@ class TrainingConfig(_Section):
     folds: int = Field(default=5, ge=2, le=100)
     survival_loss: Literal["nll", "cox"] = "nll"
     n_bins: int = Field(default=4, ge=2, le=50)
-    min_coverage: float = Field(default=0.9, ge=0, le=1)
+    min_coverage: float = Field(default=MIN_COVERAGE, ge=0, le=1)
     device: str = "cpu"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = Field(default=0, ge=0)

@@ -166,9 +166,11 @@ def test_all_payloads_are_text_everywhere(tmp_path: Path, bundle: Bundle, counte
 def test_patients_are_not_called_like_formulas(payload: str, tmp_path: Path) -> None:
     table = pd.DataFrame({"patient_id": [payload], "slide_ids": ["s1"], "os_months": [5], "os_event": [1]})
     table.to_csv(tmp_path / "clinical.csv", index=False)
-    with pytest.raises(
-        CohortError, match=r"row 2: patient_id .* like a formula|line 2: holds a carriage return"
-    ):
+    # pandas puts no quotation marks around a lone carriage return, so that it ends the row.
+    sentence = (
+        "line 2: holds a carriage return" if "\r" in payload else r"row 2: patient_id .* like a formula"
+    )
+    with pytest.raises(CohortError, match=sentence):
         read_clinical_table(tmp_path / "clinical.csv", ClinicalKeys())
 
 
