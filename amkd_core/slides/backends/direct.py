@@ -1,9 +1,9 @@
 """Tiles of JPEG and uncompressed TIFF slides decoded directly, where that equals OpenSlide bit by bit.
 
 OpenSlide puts every tile through its drawing library, which costs several times the decoding. Here the bytes of a
-tile are read and decoded by libjpeg-turbo and copied into place. Whether the result is the same is not assumed: at
-opening, sampled regions of each level are compared with OpenSlide's, and a level that differs in one value is
-left to OpenSlide. So is every region that touches a tile without bytes.
+tile are read and decoded by libjpeg-turbo and copied into place. Whether the result is the same is not assumed:
+sampled regions of each level are compared with OpenSlide's, level 0 at opening and others before their first region is
+read, and a level that differs in one value is left to OpenSlide. So is every region that touches a tile without bytes.
 """
 
 from __future__ import annotations
@@ -62,6 +62,9 @@ class DirectBackend:
         self._file: PositionedFile | None = PositionedFile(behind.path)
         self._cache = TileCache(cache_bytes or max(_cache_bytes(level) for level in levels))
         self._threads = threading.local()
+        self._judging = threading.Lock()
+        self._unjudged: set[int] = set()
+        self._seed = 0
         compression = {True: "none", False: "jpeg"}[levels[0] is not None and levels[0].colorspace is None]
         self._facts = replace(behind.facts, backend="direct", compression=compression)
 
@@ -73,22 +76,29 @@ class DirectBackend:
     @property
     def direct_levels(self) -> tuple[int, ...]:
         """Levels that are decoded directly."""
-        return tuple(index for index, level in enumerate(self._levels) if level is not None)
+        return tuple(index for index in range(len(self._levels)) if self._direct(index) is not None)
 
     def read(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
         """See `Backend.read`."""
-        return self._composed(level, xy_px, size_px, 1)
+        return self._composed(level, self._direct(level), xy_px, size_px, 1)
 
     def read_halved(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
         """See `Backend.read_halved`; tiles are halved one by one while they are in the processor's cache."""
-        tiled = self._levels[level]
+        tiled = self._direct(level)
         if tiled is None or any(side % 2 for side in (*xy_px, *size_px, *tiled.tile_px)):
             return halved(self.read(level, xy_px, size_px))
-        return self._composed(level, xy_px, size_px, 2)
+        return self._composed(level, tiled, xy_px, size_px, 2)
 
-    def _composed(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int], step: int) -> Pixels:
+    def _composed(
+        self,
+        level: int,
+        tiled: TiledLevel | None,
+        xy_px: tuple[int, int],
+        size_px: tuple[int, int],
+        step: int,
+    ) -> Pixels:
         """A region put together from tiles as they are (step 1) or halved (step 2)."""
-        tiled, file = self._levels[level], self._file
+        file = self._file
         if file is None:
             raise SlideReadError(f"{self._behind.path} was closed; open it again to read from it.")
         fallback = self._behind.read if step == 1 else self._behind.read_halved
@@ -100,7 +110,9 @@ class DirectBackend:
                 (x // step, y // step),
                 (width // step, height // step),
                 (tile_width // step, tile_height // step),
-                lambda part: self._tile(file, (level, part.index_in(tiled.columns), step), part.partly),
+                lambda part: self._tile(
+                    file, tiled, (level, part.index_in(tiled.columns), step), part.partly
+                ),
             )
         except (imagecodecs.DelayedImportError, ImportError):
             raise
@@ -122,6 +134,8 @@ class DirectBackend:
     def trust_only_identical(self, seed: int) -> bool:
         """Compare sampled regions with OpenSlide's and give up each level where one value differs.
 
+        Level 0 is judged now, each other level before its first region is read: most are never looked at.
+
         Parameters
         ----------
         seed
@@ -132,21 +146,31 @@ class DirectBackend:
         bool
             Whether level 0 is read directly from now on.
         """
-        for index, level in enumerate(self._levels):
-            if level is not None and not self._is_identical(
-                index, level, np.random.default_rng([seed, index])
-            ):
-                _log.info("Level %d of %s is left to OpenSlide.", index, self._behind.path)
-                self._levels[index] = None
-        self._cache.clear()
-        return self._levels[0] is not None
+        self._seed, self._unjudged = seed, set(range(len(self._levels)))
+        return self._direct(0) is not None
 
-    def _tile(self, file: PositionedFile, key: tuple[int, int, int], keep: bool) -> Pixels:
+    def _direct(self, index: int) -> TiledLevel | None:
+        """How a level is decoded, judged by now; None where it is left to OpenSlide."""
+        if index in self._unjudged:
+            with self._judging:
+                if index in self._unjudged:
+                    self._judge(index)
+        return self._levels[index]
+
+    def _judge(self, index: int) -> None:
+        level = self._levels[index]
+        if level is not None and not self._is_identical(
+            index, level, np.random.default_rng([self._seed, index])
+        ):
+            _log.info("Level %d of %s is left to OpenSlide.", index, self._behind.path)
+            self._levels[index] = None
+        # Samples are not what is read next.
+        self._cache.clear()
+        self._unjudged.discard(index)
+
+    def _tile(self, file: PositionedFile, tiled: TiledLevel, key: tuple[int, int, int], keep: bool) -> Pixels:
         """The tile of (level, index, step); `keep` as in `TileCache.get`."""
-        level, index, step = key
-        tiled = self._levels[level]
-        if tiled is None:
-            raise ValueError(f"level {level} is not decoded directly")
+        _, index, step = key
         offset, length = int(tiled.offsets[index]), int(tiled.lengths[index])
 
         def make() -> Pixels:
@@ -182,7 +206,7 @@ class DirectBackend:
             except SlideReadError:
                 continue
             compared += 1
-            if not np.array_equal(self.read(index, (x, y), size), theirs):
+            if not np.array_equal(self._composed(index, level, (x, y), size, 1), theirs):
                 return False
         return compared > 0
 

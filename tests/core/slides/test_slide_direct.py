@@ -184,6 +184,35 @@ def test_only_the_differing_level_is_given_up(tmp_path: Path, monkeypatch: pytes
     assert backend.direct_levels == (0, 2)
 
 
+def test_a_level_is_compared_once_and_not_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+    true_read = OpenSlideBackend.read
+
+    def noting(
+        self: OpenSlideBackend, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]
+    ) -> np.ndarray:
+        compared.append(level)
+        time.sleep(0.002)
+        return true_read(self, level, xy_px, size_px)
+
+    monkeypatch.setattr(OpenSlideBackend, "read", noting)
+    with checked_tags(write_tiff(tmp_path / "a.tif", pyramid())) as tags:
+        backend = direct_backend(OpenSlideBackend(tags.path), tags, seed=1)
+    assert backend is not None
+    assert set(compared) == {0}
+    compared.clear()
+    with ThreadPoolExecutor(4) as pool:
+        regions = list(pool.map(lambda _: backend.read(2, (0, 0), (64, 64)), range(8)))
+    assert set(compared) == {2}
+    once = len(compared)
+    backend.read_halved(2, (0, 0), (64, 64))
+    backend.read(0, (0, 0), (64, 64))
+    assert len(compared) == once <= 2 * direct.SAMPLES_PER_LEVEL
+    assert all(np.array_equal(region, regions[0]) for region in regions)
+
+
 def test_missing_tile_is_as_openslide_shows_it(tmp_path: Path) -> None:
     path = write_gigapixel(tmp_path / "giga.tif", (2048, 1024), factors=(1,))
     with read_tiff_tags(path) as tags:
