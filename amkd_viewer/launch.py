@@ -149,8 +149,10 @@ def _open_window(bundle: Path | str | None) -> tuple[Viewer, PredictWidget]:
     os.environ.setdefault("NAPARI_ASYNC", "1")
     import napari
 
+    from amkd_core.slides.isolate import keep_reader_ready
     from amkd_viewer.warm_up import keep_loaded, warm_up_layers, warm_up_prediction
 
+    keep_reader_ready()
     # Better before there is a window than while it is being looked at.
     warm_up_layers()
     warm_up_prediction()

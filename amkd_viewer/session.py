@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from amkd_core.errors import AmkdError, SlideError
 from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
+from amkd_core.slides.isolate import keep_reader_ready
+from amkd_core.slides.reader_launch import end_spare
 from amkd_viewer import jobs
 from amkd_viewer.events import (
     Advanced,
@@ -130,6 +132,10 @@ class PredictionSession:
                 if task is not None:
                     executor.submit(task)
 
+    def expect_slide(self) -> None:
+        """Have a process wait for the next slide, so that it opens sooner; it ends with the session."""
+        self.prepare(opening=self._keep_reader_ready)
+
     def recall(self, request: PredictionRequest) -> None:
         """Look for a kept result of a slide off the caller's thread; `Finished` follows only where there is one."""
         with self._lock:
@@ -195,6 +201,12 @@ class PredictionSession:
         self.tasks.close()
         for executor in (self._runner, self._opener):
             executor.shutdown(wait=False, cancel_futures=True)
+        end_spare()
+
+    def _keep_reader_ready(self) -> None:
+        keep_reader_ready()
+        if self._closed:
+            end_spare()
 
     def _work(self, run: _Run) -> dict[str, Prediction] | None:
         """Drive the generator in the session's thread; None when cancelled."""

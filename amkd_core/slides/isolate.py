@@ -12,9 +12,11 @@ from typing import Any
 
 from amkd_core.errors import AmkdError, SlideError, SlideReadError
 from amkd_core.slides.backends.base import BackendFacts, Pixels
+from amkd_core.slides.reader_launch import keep_spare
 from amkd_core.slides.reader_process import ReaderLostError, ReaderProcess
 
 OPENER = "amkd_core.slides.backends.choose:open_backend"
+_LOADED_AHEAD = ("amkd_core.slides.backends.choose", "amkd_core.slides.backends.tiff")
 OPEN_TIMEOUT_S = 60.0
 READ_TIMEOUT_S = 20.0
 """For a small region; larger ones get a second more per 4 million pixels."""
@@ -22,6 +24,15 @@ READ_TIMEOUT_S = 20.0
 _PX_PER_SECOND = 4_000_000
 _UNKNOWN_SIZE = 1 << 40
 _ERRORS: dict[str, type[AmkdError]] = {"SlideError": SlideError, "SlideReadError": SlideReadError}
+
+
+def keep_reader_ready() -> None:
+    """Have a process wait for the next slide that is opened isolated, which is then open some 0.4 s sooner.
+
+    Returns at once. The process takes no slide of another working folder or environment, and ends with this one or by
+    `amkd_core.slides.reader_launch.end_spare`.
+    """
+    keep_spare(_LOADED_AHEAD)
 
 
 class IsolatedBackend:

@@ -1,7 +1,8 @@
 """The program of a reader process: opens one slide and answers requests until its owner is gone.
 
 It imports neither torch nor Qt and starts in a fraction of a second. It is started by
-`amkd_core.slides.reader_process`, with the opener and its arguments as JSON on the command line.
+`amkd_core.slides.reader_launch`, with the shared memory and modules to load ahead as JSON on the command line; the
+first message names the slide and what opens it.
 """
 
 from __future__ import annotations
@@ -115,10 +116,16 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     _limit_resources()
-    task = json.loads(sys.argv[1])
+    shared, *modules = json.loads(sys.argv[1])
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
     buffered = os.fdopen(answers.fileno(), "wb", buffering=1 << 20, closefd=False)
-    slots = None if task["shared"] is None else SharedSlots(int(task["shared"]))
+    slots = None if shared is None else SharedSlots(int(shared))
+    for module in modules:
+        import_module(module)
+    try:
+        task, _ = receive(requests)
+    except WireError:
+        return
     _Server(requests, buffered, slots).serve(task["opener"], Path(task["file"]), task["options"])
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
 import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-import amkd_core
 from amkd_core.slides.backends.base import Pixels
-from amkd_core.slides.shared_slots import SharedSlots, new_shared_file
+from amkd_core.slides.reader_launch import Launched, launch_reader
 from amkd_core.slides.wire import WireError, receive, send
 
 _Answer = tuple[dict[str, Any], bytearray]
@@ -58,37 +54,22 @@ class ReaderProcess:
     """
 
     def __init__(self, opener: str, file: Path, options: Mapping[str, int]) -> None:
-        shared = new_shared_file()
-        task = json.dumps({"opener": opener, "file": str(file), "options": dict(options), "shared": shared})
-        # Not multiprocessing: its children run the main program's imports again, torch and Qt with them.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "amkd_core.slides.reader_child", task],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            bufsize=0,
-            pass_fds=() if shared is None else (shared,),
-        )
-        self._slots: SharedSlots | None = None
-        if shared is not None:
-            self._slots = SharedSlots(shared)
-            os.close(shared)
+        self._launched = launch_reader({"opener": opener, "file": str(file), "options": dict(options)})
         self._sending = threading.Lock()
         self._numbers = count(1)
         self._state = _Pending()
         opened = self._state.add(0)
         listener = threading.Thread(
-            target=_listen, args=(self._process, self._state), name="amkd-slide-reader", daemon=True
+            target=_listen, args=(self._launched.process, self._state), name="amkd-slide-reader", daemon=True
         )
-        self._finish = weakref.finalize(self, _end, self._process, listener)
+        self._finish = weakref.finalize(self, _end, self._launched, listener)
         listener.start()
         self.opened: Future[_Answer] = opened
 
     @property
     def pid(self) -> int:
         """Process identifier of the child."""
-        return self._process.pid
+        return self._launched.process.pid
 
     def pixels(self, header: dict[str, Any], n_bytes: int, timeout_s: float) -> tuple[dict[str, Any], Pixels]:
         """Send a request for about `n_bytes` of pixels and wait for its answer.
@@ -103,7 +84,7 @@ class ReaderProcess:
         ReaderLostError
             If the child dies, or does not answer within `timeout_s`; it is killed then.
         """
-        slots = self._slots
+        slots = self._launched.slots
         slot = None if slots is None else slots.take(n_bytes)
         answer, payload = self._call({**header, "slot": slot}, timeout_s)
         shape = tuple(answer.get("shape", (0,)))
@@ -118,7 +99,7 @@ class ReaderProcess:
         answer = self._state.add(number)
         try:
             with self._sending:
-                send(self._stdin, {**header, "id": number})
+                send(self._launched.requests, {**header, "id": number})
         except (OSError, ValueError):
             _log.debug("Reader process %d is gone.", self.pid)
         return self.wait(answer, timeout_s)
@@ -135,18 +116,11 @@ class ReaderProcess:
 
     def kill(self) -> None:
         """End the child at once; requests under way fail."""
-        self._process.kill()
+        self._launched.process.kill()
 
     def close(self) -> None:
         """End the child and wait for its end."""
         self._finish()
-
-    @property
-    def _stdin(self) -> BinaryIO:
-        stream = self._process.stdin
-        if stream is None:
-            raise ValueError("the reader process has no input")
-        return stream  # type: ignore[return-value]
 
 
 class _Pending:
@@ -210,23 +184,8 @@ def _cause(status: int) -> str:
         return f"was ended by signal {-status}"
 
 
-def _end(process: subprocess.Popen[bytes], listener: threading.Thread) -> None:
-    process.kill()
-    process.wait()
+def _end(launched: Launched, listener: threading.Thread) -> None:
+    launched.process.kill()
     if listener is not threading.current_thread() and listener.ident is not None:
         listener.join(5)
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
-
-
-def _environment() -> dict[str, str]:
-    home = str(Path(amkd_core.__file__).resolve().parents[1])
-    inherited = os.environ.get("PYTHONPATH", "")
-    # One thread per read: the reads themselves are what runs side by side.
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [home, inherited])),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
+    launched.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +16,13 @@ from amkd_viewer.events import Advanced, Cancelled, Crashed, Failed, Finished, O
 from amkd_viewer.session import PROGRESS_INTERVAL_S, PredictionSession
 
 REQUEST = PredictionRequest(Path("a.svs"), "content-a", Path("model.amkd"))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def prediction(fingerprint: str = "content-a") -> SimpleNamespace:
@@ -242,3 +249,33 @@ def test_the_real_thing_runs_from_a_script(slide_path: Path, bundle_path: Path) 
     assert result is not None
     assert abs(result.patch_scores.sum() - 1) < 1e-6
     session.close()
+
+
+def test_the_process_that_waits_for_a_slide_ends_with_the_session(slide_path: Path) -> None:
+    import psutil
+
+    def children() -> set[int]:
+        return {child.pid for child in psutil.Process().children()}
+
+    before = children()
+    told = threading.Event()
+    events: list = []
+
+    def listen(event) -> None:
+        events.append(event)
+        told.set()
+
+    session = PredictionSession(listen)
+    session.expect_slide()
+    session.open_slide(slide_path)
+    assert told.wait(20)
+    assert isinstance(events[0], Opened)
+    # The one that waited has the slide now; it was the only one that was started.
+    (reader,) = children() - before
+    session.expect_slide()
+    wait_for(lambda: len(children() - before) == 2)
+    session.close()
+    wait_for(lambda: children() - before == {reader})
+    events[0].slide.close()
+    session.expect_slide()  # closed: nothing happens
+    assert children() == before

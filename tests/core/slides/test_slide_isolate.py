@@ -18,7 +18,8 @@ from slide_files import halved, tissue_like, write_svs, write_tiff
 
 from amkd_core.errors import SlideError, SlideReadError
 from amkd_core.slides import open_slide
-from amkd_core.slides.isolate import IsolatedBackend
+from amkd_core.slides.isolate import IsolatedBackend, keep_reader_ready
+from amkd_core.slides.reader_launch import end_spare
 
 IMAGE = tissue_like(1400, 1300)
 HERE = Path(__file__).parent
@@ -173,11 +174,7 @@ def test_child_ends_with_its_parent(path: Path) -> None:
         [sys.executable, "-c", program, str(path)],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": root},
     )  # fmt: skip
-    pid = int(done.stdout)
-    deadline = time.monotonic() + 10
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "the reader process outlives its parent"
-        time.sleep(0.05)
+    _wait_until_gone(int(done.stdout))
 
 
 def test_child_is_light(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,3 +194,85 @@ def test_svs_opens_isolated(tmp_path: Path) -> None:
     ) as slide:
         assert slide.microns.source == "user"
         assert slide.info.backend == "direct"
+
+
+@pytest.fixture
+def waiting() -> Iterator[psutil.Process]:
+    """A reader process that waits for its slide."""
+    before = _children()
+    keep_reader_ready()
+    keep_reader_ready()  # one is enough
+    (pid,) = _children() - before
+    yield psutil.Process(pid)
+    end_spare()
+    assert not psutil.pid_exists(pid)
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
+def test_a_process_that_waits_takes_the_next_slide_and_only_that(path: Path, waiting: psutil.Process) -> None:
+    with open_slide(path) as ours, open_slide(path, isolated=True) as first:
+        assert first._backend.pid == waiting.pid  # type: ignore[attr-defined]
+        assert first.info == ours.info
+        assert np.array_equal(
+            first.read_region((3, 5), 0, (256, 256)), ours.read_region((3, 5), 0, (256, 256))
+        )
+        with open_slide(path, isolated=True) as second:
+            assert second._backend.pid != waiting.pid  # type: ignore[attr-defined]
+            assert np.array_equal(
+                second.read_region((0, 0), 1, (99, 98)), ours.read_region((0, 0), 1, (99, 98))
+            )
+
+
+def test_errors_of_a_process_that_waited_are_the_same(shared: Path, waiting: psutil.Process) -> None:
+    slide_path = shared / "slides/malformed/crash_tilewidth.svs"
+    with pytest.raises(SlideError) as fresh:
+        open_slide(slide_path)
+    with pytest.raises(SlideError) as waited:
+        open_slide(slide_path, isolated=True)
+    assert str(waited.value) == str(fresh.value)
+
+
+def test_a_process_that_died_while_it_waited_is_not_missed(path: Path, waiting: psutil.Process) -> None:
+    waiting.kill()
+    _wait_until_gone(waiting.pid)
+    with open_slide(path, isolated=True) as slide:
+        assert slide._backend.pid != waiting.pid  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("change", ["folder", "environment"])
+def test_a_process_that_waits_elsewhere_takes_nothing(
+    change: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: psutil.Process
+) -> None:
+    if change == "folder":
+        monkeypatch.chdir(tmp_path)
+    else:
+        monkeypatch.setenv("AMKD_TEST_OUT", "elsewhere")
+    with open_slide(Path(os.path.relpath(path)), isolated=True) as slide:
+        assert slide._backend.pid != waiting.pid  # type: ignore[attr-defined]
+
+
+def test_a_process_that_waits_ends_with_its_owner(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, psutil\n"
+        "from amkd_core.slides.isolate import keep_reader_ready\n"
+        "keep_reader_ready()\n"
+        "print(psutil.Process().children()[0].pid, flush=True)\n"
+        "if sys.argv[1] == 'killed': os.kill(os.getpid(), 9)\n"
+    )
+    for end in ("killed", "ends"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, end],
+            capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(HERE.parents[2])},
+        )  # fmt: skip
+        _wait_until_gone(int(done.stdout))
+
+
+def _wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the reader process outlives its parent"
+        time.sleep(0.05)
