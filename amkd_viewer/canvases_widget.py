@@ -12,6 +12,7 @@ from amkd_viewer import slide_layers
 from amkd_viewer.layers import MapLook, map_layer
 from amkd_viewer.plots import short_name
 from amkd_viewer.reader import LayerData
+from amkd_viewer.scale_bar_widget import ScaleBar
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -40,6 +41,7 @@ class Canvas(QWidget):
         self.title = QLabel()
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.qt_viewer = QtViewer(self.model)
+        self._scale_bar = ScaleBar(self.model, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -58,7 +60,7 @@ class Canvas(QWidget):
         if drawn is not None:
             drawn[1]["affine"] = options["affine"]
             slide_layers.add_layer(self.model, drawn)
-        slide_layers.show_scale_bar(self.model)
+        self._scale_bar.show()
 
     def let_go(self) -> None:
         """Free the canvas; call before the widget goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ def slide_layer(slide: Slide, pyramid: SlidePyramid | None = None) -> LayerData:
     slice_in_background()
     pyramid = slide_pyramid(slide) if pyramid is None else pyramid
     # The pyramid lives exactly as long as the layer's data; the finalizer keeps the slide, not the pyramid.
-    weakref.finalize(pyramid, slide.close)
+    weakref.finalize(pyramid, _close_aside, slide)
     info = slide.info
     options: dict[str, Any] = {
         "name": info.slide_id,
@@ -89,6 +90,15 @@ def demo_slide() -> list[LayerData]:
     from amkd_core.inference.demo import demo_slide_path
 
     return read_slides(demo_slide_path())
+
+
+def _close_aside(slide: Slide) -> None:
+    """Close a slide without waiting: its process takes up to 0.2 s to end, and the window would stand still."""
+    try:
+        threading.Thread(target=slide.close, name="amkd-closing", daemon=True).start()
+    except RuntimeError:
+        # The interpreter ends and starts no thread any more.
+        slide.close()
 
 
 def _paths(path: PathOrPaths) -> list[Path]:

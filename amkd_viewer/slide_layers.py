@@ -191,12 +191,6 @@ def show_only(viewer: ViewerModel, fingerprint: str) -> None:
             layer.visible = wanted
 
 
-def show_scale_bar(viewer: ViewerModel) -> None:
-    """Show the scale bar, in a box that reads on white glass and on tissue alike."""
-    bar: Any = viewer.canvas.overlays.scale_bar
-    bar.visible, bar.box, bar.font_size = True, True, 12
-
-
 def _entry(layer: Layer) -> dict[str, Any]:
     entry = layer.metadata.get(SLIDE_KEY)
     return entry if isinstance(entry, dict) else {}

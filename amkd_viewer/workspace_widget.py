@@ -21,6 +21,7 @@ from amkd_viewer.inputs_widget import demo_path
 from amkd_viewer.layers import MapLook, prediction_layers
 from amkd_viewer.painter_widget import OverlayPainter
 from amkd_viewer.reader import slide_layer
+from amkd_viewer.scale_bar_widget import ScaleBar
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.shortcuts_widget import Shortcuts
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
@@ -92,18 +93,22 @@ class Workspace(QObject):
         self.session = PredictionSession(self._bridge.told.emit)
         self._errands = Errands(self.session.tasks, self.fail)
         self._bridge.told.connect(self._on_told, Qt.ConnectionType.QueuedConnection)
+        self._scale_bar = ScaleBar(viewer, self)
         self._painter = OverlayPainter(viewer, chosen=lambda: self.slide, done=self._on_painted, parent=self)
 
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         self.destroyed.connect(self.session.close)
         QCoreApplication.instance().aboutToQuit.connect(self.session.close)
+        self._scale_bar.prepare()
+        self.session.expect_slide()
         self.session.prepare(opening=warm_up_layers)
         # Later: together with the first drawing of a slide it would hold the window up.
         session = self.session
         QTimer.singleShot(WARM_UP_AFTER_MS, lambda: session.prepare(running=warm_up_prediction))
         slides = self.slides
         if slides:
+            self._scale_bar.show()
             self.choose(slides[-1])
         if stored.problem:
             show_warning(stored.problem)
@@ -289,8 +294,10 @@ class Workspace(QObject):
         layer = event.value
         if slide_layers.role_of(layer) != "slide":
             return
-        slide_layers.show_scale_bar(self.viewer)
+        self._scale_bar.show()
         self.choose(layer)
+        # Later: it would take from the first drawing of this one.
+        QTimer.singleShot(WARM_UP_AFTER_MS, self.session.expect_slide)
         if self.bundle_path is not None and slide_layers.mpp_of(layer) is not None:
             request = self.request_for(layer)
             if request is not None:

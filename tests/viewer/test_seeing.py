@@ -40,7 +40,7 @@ def test_presets_set_the_micrometres_of_a_screen_pixel(view, viewer, qtbot, spin
         assert um_per_screen_px == pytest.approx(10 / power)
         spin(lambda power=power: f"Magnification {power}×" in view.magnification.text())
     # What is said of the camera is what the canvas draws.
-    assert viewer.canvas.overlays.scale_bar.visible
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
 
 
 def test_the_overview_marks_the_field_and_a_click_moves_there(view, viewer, qtbot, spin) -> None:

@@ -106,7 +106,7 @@ def test_a_click_on_predict_brings_risk_map_and_boxes(opened, viewer, qtbot, spi
     spin(lambda: result.plot.figure is not None)
     assert len(result.plot.figure.axes[0].get_lines()) == 3
     assert not opened.error.isVisible()
-    assert viewer.canvas.overlays.scale_bar.visible
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
     # The map is the chosen layer: heat under the cursor stands in the status bar.
     assert slide_layers.role_of(viewer.layers.selection.active) == "map"
 
