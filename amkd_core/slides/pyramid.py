@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +37,8 @@ _STEP = 2
 _SALVAGE_PX = 64
 _BLOCK_TILES = 2
 """Tiles a side that are asked for at once; more would no longer fit what passes between the processes in one piece."""
+_AT_ONCE = 3
+"""Blocks that are read at the same time: while one is handed over, the next ones are decoded."""
 _log = private_logger(__name__)
 
 
@@ -144,27 +149,31 @@ class SlidePyramid(Sequence[LazyLevel]):
         Damaged places are flat grey and logged, so that a viewer goes on; `Slide.read_region` raises there.
         """
         tile_px = (TILE_PX, TILE_PX)
-        for block in self._missing_blocks(index, xy_px, size_px):
-            self._read_block(index, block)
+        missing = self._missing(index, xy_px, size_px)
+        if len(missing) > 1:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(missing)), thread_name_prefix="amkd-tiles") as pool:
+                deque(pool.map(partial(self._read_block, index), missing), maxlen=0)
+        elif missing:
+            self._read_block(index, missing[0])
         return compose(xy_px, size_px, tile_px, lambda part: self._tile(index, part.column, part.row))
 
-    def _missing_blocks(
+    def _missing(
         self, index: int, xy_px: tuple[int, int], size_px: tuple[int, int]
     ) -> list[tuple[int, int, int, int]]:
-        """First column and row, and tiles across and down, of blocks that are for the most part not kept."""
-        virtual = self._levels[index].stored_level is None
+        """First column and row, and tiles across and down, of what is not kept: blocks, and lone tiles of others."""
         rows, columns = (
             range(xy_px[axis] // TILE_PX, (xy_px[axis] + size_px[axis] - 1) // TILE_PX + 1) for axis in (1, 0)
         )
-        blocks = []
+        wanted = []
         for row, column in itertools.product(rows[::_BLOCK_TILES], columns[::_BLOCK_TILES]):
             across, down = min(_BLOCK_TILES, columns.stop - column), min(_BLOCK_TILES, rows.stop - row)
-            tiles = itertools.product(range(column, column + across), range(row, row + down))
-            missing = sum(self._cache.peek((index, *tile)) is None for tile in tiles)
-            # A stored tile alone is one request as it is.
-            if 2 * missing > across * down and (virtual or missing > 1):
-                blocks.append((column, row, across, down))
-        return blocks
+            tiles = list(itertools.product(range(column, column + across), range(row, row + down)))
+            missing = [tile for tile in tiles if self._cache.peek((index, *tile)) is None]
+            if 2 * len(missing) > len(tiles):
+                wanted.append((column, row, across, down))
+            else:
+                wanted += [(*tile, 1, 1) for tile in missing]
+        return wanted
 
     def _read_block(self, index: int, block: tuple[int, int, int, int]) -> None:
         """Read a block of tiles by one request; what fails is left to `_tile`, which salvages.
@@ -182,6 +191,8 @@ class SlidePyramid(Sequence[LazyLevel]):
                 finer = self._levels[index - 1]
                 inside = _STEP * (x + width) <= finer.size_px[0] and _STEP * (y + height) <= finer.size_px[1]
                 if finer.stored_level is None or not inside:
+                    for place in itertools.product(range(column, column + across), range(row, row + down)):
+                        self._tile(index, *place)
                     return
                 twice = (_STEP * width, _STEP * height)
                 pixels = self._slide.read_halved(finer.stored_level, (_STEP * x, _STEP * y), twice)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,6 +132,50 @@ def test_threads_see_the_same_pixels(tmp_path: Path) -> None:
 
         with ThreadPoolExecutor(6) as pool:
             assert all(pool.map(matches, asked))
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_blocks_of_one_region_are_read_at_the_same_time(
+    index: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting = threading.Barrier(2, timeout=20)
+    path = write_tiff(tmp_path / "a.tif", [tissue_like(4096, 2048)], compression="lzw")
+    name = ("read_level", "read_halved")[index]
+    true_read = getattr(Slide, name)
+
+    def met(self: Slide, *args: Any) -> np.ndarray:
+        meeting.wait()  # returns only when two are inside at once
+        return true_read(self, *args)
+
+    with open_slide(path) as slide:
+        expected = slide_pyramid(slide)[index][:]
+        monkeypatch.setattr(Slide, name, met)
+        side = 2048 // 2**index
+        found = slide_pyramid(slide)[index][:side, : 2 * side]
+        assert np.array_equal(found, expected[:side, : 2 * side])
+
+
+def test_a_lone_tile_is_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, object]] = []
+    for name in ("read_level", "read_halved"):
+        true_read = getattr(Slide, name)
+
+        def noting(self: Slide, *args: Any, name: str = name, true_read: Any = true_read) -> np.ndarray:
+            asked.append((name, args))
+            return true_read(self, *args)
+
+        monkeypatch.setattr(Slide, name, noting)
+    with open_slide(write_tiff(tmp_path / "a.tif", [tissue_like(4096, 2048)], compression="lzw")) as slide:
+        level = slide_pyramid(slide)[1]
+        whole = level[:1024, :512]
+        assert asked == [("read_halved", (0, (0, 0), (1024, 2048)))]
+        asked.clear()
+        # Half of the block is kept; of the other half one tile is wanted, and made from four at once.
+        assert np.array_equal(level[:1024, :1024][:, :512], whole)
+        assert asked == [
+            ("read_halved", (0, (1024, 0), (1024, 1024))),
+            ("read_halved", (0, (1024, 1024), (1024, 1024))),
+        ]
 
 
 def test_damage_is_grey_and_logged_while_patches_fail(shared: Path, caplog: pytest.LogCaptureFixture) -> None:
