@@ -47,6 +47,11 @@ class ScaleBar(QObject):
         """Make the letters while nothing else is to be drawn."""
         self._turn.start(LETTER_EVERY_MS)
 
+    def hold(self) -> None:
+        """Make no letters for a while: a slide is being opened."""
+        if self._turn.isActive():
+            self._turn.start(AFTER_PICTURE_MS)
+
     def show(self) -> None:
         """Show the scale bar as soon as its letters are made."""
         self._wanted = True

@@ -149,6 +149,7 @@ class Workspace(QObject):
     def open_slide(self, path: Path | str, *, mpp: float | None = None, run: bool = False) -> None:
         """Open a slide off the GUI thread; it is chosen, and predicted if asked, once it is there."""
         self.outcome, self._run_when_opened = None, run
+        self._scale_bar.hold()
         self.session.open_slide(path, mpp=mpp)
 
     def run(self) -> bool:

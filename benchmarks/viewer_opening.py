@@ -39,7 +39,7 @@ MPP = 0.25
 N_MOVES = 60
 TIMEOUT_S = 60.0
 PLUGINS = ("napari-tifffile", "napari-ome-zarr", "napari-wsi", "napari-tiff", "napari-lazy-openslide")
-CONTENDERS = ("amkd", "amkd-panel", "dask", "dask-async", "zarr", "zarr-async", *PLUGINS)
+CONTENDERS = ("amkd", "amkd-panel", "dask", "dask-async", "zarr", "zarr-async", "napari-alone", *PLUGINS)
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def run_child(name: str, path: Path) -> dict[str, Any]:
         return {"fault": "not installed"}
     environment = dict(os.environ)
     environment.pop("NAPARI_ASYNC", None)
-    if name.endswith("-async"):
+    if name.endswith(("-async", "-alone")):
         environment["NAPARI_ASYNC"] = "1"
     with tempfile.TemporaryDirectory() as config:
         environment["NAPARI_CONFIG"] = str(Path(config) / "settings.yaml")
@@ -166,6 +166,9 @@ def opener(name: str, viewer: Any, path: Path) -> Callable[[], object]:
     import tifffile
 
     def levels() -> list[Any]:
+        if name == "napari-alone":
+            # Nothing to read or to decode: what napari and OpenGL take by themselves.
+            return [np.broadcast_to(np.uint8(200), shape) for shape in shapes(path)]
         if name.startswith("dask"):
             import dask.array
 
@@ -177,15 +180,20 @@ def opener(name: str, viewer: Any, path: Path) -> Callable[[], object]:
 
         return [zarr.open(tifffile.imread(path, aszarr=True, level=level)) for level in range(n_levels(path))]
 
-    importlib.import_module("dask.array" if name.startswith("dask") else "zarr")
+    if name != "napari-alone":
+        importlib.import_module("dask.array" if name.startswith("dask") else "zarr")
     return lambda: viewer.add_image(levels(), rgb=True, multiscale=n_levels(path) > 1 or None)
 
 
 def n_levels(path: Path) -> int:
+    return len(shapes(path))
+
+
+def shapes(path: Path) -> list[tuple[int, ...]]:
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
-        return len(tiff.series[0].levels)
+        return [level.shape for level in tiff.series[0].levels]
 
 
 def path_over(viewer: Any) -> list[tuple[tuple[float, ...], float]]:

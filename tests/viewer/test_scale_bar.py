@@ -71,6 +71,17 @@ def test_letters_are_never_seen(viewer, owner, spin) -> None:
     assert len(colours()) > len(plain)
 
 
+def test_no_letters_are_made_while_a_slide_is_opened(viewer, owner, spin, qtbot, monkeypatch) -> None:
+    monkeypatch.setattr(scale_bar_widget, "AFTER_PICTURE_MS", 10**6)
+    bar = ScaleBar(viewer, owner)
+    bar.prepare()
+    spin(lambda: scale_bar_widget._LETTERS in viewer.canvas.overlays)
+    bar.hold()
+    made = viewer.canvas.overlays[scale_bar_widget._LETTERS].text
+    qtbot.wait(200)
+    assert viewer.canvas.overlays[scale_bar_widget._LETTERS].text == made
+
+
 def test_letters_are_given_up_with_their_owner(viewer, spin) -> None:
     owner = QObject()
     ScaleBar(viewer, owner).show()
