@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 from amkd_core.export.cohort_figures import draw_kaplan_meier, write_cohort_figure
@@ -31,7 +32,7 @@ from amkd_core.studies.tables import write_table_files
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.fold_record import write_table
 from amkd_core.training.model_statistics import risk_groups
-from amkd_core.training.recipes import AMKD, TITLES
+from amkd_core.training.recipes import AMKD, TITLES, Recipe
 from amkd_core.training.report_figures import group_curves
 from amkd_core.training.run_folder import environment
 from amkd_core.training.scored import Scored
@@ -79,9 +80,17 @@ def write_ablation(
     caption = f"Table {number}: ablation" if number else "Ablation"
     beside = published(number, cohort) if number else {}
     name = f"table-{number}" if number else "ablation"
-    tables = {name: concordance_table(rows, caption, beside)}
-    _write(out, comparison, config, ("Ablation", rows, tables, {}))
+    table = concordance_table(rows, caption, beside)
+    table = replace(table, note=f"{table.note} {own_values(comparison.recipes, config)}".rstrip())
+    _write(out, comparison, config, ("Ablation", rows, {name: table}, {}))
     return rows
+
+
+def own_values(recipes: Iterable[Recipe], config: TrainingConfig) -> str:
+    """What AMKD's own row has where other rows change a setting, as a sentence; empty where none does."""
+    changed_keys = dict.fromkeys(part.partition("=")[0] for recipe in recipes for part in recipe.overrides)
+    values = [f"{key} = {reduce(getattr, key.split('.'), config)}" for key in changed_keys]
+    return f"The row AMKD has {', '.join(values)}." if values else ""
 
 
 def kaplan_meier_panels(folder: Path, models: Iterable[Scored], *, synthetic: bool) -> dict[str, Path]:

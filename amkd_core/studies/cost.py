@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from amkd_core.errors import ConfigError, WorkerError
 from amkd_core.progress import Progress
@@ -75,12 +75,29 @@ def check_models(names: Sequence[str]) -> None:
             raise ConfigError(f"there is no model {name!r} to measure; known are {', '.join(MEASURED)}")
 
 
+class Kept(Protocol):
+    """Where measurements are kept as they are made."""
+
+    def find(self, model: str, n_patches: int) -> Cost | None:
+        """A measurement that is kept, or None."""
+
+    def add(self, cost: Cost) -> None:
+        """Keep a measurement."""
+
+
 def measure_all(
-    models: Sequence[str], sizes: Sequence[int], *, repeats: int = 5, threads: int = 1, device: str = "cpu"
+    models: Sequence[str],
+    sizes: Sequence[int],
+    kept: Kept,
+    *,
+    repeats: int = 5,
+    threads: int = 1,
+    device: str = "cpu",
 ) -> Generator[Progress, None, list[Cost]]:
     """Cost of every model at every size, in an order that goes round the models, each in a process of its own.
 
-    A process of its own shows its own memory, and no model profits from what another one left in a cache.
+    A process of its own shows its own memory, and no model profits from what another one left in a cache. What is kept
+    is not measured again.
 
     Raises
     ------
@@ -91,6 +108,10 @@ def measure_all(
     found: list[Cost] = []
     plan = [(size, name) for size in sizes for name in models]
     for number, (size, name) in enumerate(plan):
+        before = kept.find(name, size)
+        if before is not None:
+            found.append(before)
+            continue
         yield Progress("Measuring", number, len(plan), f"{name}, {size} patches")
         task = {"model": name, "n_patches": size, "repeats": repeats, "threads": threads, "device": device}
         done = subprocess.run(
@@ -99,8 +120,12 @@ def measure_all(
         )  # fmt: skip
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:] or ["killed, as where memory runs out"]
-            raise WorkerError(f"{name} at {size} patches could not be measured: {last[0]}")
+            raise WorkerError(
+                f"{name} at {size} patches could not be measured: {last[0]}; what was measured is kept: repeat the "
+                "command to go on, with fewer --models or --patches if memory ran out"
+            )
         found.append(Cost(**json.loads(done.stdout)))
+        kept.add(found[-1])
     yield Progress("Measuring", len(plan), len(plan))
     return found
 

@@ -193,6 +193,7 @@ def test_ablation_table_stands_beside_the_papers(tiny_toml, config, tmp_path: Pa
     table = list(csv.DictReader((tmp_path / "table-5.csv").read_text().splitlines()))
     assert [row["model"] for row in table] == ["without ARR", "AMKD", "AMKD teacher"]
     assert table[0][PUBLISHED] == "-3.0 %"
+    assert "The row AMKD has distill.alpha = 0.75." in (tmp_path / "report.html").read_text()
 
 
 def test_switches_are_checked_before_training(config) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ import torch
 from typer.testing import CliRunner
 
 from amkd_core.cli.main import app
-from amkd_core.errors import ConfigError
-from amkd_core.studies import cost
+from amkd_core.cli.terminal import drain
+from amkd_core.errors import ConfigError, WorkerError
+from amkd_core.studies import cost, cost_record
 from amkd_core.studies.cost import (
     Cost,
     at_any_size,
@@ -20,6 +23,7 @@ from amkd_core.studies.cost import (
     count_flops,
     linear_macs,
     measure,
+    measure_all,
     paper_model,
 )
 from amkd_core.studies.cost_report import write_cost
@@ -80,6 +84,61 @@ def test_command_measures_in_processes_of_their_own(tmp_path: Path) -> None:
     wrong = CliRunner().invoke(app, ["cost", "--out", str(tmp_path), "--patches", "ten"])
     assert wrong.exit_code == 2
     assert "expected whole numbers" in wrong.output
+
+
+def measured(name: str, n_patches: int) -> Cost:
+    return Cost(name, n_patches, 3, 10**9, 2 * 10**9, 0.1, 5.0)
+
+
+def test_what_was_measured_is_kept_and_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        task = json.loads(command[-1])
+        asked.append(task["model"])
+        if task["model"] == "snn" and len(asked) == 2:
+            return subprocess.CompletedProcess(command, -9, "", "")
+        return subprocess.CompletedProcess(
+            command, 0, json.dumps(asdict(measured(task["model"], task["n_patches"]))), ""
+        )
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    record = cost_record.CostRecord(tmp_path, {"threads": 1})
+    with pytest.raises(WorkerError, match=r"snn at 10 patches could not be measured: killed.*is kept"):
+        drain(measure_all(["mlp", "snn"], [10], record))
+    again = cost_record.CostRecord(tmp_path, {"threads": 1})
+    found = drain(measure_all(["mlp", "snn"], [10], again))
+    assert found == [measured("mlp", 10), measured("snn", 10)]
+    assert asked == ["mlp", "snn", "snn"]
+    assert again.n_sittings == 2
+    # A third time nothing is measured, and the page says what it said.
+    third = cost_record.CostRecord(tmp_path, {"threads": 1})
+    assert drain(measure_all(["mlp"], [10], third)) == [measured("mlp", 10)]
+    assert (third.n_sittings, len(asked)) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ({"threads": 2}, "was measured with threads 2, this run has 1; .* give another --out"),
+        (
+            '{"settings": {}, "sittings": [], "costs": [{"model": 3}]}',
+            r"is damaged \(costs.0.model: .*delete it",
+        ),
+        ("{", r"is damaged \(the whole: .*delete it to measure again"),
+    ],
+)
+def test_records_of_other_settings_and_damaged_ones_are_refused(
+    damage: dict[str, int] | str, sentence: str, tmp_path: Path
+) -> None:
+    if isinstance(damage, str):
+        (tmp_path / "measured.json").write_text(damage)
+    else:
+        cost_record.CostRecord(tmp_path, damage).add(measured("mlp", 10))
+    with pytest.raises(ConfigError, match=sentence):
+        cost_record.CostRecord(tmp_path, {"threads": 1})
 
 
 def test_unknown_models_are_refused() -> None:
