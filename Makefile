@@ -57,7 +57,7 @@ $(READY): setup.cfg constraints.txt scripts/system_packages.sh
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip setuptools wheel
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt --no-build-isolation -e '.[viewer,dev]' 'napari[pyqt6]'
 	@# On all cores; pip itself compiles on one. A file of a package that does not compile is that package's own affair.
-	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 clean:  ## remove what make made

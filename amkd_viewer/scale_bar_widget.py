@@ -6,21 +6,24 @@ written in, at once, would hold the first picture of a slide up by half a second
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QApplication
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-CHARACTERS = "µm0125 7n"
-"""Of lengths as napari chooses them (1, 2, 5, 10, 15, 20, 25, 50, 75, ...) and of their units."""
+CHARACTERS = "ÅÉÑŐjgpqy" + "µm 01257n"
+"""Those by which the height of a line is measured, and those of lengths as napari chooses them (1, 2, 5, 10, 15, 20,
+25, 50, 75, ...) with their units."""
 LETTER_EVERY_MS = 20
 AFTER_PICTURE_MS = 500
 """Letters that are missing when a slide is shown wait until its first picture stands."""
 
 _FONT_SIZE = 12
-_LETTERS = "amkd letters of the scale bar"
+_log = logging.getLogger(__name__)
 
 
 class ScaleBar(QObject):
@@ -61,26 +64,34 @@ class ScaleBar(QObject):
             self._appear()
 
     def _make_next(self) -> None:
-        overlays: Any = self._viewer.canvas.overlays
         if self._missing:
-            # First: drawing may find that our owner is gone.
             self._turn.start(LETTER_EVERY_MS)
-            self._letters(overlays).text += self._missing.pop(0)
-            return
-        overlays.pop(_LETTERS, None)
-        if self._wanted:
+            self._make(self._missing.pop(0))
+        elif self._wanted:
             self._appear()
 
-    def _letters(self, overlays: Any) -> Any:
-        """A text that is drawn without being seen."""
-        from napari.components.overlays import TextOverlay
-
-        if _LETTERS not in overlays:
-            overlays[_LETTERS] = TextOverlay(
-                visible=True, opacity=0, box=False, font_size=_FONT_SIZE, position="top_left"
-            )
-        return overlays[_LETTERS]
+    def _make(self, letter: str) -> None:
+        """Have napari make a letter as it would when it draws it; nothing is drawn."""
+        try:
+            info = _qt_viewer_of(self._viewer).canvas.font_info()
+            info.font_manager.get_font(info.face)[letter]
+        except AttributeError:
+            # napari tells of its fonts to nobody; a version that keeps them elsewhere makes all at once, as ever.
+            _log.debug("the letters of the scale bar cannot be made ahead", exc_info=True)
+            self._missing.clear()
 
     def _appear(self) -> None:
         bar: Any = self._viewer.canvas.overlays.scale_bar
         bar.visible, bar.box, bar.font_size = True, True, _FONT_SIZE
+
+
+def _qt_viewer_of(viewer: ViewerModel) -> Any:
+    """Find napari's widget of a viewer, which keeps the letters; None where the viewer has none."""
+    from napari.qt import QtViewer
+
+    # Plugins are given a proxy of the viewer.
+    own = getattr(viewer, "__wrapped__", viewer)
+    widgets = (
+        widget for window in QApplication.topLevelWidgets() for widget in window.findChildren(QtViewer)
+    )
+    return next((widget for widget in widgets if widget.viewer is own), None)

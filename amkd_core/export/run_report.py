@@ -112,7 +112,7 @@ def render_report(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    text = (files("amkd_core.export") / "templates" / TEMPLATE).read_text(encoding="utf-8")
+    text = (files("amkd_core.export") / TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(text).render(report=report, research_use=RESEARCH_USE_ONLY)
 
 
