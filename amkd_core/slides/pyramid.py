@@ -176,7 +176,9 @@ class SlidePyramid(Sequence[LazyLevel]):
         return wanted
 
     def _read_block(self, index: int, block: tuple[int, int, int, int]) -> None:
-        """Read a block of tiles by one request; what fails is left to `_tile`, which salvages.
+        """Read a block of tiles by one request, or tile by tile where no stored level lies below.
+
+        What fails is left to `_tile`, which salvages.
 
         Every request waits for its turn among the threads of a busy window, and tile by tile that takes several times
         as long as the reading itself.

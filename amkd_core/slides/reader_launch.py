@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import subprocess
@@ -94,18 +93,18 @@ _spare = _Spare()
 def keep_spare(modules: Sequence[str]) -> None:
     """Have a program wait for the next slide of this process, until it is taken or `end_spare` is called.
 
+    As any reader it ends by itself when its owner does.
+
     Parameters
     ----------
     modules
         What it loads while it waits.
     """
-    atexit.register(end_spare)
     _spare.keep(modules)
 
 
 def end_spare() -> None:
     """End the program that waits, if there is one."""
-    atexit.unregister(end_spare)
     _spare.end()
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from amkd_core.errors import ConfigError, WorkerError
 from amkd_core.progress import Progress
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from amkd_core.models import ModelInput, SurvivalModel
+    from amkd_core.studies.cost_record import CostRecord
 
 D_ENCODER, GENES, PATHWAYS, MEMBERSHIPS = 1024, 4999, 331, 9745
 GROUP_SIZES: Mapping[str, tuple[int, ...]] = MappingProxyType(
@@ -75,20 +76,10 @@ def check_models(names: Sequence[str]) -> None:
             raise ConfigError(f"there is no model {name!r} to measure; known are {', '.join(MEASURED)}")
 
 
-class Kept(Protocol):
-    """Where measurements are kept as they are made."""
-
-    def find(self, model: str, n_patches: int) -> Cost | None:
-        """A measurement that is kept, or None."""
-
-    def add(self, cost: Cost) -> None:
-        """Keep a measurement."""
-
-
 def measure_all(
     models: Sequence[str],
     sizes: Sequence[int],
-    kept: Kept,
+    record: CostRecord,
     *,
     repeats: int = 5,
     threads: int = 1,
@@ -96,8 +87,8 @@ def measure_all(
 ) -> Generator[Progress, None, list[Cost]]:
     """Cost of every model at every size, in an order that goes round the models, each in a process of its own.
 
-    A process of its own shows its own memory, and no model profits from what another one left in a cache. What is kept
-    is not measured again.
+    A process of its own shows its own memory, and no model profits from what another one left in a cache. What the
+    record holds is not measured again.
 
     Raises
     ------
@@ -108,7 +99,7 @@ def measure_all(
     found: list[Cost] = []
     plan = [(size, name) for size in sizes for name in models]
     for number, (size, name) in enumerate(plan):
-        before = kept.find(name, size)
+        before = record.find(name, size)
         if before is not None:
             found.append(before)
             continue
@@ -125,7 +116,7 @@ def measure_all(
                 "command to go on, with fewer --models or --patches if memory ran out"
             )
         found.append(Cost(**json.loads(done.stdout)))
-        kept.add(found[-1])
+        record.add(found[-1])
     yield Progress("Measuring", len(plan), len(plan))
     return found
 
