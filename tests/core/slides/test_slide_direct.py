@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from slide_files import (
 )
 
 from amkd_core.errors import SlideReadError
-from amkd_core.slides import open_slide
+from amkd_core.slides import open_slide, tile_cache
 from amkd_core.slides.backends import direct
 from amkd_core.slides.backends.direct import DirectBackend, direct_backend
 from amkd_core.slides.backends.openslide import OpenSlideBackend
@@ -279,12 +280,11 @@ def test_reading_after_close_is_an_error(tmp_path: Path) -> None:
 
 
 def test_threads_agree_and_share_decoded_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[int] = []
+    decoded: list[bytes] = []
     true_decode = direct.TiledLevel.decode
 
     def counting(level: direct.TiledLevel, raw: bytes) -> np.ndarray:
-        decoded.append(1)
-        time.sleep(0.002)
+        decoded.append(raw)
         return true_decode(level, raw)
 
     path = write_tiff(tmp_path / "a.tif", [IMAGE])
@@ -293,9 +293,32 @@ def test_threads_agree_and_share_decoded_tiles(tmp_path: Path, monkeypatch: pyte
         with ThreadPoolExecutor(8) as pool:
             regions = list(pool.map(lambda _: slide.read_region((100, 100), 0, (500, 500)), range(16)))
     assert all(np.array_equal(region, regions[0]) for region in regions)
-    # 3 x 3 tiles, each decoded once, but for the middle one: it lies whole inside, so it is shared by those who
-    # want it at the same moment and not kept
-    assert 9 <= len(decoded) <= 12
+    # 3 x 3 tiles, each decoded once, but for the middle one: it lies whole inside and is not kept
+    assert sorted(Counter(decoded).values())[:-1] == [1] * 8
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["kept", "not kept"])
+def test_cache_makes_a_tile_once_for_all_who_want_it_now(monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
+    waiting = threading.Semaphore(0)
+
+    class Told(Future):  # type: ignore[type-arg]
+        def result(self, timeout: float | None = None) -> object:
+            waiting.release()
+            return super().result(timeout)
+
+    monkeypatch.setattr(tile_cache, "Future", Told)
+    cache, made = TileCache(1 << 20), []
+
+    def make() -> np.ndarray:
+        made.append(1)
+        assert all(waiting.acquire(timeout=20) for _ in range(7))  # until the seven others wait for this one
+        return np.zeros((4, 4, 3), np.uint8)
+
+    with ThreadPoolExecutor(8) as pool:
+        tiles = list(pool.map(lambda _: cache.get("a", make, keep=keep), range(8)))
+    assert made == [1]
+    assert all(tile is tiles[0] for tile in tiles)
+    assert (cache.peek("a") is not None) is keep
 
 
 def test_cache_decodes_different_tiles_at_the_same_time() -> None:
