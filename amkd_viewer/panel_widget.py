@@ -165,7 +165,8 @@ def follow_theme(panel: QWidget, colours: WindowColours) -> None:
 def _make_tabs_readable(window: QMainWindow) -> None:
     """Scroll through tabs of many panels in place of cutting their names to a letter."""
     for bar in window.findChildren(QTabBar):
-        if bar.parentWidget() is window:
+        # Setting it again lays all tabs out anew, under napari's style sheet.
+        if bar.parentWidget() is window and bar.elideMode() is not Qt.TextElideMode.ElideNone:
             bar.setElideMode(Qt.TextElideMode.ElideNone)
             bar.setUsesScrollButtons(True)
 

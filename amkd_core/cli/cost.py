@@ -22,11 +22,12 @@ def cost_command(
 ) -> None:
     """Measure every model side by side: table 7 of the paper. Repeat the command to go on."""
     from amkd_core.errors import ConfigError
+    from amkd_core.folder_lock import hold_folder
     from amkd_core.inference.forward import check_device
-    from amkd_core.studies.cost import MEASURED, measure_all
+    from amkd_core.studies.cost import MEASURED, check_models, measure_all
     from amkd_core.studies.cost_record import CostRecord
     from amkd_core.studies.cost_report import REPORT, write_cost
-    from amkd_core.training.run_folder import environment
+    from amkd_core.training.run_folder import FolderInUseError, environment
 
     with user_errors():
         check_device(device)
@@ -38,12 +39,14 @@ def cost_command(
         if min(sizes) < 1:
             raise ConfigError(f"--patches {patches}: every number must be at least 1")
         settings = {"device": device, "threads": threads, "repeats": repeats, **environment()}
-        record = CostRecord(out, settings)
-        costs = drain(measure_all(names, sizes, record, repeats=repeats, threads=threads, device=device))
-        setting = f"{device}, {threads} threads, median of {repeats} passes"
-        if record.n_sittings > 1:
-            setting += f", measured in {record.n_sittings} runs of the command, not all side by side"
-        table = write_cost(out, costs, setting)
+        check_models(names)
+        with hold_folder(out, "measures into", FolderInUseError):
+            record = CostRecord(out, settings)
+            costs = drain(measure_all(names, sizes, record, repeats=repeats, threads=threads, device=device))
+            setting = f"{device}, {threads} threads, median of {repeats} passes"
+            if record.n_sittings > 1:
+                setting += f", measured in {record.n_sittings} runs of the command, not all side by side"
+            table = write_cost(out, costs, setting)
     for row in table.rows:
         typer.echo("  ".join(row).rstrip())
     typer.echo(f"Report: {out / REPORT}")

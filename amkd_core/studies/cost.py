@@ -95,7 +95,6 @@ def measure_all(
     WorkerError
         When a process dies, as where memory runs out.
     """
-    check_models(models)
     found: list[Cost] = []
     plan = [(size, name) for size in sizes for name in models]
     for number, (size, name) in enumerate(plan):

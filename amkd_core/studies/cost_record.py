@@ -12,14 +12,14 @@ from pydantic import TypeAdapter, ValidationError
 from amkd_core.atomic import write_bytes
 from amkd_core.errors import ConfigError
 from amkd_core.studies.cost import Cost
+from amkd_core.training.run_folder import keep_record
 
-RECORD = "measured.json"
+SETTINGS, RECORD = "settings.json", "measured.json"
 _LARGEST_BYTES = 16 << 20
 
 
 @dataclass
 class _Content:
-    settings: dict[str, str | int]
     sittings: list[str]
     costs: list[Cost]
 
@@ -28,7 +28,7 @@ _adapter = TypeAdapter(_Content)
 
 
 class CostRecord:
-    """Measurements of one folder, all by the same settings on the same machine.
+    """Measurements of one folder, all by the same settings on the same machine; to be made by the folder's owner.
 
     Parameters
     ----------
@@ -39,16 +39,16 @@ class CostRecord:
 
     Raises
     ------
+    RunFolderError
+        If the folder holds measurements by other settings; the first difference is named.
     ConfigError
-        If the folder holds measurements by other settings, or its record is damaged.
+        If the record of measurements is damaged.
     """
 
     def __init__(self, out: Path, settings: Mapping[str, str | int]) -> None:
+        keep_record(out / SETTINGS, settings)
         self._path = out / RECORD
-        self._content = _Content(dict(settings), [], [])
-        if self._path.exists():
-            self._content = self._read()
-            self._refuse_other(settings)
+        self._content = self._read() if self._path.exists() else _Content([], [])
         self._begun = False
 
     @property
@@ -69,7 +69,6 @@ class CostRecord:
             self._content.sittings.append(datetime.now(UTC).isoformat(timespec="seconds"))
             self._begun = True
         self._content.costs.append(cost)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(self._path, _adapter.dump_json(self._content, indent=1))
 
     def _read(self) -> _Content:
@@ -85,12 +84,3 @@ class CostRecord:
             ) from None
         except OSError as error:
             raise ConfigError(f"{self._path} cannot be read: {error.strerror}") from None
-
-    def _refuse_other(self, settings: Mapping[str, str | int]) -> None:
-        for name, asked in settings.items():
-            found = self._content.settings.get(name)
-            if found != asked:
-                raise ConfigError(
-                    f"{self._path} was measured with {name} {found}, this run has {asked}; figures are compared side "
-                    "by side only where all is the same: give another --out"
-                )

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from amkd_core.cli.main import app
 from amkd_core.cli.terminal import drain
-from amkd_core.errors import ConfigError, WorkerError
+from amkd_core.errors import ConfigError, RunFolderError, WorkerError
+from amkd_core.folder_lock import hold_folder
 from amkd_core.studies import cost, cost_record
 from amkd_core.studies.cost import (
     Cost,
@@ -120,25 +121,28 @@ def test_what_was_measured_is_kept_and_not_measured_again(
 
 
 @pytest.mark.parametrize(
-    ("damage", "sentence"),
-    [
-        ({"threads": 2}, "was measured with threads 2, this run has 1; .* give another --out"),
-        (
-            '{"settings": {}, "sittings": [], "costs": [{"model": 3}]}',
-            r"is damaged \(costs.0.model: .*delete it",
-        ),
-        ("{", r"is damaged \(the whole: .*delete it to measure again"),
-    ],
+    ("damage", "place"),
+    [('{"sittings": [], "costs": [{"model": 3}]}', "costs.0.model: .*"), ("{", "the whole: .*")],
 )
-def test_records_of_other_settings_and_damaged_ones_are_refused(
-    damage: dict[str, int] | str, sentence: str, tmp_path: Path
-) -> None:
-    if isinstance(damage, str):
-        (tmp_path / "measured.json").write_text(damage)
-    else:
-        cost_record.CostRecord(tmp_path, damage).add(measured("mlp", 10))
-    with pytest.raises(ConfigError, match=sentence):
+def test_damaged_records_are_refused(damage: str, place: str, tmp_path: Path) -> None:
+    (tmp_path / "measured.json").write_text(damage)
+    with pytest.raises(ConfigError, match=rf"is damaged \({place}delete it"):
         cost_record.CostRecord(tmp_path, {"threads": 1})
+
+
+def test_measurements_by_other_settings_are_not_joined(tmp_path: Path) -> None:
+    command = ["cost", "--out", str(tmp_path), "--models", "mlp", "--patches", "10", "--repeats", "1"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    other = CliRunner().invoke(app, [*command, "--threads", "2"])
+    assert other.exit_code == 2
+    assert "holds a run with threads = 1 where this one has 2; choose another folder" in other.output
+
+
+def test_two_commands_do_not_measure_into_one_folder(tmp_path: Path) -> None:
+    with hold_folder(tmp_path, "measures into", RunFolderError):
+        second = CliRunner().invoke(app, ["cost", "--out", str(tmp_path), "--models", "mlp"])
+    assert second.exit_code == 2
+    assert "another run measures into this folder" in second.output
 
 
 def test_unknown_models_are_refused() -> None:
