@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -182,13 +181,13 @@ def _read_ours(file: h5py.File, path: Path) -> FeatureBag:
     index = np.zeros(features.shape[:1], dtype=np.int32)
     if "slide_index" in file:
         index = read_dataset(file, "slide_index", **options, kinds="i")
+    golden = _read_golden(file, path) if f"{_GOLDEN}features" in file else None
     try:
-        bag = _from_record(json.loads(text), features, coords, index)
+        return _from_record(json.loads(text), features, coords, index, golden)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as cause:
         raise BagError(
             f"{path.name}: the bag's record is incomplete ({cause}); extract the slide again"
         ) from cause
-    return replace(bag, golden=_read_golden(file, path)) if f"{_GOLDEN}features" in file else bag
 
 
 def _read_golden(file: h5py.File, path: Path) -> GoldenFeatures:
@@ -205,7 +204,9 @@ def _pair(value: Any, kind: type) -> Any:
     return None if value is None else (kind(value[0]), kind(value[1]))
 
 
-def _from_record(record: dict[str, Any], features: Any, coords: Any, index: Any) -> FeatureBag:
+def _from_record(
+    record: dict[str, Any], features: Any, coords: Any, index: Any, golden: GoldenFeatures | None
+) -> FeatureBag:
     return FeatureBag(
         features=features,
         encoder=EncoderIdentity.from_dict(record["encoder"]),
@@ -221,4 +222,5 @@ def _from_record(record: dict[str, Any], features: Any, coords: Any, index: Any)
         slide_index=index.astype(np.int32),
         notices=tuple(Notice(**notice) for notice in record["notices"]),
         verified=bool(record["verified"]),
+        golden=golden,
     )
