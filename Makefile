@@ -12,9 +12,10 @@ SCREEN := $(shell command -v xvfb-run >/dev/null && echo 'xvfb-run -a -s "-scree
 # in each process take half as long again. Compiled modules are kept even where Python is told not to, for hundreds of
 # tests start processes of their own.
 TESTS = $(SCREEN) env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+OLDEST := .venv-oldest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-slow bench demo-bundle system clean
+.PHONY: help demo test lint check-slow check-oldest bench demo-bundle system clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -31,6 +32,15 @@ run-tests: $(READY)
 
 check-slow: $(READY)  ## cohort-scale checks, too slow for every change
 	$(TESTS) -m slow --timeout 3600
+
+# An own environment of 8 GB: the oldest torch is published for GPUs only. What deprecation old releases warn of, the
+# newest ones have mended.
+check-oldest:  ## all tests on the oldest libraries that setup.cfg admits (fetches gigabytes)
+	@scripts/system_packages.sh
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --prefer-binary \
+	  -c constraints-oldest.txt -e '.[viewer,encoders,distributed,dev]' 'napari[pyqt6]'
+	$(subst $(BIN),$(OLDEST)/bin,$(TESTS)) -m "not slow" -o filterwarnings=default
 
 bench: $(READY)  ## measure the speed and memory claims; each script prints a table of ratios
 	@for script in patch_reading patch_grid pathway_encoder "training_speed --bags 24"; do \
@@ -61,4 +71,4 @@ $(READY): setup.cfg constraints.txt scripts/system_packages.sh
 	@touch $@
 
 clean:  ## remove what make made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo_output
+	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo_output

@@ -26,10 +26,11 @@ from torch import Tensor
 
 from amkd_core.models import SurvivalModel, attention, build_model
 from amkd_core.training.config import OptimConfig, TrainingConfig
-from amkd_core.training.fit import Stage, batch_input
+from amkd_core.training.fit import Stage
 from amkd_core.training.fit import train_epoch as our_epoch
 from amkd_core.training.inputs import Example
 from amkd_core.training.objectives import distillation_objective
+from amkd_core.training.passes import batch_input
 from amkd_core.training.stages import targets_of
 
 N_PATCHES, D_ENCODER, SLICES = 4096, 1024, 3

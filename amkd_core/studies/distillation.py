@@ -33,8 +33,8 @@ from amkd_core.simulate.bags import (
     simulated_encoder,
 )
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.fit import batch_input
 from amkd_core.training.inputs import Example, Inputs, make_inputs
+from amkd_core.training.passes import batch_input, whole_output
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
 
 UNDISTILLED = "undistilled"
@@ -217,7 +217,7 @@ def _scored(model: SurvivalModel, inputs: Inputs, world: _World) -> dict[str, An
     risks, areas = [], []
     with torch.inference_mode():
         for example in inputs.test:
-            output = model.eval()(batch_input([example], "cpu"))
+            output = whole_output(model.eval(), [example], "cpu")
             risks.append(float(risk_of(output.logits)[0]))
             if output.patch_attention is not None:
                 hit = world.planted[example.patient_id] >= 0

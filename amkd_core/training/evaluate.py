@@ -14,8 +14,8 @@ from amkd_core.models import SurvivalModel
 from amkd_core.survival.hazard import risk
 from amkd_core.survival.metrics import Interval, log_rank
 from amkd_core.survival.outcome import Outcome
-from amkd_core.training.fit import batch_input
 from amkd_core.training.inputs import Example
+from amkd_core.training.passes import whole_output
 
 # Below this many deaths a C-index says hardly anything.
 FEW_EVENTS = 10
@@ -103,5 +103,5 @@ def risks_of(model: SurvivalModel, examples: Sequence[Example], device: str = "c
     """Risk of each patient from all patches, shape (n,); higher is worse."""
     model.eval()
     with torch.inference_mode():
-        values = [float(risk(model(batch_input([example], device)).logits)[0]) for example in examples]
+        values = [float(risk(whole_output(model, [example], device).logits)[0]) for example in examples]
     return np.array(values)

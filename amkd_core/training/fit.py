@@ -16,11 +16,12 @@ from torch import Tensor
 
 from amkd_core.atomic import write_bytes, write_text
 from amkd_core.errors import RunFolderError
-from amkd_core.models import ModelInput, ModelOutput, SurvivalModel
+from amkd_core.models import ModelOutput, SurvivalModel
 from amkd_core.progress import Progress
 from amkd_core.training.accumulate import backward
 from amkd_core.training.config import OptimConfig
 from amkd_core.training.inputs import Example
+from amkd_core.training.passes import FittingParts, batch_input, whole_output
 
 Terms = Mapping[str, Tensor]
 # Loss of a batch by name; "total" is what is minimised.
@@ -124,9 +125,12 @@ def fit(
     )
     best = _copied(model)
     state = _restore(stage.folder, model, optimiser, best)
+    parts = FittingParts(config.bags_at_once or config.batch_patients, stage.device)
     while not state.finished:
         state.epoch += 1
-        row = train_epoch(model, train, objective, optimiser, config=config, stage=stage, epoch=state.epoch)
+        row = train_epoch(
+            model, train, objective, optimiser, config=config, stage=stage, epoch=state.epoch, parts=parts
+        )
         row["validation"] = _validate(model, validation, objective, stage)
         state.history.append({"epoch": float(state.epoch), **row})
         if row["validation"] < state.best_loss:
@@ -135,17 +139,12 @@ def fit(
         state.finished = state.epoch >= config.epochs or state.epoch - state.best_epoch >= config.patience
         if state.finished or state.epoch % stage.checkpoint_every == 0:
             _save(stage.folder, model, optimiser, best, state)
-        message = ", ".join(f"{name} {value:.3f}" for name, value in row.items())
+        told = [f"{name} {value:.3f}" for name, value in row.items()]
+        message = ", ".join([*told, parts.remark] if parts.remark else told)
         yield Progress(f"Training {stage.name}", state.epoch, config.epochs, message)
     model.load_state_dict(best)
     model.eval()
     return state.history
-
-
-def batch_input(examples: Sequence[Example], device: str) -> ModelInput:
-    """Batch of some patients on a device; patches that are kept as halves are widened there."""
-    genes = torch.stack([example.genes for example in examples])
-    return ModelInput.from_bags([example.patches for example in examples], genes).to(device, torch.float32)
 
 
 def train_epoch(
@@ -157,6 +156,7 @@ def train_epoch(
     config: OptimConfig,
     stage: Stage,
     epoch: int,
+    parts: FittingParts | None = None,
 ) -> dict[str, float]:
     """One pass over the training patients; the mean of each term of the objective by name.
 
@@ -168,15 +168,22 @@ def train_epoch(
         Of the model's parameters.
     epoch
         From 1; decides the order, the drawn patches and the dropout together with the stage's seed.
+    parts
+        How many patients' graphs the device holds, known from the epochs before; None begins with the settings'.
     """
     generator = torch.Generator().manual_seed(stage.seed * 100_003 + epoch)
     batches = _batches(train, config, stage, generator)
-    at_once = config.bags_at_once or config.batch_patients
+    parts = parts or FittingParts(config.bags_at_once or config.batch_patients, stage.device)
 
     def forward(examples: Sequence[Example]) -> ModelOutput:
         with stage.autocast():
             output = model(batch_input(examples, stage.device))
         return output.float()
+
+    def gradients(examples: Sequence[Example], at_once: int) -> Terms:
+        optimiser.zero_grad(set_to_none=True)
+        joint = stage.joint is not None
+        return backward(forward, objective, examples, at_once=at_once, joint=joint, device=stage.device)
 
     sums: dict[str, float] = {}
     model.train()
@@ -184,15 +191,7 @@ def train_epoch(
         torch.manual_seed(stage.seed * 100_003 + epoch)  # dropout
         for batch in batches:
             examples = [_drawn(train[index], config.patches_per_bag, generator) for index in batch]
-            optimiser.zero_grad(set_to_none=True)
-            terms = backward(
-                forward,
-                objective,
-                examples,
-                at_once=at_once,
-                joint=stage.joint is not None,
-                device=stage.device,
-            )
+            terms = parts.run(gradients, examples)
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()
             for name, value in terms.items():
@@ -229,11 +228,11 @@ def _validate(
     step, losses = stage.validation_patients, []
     with torch.inference_mode():
         if stage.joint is not None:
-            logits = [model(batch_input([example], stage.device)).logits for example in validation]
+            logits = [whole_output(model, [example], stage.device).logits for example in validation]
             return float(stage.joint(torch.cat(logits), validation))
         for start in range(0, len(validation), step):
             part = validation[start : start + step]
-            loss = objective(model(batch_input(part, stage.device)), part)["survival"]
+            loss = objective(whole_output(model, part, stage.device), part)["survival"]
             losses += [float(loss)] * len(part)
     return sum(losses) / len(losses)
 

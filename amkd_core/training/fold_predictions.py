@@ -16,9 +16,9 @@ from amkd_core.models import SurvivalModel
 from amkd_core.survival.baseline import BaselineHazard, hazards_in_bins
 from amkd_core.survival.hazard import risk
 from amkd_core.survival.outcome import Outcome, TimeBins
-from amkd_core.training.fit import batch_input
 from amkd_core.training.fold_record import prediction_columns
 from amkd_core.training.inputs import Example
+from amkd_core.training.passes import whole_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,5 +101,5 @@ def _logits(model: SurvivalModel, examples: Sequence[Example], device: str) -> T
     """Shape (n, n_outputs), on the CPU."""
     model.to(device).eval()
     with torch.inference_mode():
-        found = [model(batch_input([example], device)).logits.cpu() for example in examples]
+        found = [whole_output(model, [example], device).logits.cpu() for example in examples]
     return torch.cat(found) if found else torch.zeros(0, 1)

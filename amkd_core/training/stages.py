@@ -16,7 +16,7 @@ from amkd_core.models import READS_SLIDES, SurvivalModel, build_model
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
-from amkd_core.training.fit import Stage, batch_input, fit
+from amkd_core.training.fit import Stage, fit
 from amkd_core.training.inputs import Example, Inputs, with_targets
 from amkd_core.training.objectives import (
     distillation_objective,
@@ -24,6 +24,7 @@ from amkd_core.training.objectives import (
     survival_loss_of,
     survival_objective_of,
 )
+from amkd_core.training.passes import whole_output
 
 
 def fresh_model(kind: str, inputs: Inputs, config: TrainingConfig, *, seed: int) -> SurvivalModel:
@@ -104,7 +105,7 @@ def centre(model: SurvivalModel, examples: Sequence[Example], device: str) -> No
     if not isinstance(last, nn.Linear):
         raise ConfigError(f"{model.name} cannot be centred: its head does not end in a linear layer")
     with torch.no_grad():
-        outputs = [model(batch_input([example], device)) for example in examples]
+        outputs = [whole_output(model, [example], device) for example in examples]
         mean = torch.stack([output.logits.double().mean() for output in outputs]).mean()
         # The head is one of several streams whose mean is the log risk, or it is all of it.
         last.bias.sub_(float(mean) * max(1, len(outputs[0].stream_logits)))
@@ -182,7 +183,7 @@ def targets_of(teacher: SurvivalModel, example: Example, device: str, *, cox: bo
         Whether its one logit is a log risk.
     """
     with torch.no_grad():
-        output = teacher.eval()(batch_input([example], device))
+        output = whole_output(teacher.eval(), [example], device)
         losses = output.logits.new_zeros(1) if cox else likelihood_losses(output.logits, [example])
         targets = TeacherTargets.from_output(output, losses)
     logits = targets.logits.cpu()

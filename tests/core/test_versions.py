@@ -81,6 +81,31 @@ def test_the_packaging_asks_for_the_same_floor_and_installs_above_it(package: st
     assert not is_older(pins[package], FLOORS[package])
 
 
+def test_the_oldest_versions_that_are_tried_are_those_that_are_promised() -> None:
+    """`make check-oldest` installs constraints-oldest.txt; the lower ends of setup.cfg's ranges are nothing else."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    extras = parser["options.extras_require"]
+    lines = [parser["options"]["install_requires"], *(text for name, text in extras.items() if name != "all")]
+    tried = {
+        item.name: Version(next(iter(item.specifier)).version)
+        for line in (ROOT / "constraints-oldest.txt").read_text().splitlines()
+        if not line.startswith("#")
+        for item in [Requirement(line)]
+    }
+    promised = {
+        item.name: item
+        for line in "\n".join(lines).split("\n")
+        if line.strip()
+        for item in [Requirement(line)]
+    }
+    assert set(tried) == set(promised)
+    for name, item in promised.items():
+        (floor,) = (part.version for part in item.specifier if part.operator == ">=")
+        # A floor of fewer numbers is the first release that begins with them.
+        assert tried[name].release[: len(Version(floor).release)] == Version(floor).release, name
+
+
 def test_the_list_of_libraries_with_known_faults_tells_the_same_floors() -> None:
     """docs/soup.md, versions.py and setup.cfg: whoever raises a floor in one has to say so in the others."""
     page = (ROOT / "docs" / "soup.md").read_text(encoding="utf-8")

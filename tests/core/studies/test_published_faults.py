@@ -16,8 +16,8 @@ from amkd_core.cohort.cohort import Cohort, read_cohort
 from amkd_core.cohort.folds import make_folds
 from amkd_core.models import ModelInput
 from amkd_core.training.config import load_config
-from amkd_core.training.fit import batch_input
 from amkd_core.training.inputs import Inputs, make_inputs, read_bags
+from amkd_core.training.passes import batch_input
 from amkd_core.training.recipes import Recipe, train_recipe
 
 QUICK = (

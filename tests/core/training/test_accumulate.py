@@ -11,8 +11,8 @@ from training_fixtures import D
 
 from amkd_core.models import build_model
 from amkd_core.training.accumulate import backward, joined
-from amkd_core.training.fit import batch_input
 from amkd_core.training.objectives import partial_likelihood_loss, survival_objective
+from amkd_core.training.passes import batch_input
 
 COX = partial(survival_objective, losses=partial_likelihood_loss)
 
