@@ -44,12 +44,22 @@ def limit_memory(path: Path, *, expansion: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def lift_limit() -> None:
+    """Let libraries take the address space that they need: torch for GPUs maps several GiB when it is loaded."""
+    if sys.platform.startswith("linux"):
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+
+
 def answer(path: Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     """What the file records, as a header and its arrays; an error is a header with its sentence."""
     try:
         if h5py.is_hdf5(path):
             limit_memory(path, expansion=MAX_EXPANSION)
         else:
+            lift_limit()  # that of the file before
             import torch  # noqa: F401 - its own libraries shall not count as the file's
 
             limit_memory(path, expansion=1)

@@ -10,7 +10,7 @@ from amkd_core.errors import ConfigError
 FLOORS = {
     "torch": "2.10",  # weights_only=True could be got round before (CVE-2025-32434, CVE-2026-24747)
     "openslide-bin": "4.0.1",  # memory written by damaged slides before (CVE-2026-48977, CVE-2026-54604)
-    "h5py": "3.10",
+    "h5py": "3.12",
     "pillow": "10.3",
     "tifffile": "2024.8.10",
     "safetensors": "0.5",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -157,6 +159,28 @@ def test_bombs_are_refused_at_once_and_take_no_memory(tmp_path: Path) -> None:
             read_bag(path, assume=STATED)
         assert time.perf_counter() - start < 2, path.name
         assert process.memory_info().rss - before < 200 * 2**20, path.name
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address space is limited on Linux only")
+def test_torch_is_loaded_without_the_limit_of_the_file_before(tmp_path: Path) -> None:
+    """Torch for GPUs maps several GiB: every .pt read behind an .h5 was called damaged where it is installed."""
+    torch.save(torch.ones(2, 8), tmp_path / "x.pt")
+    program = """
+import resource, sys
+from pathlib import Path
+from amkd_core import bag_child
+path = Path(sys.argv[1])
+bag_child.limit_memory(path, expansion=1)
+soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (soft - bag_child.GIB + 2**24, hard))  # no library fits into this
+assert "torch" not in sys.modules
+print(bag_child.answer(path)[0])
+assert resource.getrlimit(resource.RLIMIT_AS)[0] != hard
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "x.pt")], capture_output=True, text=True, check=True
+    )
+    assert "'features': ['<f4', [2, 8]]" in done.stdout
 
 
 @pytest.mark.parametrize(

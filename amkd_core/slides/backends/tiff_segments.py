@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from amkd_core.errors import SlideError, SlideReadError
@@ -80,7 +81,7 @@ class SegmentGrid:
             return np.frombuffer(raw, np.uint8).reshape(-1, width, self.samples)
         try:
             decoded, _, shape = self.decode(raw, index)
-        except (ValueError, RuntimeError, TypeError, KeyError, IndexError) as error:
+        except (tifffile.TiffFileError, ValueError, RuntimeError, TypeError, KeyError, IndexError) as error:
             raise SlideReadError(
                 f"{file.path}: a tile at byte {offset} cannot be decoded: {error}."
             ) from error

@@ -133,7 +133,7 @@ def test_the_map_in_the_picture_lies_where_the_patches_lie(
 def _frame(drawn: np.ndarray, near_column: float) -> tuple[np.ndarray, np.ndarray]:
     """First and last row and column of the black frame of the panel around a column."""
     black = drawn.max(axis=2) < 60
-    rows = np.flatnonzero(black.sum(axis=1) > 0.4 * drawn.shape[1])
+    rows = np.flatnonzero(black.sum(axis=1) > 0.6 * drawn.shape[1])  # two panels wide; no title is
     rows = rows[[0, -1]]
     columns = np.flatnonzero(black[rows[0] : rows[1]].mean(axis=0) > 0.9)
     left, right = columns[columns < near_column].max(), columns[columns > near_column].min()

@@ -14,6 +14,7 @@ from amkd_core.bag_file import read_bag
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cli.terminal import drain
 from amkd_core.cohort.cohort import read_cohort
+from amkd_core.folder_lock import LOCK
 from amkd_core.inference.predict import predict_bag
 from amkd_core.training.config import load_config
 from amkd_core.training.crossval import config_of_fold, train_fold
@@ -135,7 +136,7 @@ def test_a_finished_fold_is_not_trained_again_and_a_changed_one_does_not_count(
 ) -> None:
     cohort, bags, split, config, _ = inputs
     first = drain(train_fold(cohort, bags, split, config, run=tmp_path, fold=2))
-    stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*.*") if path.suffix != ".lock"}
+    stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*.*") if path.name != LOCK}
     half_written = first.folder / "student" / ".tmp-1.safetensors"
     half_written.write_bytes(b"half")
     steps = list(train_fold(cohort, bags, split, config, run=tmp_path, fold=2))
