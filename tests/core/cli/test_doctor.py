@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 
 import pytest
 import typer
@@ -9,6 +11,14 @@ from typer.testing import CliRunner
 
 from amkd_core.cli import doctor
 from amkd_core.settings import change_settings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def asked_once() -> Iterator[None]:
+    """Each question to a fresh interpreter takes seconds; this machine's answer stays the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(doctor, "_ask_python", cache(doctor._ask_python))
+        yield
 
 
 def run_doctor() -> tuple[int, str]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.folds import make_folds
 from amkd_core.errors import ConfigError, ModalityError
 from amkd_core.export.run_report import ReportTable
+from amkd_core.studies import cells
 from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
 from amkd_core.studies.benchmark import compare
 from amkd_core.studies.cells import tasks_of
@@ -30,6 +32,7 @@ from amkd_core.studies.tables import escaped, latex_of
 from amkd_core.survival.comparison import paired_difference
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.survival.outcome import Outcome
+from amkd_core.training import worker
 from amkd_core.training.cell import run_cell
 from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.external_cohort import read_external_cohort
@@ -49,6 +52,27 @@ def drain(steps):
             next(steps)
         except StopIteration as stop:
             return stop.value
+
+
+class Here:
+    """A child whose task was done in this process: one of its own takes longer to start than these take to train."""
+
+    is_alive = False
+
+    def __init__(self, task: dict) -> None:
+        self._answers: list = []
+        worker._cell(task, self._answers.append)
+
+    def answers(self) -> Iterator:
+        return iter(self._answers)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "Child", Here)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +159,7 @@ def test_published_column_is_left_out_for_another_cohort(finished, config) -> No
     assert PUBLISHED not in (out / "table-2.csv").read_text().splitlines()[0]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_gene_models_need_no_slides_and_slide_models_refuse_without(
     tiny_toml: Path, config, tmp_path: Path
 ) -> None:
@@ -187,6 +212,7 @@ def test_other_teachers_guide_no_features(inputs, config, tmp_path: Path) -> Non
         drain(train_recipe(asking, inputs, config, tmp_path))
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_ablation_table_stands_beside_the_papers(tiny_toml, config, tmp_path: Path) -> None:
     found = drain(compare(read_cohort(tiny_toml), ABLATION[:1] + ABLATION[-1:], config, tmp_path))
     write_ablation(tmp_path, found, config, (5, "brca"))
@@ -305,6 +331,7 @@ def test_p_value_is_small_for_a_real_difference_and_one_for_none() -> None:
     assert paired_difference(outcome, risk, risk, generator=np.random.default_rng(1)).p_value == 1
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_external_cohort_without_expression_is_scored_by_models_of_slides(
     tiny_toml: Path, config, tmp_path: Path
 ) -> None:

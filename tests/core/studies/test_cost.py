@@ -28,6 +28,7 @@ from amkd_core.studies.cost import (
     paper_model,
 )
 from amkd_core.studies.cost_report import write_cost
+from amkd_core.training.run_folder import environment
 
 
 def counted(name: str, n_patches: int) -> int:
@@ -131,9 +132,8 @@ def test_damaged_records_are_refused(damage: str, place: str, tmp_path: Path) ->
 
 
 def test_measurements_by_other_settings_are_not_joined(tmp_path: Path) -> None:
-    command = ["cost", "--out", str(tmp_path), "--models", "mlp", "--patches", "10", "--repeats", "1"]
-    assert CliRunner().invoke(app, command).exit_code == 0
-    other = CliRunner().invoke(app, [*command, "--threads", "2"])
+    cost_record.CostRecord(tmp_path, {"device": "cpu", "threads": 1, "repeats": 5, **environment()})
+    other = CliRunner().invoke(app, ["cost", "--out", str(tmp_path), "--models", "mlp", "--threads", "2"])
     assert other.exit_code == 2
     assert "holds a run with threads = 1 where this one has 2; choose another folder" in other.output
 
