@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -25,6 +27,9 @@ DeviceOption = Annotated[
 EXIT_PARTIAL = 1
 EXIT_WRONG_INPUT = 2
 EXIT_FOLDER_IN_USE = 3
+
+LINE_EVERY_S = 60.0
+"""Between lines of progress in a file; short work leaves none."""
 
 
 @contextmanager
@@ -49,10 +54,11 @@ def chosen_device(device: str | None) -> str:
 def drain(steps: Generator[Progress, None, Result]) -> Result:
     """Run a generator of progress to its end with a bar on stderr, and return its result.
 
-    The bar is drawn on a terminal only, so that logs of batch systems hold sentences and no bars.
+    The bar is drawn on a terminal only; where stderr is a file, as in batch systems, long work leaves a line a minute.
     """
     bar: tqdm | None = None
     stage = ""
+    told_at = time.monotonic()
     try:
         while True:
             step = next(steps)
@@ -63,6 +69,9 @@ def drain(steps: Generator[Progress, None, Result]) -> Result:
             bar.n = step.done
             bar.set_postfix_str(step.message, refresh=False)
             bar.refresh()
+            if bar.disable and time.monotonic() - told_at >= LINE_EVERY_S:
+                told_at = time.monotonic()
+                typer.echo(_line(step), err=True)
     except StopIteration as stop:
         result: Result = stop.value
         return result
@@ -70,6 +79,11 @@ def drain(steps: Generator[Progress, None, Result]) -> Result:
         if bar is not None:
             bar.close()
         steps.close()
+
+
+def _line(step: Progress) -> str:
+    far = f" {step.done}/{step.total}" if step.total else ""
+    return f"{datetime.now():%H:%M} {step.stage}{far}{', ' if step.message else ''}{step.message}"
 
 
 def _bar(step: Progress) -> tqdm:
