@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _PLUGIN_SUFFIX = " (amkd-viewer)"
 """That napari adds to the names of panels."""
 
+_OWN_CHILDREN = Qt.FindChildOption.FindDirectChildrenOnly
+"""Docks and their tabs; to look through all that a window holds takes a hundred times as long."""
+
 
 def row(*widgets: QWidget, stretch: int | None = 0) -> QHBoxLayout:
     """Widgets in a row; the one at `stretch` takes the room that is left."""
@@ -95,8 +98,9 @@ class PanelWidget(QWidget):
         if own is None or not isinstance(window, QMainWindow):
             return
         own.setWindowTitle(own.windowTitle().removesuffix(_PLUGIN_SUFFIX))  # it stands on the tab
-        others = [_dock_of(panel) for panel in window.findChildren(PanelWidget) if panel is not self]
-        beside = next((dock for dock in others if dock is not None and not dock.isFloating()), None)
+        docks = window.findChildren(QDockWidget, options=_OWN_CHILDREN)
+        others = [dock for dock in docks if dock is not own and isinstance(dock.widget(), PanelWidget)]
+        beside = next((dock for dock in others if not dock.isFloating()), None)
         if beside is not None and not own.isFloating():
             window.tabifyDockWidget(beside, own)
             own.raise_()
@@ -164,9 +168,9 @@ def follow_theme(panel: QWidget, colours: WindowColours) -> None:
 
 def _make_tabs_readable(window: QMainWindow) -> None:
     """Scroll through tabs of many panels in place of cutting their names to a letter."""
-    for bar in window.findChildren(QTabBar):
+    for bar in window.findChildren(QTabBar, options=_OWN_CHILDREN):
         # Setting it again lays all tabs out anew, under napari's style sheet.
-        if bar.parentWidget() is window and bar.elideMode() is not Qt.TextElideMode.ElideNone:
+        if bar.elideMode() is not Qt.TextElideMode.ElideNone:
             bar.setElideMode(Qt.TextElideMode.ElideNone)
             bar.setUsesScrollButtons(True)
 
