@@ -35,12 +35,13 @@ check-slow: $(READY)  ## cohort-scale checks, too slow for every change
 
 # An own environment of 8 GB: the oldest torch is published for GPUs only. What deprecation old releases warn of, the
 # newest ones have mended.
+check-oldest: BIN := $(OLDEST)/bin
 check-oldest:  ## all tests on the oldest libraries that setup.cfg admits (fetches gigabytes)
 	@scripts/system_packages.sh
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --prefer-binary \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary \
 	  -c constraints-oldest.txt -e '.[viewer,encoders,distributed,dev]' 'napari[pyqt6]'
-	$(subst $(BIN),$(OLDEST)/bin,$(TESTS)) -m "not slow" -o filterwarnings=default
+	$(TESTS) -m "not slow" -o filterwarnings=default
 
 bench: $(READY)  ## measure the speed and memory claims; each script prints a table of ratios
 	@for script in patch_reading patch_grid pathway_encoder "training_speed --bags 24"; do \

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from amkd_core.address_space import limit_address_space
 from amkd_core.bag_layouts import read_layout
 from amkd_core.errors import BagError
 from amkd_core.hdf5_guard import MAX_EXPANSION
@@ -36,21 +37,8 @@ def limit_memory(path: Path, *, expansion: int) -> None:
     page = os.sysconf("SC_PAGE_SIZE")
     now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * page
     explained = GIB + COPIES * expansion * path.stat().st_size
-    limit = now + min(explained, page * os.sysconf("SC_PHYS_PAGES"))
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(
-        resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
-    )
+    limit_address_space(now + min(explained, page * os.sysconf("SC_PHYS_PAGES")))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def lift_limit() -> None:
-    """Let libraries take the address space that they need: torch for GPUs maps several GiB when it is loaded."""
-    if sys.platform.startswith("linux"):
-        import resource
-
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def answer(path: Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
@@ -59,7 +47,8 @@ def answer(path: Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         if h5py.is_hdf5(path):
             limit_memory(path, expansion=MAX_EXPANSION)
         else:
-            lift_limit()  # that of the file before
+            # Torch for GPUs maps several GiB when it is loaded, which the limit of the file before would not allow.
+            limit_address_space(None)
             import torch  # noqa: F401 - its own libraries shall not count as the file's
 
             limit_memory(path, expansion=1)

@@ -42,6 +42,7 @@ class ScaleBar(QObject):
         self._viewer = viewer
         self._missing = list(CHARACTERS)
         self._wanted = False
+        self._font: Any = None
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
         self._turn.timeout.connect(self._make_next)
@@ -73,8 +74,10 @@ class ScaleBar(QObject):
     def _make(self, letter: str) -> None:
         """Have napari make a letter as it would when it draws it; nothing is drawn."""
         try:
-            info = _qt_viewer_of(self._viewer).canvas.font_info()
-            info.font_manager.get_font(info.face)[letter]
+            if self._font is None:
+                info = _qt_viewer_of(self._viewer).canvas.font_info()
+                self._font = info.font_manager.get_font(info.face)
+            self._font[letter]
         except AttributeError:
             # napari tells of its fonts to nobody; a version that keeps them elsewhere makes all at once, as ever.
             _log.debug("the letters of the scale bar cannot be made ahead", exc_info=True)

@@ -82,8 +82,8 @@ def drain(steps: Generator[Progress, None, Result]) -> Result:
 
 
 def _line(step: Progress) -> str:
-    far = f" {step.done}/{step.total}" if step.total else ""
-    return f"{datetime.now():%H:%M} {step.stage}{far}{', ' if step.message else ''}{step.message}"
+    stage = f"{step.stage} {step.done}/{step.total}" if step.total else step.stage
+    return f"{datetime.now():%H:%M} " + ", ".join(part for part in (stage, step.message) if part)
 
 
 def _bar(step: Progress) -> tqdm:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from amkd_core.address_space import limit_address_space
 from amkd_core.errors import AmkdError
 from amkd_core.slides.backends.base import Backend, Pixels
 from amkd_core.slides.shared_slots import SharedSlots
@@ -104,10 +105,7 @@ def _limit_resources() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform.startswith("linux"):
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        limit = MEMORY_LIMIT_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT_BYTES, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    limit_address_space(MEMORY_LIMIT_BYTES)
 
 
 def main() -> None:

@@ -125,7 +125,7 @@ def fit(
     )
     best = _copied(model)
     state = _restore(stage.folder, model, optimiser, best)
-    parts = FittingParts(config.bags_at_once or config.batch_patients, stage.device)
+    parts = _all_at_once(config, stage)
     while not state.finished:
         state.epoch += 1
         row = train_epoch(
@@ -173,7 +173,7 @@ def train_epoch(
     """
     generator = torch.Generator().manual_seed(stage.seed * 100_003 + epoch)
     batches = _batches(train, config, stage, generator)
-    parts = parts or FittingParts(config.bags_at_once or config.batch_patients, stage.device)
+    parts = parts or _all_at_once(config, stage)
 
     def forward(examples: Sequence[Example]) -> ModelOutput:
         with stage.autocast():
@@ -197,6 +197,10 @@ def train_epoch(
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch) / len(train)
     return sums
+
+
+def _all_at_once(config: OptimConfig, stage: Stage) -> FittingParts:
+    return FittingParts(config.bags_at_once or config.batch_patients, stage.device)
 
 
 def _batches(

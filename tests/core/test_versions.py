@@ -18,6 +18,17 @@ from amkd_core.versions import FLOORS, installed, is_older, require_versions
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def promises(*extras: str) -> list[Requirement]:
+    """What setup.cfg requires, of some extras too."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    texts = [
+        config["options"]["install_requires"],
+        *(config["options.extras_require"][name] for name in extras),
+    ]
+    return [Requirement(line) for text in texts for line in text.splitlines() if line.strip()]
+
+
 @pytest.fixture
 def old_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     require_versions.cache_clear()
@@ -71,10 +82,7 @@ def test_versions_are_compared_as_versions(version: str, floor: str, *, older: b
 
 @pytest.mark.parametrize("package", FLOORS)
 def test_the_packaging_asks_for_the_same_floor_and_installs_above_it(package: str) -> None:
-    parser = configparser.ConfigParser()
-    parser.read(ROOT / "setup.cfg")
-    wanted = [Requirement(line) for line in parser["options"]["install_requires"].split("\n") if line.strip()]
-    (asked,) = (item for item in wanted if item.name == package)
+    (asked,) = (item for item in promises() if item.name == package)
     (floor,) = (part.version for part in asked.specifier if part.operator == ">=")
     assert Version(floor) == Version(FLOORS[package])
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
@@ -83,22 +91,9 @@ def test_the_packaging_asks_for_the_same_floor_and_installs_above_it(package: st
 
 def test_the_oldest_versions_that_are_tried_are_those_that_are_promised() -> None:
     """`make check-oldest` installs constraints-oldest.txt; the lower ends of setup.cfg's ranges are nothing else."""
-    parser = configparser.ConfigParser()
-    parser.read(ROOT / "setup.cfg")
-    extras = parser["options.extras_require"]
-    lines = [parser["options"]["install_requires"], *(text for name, text in extras.items() if name != "all")]
-    tried = {
-        item.name: Version(next(iter(item.specifier)).version)
-        for line in (ROOT / "constraints-oldest.txt").read_text().splitlines()
-        if not line.startswith("#")
-        for item in [Requirement(line)]
-    }
-    promised = {
-        item.name: item
-        for line in "\n".join(lines).split("\n")
-        if line.strip()
-        for item in [Requirement(line)]
-    }
+    pins = [line for line in (ROOT / "constraints-oldest.txt").read_text().splitlines() if line[0] != "#"]
+    tried = {item.name: Version(next(iter(item.specifier)).version) for item in map(Requirement, pins)}
+    promised = {item.name: item for item in promises("viewer", "encoders", "distributed", "dev")}
     assert set(tried) == set(promised)
     for name, item in promised.items():
         (floor,) = (part.version for part in item.specifier if part.operator == ">=")
@@ -123,8 +118,6 @@ def test_the_list_of_libraries_with_known_faults_tells_the_same_floors() -> None
         assert installed(name) is not None
         guards = [word for word in row[4].split("`")[1::2] if word.endswith(".py")]
         assert all((ROOT / "amkd_core" / guard).is_file() for guard in guards), name
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg")
-    required = {Requirement(line).name for line in config["options"]["install_requires"].split("\n") if line}
+    required = {item.name for item in promises()}
     parsers = {"h5py", "imagecodecs", "openslide-bin", "pandas", "pillow", "safetensors", "tifffile", "torch"}
     assert parsers & required <= set(listed)
