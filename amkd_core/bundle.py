@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # a bundle's type costs no import of torch
     from amkd_core.cohort.genes import GeneScaling
     from amkd_core.feature_range import FeatureRange
     from amkd_core.models import SurvivalModel
+    from amkd_core.pathway_effects import PathwayEffects
     from amkd_core.survival.baseline import BaselineHazard
     from amkd_core.survival.metrics import KaplanMeier
     from amkd_core.survival.outcome import TimeBins
@@ -82,6 +83,9 @@ class Bundle:
     pathway_attention : array, shape (n_pathways,), optional
         Mean attention of the training cohort's patches to each pathway, averaged over patients; sums to 1 (figure 4).
         Of an ensemble out of fold. None in bundles that were made before it was kept.
+    pathway_effects : PathwayEffects, optional
+        Linear reading of the teacher's risk over the same patients; None where it was not kept, or the cohort is too
+        small for one.
     golden : GoldenFeatures, optional
         What the encoder made of the golden patches when it made the training cohort's bags; None where those did not
         record it.
@@ -94,6 +98,7 @@ class Bundle:
     membership: NDArray[np.bool_] | None = None
     sha256: str = ""
     pathway_attention: NDArray[np.float64] | None = None
+    pathway_effects: PathwayEffects | None = None
     golden: GoldenFeatures | None = None
 
     def __repr__(self) -> str:

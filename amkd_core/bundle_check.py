@@ -45,7 +45,7 @@ def check_bundle(bundle: Bundle, *, file_name: str) -> None:
         raise refuse(
             f"its golden features have width {bundle.golden.dimension}, its encoder {card.encoder.dimension}"
         )
-    sentence = _names_fault(bundle) or _attention_fault(bundle) or _curves_fault(bundle.kaplan_meier)
+    sentence = _names_fault(bundle) or _pathways_fault(bundle) or _curves_fault(bundle.kaplan_meier)
     for index, member in enumerate(bundle.members):
         sentence = sentence or _member_fault(member, f"member {index}", card)
     if sentence is not None:
@@ -68,8 +68,12 @@ def _names_fault(bundle: Bundle) -> str | None:
     return None
 
 
-def _attention_fault(bundle: Bundle) -> str | None:
+def _pathways_fault(bundle: Bundle) -> str | None:
     attention, n_pathways = bundle.pathway_attention, len(bundle.card.pathways)
+    if bundle.pathway_effects is not None and bundle.pathway_effects.effect.size != n_pathways:
+        return (
+            f"its pathway effects are of {bundle.pathway_effects.effect.size} pathways, it names {n_pathways}"
+        )
     if attention is None:
         return None
     if attention.dtype != np.float64 or not _finite(attention, 1) or len(attention) != n_pathways:

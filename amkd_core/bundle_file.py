@@ -29,6 +29,7 @@ from amkd_core.errors import BundleError, OutcomeError
 from amkd_core.feature_range import FeatureRange
 from amkd_core.golden_features import GoldenFeatures
 from amkd_core.models import SurvivalModel
+from amkd_core.pathway_effects import PathwayEffects
 from amkd_core.survival.baseline import BaselineHazard
 from amkd_core.survival.metrics import KaplanMeier
 from amkd_core.survival.outcome import TimeBins
@@ -40,6 +41,7 @@ _CURVE = ("time", "survival", "lower", "upper", "at_risk")
 _RANGE = "feature_range."
 _GOLDEN = "golden."
 _ATTENTION = "pathway_attention"
+_EFFECTS = "pathway_effects."
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -125,6 +127,8 @@ def _arrays(bundle: Bundle) -> dict[str, NDArray[Any]]:
         arrays["membership"] = bundle.membership.astype(np.uint8)
     if bundle.pathway_attention is not None:
         arrays[_ATTENTION] = np.asarray(bundle.pathway_attention, dtype=np.float64)
+    if bundle.pathway_effects is not None:
+        arrays |= {_EFFECTS + name: array for name, array in bundle.pathway_effects.to_arrays().items()}
     for index, member in enumerate(bundle.members):
         arrays[f"member{index}.training_risks"] = np.asarray(member.training_risks, dtype=np.float64)
         if member.scaling is not None:
@@ -210,12 +214,12 @@ def _assemble(card: BundleCard, parts: Mapping[str, bytes], file_name: str) -> B
         if member.teacher is not None:
             teacher = network(member.teacher, f"member{index}.teacher.safetensors")
         members.append(_member(member, arrays, index, student, teacher))
-    ranges = _part(arrays, _RANGE)
-    golden = _part(arrays, _GOLDEN)
+    ranges, golden, effects = (_part(arrays, prefix) for prefix in (_RANGE, _GOLDEN, _EFFECTS))
     curves = {group: _curve(arrays, group) for group in COHORT_GROUPS}
     try:
         feature_range = FeatureRange.from_arrays(ranges)
         reference = GoldenFeatures.from_arrays(golden) if golden else None
+        reading = PathwayEffects.from_arrays(effects) if effects else None
     except ValueError as error:
         raise BundleError(f"{file_name}: {error}; the bundle was made wrongly") from error
     return Bundle(
@@ -225,6 +229,7 @@ def _assemble(card: BundleCard, parts: Mapping[str, bytes], file_name: str) -> B
         curves,
         membership,
         pathway_attention=arrays.get(_ATTENTION),
+        pathway_effects=reading,
         golden=reference,
     )
 
@@ -242,7 +247,8 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], card: BundleCard, file_nam
             expected |= {"membership", f"member{index}.gene_mean", f"member{index}.gene_std"}
         if _is_cox(member):
             expected.add(f"member{index}.baseline_hazard")
-    found = {name for name in arrays if not name.startswith((_RANGE, _GOLDEN)) and name != _ATTENTION}
+    optional = (_RANGE, _GOLDEN, _EFFECTS)
+    found = {name for name in arrays if not name.startswith(optional) and name != _ATTENTION}
     for name in sorted(found ^ expected):
         state = "missing" if name in expected else "unknown"
         raise BundleError(

@@ -1,4 +1,4 @@
-"""*Plugins > AMKD > Pathways*: which pathways the teacher's patches attend to, and where."""
+"""*Plugins > AMKD > Pathways*: which pathways the teacher attends to, and where, and which move its risk."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLineEdit, QPushButton
+from qtpy.QtWidgets import QComboBox, QLineEdit, QPushButton
 
 from amkd_viewer.canvases_widget import described, show_beside
 from amkd_viewer.expression_widget import ExpressionWidget
 from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel, row
+from amkd_viewer.pathway_bars import attention_bars, effect_bars
 from amkd_viewer.pathway_model_widget import SortedTable
-from amkd_viewer.plots import draw_pathway_bars, pathway_table, short_name
-from amkd_viewer.wording import COHORT_PATHWAYS, MAP_CAUTION, NO_COHORT_PATHWAYS, NO_EXPRESSION
+from amkd_viewer.plots import draw_pathway_bars, short_name
+from amkd_viewer.wording import MAP_CAUTION, NO_EXPRESSION
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -38,7 +39,8 @@ class PathwaysWidget(WorkspacePanel):
         # Interactive elements
         self.expression = ExpressionWidget(self.workspace)
         self.search = QLineEdit()
-        self.table = SortedTable(("#", "Pathway", "Attention"), stretched=1)
+        self.table = SortedTable(("#", "Pathway", "Attention", "Effect"), stretched=1)
+        self.measure = QComboBox()
         self.pin_button = QPushButton("Pin")
         self.beside_button = QPushButton("Show pinned side by side")
         self.back_button = QPushButton("Student's map")
@@ -56,6 +58,7 @@ class PathwaysWidget(WorkspacePanel):
         self.table.selectionModel().selectionChanged.connect(self._on_pathway_chosen)
         self.pin_button.clicked.connect(self._on_pin_clicked)
         self.beside_button.clicked.connect(self._on_beside_clicked)
+        self.measure.currentIndexChanged.connect(self._draw_bars)
         self.back_button.clicked.connect(lambda: self.workspace.set_look(source="student"))
         self.workspace.prediction_changed.connect(self._on_prediction_changed)
 
@@ -63,6 +66,8 @@ class PathwaysWidget(WorkspacePanel):
         self.search.setPlaceholderText("Search pathways")
         self.search.setClearButtonEnabled(True)
         self.table.setMinimumHeight(220)
+        self.measure.addItem("Bars: most and least attended", "attention")
+        self.measure.addItem("Bars: what moves the teacher's risk", "effect")
         self.genes.setMinimumHeight(160)
         self._shown = (
             self.search,
@@ -71,6 +76,7 @@ class PathwaysWidget(WorkspacePanel):
             self.beside_button,
             self.back_button,
             self.pins,
+            self.measure,
             self.bars,
             self.cohort,
             self.genes_heading,
@@ -79,7 +85,7 @@ class PathwaysWidget(WorkspacePanel):
         for item in (self.expression, self.missing, self.search, self.table):
             self.add(item)
         self.add(row(self.pin_button, self.beside_button, self.back_button, stretch=1))
-        for item in (self.pins, heading_label("Most and least attended"), self.bars, self.cohort):
+        for item in (self.pins, self.measure, self.bars, self.cohort):
             self.add(item)
         for item in (self.genes_heading, self.genes, wrapped_label(MAP_CAUTION, role="amkdMuted")):
             self.add(item)
@@ -101,23 +107,31 @@ class PathwaysWidget(WorkspacePanel):
         self._show_pins()
         if prediction is None or teacher is None:
             return
-        from amkd_core.inference.pathway_table import both_ends, cohort_pathways, ranked_pathways
+        from amkd_core.inference.pathway_table import patient_effects, ranked_pathways
 
         rows: tuple[PathwayRow, ...] = ranked_pathways(teacher)
+        added = {entry.name: entry.effect for entry in patient_effects(teacher, prediction.cohort)}
         self.table.set_rows(
-            [(entry.rank, entry.name, entry.normalised) for entry in rows],
-            (str, partial(short_name, longest=60), "{:.3f}".format),
+            [(entry.rank, entry.name, entry.normalised, added.get(entry.name, math.nan)) for entry in rows],
+            (str, partial(short_name, longest=60), "{:.3f}".format, _effect),
         )
         self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.genes.set_rows([], ())
         self.genes_heading.setText("Genes: choose a pathway")
-        cohort = cohort_pathways(prediction.cohort, teacher.pathways)
-        groups = [("This patient", *both_ends(rows))]
-        if cohort:
-            groups.append((f"Training cohort ({prediction.cohort.size} patients)", *both_ends(cohort)))
-        self.cohort.setText(COHORT_PATHWAYS if cohort else NO_COHORT_PATHWAYS)
-        self.bars.setFixedHeight(len(groups) * CHART_PX)
-        self.bars.draw(partial(draw_pathway_bars, groups=groups), lambda: pathway_table(rows, cohort))
+        self._draw_bars()
+
+    def _draw_bars(self) -> None:
+        prediction = self.workspace.prediction
+        if prediction is None or prediction.teacher is None:
+            return
+        bars_of = effect_bars if self.measure.currentData() == "effect" else attention_bars
+        chart = bars_of(prediction.teacher, prediction.cohort)
+        self.cohort.setText(chart.text)
+        self.bars.setVisible(bool(chart.groups))
+        if chart.groups:
+            self.bars.setFixedHeight(len(chart.groups) * CHART_PX)
+            draw = partial(draw_pathway_bars, groups=chart.groups, signed=chart.signed)
+            self.bars.draw(draw, chart.table)
 
     def _on_pathway_chosen(self) -> None:
         name = self.pathway
@@ -169,3 +183,7 @@ def _number(value: float) -> str:
 
 def _signed(value: float) -> str:
     return "" if math.isnan(value) else f"{value:+.2f}"
+
+
+def _effect(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:+.2g}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from amkd_core.inference.pathway_table import PathwayRow
+    from amkd_core.inference.pathway_table import EffectRow, PathwayRow
     from amkd_core.inference.prediction import Prediction
 
 PAPER = WindowColours("#ffffff", "#000000", "#555555", False)
@@ -142,46 +142,59 @@ def draw_risk_place(figure: Figure, colours: WindowColours, *, prediction: Predi
     axes.set_ylabel("patients", fontsize=_FONT_PT, color=colours.text)
 
 
-BarGroup = tuple[str, Sequence["PathwayRow"], Sequence["PathwayRow"]]
-"""Whose pathways, the most attended, and the least attended."""
+Bars = Sequence[tuple[str, float]]
+"""Pathways by name and value, from the top down."""
+BarGroup = tuple[str, Bars, Bars]
+"""Whose pathways, those in red, and those in blue below them."""
+ATTENTION_AXIS = "normalised attention (no proof of cause)"
+EFFECT_AXIS = "effect on the teacher's risk (no proof of cause)"
 
 
-def draw_pathway_bars(figure: Figure, colours: WindowColours, *, groups: Sequence[BarGroup]) -> None:
-    """The most attended pathways in red over the least attended in blue (figure 4), of a patient and of a cohort.
+def draw_pathway_bars(
+    figure: Figure, colours: WindowColours, *, groups: Sequence[BarGroup], signed: bool = False
+) -> None:
+    """Bars of pathways, red over blue, of a patient and of a cohort.
 
     Parameters
     ----------
     groups
         One chart each: beside one another where there is room for the names, else below one another.
+    signed
+        Effects on the teacher's risk, either side of 0; by default normalised attention, from 0 to 1 (figure 4).
     """
     beside = len(groups) * _WIDEST_GROUP_IN <= figure.get_figwidth()
     shape = (1, len(groups)) if beside else (len(groups), 1)
     for axes, (title, most, least) in zip(figure.subplots(*shape, squeeze=False).flat, groups, strict=True):
-        _bars(axes, colours, most, least)
+        _bars(axes, colours, most, least, signed=signed)
         axes.set_title(title, fontsize=_FONT_PT + 0.5, color=colours.text, loc="left")
-    figure.supxlabel("normalised attention (no proof of cause)", fontsize=_FONT_PT, color=colours.text)
+    axis = EFFECT_AXIS if signed else ATTENTION_AXIS
+    figure.supxlabel(axis, fontsize=_FONT_PT, color=colours.text)
 
 
-def _bars(
-    axes: Axes, colours: WindowColours, most: Sequence[PathwayRow], least: Sequence[PathwayRow]
-) -> None:
+def _bars(axes: Axes, colours: WindowColours, most: Bars, least: Bars, *, signed: bool) -> None:
     rows = [*most, *least]
     places = np.arange(len(rows))[::-1].astype(float)
     places[: len(most)] += 0.5 if least else 0.0
     paint = [MOST] * len(most) + [LEAST] * len(least)
-    axes.barh(places, [row.normalised for row in rows], color=paint, height=0.72)
-    for place, row in zip(places, rows, strict=True):
+    axes.barh(places, [value for _, value in rows], color=paint, height=0.72)
+    for place, (_, value) in zip(places, rows, strict=True):
+        below = value < 0
         axes.annotate(
-            f"{row.normalised:.2f}", (row.normalised, place), xytext=(3, 0), textcoords="offset points",
-            va="center", fontsize=_FONT_PT - 1, color=colours.text,
+            f"{value:+.2g}" if signed else f"{value:.2f}", (value, place), xytext=(-3 if below else 3, 0),
+            textcoords="offset points", va="center", ha="right" if below else "left", fontsize=_FONT_PT - 1,
+            color=colours.text,
         )  # fmt: skip
     _dress(axes, colours)
-    axes.set_yticks(places, [short_name(row.name) for row in rows], fontsize=_FONT_PT - 0.5, parse_math=False)
-    axes.set_xlim(0, 1.15)
+    axes.set_yticks(places, [short_name(name) for name, _ in rows], fontsize=_FONT_PT - 0.5, parse_math=False)
+    if signed:
+        axes.axvline(0, color=colours.text, linewidth=0.8)
+        axes.margins(x=0.2)
+    else:
+        axes.set_xlim(0, 1.15)
 
 
 def pathway_table(rows: Sequence[PathwayRow], cohort: Sequence[PathwayRow]) -> list[list[str]]:
-    """Numbers of `draw_pathway_bars` for every pathway, the patient's most attended first; the cohort may lack."""
+    """Attention to every pathway, the patient's most attended first, with the cohort's beside it where it is known."""
     table = [["rank", "pathway", "attention", "normalised"]]
     table += [[str(e.rank), e.name, f"{e.attention:.6g}", f"{e.normalised:.6g}"] for e in rows]
     if cohort:
@@ -190,6 +203,18 @@ def pathway_table(rows: Sequence[PathwayRow], cohort: Sequence[PathwayRow]) -> l
         for line in table[1:]:
             entry = by_name[line[1]]
             line += [str(entry.rank), f"{entry.attention:.6g}", f"{entry.normalised:.6g}"]
+    return table
+
+
+def effect_table(rows: Sequence[EffectRow], cohort: Sequence[EffectRow]) -> list[list[str]]:
+    """Effects on the teacher's risk of every pathway, the patient's strongest first, with the cohort's beside them."""
+    by_name = {entry.name: entry for entry in cohort}
+    table = [["rank", "pathway", "adds_to_risk", "cohort_rank", "cohort_effect_per_sd"]]
+    for entry in rows:
+        other = by_name[entry.name]
+        table.append(
+            [str(entry.rank), entry.name, f"{entry.effect:.6g}", str(other.rank), f"{other.effect:.6g}"]
+        )
     return table
 
 

@@ -32,6 +32,19 @@ NO_COHORT_PATHWAYS = (
 COHORT_PATHWAYS = (
     "0 is the least attended pathway, 1 the most, of this patient and of the training cohort each."
 )
+EFFECTS = (
+    "What a pathway's activity adds to the teacher's risk, red where it raises it: of this patient against the "
+    "training cohort's mean patient, of the cohort for one standard deviation more. A linear reading of the model, "
+    "which explains {explained:.0%} of the teacher's risk in patients left out; it proves no cause."
+)
+NO_EFFECTS = (
+    "Effects on the teacher's risk are missing: this model file was made before they were kept in it, or its training "
+    "cohort is too small. Train the model again with amkd-train, or read them from a cohort with amkd explain."
+)
+WEAK_EFFECTS = (
+    "Effects on the teacher's risk are not shown: the linear reading explains only {explained:.0%} of it, so it does "
+    "not stand for this teacher."
+)
 NOTHING_TO_COMPARE = (
     "There are not two maps to compare. With the patient's expression (panel Pathways) teacher and student are; "
     "so are two models on one slide, or two slides of one patient, once both are predicted."

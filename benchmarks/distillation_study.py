@@ -137,14 +137,30 @@ def table_of(paths: list[Path], variants: tuple[str, ...]) -> str:
             ).interval
             text += f" {gap.estimate:+.3f} ({gap.lower:+.3f} to {gap.upper:+.3f}) |"
         lines.append(text + (f" {areas[name]:.3f} |" if name in areas else " |"))
-    ranks = np.array([item["teacher"]["driver_ranks"] for item in records])
-    middle, found_share = np.median(ranks, axis=0).tolist(), (ranks <= 5).mean()
-    lines += [
-        "",
-        f"Teacher's ranks of the five driver pathways, median over cells: {middle}; in its top five: "
-        f"{found_share:.0%}.",
-    ]
+    lines += ["", *rank_lines([item["teacher"] for item in records])]
     return "\n".join(lines) + "\n"
+
+
+def rank_lines(teachers: list[dict[str, Any]]) -> list[str]:
+    """Where the five driver pathways come by attention, by effect on the teacher's risk, and by that on the truth."""
+    lines = []
+    for key, way in (
+        ("driver_ranks", "the teacher's attention"),
+        ("effect_ranks", "their effect on the teacher's risk"),
+        ("true_effect_ranks", "the same reading of the true log hazard"),
+    ):
+        ranks = np.array([item[key] for item in teachers if item.get(key)])
+        if len(ranks):
+            middle, share = np.median(ranks, axis=0).tolist(), (ranks <= 5).mean()
+            lines += [
+                f"Ranks of the five driver pathways by {way}, median over {len(ranks)} cells: {middle}; in its top "
+                f"five: {share:.0%}.",
+                "",
+            ]
+    explained = [item["explained"] for item in teachers if item.get("explained") is not None]
+    if explained:
+        lines.append(f"The reading explains {np.mean(explained):.0%} of the teacher's risk.")
+    return lines
 
 
 def gather(records: list[dict[str, Any]], key: str) -> np.ndarray:

@@ -34,8 +34,8 @@ from amkd_core.studies.distillation import area_under_curve
 from amkd_core.survival.metrics import bootstrap_concordance
 from amkd_core.training.config import load_config
 from amkd_core.training.evaluate import risks_of
-from amkd_core.training.fit import batch_input
 from amkd_core.training.inputs import Example, make_inputs, read_bags
+from amkd_core.training.passes import batch_input
 from amkd_core.training.stages import train_student
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,6 +11,7 @@ from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership
 from amkd_core.feature_range import FeatureRange
 from amkd_core.models import build_model
+from amkd_core.pathway_effects import PathwayEffects
 from amkd_core.survival.metrics import kaplan_meier
 from amkd_core.survival.outcome import TimeBins
 
@@ -107,4 +108,11 @@ def random_bundle(
     return Bundle(
         card, tuple(members), FeatureRange.fit(slides), curves, membership if teacher else None,
         pathway_attention=attention / attention.sum() if teacher else None,
+        pathway_effects=some_effects(len(covered.pathways)) if teacher else None,
     )  # fmt: skip
+
+
+def some_effects(n_pathways: int, *, explained: float = 0.8) -> PathwayEffects:
+    """Effects that rise from pathway to pathway, the first below 0 and the last above it."""
+    effect = np.linspace(-0.2, 0.3, n_pathways)
+    return PathwayEffects(effect, np.zeros(n_pathways), np.full(n_pathways, 0.5), np.array([explained, 50.0]))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from amkd_core.inference.pathway_table import EffectRow
+
 Array = NDArray[np.float64]
 
 MOST, LEAST, BAR = "#b2182b", "#2166ac", "#007c8a"
@@ -40,6 +42,47 @@ def draw_pathways(
     axes.set_yticks(places, [readable(name) for name, _ in items], fontsize=9, parse_math=False)
     axes.set(xlim=(0, 1.12), xlabel="normalised attention of the patches to the pathway (no proof of cause)")
     title = f"The {len(most)} most and {len(least)} least attended pathways" if least else "Attended pathways"
+    axes.set_title(_titled(title, synthetic), fontsize=11)
+    axes.grid(axis="x", alpha=0.25)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_effects(
+    figure: Figure,
+    raising: Sequence[EffectRow],
+    lowering: Sequence[EffectRow],
+    *,
+    explained: float,
+    synthetic: bool,
+) -> None:
+    """The pathways that raise the teacher's risk most over those that lower it most, as bars either side of 0.
+
+    Parameters
+    ----------
+    raising, lowering
+        The strongest first.
+    explained
+        Share of the teacher's variance that the linear reading explains in patients left out.
+    """
+    axes = figure.add_subplot()
+    items = [*raising, *lowering[::-1]]
+    places = np.arange(len(items))[::-1].astype(float)
+    places[: len(raising)] += 0.6 if lowering else 0.0
+    values = [item.effect for item in items]
+    axes.barh(places, values, color=[MOST if value > 0 else LEAST for value in values], height=0.7)
+    axes.axvline(0, color="black", linewidth=0.8)
+    for place, value in zip(places, values, strict=True):
+        axes.annotate(
+            f"{value:+.3g}", (value, place), xytext=(4 if value > 0 else -4, 0), textcoords="offset points",
+            va="center", ha="left" if value > 0 else "right", fontsize=9,
+        )  # fmt: skip
+    axes.margins(x=0.14)
+    axes.set_yticks(places, [readable(item.name) for item in items], fontsize=9, parse_math=False)
+    axes.set_xlabel(
+        "change of the teacher's risk for one standard deviation more activity (no proof of cause)"
+    )
+    title = f"Pathways that move the teacher's risk (linear reading, explains {explained:.0%} of it)"
     axes.set_title(_titled(title, synthetic), fontsize=11)
     axes.grid(axis="x", alpha=0.25)
     axes.set_axisbelow(True)

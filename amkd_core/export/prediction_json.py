@@ -8,6 +8,7 @@ from typing import Any
 
 from amkd_core.atomic import write_text
 from amkd_core.inference.maps import agreement, top_patches
+from amkd_core.inference.pathway_table import patient_effects
 from amkd_core.inference.prediction import Prediction
 
 FORMAT_VERSION = 1
@@ -83,9 +84,14 @@ def _teacher_record(prediction: Prediction) -> dict[str, Any] | None:
     ranked = sorted(
         zip(teacher.pathways, teacher.pathway_importance.tolist(), strict=True), key=lambda item: -item[1]
     )
+    reading = prediction.cohort.pathway_effects
+    added = {row.name: row.effect for row in patient_effects(teacher, prediction.cohort)}
     return {
         "risk": teacher.risk,
-        "pathways": [{"name": name, "importance": value} for name, value in ranked],
+        "pathways": [
+            {"name": name, "importance": value, "adds_to_risk": added.get(name)} for name, value in ranked
+        ],
+        "explained_by_pathways": None if reading is None else reading.explained,
         "agreement": {
             "spearman": None if both.spearman != both.spearman else both.spearman,
             "top5": both.top5,

@@ -20,8 +20,8 @@ from amkd_core.export.run_report import (
     render_report,
 )
 from amkd_core.inference.maps import agreement, top_patches
-from amkd_core.inference.pathway_table import ranked_pathways
-from amkd_core.inference.prediction import Prediction
+from amkd_core.inference.pathway_table import patient_effects, ranked_pathways
+from amkd_core.inference.prediction import Prediction, TeacherPrediction
 from amkd_core.inference.survival_summary import summarise
 
 N_PATHWAYS = 5
@@ -158,10 +158,25 @@ def _teacher_section(prediction: Prediction) -> tuple[ReportSection, ...]:
         f"the student's agree with a rank correlation of {both.spearman:.2f}, {both.top5} of the five most telling "
         f"patches, and {both.top5_percent:.0%} of the highest 5 %."
     )
-    table = ReportTable(
-        "The most attended pathways", ("pathway", "attention / mean"), rows, "Attention is no cause."
+    tables = [
+        ReportTable(
+            "The most attended pathways", ("pathway", "attention / mean"), rows, "Attention is no cause."
+        ),
+        *_effects_table(prediction, teacher),
+    ]
+    return (ReportSection("With gene expression", (text,), tables=tuple(tables)),)
+
+
+def _effects_table(prediction: Prediction, teacher: TeacherPrediction) -> tuple[ReportTable, ...]:
+    reading, rows = prediction.cohort.pathway_effects, patient_effects(teacher, prediction.cohort)
+    if reading is None or not rows:
+        return ()
+    note = (
+        f"Against the training cohort's mean patient, by a linear reading that explains {reading.explained:.0%} of the "
+        "teacher's risk. It explains the model and proves no cause."
     )
-    return (ReportSection("With gene expression", (text,), tables=(table,)),)
+    shown = tuple((row.name, f"{row.effect:+.3f}") for row in rows[:N_PATHWAYS])
+    return (ReportTable("What moves the teacher's risk most", ("pathway", "adds to the risk"), shown, note),)
 
 
 def _provenance_table(prediction: Prediction, *, identified: bool) -> ReportTable:

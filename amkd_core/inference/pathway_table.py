@@ -45,6 +45,25 @@ class PathwayRow:
 
 
 @dataclass(frozen=True)
+class EffectRow:
+    """What one pathway does to the teacher's risk, by a linear reading (`PathwayEffects`).
+
+    Attributes
+    ----------
+    rank
+        1 for the strongest, whichever way it acts.
+    name
+    effect
+        In units of the teacher's risk, above 0 where it raises it: of a cohort for one standard deviation more of the
+        pathway's activity, of a patient what his activity adds against the training cohort's mean patient.
+    """
+
+    rank: int
+    name: str
+    effect: float
+
+
+@dataclass(frozen=True)
 class GeneValue:
     """One gene of a pathway in one patient.
 
@@ -86,6 +105,38 @@ def _ranked(names: Sequence[str], attention: NDArray[np.float64]) -> tuple[Pathw
         PathwayRow(place + 1, names[row], float(attention[row]), float(scaled[row]))
         for place, row in enumerate(order)
     )
+
+
+def ranked_effects(names: Sequence[str], effects: NDArray[np.float64]) -> tuple[EffectRow, ...]:
+    """Pathways by the size of their effect, the strongest first; of equal ones the model's first."""
+    order = np.argsort(-np.abs(effects), kind="stable")
+    return tuple(EffectRow(place + 1, names[row], float(effects[row])) for place, row in enumerate(order))
+
+
+def patient_effects(teacher: TeacherPrediction, cohort: CohortReference) -> tuple[EffectRow, ...]:
+    """What each pathway adds to a patient's risk; none where no reading is kept, or it does not stand for the teacher.
+
+    The strongest come first.
+    """
+    reading, added = cohort.pathway_effects, teacher.pathway_additions
+    if reading is None or added is None or not reading.stands_for_teacher:
+        return ()
+    return ranked_effects(teacher.pathways, added)
+
+
+def cohort_effects(cohort: CohortReference, names: Sequence[str]) -> tuple[EffectRow, ...]:
+    """Effects in the training cohort, as `patient_effects`; `names` are the teacher's pathways, in its order."""
+    reading = cohort.pathway_effects
+    if reading is None or not reading.stands_for_teacher:
+        return ()
+    return ranked_effects(names, reading.effect)
+
+
+def raising_and_lowering(
+    rows: Sequence[EffectRow], n: int = N_SHOWN
+) -> tuple[list[EffectRow], list[EffectRow]]:
+    """The pathways that raise the risk most, and those that lower it most, the strongest first of both."""
+    return [row for row in rows if row.effect > 0][:n], [row for row in rows if row.effect < 0][:n]
 
 
 def both_ends(rows: Sequence[Row], n: int = N_SHOWN) -> tuple[list[Row], list[Row]]:

@@ -238,4 +238,5 @@ def cohort_reference(bundle: Bundle) -> CohortReference:
         events=bundle.card.cohort_events,
         kaplan_meier=bundle.kaplan_meier,
         pathway_attention=bundle.pathway_attention,
+        pathway_effects=bundle.pathway_effects,
     )

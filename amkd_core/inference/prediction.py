@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from amkd_core.bag import FeatureBag
 from amkd_core.notices import Notice
+from amkd_core.pathway_effects import PathwayEffects
 from amkd_core.survival.metrics import KaplanMeier
 
 RiskGroup = Literal["low", "high"]
@@ -49,6 +50,8 @@ class CohortReference:
         "all", "low" and "high".
     pathway_attention : array, shape (n_pathways,), optional
         Mean attention of its patches to each of the teacher's pathways; sums to 1. None where the bundle keeps none.
+    pathway_effects : PathwayEffects, optional
+        Linear reading of the teacher's risk over it; None where the bundle keeps none.
     """
 
     risks: NDArray[np.float64]
@@ -57,6 +60,7 @@ class CohortReference:
     events: int
     kaplan_meier: Mapping[str, KaplanMeier]
     pathway_attention: NDArray[np.float64] | None = None
+    pathway_effects: PathwayEffects | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +78,9 @@ class TeacherPrediction:
         Mean attention of the patches to each pathway; sums to 1.
     coattention : array, shape (n_pathways, n), float16
         ``A_g2p``: each pathway's map, times n so that 1 is the mean.
+    pathway_additions : array, shape (n_pathways,), optional
+        What each pathway's activity adds to the risk against the training cohort's mean patient, by the bundle's
+        `PathwayEffects`; None where it keeps none.
     """
 
     risk: float
@@ -81,6 +88,7 @@ class TeacherPrediction:
     pathways: tuple[str, ...]
     pathway_importance: NDArray[np.float64]
     coattention: NDArray[np.float16]
+    pathway_additions: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)

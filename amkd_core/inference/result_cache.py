@@ -148,6 +148,8 @@ def _arrays(prediction: Prediction) -> dict[str, NDArray[Any]]:
         arrays["teacher_scores"] = teacher.patch_scores
         arrays["importance"] = teacher.pathway_importance
         arrays["coattention"] = teacher.coattention
+        if teacher.pathway_additions is not None:
+            arrays["additions"] = teacher.pathway_additions
     return arrays
 
 
@@ -194,4 +196,5 @@ def _read_teacher(
         pathways=tuple(bundle.card.pathways),
         pathway_importance=arrays["importance"],
         coattention=arrays["coattention"],
+        pathway_additions=arrays.get("additions"),
     )

@@ -13,6 +13,7 @@ from amkd_core.errors import AmkdError, ModalityError
 from amkd_core.inference.forward import normalised, run_model
 from amkd_core.inference.prediction import TeacherPrediction
 from amkd_core.models import ModelInput
+from amkd_core.pathway_effects import pathway_activities
 from amkd_core.survival.hazard import risk
 
 Array = NDArray[np.float64]
@@ -51,6 +52,7 @@ def predict_teacher(
         pathways=tuple(bundle.card.pathways),
         pathway_importance=importance,
         coattention=(coattention * coattention.shape[1]).astype(np.float16),
+        pathway_additions=_additions(bundle, genes),
     )
 
 
@@ -80,14 +82,48 @@ def _expression(bundle: Bundle, genes: Mapping[str, float]) -> Array:
     return values
 
 
+def activities_of(bundle: Bundle, genes: Mapping[str, float]) -> Array:
+    """Activity of each of the teacher's pathways in a patient, by the mean of the members' scalings.
+
+    Parameters
+    ----------
+    genes
+        As for `predict_teacher`.
+
+    Returns
+    -------
+    array, shape (n_pathways,)
+
+    Raises
+    ------
+    ModalityError
+        As `predict_teacher`.
+    """
+    if bundle.membership is None:
+        raise ModalityError(f"model {bundle.card.name} has no teacher and knows no pathways")
+    expression = _expression(bundle, genes)
+    z_scores = np.mean([_scaled(member, expression) for member in bundle.members], axis=0)
+    return pathway_activities(z_scores, bundle.membership)
+
+
+def _additions(bundle: Bundle, genes: Mapping[str, float]) -> Array | None:
+    effects = bundle.pathway_effects
+    return None if effects is None else effects.of_patient(activities_of(bundle, genes))
+
+
+def _scaled(member: BundleMember, expression: Array) -> Array:
+    """z-scores as a member's teacher reads them; a missing gene counts as the training mean."""
+    if member.scaling is None:
+        raise ModalityError("a member of this model has no teacher")
+    return np.nan_to_num(member.scaling.apply(expression), nan=0.0)
+
+
 def _run_teacher(
     member: BundleMember, patches: torch.Tensor, expression: Array, device: str
 ) -> tuple[float, Array, Array]:
-    if member.teacher is None or member.scaling is None:
+    if member.teacher is None:
         raise ModalityError("a member of this model has no teacher")
-    scaled = (expression - member.scaling.mean) / member.scaling.std
-    # A missing gene counts as the training mean.
-    row = torch.from_numpy(np.nan_to_num(scaled, nan=0.0)).float()[None]
+    row = torch.from_numpy(_scaled(member, expression)).float()[None]
     output = run_model(member.teacher, ModelInput(patches, (len(patches),), row), device, want_maps=True)
     if output.coattention is None:
         raise AmkdError("this teacher gives no co-attention, so pathways cannot be mapped")

@@ -17,6 +17,7 @@ from amkd_core.bag import EncoderIdentity, FeatureBag
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import GeneSet, cover
 from amkd_core.errors import CohortError
+from amkd_core.pathway_effects import pathway_activities
 from amkd_core.simulate.biology import SHORTEST_MONTHS, survival_months
 
 Array = NDArray[np.float64]
@@ -209,7 +210,7 @@ def _activities(expression: ExpressionTable, pathways: Sequence[GeneSet]) -> tup
     spread = values.std(axis=0)
     standard = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     sizes = membership.matrix.sum(axis=1)
-    activity = standard @ membership.matrix.T / sizes
+    activity = pathway_activities(standard, membership.matrix)
     large = np.flatnonzero(sizes >= _LEAST_GENES)
     activity = activity[:, large]
     activity = (activity - activity.mean(axis=0)) / activity.std(axis=0)

@@ -23,7 +23,9 @@ from amkd_core.cohort.cohort import Cohort, CohortFile
 from amkd_core.cohort.folds import Split
 from amkd_core.cohort.genes import read_expression
 from amkd_core.cohort.pathways import read_gmt
+from amkd_core.inference.pathway_table import ranked_effects
 from amkd_core.models import SurvivalModel
+from amkd_core.pathway_effects import PathwayEffects, pathway_activities
 from amkd_core.progress import Progress
 from amkd_core.simulate.bags import (
     BagSimulationConfig,
@@ -119,7 +121,8 @@ def run_cell(settings: StudySettings, seed: int, fold: int, out: Path) -> Genera
     """One fold of one seed: a teacher and all students; what was done before is kept.
 
     Writes ``seed-S-fold-F.json``: for the teacher, the truth and every student the risks of the test patients, the area
-    under the ROC curve of each one's map against the planted patches, and the teacher's ranks of the driver pathways.
+    under the ROC curve of each one's map against the planted patches, and the ranks of the driver pathways by the
+    teacher's attention and by their effects on its risk.
     """
     path = out / f"seed-{seed}-fold-{fold + 1}.json"
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -134,6 +137,7 @@ def run_cell(settings: StudySettings, seed: int, fold: int, out: Path) -> Genera
     if not record:
         record = {**_about(world, inputs), "teacher": _scored(teacher, inputs, world), "students": {}}
         record["teacher"]["driver_ranks"] = _driver_ranks(teacher, inputs, world)
+        record["teacher"] |= _effect_ranks(teacher, inputs, world)
     for name in missing:
         distill = config.distill.model_copy(update=dict(VARIANTS[name]))
         changed = config.model_copy(update={"distill": distill})
@@ -240,6 +244,37 @@ def _driver_ranks(teacher: SurvivalModel, inputs: Inputs, world: _World) -> list
     names = inputs.fitted.membership.pathways
     order = [names[i] for i in torch.argsort(importance, descending=True).tolist()]
     return [order.index(name) + 1 for name in world.truth.drivers]
+
+
+def _effect_ranks(teacher: SurvivalModel, inputs: Inputs, world: _World) -> dict[str, Any]:
+    """Rank of each driver pathway by its effect on the teacher's risk, read over all patients of the cell.
+
+    Beside it the share of the teacher's risk that the reading explains, and the ranks that the same reading gives of
+    the true log hazard: no reading of a network can be expected to do better.
+    """
+    import torch
+
+    from amkd_core.survival.hazard import risk as risk_of
+
+    examples = (*inputs.train, *inputs.validation, *inputs.test)
+    with torch.inference_mode():
+        outputs = [whole_output(teacher.eval(), [example], "cpu") for example in examples]
+    risks = np.array([float(risk_of(output.logits)[0]) for output in outputs])
+    place = {name: i for i, name in enumerate(world.truth.patients)}
+    truth = world.truth.log_hazard[[place[example.patient_id] for example in examples]]
+    membership = inputs.fitted.membership
+    z_scores = np.stack([example.genes.double().numpy() for example in examples])
+    activities = pathway_activities(z_scores, membership.matrix)
+
+    def ranks(values: NDArray[np.float64]) -> tuple[list[int], float | None]:
+        reading = PathwayEffects.of_cohort(activities, values)
+        if reading is None:
+            return [], None
+        rank = {row.name: row.rank for row in ranked_effects(membership.pathways, reading.effect)}
+        return [rank[name] for name in world.truth.drivers], reading.explained
+
+    found, explained = ranks(risks)
+    return {"effect_ranks": found, "explained": explained, "true_effect_ranks": ranks(truth)[0]}
 
 
 def _importance(teacher: SurvivalModel, example: Example) -> Any:

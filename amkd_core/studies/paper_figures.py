@@ -15,20 +15,27 @@ from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.clinical import Patient
 from amkd_core.errors import CohortError, ModalityError
 from amkd_core.export.cohort_figures import GroupCurves, draw_kaplan_meier, write_cohort_figure
-from amkd_core.export.explain_figures import draw_pathways
+from amkd_core.export.explain_figures import draw_effects, draw_pathways
 from amkd_core.export.figures import MAP_WIDTH_IN, map_height
 from amkd_core.export.map_figures import draw_comparison, draw_pathway_maps
 from amkd_core.export.pictures import N_PATCHES, SlidePictures, read_patches, read_pictures
 from amkd_core.export.plain_cells import plain_table
 from amkd_core.export.pseudonym import shown_name
-from amkd_core.inference.pathway_table import both_ends, ranked_pathways
+from amkd_core.inference.pathway_table import (
+    both_ends,
+    cohort_effects,
+    raising_and_lowering,
+    ranked_pathways,
+)
 from amkd_core.inference.patient import on_slide, predict_patient
+from amkd_core.inference.predict import cohort_reference
 from amkd_core.inference.prediction import Prediction
 from amkd_core.progress import Progress
 from amkd_core.slides.slide import open_slide
 from amkd_core.training.explain import RankedPathway, SlideAgreement, rank_pathways, slide_agreements
 from amkd_core.training.external import usable_genes
 from amkd_core.training.finished_run import FinishedRun
+from amkd_core.training.fold_record import BUNDLE
 from amkd_core.training.model_statistics import risk_groups
 from amkd_core.training.report_figures import group_curves
 from amkd_core.training.slides_of_run import slides_of
@@ -63,7 +70,8 @@ def paper_figures(
 ) -> Generator[Progress, None, tuple[Path, ...]]:
     """Write figures 2 to 5 as PNG, SVG and PDF, and ``captions.md``.
 
-    Figures 2 and 4 have a panel for each run; 3 and 5 are of one slide of the first run.
+    Figures 2 and 4 have a panel for each run; 3 and 5 are of one slide of the first run. Beside figure 4, which ranks
+    pathways by attention, ``figure-4-effects`` shows which of them move the teacher's risk.
 
     Parameters
     ----------
@@ -94,6 +102,7 @@ def paper_figures(
     for run in runs:
         looks.append((yield from look(run, options)))
     captions.append(_pathways(runs, looks, out))
+    captions.append(_effects(runs, out))
     yield Progress("Drawing", 0, 1)
     captions += _slide_figures(runs[0], looks[0], options, out)
     write_text(out / CAPTIONS, "\n\n".join(text for _, text in captions) + "\n")
@@ -233,6 +242,43 @@ def _pathways(runs: Sequence[FinishedRun], looks: Sequence[CohortLook], out: Pat
         "**Figure 4.** Pathways by the teacher's normalised attention (mean over patients of the mean over a patient's "
         "patches, scaled to 0 to 1 over all pathways), the most attended in red, the least in blue; each patient by "
         f"the fold that had not seen it. Attention is what the model weighed, no proof of cause.{_synthetic(runs)}"
+    )
+
+
+def _effects(runs: Sequence[FinishedRun], out: Path) -> tuple[str, str]:
+    """What moves the teacher's risk: no figure of the paper."""
+    from matplotlib.figure import Figure
+
+    drawn = []
+    for run in runs:
+        bundle = open_bundle(run.folder / BUNDLE)
+        rows = cohort_effects(cohort_reference(bundle), bundle.card.pathways)
+        if bundle.pathway_effects is not None and rows:
+            drawn.append((run, rows, bundle.pathway_effects))
+
+    def draw(figure: Figure) -> None:
+        parts = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
+        for letter, part, (run, rows, reading) in zip("abcdefgh", parts, drawn, strict=False):
+            draw_effects(
+                part,
+                *raising_and_lowering(rows),
+                explained=reading.explained,
+                synthetic=run.cohort.file.synthetic,
+            )
+            part.axes[0].set_title(f"({letter}) {_named(run)}, explains {reading.explained:.0%}", fontsize=11)
+
+    if not drawn:
+        return "", (
+            "**Beside figure 4** nothing is shown of what moves the teacher's risk: no run's bundle holds a linear "
+            "reading that stands for its teacher."
+        )
+    write_cohort_figure(out, "figure-4-effects", draw, size=(9.5, 4.4 * len(drawn)), dpi=DPI, pdf=True)
+    return "figure-4-effects", (
+        "**Beside figure 4, not in the paper.** The pathways that raise the teacher's risk most (red) and that lower "
+        "it most (blue), for one standard deviation more of a pathway's activity among patients alike in all others: "
+        "a ridge regression of the teacher's risk, each patient's by the fold that had not seen it, on the pathways' "
+        "activities. The title says how much of the risk it explains in patients left out. It explains the model and "
+        f"proves no cause.{_synthetic(runs)}"
     )
 
 

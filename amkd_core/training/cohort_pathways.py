@@ -1,9 +1,9 @@
-"""How much a teacher's patches attend to each pathway over a cohort (METHOD section 8; figure 4)."""
+"""What a teacher makes of pathways over its training cohort: attention (METHOD section 8; figure 4), and effects."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,8 +15,28 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import ModalityError
 from amkd_core.inference.forward import normalised, run_model
 from amkd_core.models import ModelInput
+from amkd_core.pathway_effects import PathwayEffects, pathway_activities
+from amkd_core.survival.hazard import risk
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TaughtPatients:
+    """What one member's teacher says of patients.
+
+    Attributes
+    ----------
+    attention : array, shape (n_patients, n_pathways)
+        Mean over each patient's patches of ``A_p2g``; rows sum to 1.
+    risks : array, shape (n_patients,)
+    z_scores : array, shape (n_patients, n_genes)
+        As the teacher read them.
+    """
+
+    attention: Array
+    risks: Array
+    z_scores: Array
 
 
 def with_cohort_pathways(
@@ -27,7 +47,7 @@ def with_cohort_pathways(
     *,
     device: str = "cpu",
 ) -> Bundle:
-    """The bundle with the mean attention of its training cohort's patches to each pathway.
+    """The bundle with its training cohort's attention to pathways, and their effects on the teacher's risk.
 
     Parameters
     ----------
@@ -43,18 +63,25 @@ def with_cohort_pathways(
     CohortError
         When a patient's expression, or a gene that the pathways need, is missing.
     """
-    if not bundle.has_teacher:
+    if not bundle.has_teacher or bundle.membership is None:
         raise ModalityError(
             f"model {bundle.card.name} has no teacher, so no patch of a cohort attends to pathways"
         )
-    rows = [
-        member_attention(member, cohort, bags, patients, genes=bundle.card.genes, device=device)
+    taught = [
+        taught_patients(member, cohort, bags, patients, genes=bundle.card.genes, device=device)
         for member, patients in zip(bundle.members, names, strict=True)
     ]
-    return replace(bundle, pathway_attention=normalised(np.concatenate(rows).mean(axis=0)))
+    activities = pathway_activities(np.concatenate([part.z_scores for part in taught]), bundle.membership)
+    # The members' risks differ in level; what their patients differ by within each is what there is to explain.
+    risks = np.concatenate([part.risks - part.risks.mean() for part in taught])
+    return replace(
+        bundle,
+        pathway_attention=normalised(np.concatenate([part.attention for part in taught]).mean(axis=0)),
+        pathway_effects=PathwayEffects.of_cohort(activities, risks),
+    )
 
 
-def member_attention(
+def taught_patients(
     member: BundleMember,
     cohort: Cohort,
     bags: Mapping[str, FeatureBag],
@@ -62,8 +89,8 @@ def member_attention(
     *,
     genes: Sequence[str],
     device: str = "cpu",
-) -> Array:
-    """Mean over each patient's patches of ``A_p2g``, shape (n_patients, n_pathways); rows sum to 1.
+) -> TaughtPatients:
+    """Run a member's teacher on patients.
 
     Parameters
     ----------
@@ -76,12 +103,13 @@ def member_attention(
         raise ModalityError("a member of this model has no teacher")
     teacher = member.teacher.eval()
     scaled = member.scaling.apply(cohort.expression.rows(names, genes))
-    found = []
+    attention, risks = [], []
     for name, row in zip(names, scaled, strict=True):
         patches = torch.from_numpy(np.ascontiguousarray(bags[name].features)).float()
         inputs = ModelInput(patches, (len(patches),), torch.from_numpy(row).float()[None])
         output = run_model(teacher, inputs, device, want_maps=True)
         if output.coattention is None:
             raise ModalityError("this teacher gives no co-attention, so pathways cannot be ranked")
-        found.append(output.coattention.pathway_importance[0].double().cpu().numpy())
-    return np.array(found)
+        attention.append(output.coattention.pathway_importance[0].double().cpu().numpy())
+        risks.append(float(risk(output.logits)[0]))
+    return TaughtPatients(np.array(attention), np.array(risks), scaled)

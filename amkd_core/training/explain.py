@@ -1,4 +1,4 @@
-"""What a bundle attends to over a cohort: pathways ranked, teacher's and student's maps compared (METHOD 7, 8)."""
+"""What a bundle makes of a cohort: pathways by attention and by effect, both maps compared (METHOD 7, 8)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import ModalityError
 from amkd_core.export.cohort_figures import write_cohort_figure
-from amkd_core.export.explain_figures import draw_agreement, draw_pathways
+from amkd_core.export.explain_figures import draw_agreement, draw_effects, draw_pathways
 from amkd_core.export.plain_cells import plain_table
 from amkd_core.inference.maps import Agreement, agreement
+from amkd_core.inference.pathway_table import EffectRow, raising_and_lowering, ranked_effects
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
+from amkd_core.inference.teacher import activities_of
+from amkd_core.pathway_effects import LEAST_EXPLAINED, MIN_PATIENTS, PathwayEffects
 from amkd_core.progress import Progress
 from amkd_core.training.external import usable_genes
 
@@ -78,6 +81,11 @@ class Explanation:
         Patients with expression, and those without.
     synthetic
         Whether bundle or cohort are simulated.
+    effects
+        Pathways by their effect on the teacher's risk, the strongest first; none where the cohort is too small for the
+        linear reading, or the reading does not stand for the teacher.
+    explained
+        Share of the teacher's variance that the reading explains in patients left out; None without a reading.
     """
 
     pathways: tuple[RankedPathway, ...]
@@ -85,6 +93,8 @@ class Explanation:
     n_patients: int
     n_left_out: int
     synthetic: bool
+    effects: tuple[EffectRow, ...] = ()
+    explained: float | None = None
 
     @property
     def mean_agreement(self) -> Mapping[str, float]:
@@ -105,10 +115,26 @@ class Explanation:
                 f"{len(self.pathways)} pathways over {self.n_patients} patients{left}",
                 *(f"  most: {item.name} ({item.normalised:.2f})" for item in most),
                 *(f"  least: {item.name} ({item.normalised:.2f})" for item in least),
+                *self._effect_lines(),
                 f"teacher's and student's maps of {len(self.slides)} slides: rho {mean['spearman']:.3f}, "
                 f"{mean['top5']:.1f} of the top five and {mean['top5_percent']:.0%} of the top 5 % in common",
             ]
         )
+
+    def _effect_lines(self) -> list[str]:
+        if self.explained is None:
+            return [
+                f"effects on the teacher's risk: not read, which takes {MIN_PATIENTS} patients of unequal risk"
+            ]
+        share = f"a linear reading of pathway activity explains {max(self.explained, 0):.0%} of the teacher's risk"
+        if not self.effects:
+            return [f"effects on the teacher's risk: {share}, less than {LEAST_EXPLAINED:.0%}: not shown"]
+        raising, lowering = raising_and_lowering(self.effects)
+        return [
+            f"effects on the teacher's risk, per standard deviation of activity ({share}, patients left out):",
+            *(f"  raises: {item.name} ({item.effect:+.3g})" for item in raising),
+            *(f"  lowers: {item.name} ({item.effect:+.3g})" for item in lowering),
+        ]
 
 
 def explain_bundle(
@@ -116,7 +142,8 @@ def explain_bundle(
 ) -> Generator[Progress, None, Explanation]:
     """Rank pathways over a cohort and compare the two maps of every slide; write tables and pictures.
 
-    Writes ``pathways.csv``, ``agreement.csv``, ``explanation.json`` and ``pathways`` and ``agreement`` as PNG and SVG.
+    Writes ``pathways.csv``, ``agreement.csv``, ``explanation.json`` and ``pathways`` and ``agreement`` as PNG and SVG;
+    ``effects`` as CSV, PNG and SVG where a linear reading stands for the teacher.
 
     Parameters
     ----------
@@ -148,6 +175,8 @@ def explain_bundle(
             f"{bundle.card.name} on {cohort.file.name}: {remark or 'no patient has expression'}"
         )
     importances: list[Array] = []
+    activities: list[Array] = []
+    risks: list[float] = []
     slides: list[SlideAgreement] = []
     taught = [patient for patient in cohort.patients if patient.patient_id in genes]
     for number, patient in enumerate(taught):
@@ -156,10 +185,17 @@ def explain_bundle(
         prediction = predict_bag(bags[name], bundle, genes=genes[name], device=device)
         if prediction.teacher is not None:
             importances.append(prediction.teacher.pathway_importance)
+            activities.append(activities_of(bundle, genes[name]))
+            risks.append(prediction.teacher.risk)
             slides += slide_agreements(patient, prediction)
+    reading = PathwayEffects.of_cohort(np.array(activities), np.array(risks))
+    effects: tuple[EffectRow, ...] = ()
+    if reading is not None and reading.stands_for_teacher:
+        effects = ranked_effects(bundle.card.pathways, reading.effect)
     found = Explanation(
         rank_pathways(bundle.card.pathways, np.array(importances)), tuple(slides), len(taught),
         len(cohort.patients) - len(taught), cohort.file.synthetic or bundle.card.synthetic,
+        effects, None if reading is None else reading.explained,
     )  # fmt: skip
     yield Progress("Writing", 0, 1)
     write_explanation(out, found, bundle)
@@ -216,6 +252,7 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
     )  # fmt: skip
     write_text(out / "pathways.csv", plain_table(pathways).to_csv(index=False))
     write_text(out / "agreement.csv", plain_table(slides).to_csv(index=False))
+    raising, lowering = raising_and_lowering(found.effects)
     mean = {key: None if np.isnan(value) else value for key, value in found.mean_agreement.items()}
     summary = {
         "bundle": bundle.card.name, "bundle_sha256": bundle.sha256, "synthetic": found.synthetic,
@@ -223,6 +260,9 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
         "mean_agreement": mean,
         "most_attended": [item.name for item in found.pathways[:N_SHOWN]],
         "least_attended": [item.name for item in found.pathways[N_SHOWN:][-N_SHOWN:]],
+        "explained_by_pathways": found.explained,
+        "raising_risk": [item.name for item in raising],
+        "lowering_risk": [item.name for item in lowering],
     }  # fmt: skip
     write_text(out / "explanation.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     most, least = found.pathways[:N_SHOWN], found.pathways[N_SHOWN:][-N_SHOWN:]
@@ -234,6 +274,15 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
         ),
         size=(9.5, 4.6),
     )  # fmt: skip
+    if found.effects and found.explained is not None:
+        explained = found.explained
+        effects = pd.DataFrame([vars(item) for item in found.effects])
+        write_text(out / "effects.csv", plain_table(effects).to_csv(index=False))
+        write_cohort_figure(
+            out, "effects",
+            lambda figure: draw_effects(figure, raising, lowering, explained=explained, synthetic=found.synthetic),
+            size=(9.5, 4.6),
+        )  # fmt: skip
     rho = np.array([item.agreement.spearman for item in found.slides])
     shared = np.array([item.agreement.top5_percent for item in found.slides])
     write_cohort_figure(

@@ -222,6 +222,23 @@ def test_bundles_from_before_the_pathway_attention_still_open(written: Path, tmp
     assert older.has_teacher
 
 
+def test_pathway_effects_travel_with_the_bundle_and_fit_it(written: Path, tmp_path: Path) -> None:
+    kept, found = random_bundle().pathway_effects, open_bundle(written).pathway_effects
+    for name, array in kept.to_arrays().items():
+        np.testing.assert_array_equal(found.to_arrays()[name], array)
+    without = dict.fromkeys(f"pathway_effects.{name}" for name in kept.to_arrays())
+    older = open_bundle(resealed(written, tmp_path / "old.amkd", arrays(**without)))
+    assert older.pathway_effects is None
+    assert older.has_teacher
+    with pytest.raises(
+        BundleError, match=r"pathway effects need the arrays effect, .*; the bundle was made wrongly"
+    ):
+        open_bundle(resealed(written, tmp_path / "x.amkd", arrays(**{"pathway_effects.effect": None})))
+    three = {f"pathway_effects.{name}": np.ones(3) for name in ("effect", "activity_mean", "activity_scale")}
+    with pytest.raises(BundleError, match="pathway effects are of 3 pathways, it names 4"):
+        open_bundle(resealed(written, tmp_path / "y.amkd", arrays(**three)))
+
+
 def test_bundles_from_before_the_patch_range_still_open(tmp_path: Path) -> None:
     bundle = random_bundle()
     older: Bundle = dataclasses.replace(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from bundle_fixtures import some_effects
 from matplotlib.colors import to_hex
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
@@ -14,10 +16,10 @@ from qtpy.QtGui import QGuiApplication
 from amkd_core.inference.comparison import compare_maps
 from amkd_core.inference.maps import heatmap
 from amkd_core.inference.pathway_table import (
-    PathwayRow,
-    both_ends,
+    cohort_effects,
     cohort_pathways,
     pathway_genes,
+    patient_effects,
     ranked_pathways,
 )
 from amkd_viewer.plots import LEAST, MOST, PAPER, draw_pathway_bars
@@ -174,15 +176,69 @@ def test_charts_of_ten_bars_are_red_over_blue_and_stand_where_they_have_room(
 ) -> None:
     from matplotlib.figure import Figure
 
-    rows = [PathwayRow(rank, f"P_{rank}", 0.05, 1 - rank / 30) for rank in range(1, 21)]
+    most = [(f"P_{rank}", 1 - rank / 30) for rank in range(1, 6)]
+    least = [(f"P_{rank}", 1 - rank / 30) for rank in range(16, 21)]
     figure = Figure(figsize=(width_in, 5))
-    groups = [(f"group {number}", *both_ends(rows)) for number in range(n_groups)]
+    groups = [(f"group {number}", most, least) for number in range(n_groups)]
     draw_pathway_bars(figure, PAPER, groups=groups)
     assert figure.axes[0].get_gridspec().get_geometry() == shape
     for axes in figure.axes:
         shown = bars_of(axes)
         assert [name for name, _, _ in shown] == [f"P {rank}" for rank in (1, 2, 3, 4, 5, 16, 17, 18, 19, 20)]
         assert [colour for _, _, colour in shown] == [MOST.lower()] * 5 + [LEAST.lower()] * 5
+
+
+def test_effects_on_the_teachers_risk_stand_in_the_table_and_as_bars_either_side_of_0(
+    taught, dock, tmp_path, spin
+) -> None:
+    panel = dock("Pathways")
+    spin(lambda: panel.bars.figure is not None)
+    prediction = panel.workspace.prediction
+    own = patient_effects(prediction.teacher, prediction.cohort)
+    added = {row.name: row.effect for row in own}
+    shown = {panel.table.value(place, 1): panel.table.value(place, 3) for place in range(panel.table.n_shown)}
+    assert shown == added
+    panel.table.sortByColumn(3, Qt.SortOrder.DescendingOrder)
+    assert panel.table.value(0, 1) == max(added, key=added.get)
+    before = panel.bars.figure
+    panel.measure.setCurrentIndex(1)
+    spin(lambda: panel.bars.figure is not before)
+    cohort = cohort_effects(prediction.cohort, prediction.teacher.pathways)
+    charts = panel.bars.figure.axes
+    assert charts[1].get_title("left").endswith("per standard deviation")
+    for axes, rows in zip(charts, (own, cohort), strict=True):
+        expected = sorted((row.effect for row in rows if row.effect), reverse=True)
+        bars = bars_of(axes)
+        np.testing.assert_allclose([length for _, length, _ in bars], expected)
+        assert [colour for *_, colour in bars] == [
+            (MOST if value > 0 else LEAST).lower() for value in expected
+        ]
+    assert "explains 80% of the teacher's risk" in panel.cohort.text()
+    panel.bars.save(tmp_path / "effects.csv")
+    spin((tmp_path / "effects.csv").exists)
+    with (tmp_path / "effects.csv").open() as table:
+        lines = list(csv.DictReader(table))
+    assert {line["pathway"]: float(line["adds_to_risk"]) for line in lines} == pytest.approx(added, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("effects", "sentence"),
+    [(None, "made before they were kept"), (some_effects(4, explained=-0.2), "explains only 0% of it")],
+)
+def test_effects_that_do_not_stand_for_the_teacher_are_not_shown(  # noqa: PLR0917 (fixtures)
+    taught, dock, monkeypatch, spin, effects, sentence: str
+) -> None:
+    prediction = taught.workspace.prediction
+    other = replace(prediction, cohort=replace(prediction.cohort, pathway_effects=effects))
+    monkeypatch.setattr(type(taught.workspace), "prediction", other)
+    panel = dock("Pathways")
+    spin(lambda: panel.bars.figure is not None)
+    assert all(math.isnan(panel.table.value(place, 3)) for place in range(panel.table.n_shown))
+    panel.measure.setCurrentIndex(1)
+    assert sentence in panel.cohort.text()
+    assert not panel.bars.isVisibleTo(panel)
+    panel.measure.setCurrentIndex(0)
+    assert panel.bars.isVisibleTo(panel)
 
 
 def test_genes_are_sorted_by_z_score_and_pathways_unpinned(taught, dock, qtbot, spin) -> None:

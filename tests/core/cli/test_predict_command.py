@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
+from amkd_core.bundle_file import open_bundle
 from amkd_core.cli import predict as command
 from amkd_core.file_names import safe_file_name
+from amkd_core.inference.teacher import activities_of
 
 Run = Callable[..., Result]
 Refusal = Callable[..., str]
@@ -154,6 +156,14 @@ def test_expression_makes_the_teacher_predict(
     importance = [pathway["importance"] for pathway in teacher["pathways"]]
     assert importance == sorted(importance, reverse=True)
     assert sum(importance) == pytest.approx(1)
+    kept = open_bundle(bundle_path).pathway_effects
+    assert teacher["explained_by_pathways"] == kept.explained
+    genes = {f"GENE{index}": float(12 - index) for index in range(12)}
+    activities = activities_of(open_bundle(bundle_path), genes)
+    added = dict(zip(open_bundle(bundle_path).card.pathways, kept.of_patient(activities), strict=True))
+    assert {pathway["name"]: pathway["adds_to_risk"] for pathway in teacher["pathways"]} == pytest.approx(
+        added
+    )
     assert -1 <= teacher["agreement"]["spearman"] <= 1
     with h5py.File(tmp_path / "out" / "heatmap.h5") as file:
         assert file["teacher/pathways"].shape == (4, len(file["scores"]))

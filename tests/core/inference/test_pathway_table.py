@@ -7,18 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle_fixtures import random_bag, random_bundle
+from bundle_fixtures import random_bag, random_bundle, some_effects
 
 from amkd_core.errors import ModalityError
 from amkd_core.inference.pathway_table import (
     both_ends,
+    cohort_effects,
     cohort_pathways,
     pathway_genes,
+    patient_effects,
     patient_of_slide,
     patients_in,
+    raising_and_lowering,
     ranked_pathways,
 )
 from amkd_core.inference.predict import predict_bag
+from amkd_core.pathway_effects import PathwayEffects
 
 GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(12)}
 
@@ -48,6 +52,47 @@ def test_pathways_of_the_training_cohort_are_ranked_alike() -> None:
     assert sum(row.attention for row in rows) == pytest.approx(1)
     older = predict_bag(random_bag(57), dataclasses.replace(bundle, pathway_attention=None), genes=GENES)
     assert cohort_pathways(older.cohort, names) == ()
+
+
+def test_a_patients_effects_are_what_the_bundles_reading_adds_for_his_activity() -> None:
+    bundle = random_bundle()
+    assert bundle.pathway_effects is not None
+    prediction = predict_bag(random_bag(57), bundle, genes=GENES)
+    teacher = prediction.teacher
+    assert teacher is not None
+    added = {row.name: row.effect for row in patient_effects(teacher, prediction.cohort)}
+    for index, name in enumerate(bundle.card.pathways):
+        # By hand: the mean z-score of the pathway's genes, in the fixture's spread of 0.5 about 0.
+        activity = np.mean([gene.z_score for gene in pathway_genes(bundle, GENES, name)])
+        assert added[name] == pytest.approx(bundle.pathway_effects.effect[index] * activity / 0.5)
+    rows = cohort_effects(prediction.cohort, bundle.card.pathways)
+    np.testing.assert_allclose([row.effect for row in rows], [0.3, -0.2, 0.4 / 3, -0.1 / 3])
+    assert [row.rank for row in rows] == [1, 2, 3, 4]
+    raising, lowering = raising_and_lowering(rows, 1)
+    assert [row.name for row in (*raising, *lowering)] == ["SIM_PATHWAY_3", "SIM_PATHWAY_0"]
+
+
+def test_a_missing_gene_adds_nothing_of_its_own() -> None:
+    bundle = random_bundle()
+    assert bundle.membership is not None
+    scaling = bundle.members[0].scaling
+    assert scaling is not None
+    name = bundle.card.genes[0]
+    genes = {gene: value for gene, value in GENES.items() if gene != name}
+    found = predict_bag(random_bag(57), bundle, genes=genes).teacher
+    mean = predict_bag(random_bag(57), bundle, genes={**genes, name: float(scaling.mean[0])}).teacher
+    assert found is not None
+    assert mean is not None
+    np.testing.assert_allclose(found.pathway_additions, mean.pathway_additions, atol=1e-12)
+
+
+@pytest.mark.parametrize("effects", [None, some_effects(4, explained=0.2)])
+def test_no_effect_is_told_where_no_reading_stands_for_the_teacher(effects: PathwayEffects | None) -> None:
+    bundle = dataclasses.replace(random_bundle(), pathway_effects=effects)
+    prediction = predict_bag(random_bag(57), bundle, genes=GENES)
+    assert prediction.teacher is not None
+    assert patient_effects(prediction.teacher, prediction.cohort) == ()
+    assert cohort_effects(prediction.cohort, bundle.card.pathways) == ()
 
 
 def test_genes_of_a_pathway_are_those_of_the_membership_with_z_scores_of_its_scaling() -> None:

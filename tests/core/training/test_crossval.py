@@ -16,6 +16,7 @@ from amkd_core.cli.terminal import drain
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.folder_lock import LOCK
 from amkd_core.inference.predict import predict_bag
+from amkd_core.pathway_effects import PathwayEffects, pathway_activities
 from amkd_core.training.config import load_config
 from amkd_core.training.crossval import config_of_fold, train_fold
 from amkd_core.training.fold_record import finished_fold, read_predictions
@@ -84,15 +85,25 @@ def test_the_ensemble_holds_every_fold_and_is_compared_with_unseen_patients(
         (students["high_risk"] == 0).sum(), (students["high_risk"] == 1).sum(),
     )  # fmt: skip
     cohort = read_cohort(unsplit_toml)
-    expression, attention = cohort.expression, []
+    expression, attention, risks, z_scores = cohort.expression, [], {1: [], 2: []}, []
     for row in students.to_dict("records"):
         # Each patient by the models of the fold that had not seen him, as anyone would predict him.
         own = open_bundle(folds_run / f"fold-{row['fold']}" / "model.amkd")
         values = expression.rows([row["patient_id"]], expression.genes)[0]
         genes = dict(zip(expression.genes, values, strict=True))
         bag = read_bag(unsplit_toml.parent / "bags" / f"{row['patient_id']}s.h5")
-        attention.append(predict_bag(bag, own, genes=genes).teacher.pathway_importance)
+        teacher = predict_bag(bag, own, genes=genes).teacher
+        attention.append(teacher.pathway_importance)
+        risks[row["fold"]].append(teacher.risk)
+        scaling = own.members[0].scaling
+        read = np.array([genes[name] for name in own.card.genes])
+        z_scores.append((read - scaling.mean) / scaling.std)
     np.testing.assert_allclose(bundle.pathway_attention, np.mean(attention, axis=0), rtol=1e-5)
+    # Effects are read from the same patients, whose risks are centred for each fold's teacher.
+    centred = np.concatenate([np.array(part) - np.mean(part) for part in risks.values()])
+    expected = PathwayEffects.of_cohort(pathway_activities(np.array(z_scores), bundle.membership), centred)
+    for name, array in expected.to_arrays().items():
+        np.testing.assert_allclose(bundle.pathway_effects.to_arrays()[name], array, rtol=1e-3, atol=1e-6)
     bag = read_bag(unsplit_toml.parent / "bags" / "P03s.h5")
     alone = [predict_bag(bag, open_bundle(folds_run / f"fold-{fold}" / "model.amkd")).risk for fold in (1, 2)]
     found = predict_bag(bag, bundle)

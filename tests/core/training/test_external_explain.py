@@ -15,19 +15,21 @@ from scipy.stats import spearmanr
 from statistics_fixtures import QUICK, made_cohort
 from training_fixtures import run_amkd
 
+from amkd_core import pathway_effects
 from amkd_core.bag import concatenate_bags
 from amkd_core.bag_file import write_bag
 from amkd_core.bundle_file import open_bundle, write_bundle
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.errors import BundleMismatchError, CohortError, ModalityError
 from amkd_core.inference.predict import predict_bag
+from amkd_core.pathway_effects import LEAST_EXPLAINED, MIN_PATIENTS, PathwayEffects, pathway_activities
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.training.explain import explain_bundle, rank_pathways, slide_agreements
 from amkd_core.training.external import evaluate_bundle, usable_genes, with_bags
 from amkd_core.training.external_cohort import NO_TABLE, read_external_cohort
 from amkd_core.training.report_run import RunStatistics
 
-N = 30
+N = 36
 
 
 def finished(steps):
@@ -174,8 +176,8 @@ def test_patients_without_a_bag_are_named(cohort, tmp_path):
         write_bag(tmp_path / f"{patient.slide_ids[0]}.h5", random_bag(slide_id=patient.slide_ids[0]))
     left = with_bags(cohort, tmp_path)
     assert len(left.patients) == 3
-    assert "27 patients kept out: no bag in the folder" in str(left.findings[-1])
-    with pytest.raises(CohortError, match="none of the 30 patients has its bags"):
+    assert f"{N - 3} patients kept out: no bag in the folder" in str(left.findings[-1])
+    with pytest.raises(CohortError, match=f"none of the {N} patients has its bags"):
         with_bags(cohort, tmp_path / "empty")
 
 
@@ -214,6 +216,52 @@ def test_an_explanation_is_the_mean_of_single_predictions(cohort, bundle, bags, 
         assert (tmp_path / name).stat().st_size > 1000
     assert "most: SIM_PATHWAY_" in str(found)
     assert "4 without expression left out" in str(found)
+
+
+def test_what_moves_the_teachers_risk_is_read_over_the_cohort(cohort, bundle, bags, tmp_path, monkeypatch):
+    # A teacher of random weights follows its genes less closely than a trained one.
+    monkeypatch.setattr(pathway_effects, "LEAST_EXPLAINED", 0.05)
+    found = finished(explain_bundle(cohort, bundle, bags, out=tmp_path))
+    genes, _ = usable_genes(cohort, bundle)
+    risks = np.array([predict_bag(bags[name], bundle, genes=genes[name]).teacher.risk for name in genes])
+    z_scores = np.mean(
+        [
+            [[(values[gene] - mean) / std for gene, mean, std in zip(bundle.card.genes, *scaling, strict=True)]
+             for values in genes.values()]
+            for scaling in ((member.scaling.mean, member.scaling.std) for member in bundle.members)
+        ],
+        axis=0,
+    )  # fmt: skip
+    reading = PathwayEffects.of_cohort(pathway_activities(z_scores, bundle.membership), risks)
+    assert found.explained == pytest.approx(reading.explained)
+    assert reading.stands_for_teacher
+    expected = dict(zip(bundle.card.pathways, reading.effect, strict=True))
+    assert {row.name: row.effect for row in found.effects} == pytest.approx(expected)
+    sizes = [abs(row.effect) for row in found.effects]
+    assert sizes == sorted(sizes, reverse=True)
+    rows = pd.read_csv(tmp_path / "effects.csv")
+    assert list(rows["name"]) == [row.name for row in found.effects]
+    summary = json.loads((tmp_path / "explanation.json").read_text())
+    assert summary["explained_by_pathways"] == found.explained
+    raised = [row.name for row in found.effects if row.effect > 0]
+    assert summary["raising_risk"] == raised
+    drawing = (tmp_path / "effects.svg").read_text()
+    assert f"explains {found.explained:.0%} of it" in drawing
+    assert f"raises: {raised[0]}" in str(found)
+
+
+def test_effects_that_were_not_read_or_do_not_stand_are_said_and_not_drawn(cohort, bundle, bags, tmp_path):
+    few = cohort.keep_only(lambda patient: patient in cohort.patients[: MIN_PATIENTS - 1], "a trial")
+    found = finished(explain_bundle(few, bundle, bags, out=tmp_path / "few"))
+    assert f"not read, which takes {MIN_PATIENTS} patients" in str(found)
+    weak = finished(explain_bundle(cohort, bundle, bags, out=tmp_path / "weak"))
+    assert 0 < weak.explained < LEAST_EXPLAINED
+    assert f"explains {weak.explained:.0%} of the teacher's risk, less than 30%: not shown" in str(weak)
+    for result, folder, explained in ((found, "few", None), (weak, "weak", weak.explained)):
+        assert result.effects == ()
+        assert not list((tmp_path / folder).glob("effects.*"))
+        summary = json.loads((tmp_path / folder / "explanation.json").read_text())
+        assert (summary["explained_by_pathways"], summary["raising_risk"]) == (explained, [])
 
 
 def test_maps_of_several_slides_are_compared_one_by_one(cohort, bundle):
