@@ -40,10 +40,13 @@ from amkd_core.training.passes import batch_input, whole_output
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
 
 UNDISTILLED = "undistilled"
+UNDISTILLED_DRAWN = "undistilled, a quarter drawn"
+_DRAWN = {"patch_share": 0.25}
 AMKD = "amkd"
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     UNDISTILLED: {},
+    UNDISTILLED_DRAWN: _DRAWN,
     AMKD: {},
     "without ARR": {"alpha": 1.0},
     "without ARR and GE": {"alpha": 1.0, "guidance_weight": 0.0},
@@ -53,6 +56,19 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "arr gated": {"arr": "gated"},
     "arr gated, alpha 0.25": {"arr": "gated", "alpha": 0.25},
     "arr gated, alpha 0.5": {"arr": "gated", "alpha": 0.5},
+    "gated, a quarter drawn": {"arr": "gated", **_DRAWN},
+    "gated, an eighth drawn": {"arr": "gated", "patch_share": 0.125},
+    "gated, alpha 0.5, a quarter drawn": {"arr": "gated", "alpha": 0.5, **_DRAWN},
+    "gated, alpha 0.25, a quarter drawn": {"arr": "gated", "alpha": 0.25, **_DRAWN},
+    "gated without GE, a quarter drawn": {"arr": "gated", "guidance_weight": 0.0, **_DRAWN},
+    "without ARR and GE, a quarter drawn": {"alpha": 1.0, "guidance_weight": 0.0, **_DRAWN},
+    "balanced, a quarter drawn": _DRAWN,
+    "unseen logits x 4, a quarter drawn": {
+        "alpha": 1.0,
+        "teacher_logits": "out_of_fold",
+        "distillation_weight": 4.0,
+        **_DRAWN,
+    },
     "arr attract": {"arr": "attract"},
     "arr printed_minus": {"arr": "printed_minus"},
     "arr printed_plus": {"arr": "printed_plus"},
@@ -143,7 +159,9 @@ def run_cell(settings: StudySettings, seed: int, fold: int, out: Path) -> Genera
         changed = config.model_copy(update={"distill": distill})
         # Inner teachers are trained once; later calls find their checkpoints.
         taught = yield from attach_targets(inputs, teacher, changed, folder)
-        student = yield from train_student(taught, changed, folder, name=name, distilled=name != UNDISTILLED)
+        student = yield from train_student(
+            taught, changed, folder, name=name, distilled=not name.startswith(UNDISTILLED)
+        )
         record["students"][name] = _scored(student, inputs, world)
         write_text(path, json.dumps(record))
     return path

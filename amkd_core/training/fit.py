@@ -29,6 +29,9 @@ Objective = Callable[[ModelOutput, Sequence[Example]], Terms]
 # Survival loss of a batch from its logits: one a patient, or one for the batch as a whole.
 SurvivalLoss = Callable[[Tensor, Sequence[Example]], Tensor]
 
+# Of a small bag fewer would leave nothing of what it shows.
+FEWEST_DRAWN = 32
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -54,6 +57,8 @@ class Stage:
     joint
         A survival loss that compares patients with each other (Cox). A step is then a window of `cox_window` patients,
         with deaths dealt out evenly among the windows, and all validation patients are one risk set.
+    patch_share
+        Share of each bag's patches that is drawn in each epoch, as `DistillConfig.patch_share`.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Stage:
     checkpoint_every: int = 1
     validation_patients: int = 1
     joint: SurvivalLoss | None = None
+    patch_share: float = 1.0
 
     def autocast(self) -> torch.autocast:
         """Mixed precision for forward passes; backward passes follow the types of the forward ones."""
@@ -190,7 +196,9 @@ def train_epoch(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stage.seed * 100_003 + epoch)  # dropout
         for batch in batches:
-            examples = [_drawn(train[index], config.patches_per_bag, generator) for index in batch]
+            examples = [
+                _drawn(train[index], config.patches_per_bag, stage.patch_share, generator) for index in batch
+            ]
             terms = parts.run(gradients, examples)
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()
@@ -216,12 +224,13 @@ def _batches(
     return [order[window::n_windows] for window in range(n_windows)]
 
 
-def _drawn(example: Example, most: int, generator: torch.Generator) -> Example:
-    """A patient with at most so many patches, drawn anew in each epoch."""
+def _drawn(example: Example, most: int, share: float, generator: torch.Generator) -> Example:
+    """A patient with a share of the patches and at most so many, drawn anew in each epoch."""
     n_patches = len(example.patches)
-    if n_patches <= most:
+    wanted = min(most, max(math.ceil(share * n_patches), FEWEST_DRAWN))
+    if n_patches <= wanted:
         return example
-    rows = torch.randperm(n_patches, generator=generator)[:most].sort().values
+    rows = torch.randperm(n_patches, generator=generator)[:wanted].sort().values
     return example.drawn(rows)
 
 

@@ -83,6 +83,8 @@ def train_student(
     model = fresh_model("amkd_student", inputs, config, seed=config.seed + 1)
     objective = distillation_objective(config) if distilled else survival_objective_of(config)
     stage = stage_of(config, name, folder / name, config.seed + 1)
+    # Whether it imitates or not, so that the two differ in nothing else.
+    stage = replace(stage, patch_share=config.distill.patch_share)
     yield from fit(model, inputs.train, inputs.validation, objective, config=config.student, stage=stage)
     if config.is_cox:
         centre(model, inputs.train, config.device)
