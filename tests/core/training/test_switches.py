@@ -11,7 +11,8 @@ from training_fixtures import QUICK
 
 from amkd_core.cli.terminal import drain
 from amkd_core.cohort.pathways import GeneSet
-from amkd_core.models import ModelOutput
+from amkd_core.models import ModelInput, ModelOutput
+from amkd_core.models.student import AmkdStudent
 from amkd_core.training.config import load_config
 from amkd_core.training.distillation import (
     FORMS,
@@ -21,10 +22,10 @@ from amkd_core.training.distillation import (
     redundancy_reduction_loss,
     survival_ratio,
 )
-from amkd_core.training.fit import Stage, train_epoch
-from amkd_core.training.inputs import make_inputs, with_targets
+from amkd_core.training.fit import Stage, _drawn, train_epoch
+from amkd_core.training.inputs import Example, make_inputs, with_targets
 from amkd_core.training.objectives import distillation_objective, likelihood_losses, survival_objective
-from amkd_core.training.stages import attach_targets, fresh_model, train_teacher
+from amkd_core.training.stages import attach_targets, fresh_model, train_student, train_teacher
 
 SWITCHES = [
     "distill.alpha=0.25", "distill.alpha=1", "distill.guidance_direction=teacher_to_student",
@@ -127,3 +128,61 @@ def test_a_step_is_clipped_drawn_and_accumulated_as_the_settings_say(inputs) -> 
     torch.testing.assert_close(weights("student.bags_at_once=3"), plain, atol=1e-5, rtol=1e-4)
     assert not torch.equal(weights("student.patches_per_bag=2"), plain)
     assert float((weights("student.weight_decay=0.5") - plain).norm()) > 0.1
+
+
+@pytest.mark.parametrize("distilled", [True, False])
+def test_the_student_sees_a_share_of_each_bag_anew_and_is_judged_by_all(
+    distilled: bool, inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, data = inputs
+    sizes = {example.patient_id: 200 if example.event else 40 for example in (*data.train, *data.validation)}
+
+    def widened(example: Example) -> Example:
+        generator = torch.Generator().manual_seed(len(example.patches))
+        patches = torch.randn(sizes[example.patient_id], example.patches.shape[1], generator=generator)
+        return replace(example, patches=patches)
+
+    data = replace(
+        data, train=tuple(map(widened, data.train)), validation=tuple(map(widened, data.validation))
+    )
+    config = load_config(None, [*QUICK, "student.epochs=2", "distill.teacher_loss=in_sample"])
+    teacher = fresh_model("amkd_teacher", data, config, seed=0)
+    taught = drain(attach_targets(data, teacher, config, tmp_path))
+    seen: dict[bool, list[torch.Tensor]] = {True: [], False: []}
+    plain = AmkdStudent.forward
+
+    def watched(self: AmkdStudent, inputs: ModelInput, **options: bool) -> ModelOutput:
+        seen[self.training] += torch.split(inputs.patches, list(inputs.lengths))
+        return plain(self, inputs, **options)
+
+    monkeypatch.setattr(AmkdStudent, "forward", watched)
+    for share, drawn in ((0.25, {200: 50, 40: 32}), (1.0, {200: 200, 40: 40})):
+        seen.update({True: [], False: []})
+        config = load_config(None, [*QUICK, "student.epochs=2", f"distill.patch_share={share}"])
+        drain(train_student(taught, config, tmp_path / f"{share}", distilled=distilled))
+        expected = sorted([drawn[sizes[example.patient_id]] for example in data.train] * 2)
+        assert sorted(len(bag) for bag in seen[True]) == expected
+        assert {len(bag) for bag in seen[False]} == {200, 40}
+    # Of the same patient other patches in the second epoch.
+    n = len(data.train)
+    config = load_config(None, [*QUICK, "student.epochs=2", "distill.patch_share=0.25"])
+    seen.update({True: [], False: []})
+    drain(train_student(taught, config, tmp_path / "again", distilled=distilled))
+    first, second = (
+        {tuple(row.tolist()) for bag in seen[True][part] for row in bag}
+        for part in (slice(0, n), slice(n, None))
+    )
+    assert 0.05 < len(first & second) / len(first) < 0.9
+
+
+def test_a_drawn_patch_keeps_what_the_teacher_said_of_it(inputs) -> None:
+    example = inputs[-1].train[0]
+    patches = torch.randn(100, example.patches.shape[1], generator=torch.Generator().manual_seed(0))
+    guided = patches.sum(dim=1, keepdim=True)
+    targets = TeacherTargets(torch.zeros(1, 4), guided, torch.ones(1))
+    drawn = _drawn(
+        replace(example, patches=patches, targets=targets), 4096, 0.4, torch.Generator().manual_seed(1)
+    )
+    assert drawn.patches.shape[0] == 40
+    torch.testing.assert_close(drawn.targets.guided, drawn.patches.sum(dim=1, keepdim=True))
+    torch.testing.assert_close(drawn.targets.logits, targets.logits)
