@@ -188,7 +188,7 @@ def _bars(axes: Axes, colours: WindowColours, most: Bars, least: Bars, *, signed
     axes.set_yticks(places, [short_name(name) for name, _ in rows], fontsize=_FONT_PT - 0.5, parse_math=False)
     if signed:
         axes.axvline(0, color=colours.text, linewidth=0.8)
-        axes.margins(x=0.2)
+        axes.margins(x=0.28)
     else:
         axes.set_xlim(0, 1.15)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
 
-_PATHS = ("clinical", "expression", "pathways", "slides", "bags", "folds", "probe_map")
+_PATHS = ("clinical", "expression", "pathways", "gene_groups", "slides", "bags", "folds", "probe_map")
 Table = TypeVar("Table")
 
 
@@ -45,6 +45,8 @@ class CohortFile(ClinicalKeys):
         Table of expression, a table from its identifiers to symbols, and its scale; see `amkd_core.cohort.expression`.
     pathways
         GMT file.
+    gene_groups
+        GMT file of the groups of genes that MCAT and G-HANet read in place of pathways; only benchmarks need it.
     slides, bags
         Folders; bags that are missing are extracted from the slides.
     encoder
@@ -59,6 +61,7 @@ class CohortFile(ClinicalKeys):
     clinical: Path
     expression: Path
     pathways: Path
+    gene_groups: Path | None = None
     slides: Path | None = None
     bags: Path | None = None
     encoder: str = "texture"
@@ -88,6 +91,8 @@ class Cohort:
         Each interpretation that was taken, in a sentence.
     warnings
         What looks wrong and does not stop a run.
+    gene_groups
+        As they were read; empty where the file names none.
     """
 
     path: Path | None
@@ -98,6 +103,7 @@ class Cohort:
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    gene_groups: tuple[GeneSet, ...] = ()
 
     def __repr__(self) -> str:
         return f"Cohort({self.summary})"
@@ -152,7 +158,8 @@ def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Co
     known = frozenset() if table is None else frozenset(patient.patient_id for patient in table.patients)
     read = _attempt(lambda: expression_of(file, known), problems)
     pathways = _attempt(lambda: read_gmt(file.pathways), problems)
-    if read is None or table is None or pathways is None:
+    groups = _attempt(lambda: () if file.gene_groups is None else read_gmt(file.gene_groups), problems)
+    if read is None or table is None or pathways is None or groups is None:
         raise CohortError("; ".join(problems))
     measured = set(read.table.patients)
     patients = tuple(patient for patient in table.patients if patient.patient_id in measured)
@@ -163,7 +170,7 @@ def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Co
         raise CohortError(f"{file.clinical.name}: no patient is complete ({reasons or 'the table is empty'})")
     warnings = follow_up_warnings(patients, confirmed=file.event_means is not None, name=file.clinical.name)
     notes = (*table.notes, *read.notes)
-    return Cohort(path, file, patients, read.table, pathways, findings, notes, warnings)
+    return Cohort(path, file, patients, read.table, pathways, findings, notes, warnings, groups)
 
 
 def expression_of(file: CohortFile, known: frozenset[str]) -> ReadExpression:

@@ -81,6 +81,26 @@ def read_gmt(path: Path) -> tuple[GeneSet, ...]:
     return tuple(sets.values())
 
 
+def groups_over(groups: Sequence[GeneSet], genes: Sequence[str]) -> NDArray[np.bool_]:
+    """Groups of genes over the genes that a cohort's pathways use, shape (n_groups, n_genes).
+
+    Genes of a group that are in no kept pathway are left out, as the publications that group genes do.
+
+    Raises
+    ------
+    CohortError
+        When a group has none of the genes.
+    """
+    matrix = np.array([[gene in group.genes for gene in genes] for group in groups], dtype=np.bool_)
+    empty = [group.name for group, row in zip(groups, matrix, strict=True) if not row.any()]
+    if empty:
+        raise CohortError(
+            f"gene group {empty[0]} has none of the {len(genes)} genes of the pathways; check that both name genes the "
+            "same way, or leave the group out"
+        )
+    return matrix
+
+
 def cover(
     sets: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: float = MIN_COVERAGE
 ) -> Membership:

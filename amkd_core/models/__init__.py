@@ -26,6 +26,7 @@ from amkd_core.models.transmil import Transmil, TransmilSettings
 
 __all__ = [
     "MODELS",
+    "READS_GROUPS",
     "READS_SLIDES",
     "AmkdStudent",
     "AmkdTeacher",
@@ -84,6 +85,9 @@ READS_SLIDES: Mapping[str, bool] = MappingProxyType(
     {name: name not in ("snn", "mlp", "smlp") for name in MODELS}
 )
 """Whether a model's settings name the width of patch features."""
+
+READS_GROUPS: frozenset[str] = frozenset({Mcat.name, Ghanet.name})
+"""Models whose genes are sorted into a few groups, not into pathways."""
 
 
 def build_model(

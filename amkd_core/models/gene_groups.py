@@ -12,9 +12,9 @@ from amkd_core.models.layers import snn_layer
 def merge_rows(membership: Tensor, n_groups: int) -> Tensor:
     """Membership of at most `n_groups` groups: consecutive pathways are merged.
 
-    MCAT and G-HANet read six groups of genes by function, whose list is not ours to ship. A membership of six rows is
-    taken as it is; any other is merged in its own order, so that each group has as nearly equal a number of pathways
-    as can be.
+    MCAT and G-HANet read six groups of genes by function, whose list is not ours to ship. A cohort's ``gene_groups``
+    come here as they are; pathways are merged in their own order, so that each group has as nearly equal a number of
+    them as can be.
 
     Parameters
     ----------

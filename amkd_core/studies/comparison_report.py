@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -16,6 +16,7 @@ from amkd_core.export.run_report import (
     ReportTable,
     write_report,
 )
+from amkd_core.models import READS_GROUPS
 from amkd_core.studies.benchmark import Comparison
 from amkd_core.studies.comparison_tables import (
     ABBREVIATIONS,
@@ -32,7 +33,7 @@ from amkd_core.studies.tables import write_table_files
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.fold_record import write_table
 from amkd_core.training.model_statistics import risk_groups
-from amkd_core.training.recipes import AMKD, TITLES, Recipe
+from amkd_core.training.recipes import AMKD, TITLES, UNDISTILLED, Recipe
 from amkd_core.training.report_figures import group_curves
 from amkd_core.training.run_folder import environment
 from amkd_core.training.scored import Scored
@@ -145,6 +146,20 @@ def _write(
     )  # fmt: skip
 
 
+def _own_settings(comparison: Comparison, config: TrainingConfig) -> Iterator[str]:
+    """What some of the models have for themselves."""
+    share, models = config.distill.patch_share, {item.model for item in comparison.recipes}
+    if models & {AMKD, UNDISTILLED} and share < 1:
+        yield f"AMKD's student, distilled or not, sees {share:.0%} of each bag in an epoch, drawn anew."
+    if models & READS_GROUPS:
+        file, groups = comparison.cohort.file.gene_groups, comparison.cohort.gene_groups
+        yield "MCAT and G-HANet read " + (
+            "the pathways merged into six groups in the order of their file, for the cohort names no gene groups."
+            if file is None
+            else f"the {len(groups)} groups of genes of {file.name}, genes in no pathway left out."
+        )
+
+
 def _protocol(comparison: Comparison, config: TrainingConfig) -> tuple[str, ...]:
     optim = config.student
     return (
@@ -155,6 +170,7 @@ def _protocol(comparison: Comparison, config: TrainingConfig) -> tuple[str, ...]
         f"epoch with the least loss on validation patients, {optim.patience} epochs of patience.",
         "Test patients choose nothing.",
         "AMKD and the POMP-style model have two stages, each with its budget.",
+        *_own_settings(comparison, config),
         f"Seed {config.seed}.",
         f"Abbreviations: {ABBREVIATIONS}",
     )

@@ -20,7 +20,7 @@ from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import Cohort, Patient, outcome_of
 from amkd_core.cohort.folds import Split
 from amkd_core.cohort.genes import GeneScaling
-from amkd_core.cohort.pathways import Membership, cover
+from amkd_core.cohort.pathways import Membership, cover, groups_over
 from amkd_core.errors import AmkdError, CohortError
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cohort_golden import cohort_golden
@@ -76,6 +76,8 @@ class Fitted:
         Logits of the training patients' hazards as a group, where both networks start; under the Cox loss one 0.
     fitted_on : tuple of str
         The patients that these numbers have seen.
+    gene_groups : bool array, shape (n_groups, n_genes), optional
+        Of the models that read groups of genes; None where the cohort names none.
     """
 
     time_bins: TimeBins
@@ -85,6 +87,7 @@ class Fitted:
     feature_scale: Tensor
     base_logits: Tensor
     fitted_on: tuple[str, ...]
+    gene_groups: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +199,8 @@ def make_inputs(
     else:
         time_bins = TimeBins.fit(outcome, config.n_bins)
         base_logits = base_logits_of(time_bins.assign(outcome.time), outcome.event, config.n_bins)
-    fitted = Fitted(time_bins, membership, scaling, mean, scale, base_logits, split.train)
+    groups = groups_over(cohort.gene_groups, membership.genes) if cohort.gene_groups else None
+    fitted = Fitted(time_bins, membership, scaling, mean, scale, base_logits, split.train, groups)
     first = bags[split.train[0]]
     train, validation, test = (
         make_examples(cohort, bags, names, fitted) for names in (split.train, split.validation, split.test)

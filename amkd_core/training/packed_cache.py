@@ -30,7 +30,7 @@ from amkd_core.training.run_folder import clear_leftovers
 
 CacheType = Literal["auto", "float32", "float16"]
 CACHE = "cache"
-LAYOUT = 3
+LAYOUT = 4
 """Of the folder; a cache of another one is written again."""
 FEATURES, EXPRESSION, INDEX = "features.npy", "expression.npy", "cache.json"
 _PATIENTS = TypeAdapter(list[Patient])
@@ -101,7 +101,8 @@ def pack_cohort(
             "file": cohort.file.model_dump(mode="json"),
             "patients": _PATIENTS.dump_python(list(cohort.patients), mode="json"),
             "genes": genes,
-            "pathways": [[item.name, sorted(item.genes)] for item in cohort.pathways],
+            "pathways": _named(cohort.pathways),
+            "gene_groups": _named(cohort.gene_groups),
             "encoder": bags[names[0]].encoder.to_dict(),
             "golden": None if golden is None else [golden.features.tolist(), golden.half, golden.version],
             "slides": [digests_of(bags[name]) for name in names],
@@ -150,13 +151,17 @@ def read_packed(folder: Path) -> tuple[Cohort, dict[str, FeatureBag]]:
         ) from error
     names = tuple(patient.patient_id for patient in patients)
     expression = ExpressionTable(names, tuple(index["genes"]), values)
-    pathways = tuple(GeneSet(name, frozenset(genes)) for name, genes in index["pathways"])
+    pathways, groups = (
+        tuple(GeneSet(name, frozenset(genes)) for name, genes in index[key])
+        for key in ("pathways", "gene_groups")
+    )
     cohort = Cohort(
         path=folder / INDEX,
         file=CohortFile.model_validate(index["file"]),
         patients=patients,
         expression=expression,
         pathways=pathways,
+        gene_groups=groups,
     )
     encoder = EncoderIdentity(**index["encoder"])
     bags: dict[str, FeatureBag] = {}
@@ -166,6 +171,10 @@ def read_packed(folder: Path) -> tuple[Cohort, dict[str, FeatureBag]]:
         rows = np.asarray(features[start : start + n_patches])
         bags[name] = PackedBag(rows, encoder, patch_size_px, mpp, name, golden=golden, digests=tuple(digests))
     return cohort, bags
+
+
+def _named(sets: Sequence[GeneSet]) -> list[list[str | list[str]]]:
+    return [[item.name, sorted(item.genes)] for item in sets]
 
 
 def _chosen(dtype: CacheType, features: Sequence[NDArray[np.float32]]) -> str:

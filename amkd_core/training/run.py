@@ -194,10 +194,9 @@ def _record_of(split: Split) -> dict[str, list[str]]:
 
 def _data_record(cohort: Cohort, bags: Mapping[str, FeatureBag]) -> dict[str, str]:
     """Hashes of everything that was read: a run is continued on the same data or not at all."""
-    tables = {
-        f"{name}_sha256": file_sha256(getattr(cohort.file, name))
-        for name in ("clinical", "expression", "pathways")
-    }
+    names = ("clinical", "expression", "pathways", "gene_groups")
+    paths = {name: getattr(cohort.file, name) for name in names}
+    tables = {f"{name}_sha256": file_sha256(path) for name, path in paths.items() if path is not None}
     follow_up = "\n".join(f"{item.patient_id}\t{item.time!r}\t{item.event}" for item in cohort.patients)
     outcome = {"follow-up_sha256": hashlib.sha256(follow_up.encode()).hexdigest()}
     return {**tables, **outcome, "bags_sha256": digest_of(bags)}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from amkd_core.errors import ConfigError
-from amkd_core.models import READS_SLIDES, SurvivalModel, build_model
+from amkd_core.models import READS_GROUPS, READS_SLIDES, SurvivalModel, build_model
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
@@ -40,7 +40,11 @@ def fresh_model(kind: str, inputs: Inputs, config: TrainingConfig, *, seed: int)
         sizes |= {"dim": config.model.dim, "dropout": config.model.dropout}
     if kind == "amkd_teacher":
         sizes["pooling"] = config.model.pooling
-    model = build_model(kind, sizes, membership=inputs.fitted.membership.matrix, seed=seed)
+    membership = inputs.fitted.membership.matrix
+    if kind in READS_GROUPS and inputs.fitted.gene_groups is not None:
+        membership = inputs.fitted.gene_groups
+        sizes["n_groups"] = len(membership)
+    model = build_model(kind, sizes, membership=membership, seed=seed)
     if READS_SLIDES[kind]:
         model.standardise_features(inputs.fitted.feature_mean, inputs.fitted.feature_scale)
     model.start_at(inputs.fitted.base_logits)

@@ -13,7 +13,7 @@ from amkd_core.cohort.cohort import Patient, read_cohort
 from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.folds import Split, make_split, stratified_split
 from amkd_core.cohort.genes import GeneScaling, read_expression
-from amkd_core.cohort.pathways import GeneSet, cover, read_gmt
+from amkd_core.cohort.pathways import GeneSet, cover, groups_over, read_gmt
 from amkd_core.errors import CohortError, ConfigError
 
 CLINICAL = """patient_id,slide_ids,os_months,os_event
@@ -125,6 +125,23 @@ def test_each_table_says_what_is_wrong_with_it_in_one_go(tmp_path: Path) -> None
     )
     with pytest.raises(CohortError, match=expected):
         read_cohort(path)
+
+
+def test_groups_of_genes_are_read_beside_the_pathways_and_cut_to_their_genes(tmp_path: Path) -> None:
+    assert read_cohort(write_cohort(tmp_path)).gene_groups == ()
+    path = write_cohort(tmp_path, toml=TOML + 'gene_groups = "groups.gmt"\n')
+    with pytest.raises(CohortError, match=r"groups\.gmt: no such file"):
+        read_cohort(path)
+    (tmp_path / "groups.gmt").write_text("kinases\tx\tG1\tG9\nmarkers\tx\tG1\tG3\n")
+    cohort = read_cohort(path)
+    assert [(group.name, sorted(group.genes)) for group in cohort.gene_groups] == [
+        ("kinases", ["G1", "G9"]), ("markers", ["G1", "G3"]),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(
+        groups_over(cohort.gene_groups, ["G1", "G2", "G3"]), [[True, False, False], [True, False, True]]
+    )
+    with pytest.raises(CohortError, match="gene group kinases has none of the 2 genes of the pathways"):
+        groups_over(cohort.gene_groups, ["G2", "G3"])
 
 
 def test_a_cohort_without_any_complete_patient_is_refused(tmp_path: Path) -> None:

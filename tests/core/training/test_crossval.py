@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from amkd_core.bag_file import read_bag
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cli.terminal import drain
 from amkd_core.cohort.cohort import read_cohort
+from amkd_core.cohort.pathways import GeneSet
 from amkd_core.folder_lock import LOCK
 from amkd_core.inference.predict import predict_bag
 from amkd_core.pathway_effects import PathwayEffects, pathway_activities
@@ -164,6 +166,7 @@ def test_a_finished_fold_is_not_trained_again_and_a_changed_one_does_not_count(
 
 def test_halves_are_shared_only_where_they_are_exact(inputs, tmp_path: Path) -> None:
     cohort, bags, *_ = inputs
+    cohort = replace(cohort, gene_groups=(GeneSet("kinases", frozenset({"G1", "G2"})),))
     for name, dtype, stored in (("exact", "auto", "float32"), ("asked", "float16", "float16")):
         folder = pack_cohort(tmp_path / name, cohort, bags, key={"bags": "1"}, dtype=dtype)
         again, packed = read_packed(folder)
@@ -173,6 +176,7 @@ def test_halves_are_shared_only_where_they_are_exact(inputs, tmp_path: Path) -> 
         for patient_id, bag in packed.items():
             np.testing.assert_array_equal(bag.features, expected[patient_id].features)
         assert again.patients == cohort.patients
+        assert again.gene_groups == cohort.gene_groups
         genes = again.expression.genes
         np.testing.assert_array_equal(
             again.expression.rows(list(packed), genes), cohort.expression.rows(list(packed), genes)

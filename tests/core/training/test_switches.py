@@ -11,7 +11,7 @@ from training_fixtures import QUICK
 
 from amkd_core.cli.terminal import drain
 from amkd_core.cohort.pathways import GeneSet
-from amkd_core.models import ModelInput, ModelOutput
+from amkd_core.models import READS_GROUPS, ModelInput, ModelOutput
 from amkd_core.models.student import AmkdStudent
 from amkd_core.training.config import load_config
 from amkd_core.training.distillation import (
@@ -106,6 +106,25 @@ def test_pooling_bins_loss_and_coverage_decide_the_networks(inputs) -> None:
         for switch in ("min_coverage=0.9", "min_coverage=0.7")
     ]
     assert kept == [2, 3]
+
+
+def test_models_of_gene_groups_read_the_cohorts_and_all_others_the_pathways(inputs) -> None:
+    cohort, bags, split, config, plain = inputs
+    names = plain.fitted.membership.genes
+    chosen = (names[:2], names[1:4])
+    groups = tuple(GeneSet(f"group {i}", frozenset({*genes, "ELSEWHERE"})) for i, genes in enumerate(chosen))
+    grouped = make_inputs(replace(cohort, gene_groups=groups), bags, split, config)
+    for kind in READS_GROUPS:
+        model = fresh_model(kind, grouped, config, seed=0)
+        expected = torch.tensor([[name in genes for name in names] for genes in chosen])
+        buffers = [dict(item.named_buffers()) for item in (model, fresh_model(kind, plain, config, seed=0))]
+        found, merged = (
+            next(value for name, value in item.items() if name.endswith("groups")) for item in buffers
+        )
+        assert torch.equal(found, expected), kind
+        assert torch.equal(merged, torch.from_numpy(plain.fitted.membership.matrix)), kind
+    teachers = [fresh_model("amkd_teacher", data, config, seed=0).state_dict() for data in (grouped, plain)]
+    assert all(torch.equal(value, teachers[1][name]) for name, value in teachers[0].items())
 
 
 def test_a_step_is_clipped_drawn_and_accumulated_as_the_settings_say(inputs) -> None:
