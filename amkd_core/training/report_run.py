@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amkd_core.atomic import write_text
+from amkd_core.bundle import Bundle
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import Split
 from amkd_core.export.run_report import write_report
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.chance import FeaturesOf
 from amkd_core.training.report_figures import write_figures
+from amkd_core.training.report_pathways import pathway_section
 from amkd_core.training.report_text import training_report
 from amkd_core.training.scored import scored_models
 from amkd_core.training.statistics import Effort, RunStatistics, run_statistics
@@ -37,6 +39,7 @@ def report_run(
     effort: Effort | None = None,
     features_of: FeaturesOf | None = None,
     network_chance: Mapping[str, Sequence[float]] | None = None,
+    bundle: Bundle | None = None,
 ) -> RunStatistics:
     """Write ``metrics.json``, ``figures/`` and ``report.html`` into a run's folder.
 
@@ -60,6 +63,8 @@ def report_run(
         What the chance line's cheap model reads; pathway means by default.
     network_chance
         C-indices of the networks themselves on shuffled outcomes, by model.
+    bundle
+        The run's; with one the report has a section on the teacher's pathways.
 
     Returns
     -------
@@ -85,5 +90,9 @@ def report_run(
     )
     write_text(out / METRICS, statistics.model_dump_json(indent=1) + "\n")
     pictures = write_figures(out / FIGURES, models, statistics)
-    write_report(out / REPORT, training_report(cohort, splits, statistics, pictures, provenance))
+    explanations = () if bundle is None else (pathway_section(bundle, out / FIGURES),)
+    write_report(
+        out / REPORT,
+        training_report(cohort, splits, statistics, pictures, provenance, explanations=explanations),
+    )
     return statistics

@@ -41,9 +41,9 @@ CHANCE = 0.5
 
 def training_report(
     cohort: Cohort, splits: Sequence[Split], statistics: RunStatistics, pictures: Mapping[str, Path],
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, Any], *, explanations: Sequence[ReportSection] = (),
 ) -> Report:  # fmt: skip
-    """Report of a run with its own folds."""
+    """Report of a run with its own folds; `explanations` of its models come after the results."""
     return Report(
         title=f"{cohort.file.name}: cross-validated survival model",
         subtitle=f"Endpoint {cohort.file.endpoint}; {_sentence_of_size(statistics)}",
@@ -54,6 +54,7 @@ def training_report(
             ReportSection("What was done", _method(statistics, splits), tables=(fold_table(cohort, splits),)),
             cohort_section(cohort),
             *result_sections(statistics, pictures),
+            *explanations,
             limits_section(statistics),
             provenance_section(provenance),
         ),

@@ -166,7 +166,7 @@ def _finish(
         effort = Effort(config.report.resamples, config.report.shuffles)
         statistics = report_run(
             cohort, splits, predictions, bins, out=out, seed=config.seed, provenance=provenance, effort=effort,
-            network_chance=chance,
+            network_chance=chance, bundle=bundle,
         )  # fmt: skip
     groups = groups_of(folds[0].predictions)
     return Run(cohort, tuple(splits), folds, scored[0], groups, statistics, bundle, out / BUNDLE)

@@ -106,6 +106,9 @@ def test_the_ensemble_holds_every_fold_and_is_compared_with_unseen_patients(
     expected = PathwayEffects.of_cohort(pathway_activities(np.array(z_scores), bundle.membership), centred)
     for name, array in expected.to_arrays().items():
         np.testing.assert_allclose(bundle.pathway_effects.to_arrays()[name], array, rtol=1e-3, atol=1e-6)
+    page = (folds_run / "report.html").read_text()
+    assert "<h2>Pathways</h2>" in page
+    assert (folds_run / "figures" / "pathways.svg").is_file()
     bag = read_bag(unsplit_toml.parent / "bags" / "P03s.h5")
     alone = [predict_bag(bag, open_bundle(folds_run / f"fold-{fold}" / "model.amkd")).risk for fold in (1, 2)]
     found = predict_bag(bag, bundle)
