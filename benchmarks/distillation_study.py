@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from amkd_core.atomic import write_text
+from amkd_core.owner import end_with_owner
 from amkd_core.simulate.bags import BagSimulationConfig
 from amkd_core.studies.distillation import UNDISTILLED, VARIANTS, StudySettings, run_cell
 from amkd_core.survival.comparison import bootstrap_within, paired_difference
@@ -67,7 +68,7 @@ def main() -> None:
     )
     cells = [(seed, fold) for fold in range(options.folds) for seed in options.seeds]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(options.jobs, mp_context=context, initializer=end_with_owner) as pool:
         for path in pool.map(work, *zip(*((settings, *cell, options.out) for cell in cells), strict=True)):
             print(path.name, "done", file=sys.stderr, flush=True)
             table = table_of(sorted(options.out.glob("seed-*-fold-*.json")), settings.variants)

@@ -12,6 +12,7 @@ import numpy as np
 
 from amkd_core.atomic import write_text
 from amkd_core.errors import RunFolderError
+from amkd_core.owner import end_with_owner
 from amkd_core.progress import Progress
 from amkd_core.simulate.biology import Patients, draw_patients, make_pathways
 from amkd_core.simulate.config import SimulationConfig
@@ -96,7 +97,7 @@ def _render(config: SimulationConfig, patients: Patients, out: Path, jobs: int) 
     if not todo:
         return
     n_workers = max(1, min(jobs, len(todo)))
-    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn"), initializer=end_with_owner) as pool:
         futures = {
             pool.submit(render_slide, slide_spec(config, patients, index), *_paths(out, index)): index
             for index in todo

@@ -10,9 +10,9 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import pytest
 from fault_count import FaultCount
+from fault_processes import processes_of
 from slide_files import tissue_like, write_tiff
 from stopped import child_environment
 
@@ -47,18 +47,6 @@ def run_pairs(n_pairs: int, folder: Path, counted: list[FaultCount]) -> None:
 @pytest.mark.timeout(1200)
 def test_fifty_pairs(tmp_path: Path, counted: list[FaultCount]) -> None:
     run_pairs(50, tmp_path, counted)
-
-
-def processes_of(mark: str) -> list[int]:
-    """Processes that inherited a mark in their environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("MARK") == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.mark.slow
