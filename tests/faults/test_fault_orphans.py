@@ -28,8 +28,8 @@ def simulation(folder: Path) -> list[str]:
 
 def extraction(folder: Path) -> list[str]:
     (folder / "slides").mkdir()
-    for index in range(8):
-        write_tiff(folder / "slides" / f"{index}.tif", [tissue_like(3072, 3072, seed=index)])
+    for index in range(4):
+        write_tiff(folder / "slides" / f"{index}.tif", [tissue_like(2048, 2048, seed=index)])
     return ["amkd", "extract", str(folder / "slides"), "--out", str(folder / "bags"), "--jobs", "2"]
 
 
