@@ -20,6 +20,8 @@ from stopped import child_environment
 from training_fixtures import overrides
 
 START_S, END_S = 60.0, 20.0
+# A worker each that watches its owner by itself; the pool of the first is the standard library's.
+SLOW = pytest.mark.slow
 
 
 def simulation(folder: Path) -> list[str]:
@@ -50,7 +52,9 @@ def is_at_work(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("command", [simulation, extraction, training])
+@pytest.mark.parametrize(
+    "command", [simulation, pytest.param(extraction, marks=SLOW), pytest.param(training, marks=SLOW)]
+)
 def test_a_killed_command_leaves_no_worker(command: Callable[[Path], list[str]], tmp_path: Path) -> None:
     name = command.__name__
     program, *words = command(tmp_path)
