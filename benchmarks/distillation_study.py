@@ -49,7 +49,10 @@ def main() -> None:
         model=ModelConfig(dim=options.dim, pooling=options.pooling),
         teacher=optim,
         student=optim,
-        distill=DistillConfig(inner_folds=options.inner_folds, teacher_logits="in_sample", arr="balanced"),
+        # Rows say what differs from this, whatever the defaults are by now.
+        distill=DistillConfig(
+            inner_folds=options.inner_folds, teacher_logits="in_sample", arr="balanced", patch_share=1.0
+        ),
     )
     simulation = BagSimulationConfig(n_patches=options.patches, d_encoder=options.dimension)
     settings = StudySettings(
