@@ -61,7 +61,7 @@ def effect_bars(teacher: TeacherPrediction, cohort: CohortReference) -> BarChart
         return BarChart(NO_EFFECTS)
     if not own:
         return BarChart(WEAK_EFFECTS.format(explained=max(reading.explained, 0.0)))
-    titled = (("This patient", own), (f"{_cohort_title(cohort)}, per standard deviation", others))
+    titled = (("This patient", own), (f"{_cohort_title(cohort)}, per SD", others))
     return BarChart(
         EFFECTS.format(explained=reading.explained),
         tuple(_effect_group(title, rows) for title, rows in titled),

@@ -41,6 +41,7 @@ def main() -> None:
         shown = dock(viewer, title)
         if title == "Pathways":
             shown.table.selectRow(0)
+            shown.measure.setCurrentIndex(1)
             wait_until(lambda shown=shown: shown.bars.figure is not None, TIMEOUT_S, "the chart")
         settle(viewer)
         pause(2)

@@ -205,7 +205,7 @@ def test_effects_on_the_teachers_risk_stand_in_the_table_and_as_bars_either_side
     spin(lambda: panel.bars.figure is not before)
     cohort = cohort_effects(prediction.cohort, prediction.teacher.pathways)
     charts = panel.bars.figure.axes
-    assert charts[1].get_title("left").endswith("per standard deviation")
+    assert charts[1].get_title("left").endswith("patients), per SD")
     for axes, rows in zip(charts, (own, cohort), strict=True):
         expected = sorted((row.effect for row in rows if row.effect), reverse=True)
         bars = bars_of(axes)

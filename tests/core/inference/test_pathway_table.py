@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from bundle_fixtures import random_bag, random_bundle, some_effects
 
+from amkd_core.bundle_file import open_bundle
 from amkd_core.errors import ModalityError
+from amkd_core.inference.demo import demo_bundle_path
 from amkd_core.inference.pathway_table import (
     both_ends,
     cohort_effects,
@@ -21,8 +23,9 @@ from amkd_core.inference.pathway_table import (
     raising_and_lowering,
     ranked_pathways,
 )
-from amkd_core.inference.predict import predict_bag
+from amkd_core.inference.predict import cohort_reference, predict_bag
 from amkd_core.pathway_effects import PathwayEffects
+from amkd_core.simulate.biology import LOG_HAZARD
 
 GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(12)}
 
@@ -70,6 +73,15 @@ def test_a_patients_effects_are_what_the_bundles_reading_adds_for_his_activity()
     assert [row.rank for row in rows] == [1, 2, 3, 4]
     raising, lowering = raising_and_lowering(rows, 1)
     assert [row.name for row in (*raising, *lowering)] == ["SIM_PATHWAY_3", "SIM_PATHWAY_0"]
+
+
+def test_the_demo_models_effects_name_the_pathways_that_carry_the_simulated_risk() -> None:
+    bundle = open_bundle(demo_bundle_path())
+    rows = cohort_effects(cohort_reference(bundle), bundle.card.pathways)
+    first = rows[: len(LOG_HAZARD)]
+    assert {row.name: np.sign(row.effect) for row in first} == {
+        name: np.sign(coefficient) for name, coefficient in LOG_HAZARD.items()
+    }
 
 
 def test_a_missing_gene_adds_nothing_of_its_own() -> None:
