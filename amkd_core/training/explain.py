@@ -274,6 +274,8 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
         ),
         size=(9.5, 4.6),
     )  # fmt: skip
+    for path in out.glob("effects.*"):  # of an earlier reading, which may have stood where this one does not
+        path.unlink()
     if found.effects and found.explained is not None:
         explained = found.explained
         effects = pd.DataFrame([vars(item) for item in found.effects])

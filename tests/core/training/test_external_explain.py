@@ -254,6 +254,8 @@ def test_effects_that_were_not_read_or_do_not_stand_are_said_and_not_drawn(cohor
     few = cohort.keep_only(lambda patient: patient in cohort.patients[: MIN_PATIENTS - 1], "a trial")
     found = finished(explain_bundle(few, bundle, bags, out=tmp_path / "few"))
     assert f"not read, which takes {MIN_PATIENTS} patients" in str(found)
+    (tmp_path / "weak").mkdir()
+    (tmp_path / "weak" / "effects.csv").write_text("of an earlier reading\n")
     weak = finished(explain_bundle(cohort, bundle, bags, out=tmp_path / "weak"))
     assert 0 < weak.explained < LEAST_EXPLAINED
     assert f"explains {weak.explained:.0%} of the teacher's risk, less than 30%: not shown" in str(weak)
