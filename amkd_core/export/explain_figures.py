@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from amkd_core.inference.pathway_table import EffectRow
@@ -29,23 +30,10 @@ def draw_pathways(
     most, least
         (name, normalised attention), the most attended first.
     """
-    axes = figure.add_subplot()
-    items = [*most, *least]
-    places = np.arange(len(items))[::-1].astype(float)
-    places[: len(most)] += 0.6 if least else 0.0
-    colours = [MOST] * len(most) + [LEAST] * len(least)
-    axes.barh(places, [value for _, value in items], color=colours, height=0.7)
-    for place, (_, value) in zip(places, items, strict=True):
-        axes.annotate(
-            f"{value:.2f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9
-        )
-    axes.set_yticks(places, [readable(name) for name, _ in items], fontsize=9, parse_math=False)
+    axes = _bars(figure, most, least, form=".2f")
     axes.set(xlim=(0, 1.12), xlabel="normalised attention of the patches to the pathway (no proof of cause)")
     title = f"The {len(most)} most and {len(least)} least attended pathways" if least else "Attended pathways"
     axes.set_title(_titled(title, synthetic), fontsize=11)
-    axes.grid(axis="x", alpha=0.25)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def draw_effects(
@@ -65,28 +53,37 @@ def draw_effects(
     explained
         Share of the teacher's variance that the linear reading explains in patients left out.
     """
-    axes = figure.add_subplot()
-    items = [*raising, *lowering[::-1]]
-    places = np.arange(len(items))[::-1].astype(float)
-    places[: len(raising)] += 0.6 if lowering else 0.0
-    values = [item.effect for item in items]
-    axes.barh(places, values, color=[MOST if value > 0 else LEAST for value in values], height=0.7)
+    above, below = ([(item.name, item.effect) for item in part] for part in (raising, lowering[::-1]))
+    axes = _bars(figure, above, below, form="+.3g")
     axes.axvline(0, color="black", linewidth=0.8)
-    for place, value in zip(places, values, strict=True):
-        axes.annotate(
-            f"{value:+.3g}", (value, place), xytext=(4 if value > 0 else -4, 0), textcoords="offset points",
-            va="center", ha="left" if value > 0 else "right", fontsize=9,
-        )  # fmt: skip
     axes.margins(x=0.14)
-    axes.set_yticks(places, [readable(item.name) for item in items], fontsize=9, parse_math=False)
     axes.set_xlabel(
         "change of the teacher's risk for one standard deviation more activity (no proof of cause)"
     )
     title = f"Pathways that move the teacher's risk (linear reading, explains {explained:.0%} of it)"
     axes.set_title(_titled(title, synthetic), fontsize=11)
+
+
+def _bars(
+    figure: Figure, above: Sequence[tuple[str, float]], below: Sequence[tuple[str, float]], *, form: str
+) -> Axes:
+    """Named bars from the top down, red over blue, each with its number at its end."""
+    axes = figure.add_subplot()
+    items = [*above, *below]
+    places = np.arange(len(items))[::-1].astype(float)
+    places[: len(above)] += 0.6 if below else 0.0
+    colours = [MOST] * len(above) + [LEAST] * len(below)
+    axes.barh(places, [value for _, value in items], color=colours, height=0.7)
+    for place, (_, value) in zip(places, items, strict=True):
+        axes.annotate(
+            f"{value:{form}}", (value, place), xytext=(-4 if value < 0 else 4, 0), textcoords="offset points",
+            va="center", ha="right" if value < 0 else "left", fontsize=9,
+        )  # fmt: skip
+    axes.set_yticks(places, [readable(name) for name, _ in items], fontsize=9, parse_math=False)
     axes.grid(axis="x", alpha=0.25)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    return axes
 
 
 def draw_agreement(figure: Figure, rho: Array, shared: Array, *, synthetic: bool) -> None:

@@ -15,6 +15,7 @@ from amkd_core.bundle import Bundle
 from amkd_core.cohort.genes import PATIENT_COLUMN, read_table
 from amkd_core.errors import ModalityError
 from amkd_core.inference.prediction import CohortReference, TeacherPrediction
+from amkd_core.pathway_effects import PathwayEffects
 
 N_SHOWN = 5
 """Pathways at either end of figure 4."""
@@ -126,7 +127,11 @@ def patient_effects(teacher: TeacherPrediction, cohort: CohortReference) -> tupl
 
 def cohort_effects(cohort: CohortReference, names: Sequence[str]) -> tuple[EffectRow, ...]:
     """Effects in the training cohort, as `patient_effects`; `names` are the teacher's pathways, in its order."""
-    reading = cohort.pathway_effects
+    return standing_effects(cohort.pathway_effects, names)
+
+
+def standing_effects(reading: PathwayEffects | None, names: Sequence[str]) -> tuple[EffectRow, ...]:
+    """Effects of a reading; none where there is none, or it does not stand for its teacher."""
     if reading is None or not reading.stands_for_teacher:
         return ()
     return ranked_effects(names, reading.effect)

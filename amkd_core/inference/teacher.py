@@ -52,7 +52,7 @@ def predict_teacher(
         pathways=tuple(bundle.card.pathways),
         pathway_importance=importance,
         coattention=(coattention * coattention.shape[1]).astype(np.float16),
-        pathway_additions=_additions(bundle, genes),
+        pathway_additions=_additions(bundle, expression),
     )
 
 
@@ -99,16 +99,19 @@ def activities_of(bundle: Bundle, genes: Mapping[str, float]) -> Array:
     ModalityError
         As `predict_teacher`.
     """
+    return _activities(bundle, _expression(bundle, genes))
+
+
+def _activities(bundle: Bundle, expression: Array) -> Array:
     if bundle.membership is None:
         raise ModalityError(f"model {bundle.card.name} has no teacher and knows no pathways")
-    expression = _expression(bundle, genes)
     z_scores = np.mean([_scaled(member, expression) for member in bundle.members], axis=0)
     return pathway_activities(z_scores, bundle.membership)
 
 
-def _additions(bundle: Bundle, genes: Mapping[str, float]) -> Array | None:
+def _additions(bundle: Bundle, expression: Array) -> Array | None:
     effects = bundle.pathway_effects
-    return None if effects is None else effects.of_patient(activities_of(bundle, genes))
+    return None if effects is None else effects.of_patient(_activities(bundle, expression))
 
 
 def _scaled(member: BundleMember, expression: Array) -> Array:

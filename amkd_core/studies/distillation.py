@@ -35,6 +35,7 @@ from amkd_core.simulate.bags import (
     simulated_encoder,
 )
 from amkd_core.training.config import TrainingConfig
+from amkd_core.training.evaluate import risks_of
 from amkd_core.training.inputs import Example, Inputs, make_inputs
 from amkd_core.training.passes import batch_input, whole_output
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
@@ -270,14 +271,7 @@ def _effect_ranks(teacher: SurvivalModel, inputs: Inputs, world: _World) -> dict
     Beside it the share of the teacher's risk that the reading explains, and the ranks that the same reading gives of
     the true log hazard: no reading of a network can be expected to do better.
     """
-    import torch
-
-    from amkd_core.survival.hazard import risk as risk_of
-
     examples = (*inputs.train, *inputs.validation, *inputs.test)
-    with torch.inference_mode():
-        outputs = [whole_output(teacher.eval(), [example], "cpu") for example in examples]
-    risks = np.array([float(risk_of(output.logits)[0]) for output in outputs])
     place = {name: i for i, name in enumerate(world.truth.patients)}
     truth = world.truth.log_hazard[[place[example.patient_id] for example in examples]]
     membership = inputs.fitted.membership
@@ -291,7 +285,7 @@ def _effect_ranks(teacher: SurvivalModel, inputs: Inputs, world: _World) -> dict
         rank = {row.name: row.rank for row in ranked_effects(membership.pathways, reading.effect)}
         return [rank[name] for name in world.truth.drivers], reading.explained
 
-    found, explained = ranks(risks)
+    found, explained = ranks(risks_of(teacher, examples))
     return {"effect_ranks": found, "explained": explained, "true_effect_ranks": ranks(truth)[0]}
 
 

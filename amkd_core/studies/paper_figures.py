@@ -23,12 +23,11 @@ from amkd_core.export.plain_cells import plain_table
 from amkd_core.export.pseudonym import shown_name
 from amkd_core.inference.pathway_table import (
     both_ends,
-    cohort_effects,
     raising_and_lowering,
     ranked_pathways,
+    standing_effects,
 )
 from amkd_core.inference.patient import on_slide, predict_patient
-from amkd_core.inference.predict import cohort_reference
 from amkd_core.inference.prediction import Prediction
 from amkd_core.progress import Progress
 from amkd_core.slides.slide import open_slide
@@ -252,7 +251,7 @@ def _effects(runs: Sequence[FinishedRun], out: Path) -> tuple[str, str]:
     drawn = []
     for run in runs:
         bundle = open_bundle(run.folder / BUNDLE)
-        rows = cohort_effects(cohort_reference(bundle), bundle.card.pathways)
+        rows = standing_effects(bundle.pathway_effects, bundle.card.pathways)
         if bundle.pathway_effects is not None and rows:
             drawn.append((run, rows, bundle.pathway_effects))
 

@@ -20,7 +20,7 @@ from amkd_core.export.cohort_figures import write_cohort_figure
 from amkd_core.export.explain_figures import draw_agreement, draw_effects, draw_pathways
 from amkd_core.export.plain_cells import plain_table
 from amkd_core.inference.maps import Agreement, agreement
-from amkd_core.inference.pathway_table import EffectRow, raising_and_lowering, ranked_effects
+from amkd_core.inference.pathway_table import EffectRow, raising_and_lowering, standing_effects
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
 from amkd_core.inference.teacher import activities_of
@@ -189,13 +189,10 @@ def explain_bundle(
             risks.append(prediction.teacher.risk)
             slides += slide_agreements(patient, prediction)
     reading = PathwayEffects.of_cohort(np.array(activities), np.array(risks))
-    effects: tuple[EffectRow, ...] = ()
-    if reading is not None and reading.stands_for_teacher:
-        effects = ranked_effects(bundle.card.pathways, reading.effect)
     found = Explanation(
         rank_pathways(bundle.card.pathways, np.array(importances)), tuple(slides), len(taught),
         len(cohort.patients) - len(taught), cohort.file.synthetic or bundle.card.synthetic,
-        effects, None if reading is None else reading.explained,
+        standing_effects(reading, bundle.card.pathways), None if reading is None else reading.explained,
     )  # fmt: skip
     yield Progress("Writing", 0, 1)
     write_explanation(out, found, bundle)
