@@ -100,16 +100,12 @@ class PathwayEffects:
         from sklearn.linear_model import RidgeCV
         from sklearn.model_selection import KFold, cross_val_predict
 
-        mean, spread = activities.mean(axis=0), activities.std(axis=0)
-        varies = spread > 1e-12 * (1 + np.abs(mean))
-        scale = np.where(varies, spread, 1.0)
-        standard = np.where(varies, (activities - mean) / scale, 0.0)
+        standard, mean, scale = standardised(activities)
         # Each fold chooses its penalty by itself, so that the share explained is that of patients left out.
         folds = KFold(_FOLDS, shuffle=True, random_state=0)
         foretold = cross_val_predict(RidgeCV(_PENALTIES), standard, risks, cv=folds)
         explained = 1 - np.square(risks - foretold).sum() / np.square(risks - risks.mean()).sum()
-        model = RidgeCV(_PENALTIES).fit(standard, risks)
-        return cls(np.where(varies, model.coef_, 0.0), mean, scale, np.array([explained, len(risks)]))
+        return cls(ridge_effects(standard, risks), mean, scale, np.array([explained, len(risks)]))
 
     def of_patient(self, activities: Array) -> Array:
         """What each pathway adds to a patient's risk against the cohort's mean patient, shape (n_pathways,)."""
@@ -134,6 +130,28 @@ class PathwayEffects:
                 f"the pathway effects need the arrays {', '.join(_ARRAYS)}, found {sorted(arrays)}"
             )
         return cls(*(np.asarray(arrays[name], dtype=np.float64) for name in _ARRAYS))
+
+
+def standardised(activities: Array) -> tuple[Array, Array, Array]:
+    """Activities of a cohort as standard scores, and each pathway's mean and scale.
+
+    A pathway that does not vary has scores of 0 and a scale of 1.
+    """
+    mean, spread = activities.mean(axis=0), activities.std(axis=0)
+    varies = spread > 1e-12 * (1 + np.abs(mean))
+    scale = np.where(varies, spread, 1.0)
+    return np.where(varies, (activities - mean) / scale, 0.0), mean, scale
+
+
+def ridge_effects(standard: Array, risks: Array) -> Array:
+    """Ridge regression of risks on standard scores of activities, shape (n_pathways,).
+
+    The penalty is the best of 25 by leaving one patient out; pathways that do not vary have no effect.
+    """
+    from sklearn.linear_model import RidgeCV
+
+    effect: Array = RidgeCV(_PENALTIES).fit(standard, risks).coef_
+    return np.where(standard.any(axis=0), effect, 0.0)
 
 
 def pathway_activities(z_scores: Array, membership: NDArray[np.bool_]) -> Array:

@@ -51,7 +51,11 @@ def main() -> None:
         student=optim,
         # Rows say what differs from this, whatever the defaults are by now.
         distill=DistillConfig(
-            inner_folds=options.inner_folds, teacher_logits="in_sample", arr="balanced", patch_share=1.0
+            inner_folds=options.inner_folds,
+            teacher_logits="in_sample",
+            arr="balanced",
+            patch_share=1.0,
+            pathway_weight=0.0,
         ),
     )
     simulation = BagSimulationConfig(n_patches=options.patches, d_encoder=options.dimension)

@@ -44,7 +44,9 @@ def main() -> None:
             run(simulate_bag_cohort(read_cohort(options.cohort), made.parent, simulation, own_follow_up=True))
         config = TrainingConfig(
             seed=seed, threads=1, folds=options.folds, model=ModelConfig(dim=options.dim), teacher=optim, student=optim,
-            distill=DistillConfig(inner_folds=options.inner_folds, patch_share=options.patch_share),
+            distill=DistillConfig(
+                inner_folds=options.inner_folds, patch_share=options.patch_share, pathway_weight=options.pathway_weight
+            ),
         )  # fmt: skip
         found[seed] = run(compare(read_cohort(made), rows, config, place / "run", jobs=options.jobs))
         text = table_over_seeds(found, {s: options.out / f"seed-{s}" / "cohort" / "truth.csv" for s in found})
@@ -66,6 +68,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--patience", type=int, default=5)
     parser.add_argument("--inner-folds", type=int, default=2)
     parser.add_argument("--patch-share", type=float, default=DistillConfig().patch_share)
+    parser.add_argument("--pathway-weight", type=float, default=DistillConfig().pathway_weight)
     parser.add_argument(
         "--models", nargs="+", choices=[*COMPARED, UNDISTILLED], default=[*COMPARED, UNDISTILLED]
     )

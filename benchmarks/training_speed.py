@@ -6,7 +6,9 @@ Plain loop: a batch of one patient, one `.pt` file per slide in float32, the tea
 written out with a softmax, one small network per pathway, Adam as it comes. Ours: `amkd_core.training.fit` on one
 packed float16 file mapped into memory, the teacher's outputs computed once before, fused attention, fused Adam.
 Both train the same student on the same objective from the same weights. The sides take turns in slices of the cohort,
-so that other work on the machine falls on both. What computing the outputs once has cost is printed beside it.
+so that other work on the machine falls on both. What computing the outputs once has cost is printed beside it. A third
+side is an epoch as `amkd-train` runs it by default, in which the student sees a share of each bag
+(`distill.patch_share`): less work for an epoch, and no less learnt from it (RESULTS.md).
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pathway_encoder import Loop, membership_of
 from torch import Tensor
 
 from amkd_core.models import SurvivalModel, attention, build_model
-from amkd_core.training.config import OptimConfig, TrainingConfig
+from amkd_core.training.config import DistillConfig, OptimConfig, TrainingConfig
 from amkd_core.training.fit import Stage
 from amkd_core.training.fit import train_epoch as our_epoch
 from amkd_core.training.inputs import Example
@@ -65,29 +67,34 @@ def measure(folder: Path, n_bags: int, membership: Tensor) -> None:
         )
         for i in range(n_bags)
     ]
-    teacher, plain, ours = networks(membership)
+    teacher, plain, ours, drawn = networks(membership)
     started = time.perf_counter()
     taught = [Example(**{**vars(e), "targets": targets_of(teacher, e, "cpu")}) for e in examples]
     cached = time.perf_counter() - started
-    config, ratios, seconds = TrainingConfig(), [], {"plain": 0.0, "ours": 0.0}
+    config = TrainingConfig(distill=DistillConfig(pathway_weight=0.0))  # as the plain loop
+    seconds: dict[str, list[float]] = {"plain": [], "ours": [], "drawn": []}
     for part in np.array_split(np.arange(n_bags), SLICES):
         with written_out():
             first = plain_loop(plain, with_loop(teacher), [examples[i] for i in part], folder, config)
-        started = time.perf_counter()
-        stage = Stage("student", folder, 0)
-        our_epoch(
-            ours, [taught[i] for i in part], distillation_objective(config), adam(ours, fused=True),
-            config=OptimConfig(), stage=stage, epoch=1,
-        )  # fmt: skip
-        second = time.perf_counter() - started
-        ratios.append(first["all"] / second)
-        seconds = {"plain": seconds["plain"] + first["all"], "ours": seconds["ours"] + second}
-        print({name: round(value, 1) for name, value in first.items()}, f"ours {second:.1f} s", flush=True)
-    print(
-        f"\n{n_bags} bags: plain {seconds['plain']:.1f} s, ours {seconds['ours']:.1f} s; ratio median "
-        f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); the teacher's outputs once: {cached:.1f} s"
-    )
+        seconds["plain"].append(first["all"])
+        for name, model, share in (("ours", ours, 1.0), ("drawn", drawn, config.distill.patch_share)):
+            started = time.perf_counter()
+            our_epoch(
+                model, [taught[i] for i in part], distillation_objective(config), adam(model, fused=True),
+                config=OptimConfig(), stage=Stage("student", folder, 0, patch_share=share), epoch=1,
+            )  # fmt: skip
+            seconds[name].append(time.perf_counter() - started)
+        print({name: round(value, 1) for name, value in first.items()}, told(seconds, -1), flush=True)
+    print(f"\n{n_bags} bags: the teacher's outputs once: {cached:.1f} s")
+    for name in ("ours", "drawn"):
+        ratios = np.divide(seconds["plain"], seconds[name])
+        print(f"plain / {name}: median {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     print_split(ours, taught[: min(8, n_bags)], config)
+
+
+def told(seconds: dict[str, list[float]], place: int) -> str:
+    """Seconds of our sides in a slice."""
+    return ", ".join(f"{name} {seconds[name][place]:.1f} s" for name in ("ours", "drawn"))
 
 
 def write_bags(folder: Path, n_bags: int) -> None:
@@ -103,10 +110,11 @@ def write_bags(folder: Path, n_bags: int) -> None:
     packed.flush()
 
 
-def networks(membership: Tensor) -> tuple[SurvivalModel, SurvivalModel, SurvivalModel]:
+def networks(membership: Tensor) -> tuple[SurvivalModel, ...]:
+    """A teacher, and three students that begin alike."""
     sizes = {"d_encoder": D_ENCODER}
     teacher = build_model("amkd_teacher", sizes, membership=membership, seed=0).eval()
-    return teacher, *(build_model("amkd_student", sizes, seed=1) for _ in range(2))
+    return teacher, *(build_model("amkd_student", sizes, seed=1) for _ in range(3))
 
 
 def with_loop(teacher: SurvivalModel) -> SurvivalModel:

@@ -161,6 +161,8 @@ class ModelOutput:
     stream_logits : tuple of Tensor, each (batch, n_bins)
         Where a model is trained on several predictions of its own at once (DSMIL): each of them; `logits` is what it
         predicts in the end.
+    pathway_activities : Tensor, shape (batch, n_pathways), optional
+        Each pathway's activity in standard scores, as a student in training tells it from the slide.
     """
 
     logits: Tensor
@@ -170,11 +172,14 @@ class ModelOutput:
     guided_patches: Tensor | None = None
     auxiliary_loss: Tensor | None = None
     stream_logits: tuple[Tensor, ...] = ()
+    pathway_activities: Tensor | None = None
 
     def float(self) -> ModelOutput:
         """The same with what losses are computed from in float32, after a forward pass in mixed precision."""
-        guided = None if self.guided_patches is None else self.guided_patches.float()
-        auxiliary = None if self.auxiliary_loss is None else self.auxiliary_loss.float()
+        guided, auxiliary, activities = (
+            None if value is None else value.float()
+            for value in (self.guided_patches, self.auxiliary_loss, self.pathway_activities)
+        )
         streams = tuple(logits.float() for logits in self.stream_logits)
         return replace(
             self,
@@ -182,6 +187,7 @@ class ModelOutput:
             guided_patches=guided,
             auxiliary_loss=auxiliary,
             stream_logits=streams,
+            pathway_activities=activities,
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor, nn
 
 from amkd_core.models.attention import SelfAttention
 from amkd_core.models.base import ModelInput, ModelOutput, SurvivalModel
@@ -52,6 +53,12 @@ class AmkdStudent(SurvivalModel):
     Parameters
     ----------
     config : StudentConfig
+
+    Attributes
+    ----------
+    pathway_head : Linear or None
+        In training only, where the student also tells the activity of each pathway; see
+        `amkd_core.training.pathway_guidance`.
     """
 
     name: ClassVar[str] = "amkd_student"
@@ -67,6 +74,19 @@ class AmkdStudent(SurvivalModel):
         self.guidance = perceptron(dim, dim, dim, dropout)
         self.score = GatedScore(dim, config.pool_hidden)
         self.head = perceptron(2 * dim, dim, config.n_bins, dropout)
+        self.pathway_head: nn.Linear | None = None
+
+    def add_pathway_head(self, n_pathways: int) -> None:
+        """Also tell the activity of each pathway; to begin with, the cohort's mean."""
+        with torch.random.fork_rng(devices=[]):  # whoever draws weights after it draws the same ones
+            head = nn.Linear(2 * self.patch_attention.out.out_features, n_pathways)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        self.pathway_head = head
+
+    def drop_pathway_head(self) -> None:
+        """Be the model that is deployed again."""
+        self.pathway_head = None
 
     def forward(self, inputs: ModelInput, *, want_maps: bool = False) -> ModelOutput:
         """Logits, gene-guided patch weights and ``h_tilde``; genes in the input are not looked at.
@@ -94,10 +114,11 @@ class AmkdStudent(SurvivalModel):
         h_tilde = self.guidance(h_p)  # (total_patches, d)
         weights = bag_softmax(self.score(h_tilde), lengths)  # (total_patches,)
         # Pooling the halves apart equals pooling [h_p || h_tilde] and spares the concatenation.
-        halves = [pool_rows(rows, weights, lengths) for rows in (h_p, h_tilde)]
+        pooled: Tensor = torch.cat([pool_rows(rows, weights, lengths) for rows in (h_p, h_tilde)], dim=1)
         return ModelOutput(
-            logits=self.head(torch.cat(halves, dim=1)),
+            logits=self.head(pooled),
             lengths=lengths,
             patch_attention=weights,
             guided_patches=h_tilde,
+            pathway_activities=None if self.pathway_head is None else self.pathway_head(pooled),
         )

@@ -151,6 +151,8 @@ def _own_settings(comparison: Comparison, config: TrainingConfig) -> Iterator[st
     share, models = config.distill.patch_share, {item.model for item in comparison.recipes}
     if models & {AMKD, UNDISTILLED} and share < 1:
         yield f"AMKD's student, distilled or not, sees {share:.0%} of each bag in an epoch, drawn anew."
+    if AMKD in models and config.distill.pathway_weight:
+        yield "AMKD's student also learns to tell the pathways' activities from the slide (distill.pathway_weight)."
     if models & READS_GROUPS:
         file, groups = comparison.cohort.file.gene_groups, comparison.cohort.gene_groups
         yield "MCAT and G-HANet read " + (

@@ -68,6 +68,7 @@ def joined(outputs: Sequence[ModelOutput]) -> ModelOutput:
     """What losses read, of several batches as of one; a loss that models bring along is averaged over patients."""
     first, n_patients = outputs[0], sum(len(output.lengths) for output in outputs)
     guided = [output.guided_patches for output in outputs if output.guided_patches is not None]
+    told = [output.pathway_activities for output in outputs if output.pathway_activities is not None]
     brought = [
         output.auxiliary_loss * (len(output.lengths) / n_patients)
         for output in outputs
@@ -82,6 +83,7 @@ def joined(outputs: Sequence[ModelOutput]) -> ModelOutput:
             torch.cat([output.stream_logits[index] for output in outputs])
             for index in range(len(first.stream_logits))
         ),
+        pathway_activities=torch.cat(told) if told else None,
     )
 
 

@@ -81,6 +81,10 @@ class DistillConfig(_Section):
         Weight of guidance, distillation and survival against redundancy reduction.
     guidance_weight, distillation_weight
         Weights of the guidance of features (L_GE) and of the imitated logits (L_KD) beside survival; 1 in the paper.
+    pathway_weight
+        Weight of the pathways' activities (L_PW), which the student learns to tell from the slide by a head that is not
+        kept, each pathway by its share of the teacher's risk; the epoch is chosen by it as well. Ours, not the paper's,
+        which 0 is. It lifts the student and what its map finds where it was measured (benchmarks/RESULTS.md).
     tau_features, tau_logits
         Temperatures.
     arr
@@ -107,6 +111,7 @@ class DistillConfig(_Section):
     alpha: float = Field(default=0.75, ge=0, le=1)
     guidance_weight: float = Field(default=1.0, ge=0)
     distillation_weight: float = Field(default=1.0, ge=0)
+    pathway_weight: float = Field(default=4.0, ge=0)
     tau_features: float = Field(default=1.0, gt=0)
     tau_logits: float = Field(default=1.0, gt=0)
     arr: RedundancyForm = "gated"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -104,6 +104,44 @@ def distillation_loss(
     return per_patient.mean() if reduction == "mean" else per_patient
 
 
+class PathwayTargets(NamedTuple):
+    """What a student is to tell of a batch's pathways; `amkd_core.training.pathway_guidance` makes it.
+
+    Attributes
+    ----------
+    activities : Tensor, shape (batch, n_pathways)
+        In standard scores of the training patients.
+    shares : Tensor, shape (batch, n_pathways)
+        How much of the teacher's risk goes along with each; they sum to 1, or are all 0.
+    """
+
+    activities: Tensor
+    shares: Tensor
+
+
+def pathway_loss(student: Tensor, targets: PathwayTargets) -> Tensor:
+    """``L_PW``: squared error of pathway activities, each pathway by its share of the risk, mean over patients.
+
+    Ours, not the paper's. A student that tells everyone the mean has a loss of about 1.
+
+    Parameters
+    ----------
+    student : Tensor, shape (batch, n_pathways)
+
+    Raises
+    ------
+    ConfigError
+        When student and targets have different shapes.
+    """
+    if student.shape != targets.activities.shape:
+        raise ConfigError(
+            f"student and targets must tell of the same pathways, found activities of shapes "
+            f"{tuple(student.shape)} and {tuple(targets.activities.shape)}"
+        )
+    error = student - targets.activities.to(student)
+    return (targets.shares.to(student) * error.square()).sum(dim=1).mean()
+
+
 def survival_ratio(student_loss: Tensor, teacher_loss: Tensor) -> Tensor:
     """``r = L_SURV_student / L_SURV_teacher``, detached and clipped to [0.1, 10].
 
@@ -182,12 +220,15 @@ class TeacherTargets:
     loss_logits : Tensor, shape (batch, 1), optional
         Under the Cox loss, which no patient has alone: the log risks from which the teacher's loss is computed over the
         same patients as the student's; `survival_loss` says nothing then.
+    pathways : PathwayTargets, optional
+        Where the student is to tell the activities of pathways.
     """
 
     logits: Tensor
     guided: Tensor
     survival_loss: Tensor
     loss_logits: Tensor | None = None
+    pathways: PathwayTargets | None = None
 
     @classmethod
     def from_output(cls, output: ModelOutput, survival_loss: Tensor) -> TeacherTargets:
@@ -210,11 +251,12 @@ class DistillationTerms:
     gene_enhancement: Tensor
     distillation: Tensor
     redundancy: Tensor
+    pathways: Tensor
 
 
 @dataclass(frozen=True)
 class DistillationObjective:
-    """``L = alpha (L_GE + L_KD + L_SURV) + (1 - alpha) L_ARR`` (paper section 2.5).
+    """``L = alpha (L_GE + L_KD + L_SURV + w L_PW) + (1 - alpha) L_ARR`` (paper section 2.5; ``L_PW`` is ours).
 
     Attributes
     ----------
@@ -222,6 +264,8 @@ class DistillationObjective:
         0.75 in the paper; 1 is plain distillation without the redundancy term.
     guidance_weight, distillation_weight : float
         Of ``L_GE`` and ``L_KD``; 1 in the paper, 0 leaves the term out.
+    pathway_weight : float
+        ``w`` of ``L_PW``, see `pathway_loss`; 0 leaves it out, as the paper does.
     tau_features, tau_logits : float
         Temperatures of ``L_GE`` and ``L_KD``; the paper has one symbol and no value, ours is 1.
     form : str
@@ -240,6 +284,7 @@ class DistillationObjective:
     form: RedundancyForm = "gated"
     direction: Direction = "student_to_teacher"
     gate_steepness: float = 1.0
+    pathway_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
@@ -284,9 +329,19 @@ class DistillationObjective:
         ratio = survival_ratio(survival_losses, targets.survival_loss)
         redundancy = redundancy_reduction_loss(kd, ratio, form=self.form, gate_steepness=self.gate_steepness)
         distillation, survival = kd.mean(), survival_losses.mean()
+        pathways = self._pathways(output, targets)
         imitation = self.guidance_weight * guidance + self.distillation_weight * distillation
-        total = self.alpha * (imitation + survival) + (1 - self.alpha) * redundancy
-        return DistillationTerms(total, survival, guidance, distillation, redundancy)
+        total = self.alpha * (imitation + survival + self.pathway_weight * pathways)
+        total = total + (1 - self.alpha) * redundancy
+        return DistillationTerms(total, survival, guidance, distillation, redundancy, pathways)
+
+    def _pathways(self, output: ModelOutput, targets: TeacherTargets) -> Tensor:
+        """``L_PW``; zero where nobody asks for it."""
+        if not self.pathway_weight:
+            return output.logits.new_zeros(())
+        if output.pathway_activities is None or targets.pathways is None:
+            raise ConfigError("student and targets must have pathway activities, unless pathway_weight is 0")
+        return pathway_loss(output.pathway_activities, targets.pathways)
 
     def _guidance(self, student: Tensor, teacher: Tensor, lengths: Lengths) -> Tensor:
         """``L_GE``; zero where the teacher has no such features and nobody asks for them."""

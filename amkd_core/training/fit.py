@@ -29,6 +29,8 @@ Objective = Callable[[ModelOutput, Sequence[Example]], Terms]
 # Survival loss of a batch from its logits: one a patient, or one for the batch as a whole.
 SurvivalLoss = Callable[[Tensor, Sequence[Example]], Tensor]
 
+# Term of an objective that chooses the epoch in place of "survival"; of no account in training.
+MONITORED = "monitored"
 # Of a small bag fewer would leave nothing of what it shows.
 FEWEST_DRAWN = 32
 
@@ -100,7 +102,8 @@ def fit(
 ) -> Generator[Progress, None, list[dict[str, float]]]:
     """Train a model in place and leave it with the weights of its best validation epoch.
 
-    The monitored value is the objective's "survival" term on the validation patients, all their patches.
+    The epoch is chosen by the objective's `MONITORED` term on the validation patients, all their patches, or by its
+    "survival" term where it has none.
 
     Parameters
     ----------
@@ -203,7 +206,8 @@ def train_epoch(
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()
             for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(batch) / len(train)
+                if name != MONITORED:
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(batch) / len(train)
     return sums
 
 
@@ -238,16 +242,19 @@ def _validate(
     model: SurvivalModel, validation: Sequence[Example], objective: Objective, stage: Stage
 ) -> float:
     model.eval()
-    step, losses = stage.validation_patients, []
+    joint, logits, losses = stage.joint is not None, [], []
+    step = 1 if joint else stage.validation_patients
     with torch.inference_mode():
-        if stage.joint is not None:
-            logits = [whole_output(model, [example], stage.device).logits for example in validation]
-            return float(stage.joint(torch.cat(logits), validation))
         for start in range(0, len(validation), step):
             part = validation[start : start + step]
-            loss = objective(whole_output(model, part, stage.device), part)["survival"]
-            losses += [float(loss)] * len(part)
-    return sum(losses) / len(losses)
+            output = whole_output(model, part, stage.device)
+            terms = objective(output, part)
+            loss = terms.get(MONITORED, terms["survival"])
+            # A patient alone has no joint loss, only what is monitored beside it.
+            losses += [float(loss - terms["survival"] if joint else loss)] * len(part)
+            logits.append(output.logits)
+        mean = sum(losses) / len(losses)
+        return mean if stage.joint is None else mean + float(stage.joint(torch.cat(logits), validation))
 
 
 def _copied(model: SurvivalModel) -> dict[str, Tensor]:

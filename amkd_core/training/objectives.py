@@ -13,8 +13,8 @@ from amkd_core.errors import ConfigError
 from amkd_core.models import ModelOutput
 from amkd_core.survival.hazard import cox_loss, nll_loss
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.distillation import DistillationObjective, TeacherTargets
-from amkd_core.training.fit import Objective, SurvivalLoss, Terms
+from amkd_core.training.distillation import DistillationObjective, PathwayTargets, TeacherTargets
+from amkd_core.training.fit import MONITORED, Objective, SurvivalLoss, Terms
 from amkd_core.training.inputs import Example
 
 
@@ -94,6 +94,7 @@ def distillation_objective(config: TrainingConfig) -> Objective:
         tau_logits=settings.tau_logits,
         form=settings.arr,
         direction=settings.guidance_direction,
+        pathway_weight=settings.pathway_weight,
     )
     losses = survival_loss_of(config)
 
@@ -102,22 +103,30 @@ def distillation_objective(config: TrainingConfig) -> Objective:
         if targets.loss_logits is not None:
             targets = replace(targets, survival_loss=losses(targets.loss_logits, examples))
         terms = distillation(output, targets, losses(output.logits, examples))
-        return {
+        found = {
             "total": terms.total,
             "survival": terms.survival,
             "guidance": terms.gene_enhancement,
             "distillation": terms.distillation,
             "redundancy": terms.redundancy,
         }
+        if settings.pathway_weight:
+            # Some fifty validation patients' survival chooses an epoch nearly by chance; their pathways steady it.
+            monitored = terms.survival + settings.pathway_weight * terms.pathways
+            found |= {"pathways": terms.pathways, MONITORED: monitored}
+        return found
 
     return objective
 
 
 def _batched(targets: Sequence[TeacherTargets], device: torch.device) -> TeacherTargets:
     loss_logits = [item.loss_logits for item in targets if item.loss_logits is not None]
+    pathways = [item.pathways for item in targets if item.pathways is not None]
+    batched = (torch.cat(rows).to(device) for rows in zip(*pathways, strict=True))
     return TeacherTargets(
         torch.cat([item.logits for item in targets]).to(device),
         torch.cat([item.guided for item in targets]).to(device),
         torch.cat([item.survival_loss for item in targets]).to(device),
         torch.cat(loss_logits).to(device) if loss_logits else None,
+        PathwayTargets(*batched) if pathways else None,
     )

@@ -16,7 +16,7 @@ from amkd_core.training.config import TrainingConfig
 
 Result = TypeVar("Result")
 STAGE_PREFIX = "Training "
-LOSSES = ("total", "survival", "guidance", "distillation", "redundancy", "validation")
+LOSSES = ("total", "survival", "guidance", "distillation", "redundancy", "pathways", "validation")
 _PAIR = re.compile(r"(\w+) (-?\d[\d.e+-]*|nan|inf)")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from amkd_core.errors import ConfigError
 from amkd_core.models import READS_GROUPS, READS_SLIDES, SurvivalModel, build_model
+from amkd_core.models.student import AmkdStudent
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
@@ -25,6 +26,7 @@ from amkd_core.training.objectives import (
     survival_objective_of,
 )
 from amkd_core.training.passes import whole_output
+from amkd_core.training.pathway_guidance import pathway_targets
 
 
 def fresh_model(kind: str, inputs: Inputs, config: TrainingConfig, *, seed: int) -> SurvivalModel:
@@ -85,11 +87,16 @@ def train_student(
         False trains the same network on survival alone, for comparison.
     """
     model = fresh_model("amkd_student", inputs, config, seed=config.seed + 1)
+    if not isinstance(model, AmkdStudent):
+        raise TypeError(f"the student is a {type(model).__name__}")
+    if distilled and config.distill.pathway_weight:
+        model.add_pathway_head(len(inputs.fitted.membership.pathways))
     objective = distillation_objective(config) if distilled else survival_objective_of(config)
     stage = stage_of(config, name, folder / name, config.seed + 1)
     # Whether it imitates or not, so that the two differ in nothing else.
     stage = replace(stage, patch_share=config.distill.patch_share)
     yield from fit(model, inputs.train, inputs.validation, objective, config=config.student, stage=stage)
+    model.drop_pathway_head()
     if config.is_cox:
         centre(model, inputs.train, config.device)
     return model
@@ -145,6 +152,9 @@ def attach_targets(
     if settings.guidance_features == "standardised":
         mean, scale = _feature_scale([targets[example.patient_id].guided for example in inputs.train])
         targets = {name: replace(item, guided=(item.guided - mean) / scale) for name, item in targets.items()}
+    if settings.pathway_weight:
+        told = pathway_targets(inputs, teacher, config.device)
+        targets = {name: replace(item, pathways=told[name]) for name, item in targets.items()}
     train, validation = (with_targets(part, targets) for part in (inputs.train, inputs.validation))
     return replace(inputs, train=train, validation=validation)
 

@@ -82,7 +82,7 @@ def test_a_student_imitates_the_chance_of_dying_before_an_average_patient(cox, t
     config = config.model_copy(
         update={
             "distill": config.distill.model_copy(
-                update={"alpha": 0.4, "arr": "gated", "guidance_weight": 0.0}
+                update={"alpha": 0.4, "arr": "gated", "guidance_weight": 0.0, "pathway_weight": 0.0}
             )
         }
     )

@@ -16,6 +16,7 @@ from amkd_core.models.student import AmkdStudent
 from amkd_core.training.config import load_config
 from amkd_core.training.distillation import (
     FORMS,
+    PathwayTargets,
     TeacherTargets,
     distillation_loss,
     gene_enhancement_loss,
@@ -30,6 +31,7 @@ from amkd_core.training.stages import attach_targets, fresh_model, train_student
 SWITCHES = [
     "distill.alpha=0.25", "distill.alpha=1", "distill.guidance_direction=teacher_to_student",
     "distill.tau_features=0.5", "distill.tau_logits=2", "distill.guidance_weight=0.5", "distill.distillation_weight=4",
+    "distill.pathway_weight=2",
     *(f"distill.arr={form}" for form in FORMS),
 ]  # fmt: skip
 
@@ -42,13 +44,19 @@ def test_a_switch_of_the_objective_is_in_the_students_loss(switch: str, inputs) 
     logits, others = torch.randn(2, 4, 4, generator=generator)
     own, guided = torch.randn(2, sum(lengths), 8, generator=generator)
     losses = torch.rand(4, generator=generator) + 0.5
+    told, activities, shares = torch.rand(3, 4, 5, generator=generator)
     rows = torch.split(guided, lengths)
     targets = {
-        item.patient_id: TeacherTargets(others[i : i + 1], rows[i], losses[i : i + 1])
+        item.patient_id: TeacherTargets(
+            others[i : i + 1],
+            rows[i],
+            losses[i : i + 1],
+            pathways=PathwayTargets(activities[i : i + 1], shares[i : i + 1]),
+        )
         for i, item in enumerate(patients)
     }
     config = load_config(None, [switch])
-    output = ModelOutput(logits, lengths, guided_patches=own)
+    output = ModelOutput(logits, lengths, guided_patches=own, pathway_activities=told)
     found = distillation_objective(config)(output, with_targets(patients, targets))
     s = config.distill
     x = distillation_loss(logits, others, tau=s.tau_logits, reduction="none")
@@ -56,6 +64,7 @@ def test_a_switch_of_the_objective_is_in_the_students_loss(switch: str, inputs) 
     guidance = gene_enhancement_loss(own, guided, lengths, tau=s.tau_features, direction=s.guidance_direction)
     redundancy = redundancy_reduction_loss(x, survival_ratio(survival, losses), form=s.arr)
     imitated = s.guidance_weight * guidance + s.distillation_weight * x.mean() + survival.mean()
+    imitated = imitated + s.pathway_weight * (shares * (told - activities).square()).sum(dim=1).mean()
     torch.testing.assert_close(found["total"], s.alpha * imitated + (1 - s.alpha) * redundancy)
     # None of them is without effect: gated is the default form.
     plain = distillation_objective(load_config(None, []))(output, with_targets(patients, targets))
