@@ -20,8 +20,8 @@ ABLATION: tuple[Recipe, ...] = (
     Recipe(UNDISTILLED, UNDISTILLED),
     Recipe(AMKD, AMKD),
 )
-"""Table 5. Two rows are ours: the student that is told no pathways, which is the paper's, and the undistilled one, without
-which no row says what distillation adds."""
+"""Table 5. Two rows are ours: the student that is told no pathways, which is the paper's, and the undistilled one,
+without which no row says what distillation adds."""
 
 ALPHA: tuple[Recipe, ...] = (
     Recipe("alpha 0.25", AMKD, ("distill.alpha=0.25",)),

@@ -7,11 +7,13 @@ import re
 import shutil
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 from cohort_fixtures import write_tiny_cohort
+from matplotlib.figure import Figure
 from PIL import Image
 from training_fixtures import overrides, run_amkd, run_train
 
@@ -65,9 +67,17 @@ def figures(*arguments: object) -> tuple[int, str]:
 
 
 @pytest.fixture
-def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures of few pixels, where their content is all that counts."""
-    monkeypatch.setattr(paper_figures, "DPI", 40)
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures as SVG alone and not laid out, where what stands in them is all that counts."""
+
+    def sketch(folder: Path, name: str, draw, *, size: tuple[float, float], **_: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context({"svg.fonttype": "none"}):
+            figure = Figure(figsize=size, dpi=40)
+            draw(figure)
+            figure.savefig(folder / f"{name}.svg", format="svg")
+
+    monkeypatch.setattr(paper_figures, "write_cohort_figure", sketch)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +105,7 @@ def test_pictures_say_that_the_patients_are_simulated_and_name_no_slide(drawn: P
     assert "SYNTHETIC patients: tiny" in (drawn / "captions.md").read_text()
 
 
-@pytest.mark.usefixtures("coarse")
+@pytest.mark.usefixtures("sketched")
 def test_the_slide_at_hand_is_chosen_and_its_own_pixels_are_shown(
     drawn: Path, run: Path, tmp_path: Path
 ) -> None:
@@ -142,7 +152,7 @@ def test_figure_4_is_the_mean_over_the_tested_patients(drawn: Path, run: Path) -
         assert row.attention == pytest.approx(mean[row.name], abs=1e-9)
 
 
-@pytest.mark.usefixtures("coarse")
+@pytest.mark.usefixtures("sketched")
 def test_two_runs_are_two_panels(run: Path, tmp_path: Path) -> None:
     code, text = figures(run, run, "--out", tmp_path)
     assert code == 0, text
@@ -195,7 +205,7 @@ def _forget_places(folder: Path) -> None:
     (folder / "run.json").write_text(json.dumps(record))
 
 
-@pytest.mark.usefixtures("coarse")
+@pytest.mark.usefixtures("sketched")
 def test_moved_tables_are_named_by_the_cohort_file(run: Path, cohort_toml: Path, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere" / "run"
     shutil.copytree(run, copy)

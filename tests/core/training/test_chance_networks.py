@@ -17,6 +17,7 @@ from amkd_core.training.chance_networks import Shuffle, split_and_cohort, with_o
 from amkd_core.training.config import load_config
 from amkd_core.training.run import train_run
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 CONFIG = load_config(None, [*fold_overrides()[1::2], "folds=2"])
 
 

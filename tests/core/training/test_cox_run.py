@@ -109,6 +109,7 @@ def test_the_viewers_session_opens_it_and_shows_survival(cox_run: Path, unsplit_
     assert json.dumps(prediction_record(prediction))
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_evaluate_and_explain_take_the_bundle(cox_run: Path, unsplit_toml: Path, tmp_path: Path) -> None:
     cohort = tmp_path / "cohort"
     shutil.copytree(unsplit_toml.parent, cohort)

@@ -130,6 +130,7 @@ def test_the_first_fold_has_the_weights_of_the_plain_stages(inputs, tmp_path: Pa
     assert config_of_fold(config, 2).seed != config.seed
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_parallel_folds_have_the_numbers_of_serial_ones(
     folds_run: Path, unsplit_toml: Path, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ from amkd_core.training.packed_cache import pack_cohort
 from amkd_core.training.progress_log import Epoch, FoldLog, ProgressLog, TimeLeft
 from amkd_core.training.run import train_run
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 CONFIG = load_config(None, fold_overrides()[1::2])
 
 

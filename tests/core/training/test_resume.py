@@ -14,6 +14,7 @@ import psutil
 import pytest
 from training_fixtures import assert_same_results, fold_overrides, run_train
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 COMMAND = [sys.executable, "-c", "from amkd_core.cli.train import main; main()"]
 
 

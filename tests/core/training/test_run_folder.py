@@ -17,6 +17,8 @@ from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.packed_cache import pack_cohort
 from amkd_core.training.run_folder import FolderInUseError, run_folder
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 def test_two_runs_on_one_folder_exclude_each_other(cohort_toml: Path, tmp_path: Path) -> None:
     cohort = read_cohort(cohort_toml)
