@@ -64,6 +64,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "gated without GE, a quarter drawn": {"arr": "gated", "guidance_weight": 0.0, **_DRAWN},
     "without ARR and GE, a quarter drawn": {"alpha": 1.0, "guidance_weight": 0.0, **_DRAWN},
     "balanced, a quarter drawn": _DRAWN,
+    "gated, a quarter drawn, pathways x 0.3": {"arr": "gated", "pathway_weight": 0.3, **_DRAWN},
     "gated, a quarter drawn, pathways x 1": {"arr": "gated", "pathway_weight": 1.0, **_DRAWN},
     "gated, a quarter drawn, pathways x 4": {"arr": "gated", "pathway_weight": 4.0, **_DRAWN},
     "gated, a quarter drawn, pathways x 12": {"arr": "gated", "pathway_weight": 12.0, **_DRAWN},
