@@ -16,10 +16,13 @@ from amkd_core.cli.terminal import drain
 from amkd_core.errors import ConfigError
 from amkd_core.models import ModelInput, build_model
 from amkd_core.pathway_effects import pathway_activities
+from amkd_core.studies.distillation import area_under_curve
 from amkd_core.training import pathway_guidance
 from amkd_core.training.config import TrainingConfig, load_config
-from amkd_core.training.distillation import PathwayTargets, pathway_loss
-from amkd_core.training.inputs import Inputs, make_inputs
+from amkd_core.training.distillation import PathwayTargets, TeacherTargets, pathway_loss
+from amkd_core.training.fit import Stage, fit
+from amkd_core.training.inputs import Example, Inputs, make_inputs
+from amkd_core.training.objectives import distillation_objective
 from amkd_core.training.pathway_guidance import pathway_targets
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
 
@@ -120,12 +123,14 @@ def settings(weight: float, *more: str) -> TrainingConfig:
     return load_config(None, [*QUICK, f"distill.pathway_weight={weight}", *more])
 
 
-def student_of(inputs, config: TrainingConfig, folder: Path, **options: bool):
-    """What a student was taught, and the student."""
+def student_of(
+    inputs, config: TrainingConfig, folder: Path, *, name: str = "student", distilled: bool = True
+):
+    """What a student was taught, and the student; teachers that the folder holds are not trained again."""
     data = make_inputs(*inputs[:3], config)
     teacher = drain(train_teacher(data, config, folder))
     taught = drain(attach_targets(data, teacher, config, folder))
-    return taught, drain(train_student(taught, config, folder, **options))
+    return taught, drain(train_student(taught, config, folder, name=name, distilled=distilled))
 
 
 def vector(model) -> torch.Tensor:
@@ -136,15 +141,16 @@ def vector(model) -> torch.Tensor:
 def test_the_weight_changes_the_student_and_leaves_no_head(loss: str, inputs, tmp_path: Path) -> None:
     # Under the Cox loss in parts, whose outputs are joined again before the loss.
     more = [f"survival_loss={loss}", "student.bags_at_once=3"] if loss == "cox" else []
-    _, plain = student_of(inputs, settings(0, *more), tmp_path / "plain")
-    _, told = student_of(inputs, settings(2, *more), tmp_path / "told")
+    _, plain = student_of(inputs, settings(0, *more), tmp_path, name="plain")
+    _, told = student_of(inputs, settings(2, *more), tmp_path, name="told")
+    _, alone = student_of(inputs, settings(2, *more), tmp_path, name="alone", distilled=False)
     assert vector(plain).shape == vector(told).shape
     assert not torch.equal(vector(plain), vector(told))
-    history = [(tmp_path / name / "student" / "history.csv").read_text() for name in ("plain", "told")]
-    assert ["pathways" in text for text in history] == [False, True]
-    _, alone = student_of(inputs, settings(2, *more), tmp_path / "alone", distilled=False)
-    assert "pathways" not in (tmp_path / "alone" / "student" / "history.csv").read_text()
     assert not torch.equal(vector(alone), vector(told))
+    told_of = {name: (tmp_path / name / "history.csv").read_text() for name in ("plain", "told", "alone")}
+    assert {name: "pathways" in text for name, text in told_of.items()} == {
+        "plain": False, "told": True, "alone": False,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("loss", ["nll", "cox"])
@@ -162,13 +168,64 @@ def test_the_epoch_is_chosen_by_pathways_as_well(loss: str, inputs, tmp_path: Pa
 
 def test_a_student_stopped_in_the_midst_goes_on_with_its_head(inputs, tmp_path: Path) -> None:
     config = settings(2)
-    taught, whole = student_of(inputs, config, tmp_path / "whole")
+    taught, whole = student_of(inputs, config, tmp_path, name="whole")
 
     def some(steps: Generator, n: int) -> None:
         for _ in range(n):
             next(steps)
         steps.close()
 
-    some(train_student(taught, config, tmp_path / "parts"), 2)
-    again = drain(train_student(taught, config, tmp_path / "parts"))
+    some(train_student(taught, config, tmp_path, name="parts"), 2)
+    again = drain(train_student(taught, config, tmp_path, name="parts"))
     assert torch.equal(vector(again), vector(whole))
+
+
+def area_of_the_map(weight: float, folder: Path) -> float:
+    """How well attention finds planted patches whose number goes along with a pathway, and with no outcome."""
+    rng = np.random.default_rng(3)
+    shares = rng.uniform(0.05, 0.5, size=60)
+    scores = (shares - shares.mean()) / shares.std()
+    examples, planted = [], {}
+    for i, share in enumerate(shares):
+        hit = rng.random(24) < share
+        patches = torch.from_numpy(rng.normal(size=(24, 6)).astype(np.float32))
+        patches[hit, 0] += 3
+        told = PathwayTargets(torch.tensor([[scores[i], rng.normal()]]), torch.tensor([[1.0, 0.0]]))
+        targets = TeacherTargets(torch.zeros(1, 4), torch.zeros(24, 0), torch.ones(1), pathways=told)
+        name, outcome = f"P{i}", (int(rng.integers(4)), bool(rng.random() < 0.6), float(rng.uniform(1, 60)))
+        examples.append(Example(name, patches, torch.zeros(1), *outcome, targets=targets))
+        planted[name] = hit
+    settings = [
+        f"distill.pathway_weight={weight}",
+        "distill.guidance_weight=0",
+        "distill.distillation_weight=0",
+    ]
+    config = load_config(
+        None, [*settings, "distill.alpha=1", "student.learning_rate=0.01", "student.epochs=25"]
+    )
+    student = build_model("amkd_student", {"d_encoder": 6, "dim": 8, "dropout": 0.0}, seed=0)
+    student.add_pathway_head(2)
+    stage = Stage("student", folder, 0)
+    drain(
+        fit(
+            student,
+            examples[:48],
+            examples[48:],
+            distillation_objective(config),
+            config=config.student,
+            stage=stage,
+        )
+    )
+    student.drop_pathway_head()
+    areas = []
+    for example in examples[48:]:
+        weights = student(ModelInput(example.patches, (24,))).patch_attention.detach().numpy()
+        areas.append(area_under_curve(weights, planted[example.patient_id]))
+    return float(np.mean(areas))
+
+
+def test_attention_finds_where_a_pathway_shows(tmp_path: Path) -> None:
+    told, untold = area_of_the_map(4, tmp_path / "told"), area_of_the_map(0, tmp_path / "untold")
+    # Not more, for the mean over all patches says how many of them are special, wherever attention looks.
+    assert told > 0.65
+    assert untold < 0.5
