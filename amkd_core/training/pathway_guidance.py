@@ -9,20 +9,19 @@ pathways show. The head is not kept. Ours, not the paper's; what it is worth is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amkd_core.models import SurvivalModel
 from amkd_core.pathway_effects import pathway_activities, ridge_effects, standardised
-from amkd_core.training.distillation import PathwayTargets
-from amkd_core.training.evaluate import risks_of
+from amkd_core.survival.hazard import risk
+from amkd_core.training.distillation import PathwayTargets, TeacherTargets
 from amkd_core.training.inputs import Example, Inputs
 
 
-def pathway_targets(inputs: Inputs, teacher: SurvivalModel, device: str = "cpu") -> dict[str, PathwayTargets]:
+def pathway_targets(inputs: Inputs, told: Mapping[str, TeacherTargets]) -> dict[str, PathwayTargets]:
     """Targets of each training and validation patient, by patient; all is fitted on the training patients.
 
     Where no pathway goes along with the risk all shares are 0, and the student learns nothing from them.
@@ -31,11 +30,12 @@ def pathway_targets(inputs: Inputs, teacher: SurvivalModel, device: str = "cpu")
     ----------
     inputs
         With expression as the teacher reads it.
-    teacher
-        Frozen.
+    told
+        What the frozen teacher says of each patient.
     """
+    risks = risk(torch.cat([told[example.patient_id].logits for example in inputs.train])).double().numpy()
     standard, mean, scale = standardised(_activities(inputs, inputs.train))
-    shares = np.square(ridge_effects(standard, risks_of(teacher, inputs.train, device)))
+    shares = np.square(ridge_effects(standard, risks))
     shares /= shares.sum() or 1.0
     examples = (*inputs.train, *inputs.validation)
     scores = (_activities(inputs, examples) - mean) / scale

@@ -138,6 +138,9 @@ def attach_targets(
         for example in (*inputs.train, *inputs.validation)
     }
     settings = config.distill
+    if settings.pathway_weight:
+        pathways = pathway_targets(inputs, targets)
+        targets = {name: replace(item, pathways=pathways[name]) for name, item in targets.items()}
     if "out_of_fold" in (settings.teacher_loss, settings.teacher_logits):
         unseen = yield from _out_of_fold(inputs, config, folder, teacher.name)
         for name, other in unseen.items():
@@ -152,9 +155,6 @@ def attach_targets(
     if settings.guidance_features == "standardised":
         mean, scale = _feature_scale([targets[example.patient_id].guided for example in inputs.train])
         targets = {name: replace(item, guided=(item.guided - mean) / scale) for name, item in targets.items()}
-    if settings.pathway_weight:
-        told = pathway_targets(inputs, teacher, config.device)
-        targets = {name: replace(item, pathways=told[name]) for name, item in targets.items()}
     train, validation = (with_targets(part, targets) for part in (inputs.train, inputs.validation))
     return replace(inputs, train=train, validation=validation)
 

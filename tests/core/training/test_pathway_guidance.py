@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from amkd_core.errors import ConfigError
 from amkd_core.models import ModelInput, build_model
 from amkd_core.pathway_effects import pathway_activities
 from amkd_core.studies.distillation import area_under_curve
-from amkd_core.training import pathway_guidance
 from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.distillation import PathwayTargets, TeacherTargets, pathway_loss
 from amkd_core.training.fit import Stage, fit
@@ -27,18 +25,13 @@ from amkd_core.training.pathway_guidance import pathway_targets
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
 
 
-@pytest.fixture
-def scored(monkeypatch: pytest.MonkeyPatch):
-    """A teacher whose risk is what the test says of a patient's pathway activities."""
-
-    def by(rule) -> SimpleNamespace:
-        def risks(_, examples, device="cpu") -> np.ndarray:
-            return np.array([rule(example) for example in examples])
-
-        monkeypatch.setattr(pathway_guidance, "risks_of", risks)
-        return SimpleNamespace()
-
-    return by
+def told_by(data: Inputs, rule) -> dict[str, TeacherTargets]:
+    """A teacher whose log risk is what the test says of a patient."""
+    empty = torch.zeros(0, 8)
+    return {
+        item.patient_id: TeacherTargets(torch.tensor([[float(rule(item))]]), empty, torch.ones(1))
+        for item in (*data.train, *data.validation)
+    }
 
 
 def activities(data: Inputs, examples) -> np.ndarray:
@@ -46,10 +39,10 @@ def activities(data: Inputs, examples) -> np.ndarray:
     return pathway_activities(genes, data.fitted.membership.matrix)
 
 
-def test_targets_are_activities_and_each_pathways_share_of_the_risk(inputs, scored) -> None:
+def test_targets_are_activities_and_each_pathways_share_of_the_risk(inputs) -> None:
     data = inputs[-1]
     assert len(data.fitted.membership.pathways) == 2
-    teacher = scored(lambda example: 3.0 * activities(data, [example])[0, 1])
+    teacher = told_by(data, lambda example: 3.0 * activities(data, [example])[0, 1])
     targets = pathway_targets(data, teacher)
     assert sorted(targets) == sorted(item.patient_id for item in (*data.train, *data.validation))
     told = torch.cat([targets[item.patient_id].activities for item in data.train]).numpy()
@@ -68,9 +61,9 @@ def test_targets_are_activities_and_each_pathways_share_of_the_risk(inputs, scor
     assert float(pathway_loss(batch.activities, batch)) == 0
 
 
-def test_only_training_patients_are_fitted_on(inputs, scored) -> None:
+def test_only_training_patients_are_fitted_on(inputs) -> None:
     data = inputs[-1]
-    teacher = scored(lambda example: float(activities(data, [example])[0].sum()))
+    teacher = told_by(data, lambda example: float(activities(data, [example])[0].sum()))
     plain = pathway_targets(data, teacher)
     other = replace(data.validation[0], genes=data.validation[0].genes + 5)
     changed = pathway_targets(replace(data, validation=(other, *data.validation[1:])), teacher)
@@ -83,8 +76,9 @@ def test_only_training_patients_are_fitted_on(inputs, scored) -> None:
     assert not torch.equal(moved_targets[other.patient_id].activities, plain[other.patient_id].activities)
 
 
-def test_a_risk_that_is_the_same_for_all_has_no_shares(inputs, scored) -> None:
-    targets = pathway_targets(inputs[-1], scored(lambda _: 0.25))
+def test_a_risk_that_is_the_same_for_all_has_no_shares(inputs) -> None:
+    data = inputs[-1]
+    targets = pathway_targets(data, told_by(data, lambda _: 0.25))
     assert all(not target.shares.any() for target in targets.values())
     batch = next(iter(targets.values()))
     assert float(pathway_loss(torch.ones_like(batch.activities), batch)) == 0
