@@ -308,11 +308,16 @@ def say(**line: Any) -> None:
 
 
 def stop_once_each(work: Any, how: str, reference: Path, places: list[float], whole: int) -> None:
-    for place in places:
+    pace = 1.0
+    for drawn in places:
+        place = drawn * pace
         out = reference.with_name("out")
         work.begin()
         start = time.monotonic()
         ended = case(work, how, out, place)
+        if how == "moment" and ended == 0:
+            # It was over before: the machine is faster by now, and later moments come as much sooner.
+            pace *= min(1.0, (time.monotonic() - start) / place)
         broken = work.broken(out, reference) if out.exists() else []
         again = in_a_fork(lambda out=out: work.run(out))
         differs = compared(work, out, reference, again)
