@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QDockWidget, QLabel, QWidget
 
 from amkd_viewer.actions import ACTIONS
@@ -53,6 +54,8 @@ def in_colours(figure: FigureWidget, colours) -> bool:
 
 def assert_readable(panel, where: str) -> None:
     page = panel.scroll_area.widget()
+    # Rows that a task has just added have their places when the loop comes to it; a grab does not wait for that.
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
     image = page.grab().toImage()
     for widget in page.findChildren(QWidget):
         text = widget.text() if isinstance(widget, QLabel) else "legend"
