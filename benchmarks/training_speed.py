@@ -84,17 +84,13 @@ def measure(folder: Path, n_bags: int, membership: Tensor) -> None:
                 config=OptimConfig(), stage=Stage("student", folder, 0, patch_share=share), epoch=1,
             )  # fmt: skip
             seconds[name].append(time.perf_counter() - started)
-        print({name: round(value, 1) for name, value in first.items()}, told(seconds, -1), flush=True)
+        last = {name: values[-1] for name, values in seconds.items() if name != "plain"}
+        print({name: round(value, 1) for name, value in {**first, **last}.items()}, flush=True)
     print(f"\n{n_bags} bags: the teacher's outputs once: {cached:.1f} s")
     for name in ("ours", "drawn"):
         ratios = np.divide(seconds["plain"], seconds[name])
         print(f"plain / {name}: median {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     print_split(ours, taught[: min(8, n_bags)], config)
-
-
-def told(seconds: dict[str, list[float]], place: int) -> str:
-    """Seconds of our sides in a slice."""
-    return ", ".join(f"{name} {seconds[name][place]:.1f} s" for name in ("ours", "drawn"))
 
 
 def write_bags(folder: Path, n_bags: int) -> None:

@@ -25,7 +25,7 @@ from amkd_core.cohort.genes import read_expression
 from amkd_core.cohort.pathways import read_gmt
 from amkd_core.inference.pathway_table import ranked_effects
 from amkd_core.models import SurvivalModel
-from amkd_core.pathway_effects import PathwayEffects, pathway_activities
+from amkd_core.pathway_effects import PathwayEffects
 from amkd_core.progress import Progress
 from amkd_core.simulate.bags import (
     BagSimulationConfig,
@@ -38,6 +38,7 @@ from amkd_core.training.config import TrainingConfig
 from amkd_core.training.evaluate import risks_of
 from amkd_core.training.inputs import Example, Inputs, make_inputs
 from amkd_core.training.passes import batch_input, whole_output
+from amkd_core.training.pathway_guidance import activities_of
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
 
 UNDISTILLED = "undistilled"
@@ -285,15 +286,15 @@ def _effect_ranks(teacher: SurvivalModel, inputs: Inputs, world: _World) -> dict
     examples = (*inputs.train, *inputs.validation, *inputs.test)
     place = {name: i for i, name in enumerate(world.truth.patients)}
     truth = world.truth.log_hazard[[place[example.patient_id] for example in examples]]
-    membership = inputs.fitted.membership
-    z_scores = np.stack([example.genes.double().numpy() for example in examples])
-    activities = pathway_activities(z_scores, membership.matrix)
+    activities = activities_of(inputs, examples)
 
     def ranks(values: NDArray[np.float64]) -> tuple[list[int], float | None]:
         reading = PathwayEffects.of_cohort(activities, values)
         if reading is None:
             return [], None
-        rank = {row.name: row.rank for row in ranked_effects(membership.pathways, reading.effect)}
+        rank = {
+            row.name: row.rank for row in ranked_effects(inputs.fitted.membership.pathways, reading.effect)
+        }
         return [rank[name] for name in world.truth.drivers], reading.explained
 
     found, explained = ranks(risks_of(teacher, examples))

@@ -34,11 +34,12 @@ def pathway_targets(inputs: Inputs, told: Mapping[str, TeacherTargets]) -> dict[
         What the frozen teacher says of each patient.
     """
     risks = risk(torch.cat([told[example.patient_id].logits for example in inputs.train])).double().numpy()
-    standard, mean, scale = standardised(_activities(inputs, inputs.train))
+    examples = (*inputs.train, *inputs.validation)
+    activities = activities_of(inputs, examples)
+    standard, mean, scale = standardised(activities[: len(inputs.train)])
     shares = np.square(ridge_effects(standard, risks))
     shares /= shares.sum() or 1.0
-    examples = (*inputs.train, *inputs.validation)
-    scores = (_activities(inputs, examples) - mean) / scale
+    scores = (activities - mean) / scale
     weights = torch.from_numpy(shares[None].astype(np.float32))
     return {
         example.patient_id: PathwayTargets(torch.from_numpy(scores[i : i + 1].astype(np.float32)), weights)
@@ -46,6 +47,7 @@ def pathway_targets(inputs: Inputs, told: Mapping[str, TeacherTargets]) -> dict[
     }
 
 
-def _activities(inputs: Inputs, examples: Sequence[Example]) -> NDArray[np.float64]:
+def activities_of(inputs: Inputs, examples: Sequence[Example]) -> NDArray[np.float64]:
+    """Activity of each pathway that the teacher reads in each patient, shape (n_patients, n_pathways)."""
     genes = np.stack([example.genes.double().numpy() for example in examples])
     return pathway_activities(genes, inputs.fitted.membership.matrix)

@@ -97,7 +97,6 @@ def test_each_pathway_counts_by_its_share() -> None:
 def test_the_head_begins_at_the_mean_and_draws_nothing(inputs) -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
-    torch.manual_seed(7)
     student = build_model("amkd_student", {"d_encoder": 6, "dim": 8}, seed=2).eval()
     torch.manual_seed(7)
     before = dict(student.state_dict())
@@ -189,14 +188,8 @@ def area_of_the_map(weight: float, folder: Path) -> float:
         name, outcome = f"P{i}", (int(rng.integers(4)), bool(rng.random() < 0.6), float(rng.uniform(1, 60)))
         examples.append(Example(name, patches, torch.zeros(1), *outcome, targets=targets))
         planted[name] = hit
-    settings = [
-        f"distill.pathway_weight={weight}",
-        "distill.guidance_weight=0",
-        "distill.distillation_weight=0",
-    ]
-    config = load_config(
-        None, [*settings, "distill.alpha=1", "student.learning_rate=0.01", "student.epochs=25"]
-    )
+    terms = ("distill.alpha=1", "distill.guidance_weight=0", "distill.distillation_weight=0")
+    config = settings(weight, *terms, "student.epochs=25")
     student = build_model("amkd_student", {"d_encoder": 6, "dim": 8, "dropout": 0.0}, seed=0)
     student.add_pathway_head(2)
     stage = Stage("student", folder, 0)
