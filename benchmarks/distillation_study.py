@@ -2,12 +2,13 @@
 
     python benchmarks/distillation_study.py --expression rna.parquet --pathways sets.gmt --out FOLDER
         [--seeds 0 1 2] [--folds 5] [--patches 4096] [--dimension 1024] [--dim 256] [--variants NAME ...] [--jobs 1]
-        [--pooling mean] [--survival-loss cox] [--patients 40]
+        [--teacher-patches 1024] [--pooling mean] [--survival-loss cox] [--patients 40]
 
-A repeated command continues; other settings than variants, seeds and jobs need another FOLDER. --patients takes the
-first of the table only, to try sizes out. The table goes to FOLDER/table.md; benchmarks/RESULTS.md holds the one that
-the defaults of `amkd-train` rest on, with the sizes it was run at. The simulation is amkd_core/simulate/bags.py, fixed
-before.
+A repeated command continues; other settings than variants, seeds and jobs need another FOLDER. --teacher-patches draws
+so many of a bag's patches for the teacher in each epoch. --patients takes the first of the table only, to try sizes
+out. The first undistilled one of the variants is what the others are compared with. The table goes to FOLDER/table.md;
+benchmarks/RESULTS.md holds the one that the defaults of `amkd-train` rest on, with the sizes it was run at. The
+simulation is amkd_core/simulate/bags.py, fixed before.
 """
 
 from __future__ import annotations
@@ -25,13 +26,19 @@ import numpy as np
 from amkd_core.atomic import write_text
 from amkd_core.owner import end_with_owner
 from amkd_core.simulate.bags import BagSimulationConfig
-from amkd_core.studies.distillation import UNDISTILLED, VARIANTS, StudySettings, run_cell
+from amkd_core.studies.distillation import (
+    RECORD_VERSION,
+    UNDISTILLED,
+    VARIANTS,
+    StudySettings,
+    run_cell,
+)
 from amkd_core.survival.comparison import bootstrap_within, paired_difference
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.config import DistillConfig, ModelConfig, OptimConfig, TrainingConfig
 from amkd_core.training.run_folder import file_sha256, keep_record
 
-REFERENCES = ("true hazard", "what the genes tell", "what the slide shows")
+REFERENCES = ("true hazard", "what the genes tell", "what the slide shows", "planted patches, counted")
 
 
 def main() -> None:
@@ -47,7 +54,7 @@ def main() -> None:
         threads=1,
         survival_loss=options.survival_loss,
         model=ModelConfig(dim=options.dim, pooling=options.pooling),
-        teacher=optim,
+        teacher=optim.model_copy(update={"patches_per_bag": options.teacher_patches or options.patches}),
         student=optim,
         # Rows say what differs from this, whatever the defaults are by now.
         distill=DistillConfig(
@@ -71,6 +78,7 @@ def main() -> None:
             "simulation": simulation.model_dump(mode="json"),
             "training": training.model_dump(mode="json"),
             "sizes": {"folds": options.folds, "patients": options.patients},
+            "version": RECORD_VERSION,
         },
     )
     cells = [(seed, fold) for fold in range(options.folds) for seed in options.seeds]
@@ -93,6 +101,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--patches", type=int, default=4096)
     parser.add_argument("--dimension", type=int, default=1024)
     parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--teacher-patches", type=int)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--patience", type=int, default=8)
@@ -126,25 +135,27 @@ def table_of(paths: list[Path], variants: tuple[str, ...]) -> str:
     risks = {name: gather(records, name) for name in REFERENCES}
     risks["teacher"] = np.concatenate([item["teacher"]["risk"] for item in records])
     risks |= {name: np.concatenate([item["students"][name]["risk"] for item in records]) for name in variants}
-    areas = {"teacher": mean_area([item["teacher"] for item in records])}
-    areas |= {name: mean_area([item["students"][name] for item in records]) for name in variants}
+    areas = {"teacher": area_cells([item["teacher"] for item in records])}
+    areas |= {name: area_cells([item["students"][name] for item in records]) for name in variants}
+    base = next((name for name in variants if name.startswith(UNDISTILLED)), "what the slide shows")
     lines = [
         f"{len(records)} cells (seed and fold), {len(outcome)} test patients, {outcome.n_events} deaths.",
         "",
-        "| risk by | C-index within cells (95 % interval) | minus undistilled (95 % interval) | area of the map |",
-        "|---|---|---|---|",
+        f"| risk by | C-index within cells (95 % interval) | minus {base} (95 % interval) | area of the map | "
+        "by pattern: the three that count by themselves, the joint one |",
+        "|---|---|---|---|---|",
     ]
     for name, risk in risks.items():
         found = bootstrap_within(outcome, risk, stratum=cell, generator=np.random.default_rng(0))
         text = f"| {name} | {found.estimate:.3f} ({found.lower:.3f} to {found.upper:.3f}) |"
-        if name == UNDISTILLED:
+        if name == base:
             text += " |"
         else:
             gap = paired_difference(
-                outcome, risks[UNDISTILLED], risk, stratum=cell, generator=np.random.default_rng(0)
+                outcome, risks[base], risk, stratum=cell, generator=np.random.default_rng(0)
             ).interval
             text += f" {gap.estimate:+.3f} ({gap.lower:+.3f} to {gap.upper:+.3f}) |"
-        lines.append(text + (f" {areas[name]:.3f} |" if name in areas else " |"))
+        lines.append(text + areas.get(name, " | |"))
     lines += ["", *rank_lines([item["teacher"] for item in records])]
     return "\n".join(lines) + "\n"
 
@@ -175,8 +186,12 @@ def gather(records: list[dict[str, Any]], key: str) -> np.ndarray:
     return np.concatenate([np.asarray(item[key], dtype=float) for item in records])
 
 
-def mean_area(scored: list[dict[str, Any]]) -> float:
-    return float(np.mean(np.concatenate([item["map_area"] for item in scored])))
+def area_cells(scored: list[dict[str, Any]]) -> str:
+    """Areas of the map over all patients: any planted patch, and each pattern by itself."""
+    whole = np.mean(np.concatenate([item["map_area"] for item in scored]))
+    patterns = np.concatenate([np.array(item["pattern_areas"], dtype=float) for item in scored])
+    *single, joint = np.nanmean(patterns, axis=0)
+    return f" {whole:.3f} | {', '.join(f'{area:.2f}' for area in single)}; {joint:.2f} |"
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ _LEAST_GENES = 10
 _CORRELATION_LIMITS = (0.3, 0.4, 0.5, 0.6)
 _LATENT = 48
 _TISSUES = 12
+_SHARE_SLOPE = 0.8
 
 
 class BagSimulationConfig(BaseModel):
@@ -169,7 +170,7 @@ def simulate_bag(
     shares = rng.dirichlet(np.full(_TISSUES, 3.0))
     latent = tissues[rng.choice(_TISSUES, size=n, p=shares)] + rng.normal(size=(n, _LATENT))
     latent += 0.2 * rng.normal(size=_LATENT)  # staining and scanner
-    share = np.minimum(config.planted_share * np.exp(0.8 * truth.shown[index]), 0.2)
+    share = np.minimum(config.planted_share * np.exp(_SHARE_SLOPE * truth.shown[index]), 0.2)
     planted = rng.choice(np.arange(-1, SEEN + 1, dtype=np.int8), size=n, p=[1 - share.sum(), *share])
     carrying = planted >= 0
     latent[carrying] += patterns[planted[carrying]] * rng.uniform(0.7, 1.3, (int(carrying.sum()), 1))
@@ -189,6 +190,21 @@ def simulate_bag(
         slide_mpp_source="user",
     )
     return bag, planted
+
+
+def hazard_from_shares(planted: NDArray[np.int8], config: BagSimulationConfig) -> float:
+    """Log hazard that a bag's planted patches tell of to one who knows them all and what each pattern means.
+
+    `slide_hazard` but for the chance in a bag's counts, so the most that can be read from bags of this size.
+
+    Parameters
+    ----------
+    planted : array of int8, shape (n_patches,)
+        As `simulate_bag` gives it.
+    """
+    counts = np.array([np.count_nonzero(planted == pattern) for pattern in range(SEEN)])
+    shown = np.log((counts + 0.5) / (config.planted_share * len(planted))) / _SHARE_SLOPE
+    return float(config.hazard_scale * (shown @ np.array(list(LOG_HAZARD.values())[:SEEN])))
 
 
 def simulated_encoder(config: BagSimulationConfig) -> EncoderIdentity:

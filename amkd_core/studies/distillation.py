@@ -28,8 +28,10 @@ from amkd_core.models import SurvivalModel
 from amkd_core.pathway_effects import PathwayEffects
 from amkd_core.progress import Progress
 from amkd_core.simulate.bags import (
+    SEEN,
     BagSimulationConfig,
     SimulatedPatients,
+    hazard_from_shares,
     simulate_bag,
     simulate_patients,
     simulated_encoder,
@@ -40,6 +42,9 @@ from amkd_core.training.inputs import Example, Inputs, make_inputs
 from amkd_core.training.passes import batch_input, whole_output
 from amkd_core.training.pathway_guidance import activities_of
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
+
+# Raised with every change of what a cell's record holds; a study goes on in a folder of its own version only.
+RECORD_VERSION = 2
 
 UNDISTILLED = "undistilled"
 UNDISTILLED_DRAWN = "undistilled, a quarter drawn"
@@ -150,8 +155,8 @@ def run_cell(settings: StudySettings, seed: int, fold: int, out: Path) -> Genera
     """One fold of one seed: a teacher and all students; what was done before is kept.
 
     Writes ``seed-S-fold-F.json``: for the teacher, the truth and every student the risks of the test patients, the area
-    under the ROC curve of each one's map against the planted patches, and the ranks of the driver pathways by the
-    teacher's attention and by their effects on its risk.
+    under the ROC curve of each one's map against the planted patches, together and by pattern, and the ranks of the
+    driver pathways by the teacher's attention and by their effects on its risk.
     """
     path = out / f"seed-{seed}-fold-{fold + 1}.json"
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -164,7 +169,11 @@ def run_cell(settings: StudySettings, seed: int, fold: int, out: Path) -> Genera
     folder = out / "work" / f"seed-{seed}-fold-{fold + 1}"
     teacher = yield from train_teacher(inputs, config, folder)
     if not record:
-        record = {**_about(world, inputs), "teacher": _scored(teacher, inputs, world), "students": {}}
+        record = {
+            **_about(settings, seed, world, inputs),
+            "teacher": _scored(teacher, inputs, world),
+            "students": {},
+        }
         record["teacher"]["driver_ranks"] = _driver_ranks(teacher, inputs, world)
         record["teacher"] |= _effect_ranks(teacher, inputs, world)
     for name in missing:
@@ -229,7 +238,9 @@ def _split(truth: SimulatedPatients, fold: int, seed: int, n_folds: int) -> Spli
     return Split(*(tuple(names[np.sort(part)].tolist()) for part in parts))
 
 
-def _about(world: _World, inputs: Inputs) -> dict[str, Any]:
+def _about(settings: StudySettings, seed: int, world: _World, inputs: Inputs) -> dict[str, Any]:
+    simulation = settings.simulation.model_copy(update={"seed": seed})
+    planted = [world.planted[example.patient_id] for example in inputs.test]
     place = {name: i for i, name in enumerate(world.truth.patients)}
     rows = [place[example.patient_id] for example in inputs.test]
     truth = world.truth
@@ -240,6 +251,7 @@ def _about(world: _World, inputs: Inputs) -> dict[str, Any]:
         "true hazard": truth.log_hazard[rows].tolist(),
         "what the slide shows": truth.slide_hazard[rows].tolist(),
         "what the genes tell": truth.gene_hazard[rows].tolist(),
+        "planted patches, counted": [hazard_from_shares(patches, simulation) for patches in planted],
     }
 
 
@@ -249,15 +261,30 @@ def _scored(model: SurvivalModel, inputs: Inputs, world: _World) -> dict[str, An
 
     from amkd_core.survival.hazard import risk as risk_of
 
-    risks, areas = [], []
+    risks, areas, by_pattern = [], [], []
     with torch.inference_mode():
         for example in inputs.test:
             output = whole_output(model.eval(), [example], "cpu")
             risks.append(float(risk_of(output.logits)[0]))
             if output.patch_attention is not None:
-                hit = world.planted[example.patient_id] >= 0
-                areas.append(area_under_curve(output.patch_attention.numpy(), hit))
-    return {"risk": risks, "map_area": areas}
+                weights, planted = output.patch_attention.numpy(), world.planted[example.patient_id]
+                areas.append(area_under_curve(weights, planted >= 0))
+                by_pattern.append(pattern_areas(weights, planted))
+    return {"risk": risks, "map_area": areas, "pattern_areas": by_pattern}
+
+
+def pattern_areas(scores: NDArray[np.float32], planted: NDArray[np.int8]) -> list[float | None]:
+    """Area of each pattern's patches against those without any, length ``SEEN + 1``; None where a bag has none of it.
+
+    The last pattern changes the risk only together with what genes alone tell: on average over patients it is worth
+    nothing, and no slide says more of it than that.
+    """
+    found: list[float | None] = []
+    for pattern in range(SEEN + 1):
+        compared = (planted == pattern) | (planted < 0)
+        hit = planted[compared] == pattern
+        found.append(area_under_curve(scores[compared], hit) if hit.any() else None)
+    return found
 
 
 def area_under_curve(scores: NDArray[np.float32], hit: NDArray[np.bool_]) -> float:

@@ -14,7 +14,12 @@ from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import GeneSet
 from amkd_core.errors import CohortError
 from amkd_core.simulate.bag_cohort import simulate_bag_cohort
-from amkd_core.simulate.bags import BagSimulationConfig, simulate_bag, simulate_patients
+from amkd_core.simulate.bags import (
+    BagSimulationConfig,
+    hazard_from_shares,
+    simulate_bag,
+    simulate_patients,
+)
 from amkd_core.survival.metrics import concordance_index
 
 SMALL = BagSimulationConfig(n_patches=64, d_encoder=64)
@@ -53,6 +58,17 @@ def test_planted_patches_carry_their_pattern_in_the_share_that_the_truth_says() 
     direction = bag.features[planted == 0].mean(axis=0) - bag.features[planted < 0].mean(axis=0)
     scores = bag.features @ direction
     assert (scores[planted == 0][:, None] > scores[planted < 0][None, :]).mean() > 0.9
+
+
+def test_counting_planted_patches_tells_the_slides_hazard_the_better_the_more_there_are() -> None:
+    truth = simulate_patients(*tables(60), SMALL)
+    agreement = []
+    for n_patches in (64, 3000):
+        config = SMALL.model_copy(update={"n_patches": n_patches})
+        counted = [hazard_from_shares(simulate_bag(truth, index, config)[1], config) for index in range(60)]
+        agreement.append(np.corrcoef(counted, truth.slide_hazard)[0, 1])
+    assert 0.6 < agreement[0] < 0.95 < agreement[1]
+    assert counted == pytest.approx(truth.slide_hazard, abs=0.8)
 
 
 def test_the_same_seed_gives_the_same_bag_and_another_patient_another() -> None:
