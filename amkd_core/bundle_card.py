@@ -80,7 +80,8 @@ class BundleCard(_Strict):
     pathways, genes
         Names in the order of the teacher's inputs; empty without a teacher.
     training_slides
-        Digests of the slides that any member was trained on (`amkd_core.seen_slides`); empty where not recorded.
+        Digests of the slides that any member was trained on, or its epoch chosen by (`amkd_core.seen_slides`); empty
+        where not recorded.
     members
         One per fold.
     parts

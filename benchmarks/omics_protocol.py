@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from amkd_core.cohort.cohort import Cohort, read_cohort
-from amkd_core.cohort.folds import Split
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import cover
+from amkd_core.cohort.splits import Split
 from amkd_core.studies.benchmark import compare
 from amkd_core.survival.comparison import bootstrap_within
 from amkd_core.survival.metrics import concordance_index

@@ -12,6 +12,19 @@ from typing import Any
 import numpy as np
 
 from amkd_core.cohort.barcodes import patient_of, site_of
+from amkd_core.cohort.clinical_values import (
+    age_notes,
+    age_number,
+    age_unit,
+    flag_of,
+    in_words,
+    is_death_word,
+    is_empty,
+    is_untold,
+    number_of,
+    stage_notes,
+    stage_number,
+)
 from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, recognise
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
@@ -23,16 +36,6 @@ MOST_LISTED = 10
 LONGEST_MONTHS = 1_500.0
 
 _SLIDE_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|mrxs|scn|dcm|h5|pt)$", re.IGNORECASE)
-_STAGES = {"I": 1, "II": 2, "III": 3, "IV": 4}
-_DEATH_WORDS = {
-    "dead": True,
-    "deceased": True,
-    "1:deceased": True,
-    "alive": False,
-    "living": False,
-    "0:living": False,
-}
-_TRUTHS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,8 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
     """
     frame = read_table(path)
     columns = recognise(list(frame.columns), keys, path.name)
-    told = [value for value in frame[columns.event] if not _is_empty(value)]
-    words = bool(told) and all(str(value).strip().lower() in _DEATH_WORDS for value in told)
-    rows = _Rows(columns, keys, words)
+    unit = age_unit(columns.age, frame[columns.age]) if columns.age else 1.0
+    rows = _Rows(columns, keys, in_words(frame[columns.event]), unit)
     # As a spreadsheet counts them: the names of the columns are row 1.
     for number, row in enumerate(frame.to_dict("records"), start=2):
         rows.take(row, number)
@@ -134,8 +136,22 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         listed = "; ".join(problems[:MOST_LISTED]) + more
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise CohortError(f"{path.name}: {count}: {listed}")
-    findings = tuple(Finding(reason, tuple(names)) for reason, names in rows.out.items() if names)
+    findings = tuple(
+        Finding(reason, out)
+        for reason, names in rows.out.items()
+        if (out := tuple(name for name in names if name not in rows.kept))
+    )
     notes = list(columns.notes)
+    if columns.age:
+        notes += age_notes(columns.age, frame[columns.age], unit)
+    if columns.stage:
+        notes += stage_notes(columns.stage, frame[columns.stage])
+    if rows.n_left_out:
+        count = "1 row" if rows.n_left_out == 1 else f"{rows.n_left_out} rows"
+        verb = "is" if rows.n_left_out == 1 else "are"
+        notes.append(
+            f"{count} without slide or follow-up {verb} left out; the same patients have other rows."
+        )
     if rows.n_cut:
         notes.append(
             f"{rows.n_cut} patients were named by longer TCGA barcodes; their first three parts are taken."
@@ -152,11 +168,13 @@ class _Rows:
     columns: ClinicalColumns
     keys: ClinicalKeys
     words: bool
+    age_unit: float
     kept: dict[str, Patient] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     n_cut: int = 0
     n_taken: int = 0
+    lacking: dict[str, int] = field(default_factory=dict)
     out: dict[str, list[str]] = field(
         default_factory=lambda: {
             "no follow-up": [],
@@ -165,8 +183,13 @@ class _Rows:
         }
     )
 
+    @property
+    def n_left_out(self) -> int:
+        """Rows that lack something, of patients who are kept by others."""
+        return sum(count for name, count in self.lacking.items() if name in self.kept)
+
     def take(self, row: Mapping[Any, Any], number: int) -> None:
-        if _is_empty(row[self.columns.patient]):
+        if is_empty(row[self.columns.patient]):
             self.problems.append(f"row {number}: no {self.columns.patient}")
             return
         written = str(row[self.columns.patient]).strip()
@@ -184,12 +207,13 @@ class _Rows:
         lacking = self._lacking(row)
         fault = "" if lacking else _fault(row, self.columns, self.words)
         if lacking:
+            self.lacking[name] = self.lacking.get(name, 0) + 1
             if name not in self.out[lacking]:
                 self.out[lacking].append(name)
         elif fault:
             self.problems.append(f"row {number}, patient {name}: {fault}")
         else:
-            self._keep(_patient(name, row, self.columns, self.keys))
+            self._keep(_patient(name, row, self.columns, self.keys, self.age_unit))
 
     def _keep(self, patient: Patient) -> None:
         self.n_taken += 1
@@ -210,9 +234,9 @@ class _Rows:
 
     def _lacking(self, row: Mapping[Any, Any]) -> str:
         """What the patient has not got; empty when nothing is missing."""
-        if _is_empty(row[self.columns.time]) or _is_empty(row[self.columns.event]):
+        if is_untold(row[self.columns.time]) or is_untold(row[self.columns.event]):
             return "no follow-up"
-        time = _number(row[self.columns.time])
+        time = number_of(row[self.columns.time])
         if self.keys.nonpositive_time == "drop" and time is not None and time <= 0:
             return "a time of 0 or less"
         if not _slide_ids(row, self.columns):
@@ -223,15 +247,16 @@ class _Rows:
 def _fault(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) -> str:
     """What contradicts itself in a complete row; empty when nothing does."""
     time, split = row[columns.time], row.get(columns.split)
-    number = _number(time)
+    number = number_of(time)
     if number is None or not (math.isfinite(number) and number > 0):
         return f"{columns.time} is {time if number is None else number}, expected months above 0"
     if number * columns.months > LONGEST_MONTHS:
         return f"{columns.time} is {number:g}, longer than anyone lives, expected another unit of time"
-    if _flag(row[columns.event], words) is None:
+    if flag_of(row[columns.event], words) is None:
         meaning = "1 (death) or 0 (censored)" if columns.event_is_death else "1 (censored) or 0 (death)"
+        meaning = "Dead or Alive" if words else meaning
         return f"{columns.event} is {row[columns.event]}, expected {meaning}"
-    if not _is_empty(split) and split not in PARTS:
+    if not is_empty(split) and split not in PARTS:
         return f"split is {split}, expected train, validation or test"
     slides = _slide_ids(row, columns)
     unsafe = next((name for name in slides if fault_of_file_name(name)), "")
@@ -241,18 +266,6 @@ def _fault(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) -> str
         twice = next(name for name in slides if slides.count(name) > 1)
         return f"slide {twice} stands there more than once"
     return ""
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _flag(value: Any, words: bool) -> bool | None:
-    """Flag of an event column, or whether a word of a column of words means death; None for anything else."""
-    return (_DEATH_WORDS if words else _TRUTHS).get(str(value).strip().lower())
 
 
 def _shared_slides(patients: Sequence[Patient]) -> list[str]:
@@ -268,41 +281,28 @@ def _shared_slides(patients: Sequence[Patient]) -> list[str]:
 
 def _slide_ids(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, ...]:
     value = row[columns.slide]
-    if _is_empty(value):
+    if is_empty(value):
         return ()
     names = (name.strip() for name in str(value).split(";"))
     return tuple(_SLIDE_SUFFIX.sub("", name) for name in names if name)
 
 
-def _is_empty(value: Any) -> bool:
-    import pandas as pd
-
-    return bool(pd.isna(value)) or (isinstance(value, str) and not value.strip())
-
-
-def _patient(name: str, row: Mapping[Any, Any], columns: ClinicalColumns, keys: ClinicalKeys) -> Patient:
+def _patient(
+    name: str, row: Mapping[Any, Any], columns: ClinicalColumns, keys: ClinicalKeys, age_unit: float
+) -> Patient:
     def text(column: str) -> str:
-        return "" if not column or _is_empty(row[column]) else str(row[column]).strip()
+        return "" if not column or is_empty(row[column]) else str(row[column]).strip()
 
-    words = str(row[columns.event]).strip().lower() in _DEATH_WORDS
-    flag = bool(_flag(row[columns.event], words))
+    words = is_death_word(row[columns.event])
+    flag = bool(flag_of(row[columns.event], words))
     return Patient(
         name,
         _slide_ids(row, columns),
         float(row[columns.time]) * columns.months,
         flag if columns.event_is_death or words else not flag,
         text(columns.split),
-        age_years=_number(row[columns.age]) if text(columns.age) else None,
+        age_years=age_number(row[columns.age], age_unit) if text(columns.age) else None,
         sex=text(columns.sex).lower(),
         stage=stage_number(text(columns.stage)),
         group=site_of(name) if keys.group == TCGA_SITE else text(columns.group),
     )
-
-
-def stage_number(text: str) -> int | None:
-    """Stage I to IV as 1 to 4, from texts such as "Stage IIB", "iii" or "2"; None where none is told."""
-    found = re.fullmatch(r"(?:stage\s*)?(iv|iii|ii|i|[1-4])(?:[a-c]\d?)?", text.strip(), re.IGNORECASE)
-    if found is None:
-        return None
-    part = found.group(1).upper()
-    return int(part) if part.isdigit() else _STAGES[part]

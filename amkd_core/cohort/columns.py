@@ -29,7 +29,8 @@ PATIENT_NAMES = (
 )
 MANY_SLIDES_NAMES = ("slide_ids",)
 ONE_SLIDE_NAMES = ("slide_id", "filename", "slide", "image_id")
-AGE_NAMES = ("age_years", "age", "age_at_diagnosis", "age_at_initial_pathologic_diagnosis", "age_at_index")
+# GDC's age_at_diagnosis is in days; its age_at_index, in years, comes first.
+AGE_NAMES = ("age_years", "age", "age_at_index", "age_at_initial_pathologic_diagnosis", "age_at_diagnosis")
 SEX_NAMES = ("sex", "gender")
 STAGE_NAMES = (
     "ajcc_stage",
@@ -166,6 +167,8 @@ def _time(find: _Finder, keys: ClinicalKeys) -> tuple[str, TimeUnit | None]:
         f"{end}_months": "months",
         f"{end}_days": "days",
         f"{end}_years": "years",
+        f"survival_months_{end}": "months",
+        f"survival_days_{end}": "days",
     }
     if end == "os":
         named |= {"survival_months": "months", "overall_survival_months": "months", "survival_days": "days"}
@@ -185,9 +188,12 @@ def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool, str]:
     deaths = (f"{end}_event", end, f"{end}_status") + (
         ("event", "vital_status", "death") if end == "os" else ()
     )
-    censored = (f"{end}_censorship", "censorship", "censored")
+    # A flag without an endpoint in its name is that of overall survival.
+    censored = (f"{end}_censorship", f"censorship_{end}") + (
+        ("censorship", "censored") if end == "os" else ()
+    )
     column = find.column(keys.event_column, (*deaths, *censored), f"{end}_event")
-    is_death = _plain(column) not in censored
+    is_death = "censor" not in _plain(column)
     if keys.event_means is not None:
         is_death = keys.event_means == "death"
     return column, is_death, "1 means death" if is_death else "1 means censored, 0 death"

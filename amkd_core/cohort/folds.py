@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,12 @@ from numpy.typing import NDArray
 
 from amkd_core.cohort.barcodes import patient_of
 from amkd_core.cohort.clinical import PARTS, Patient
+from amkd_core.cohort.clinical_values import is_empty, number_of
 from amkd_core.cohort.columns import PATIENT_NAMES
+from amkd_core.cohort.splits import Split, carve, deal_out, stratified_split
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
+from amkd_core.feature_range import MIN_SLIDES
 
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
@@ -30,27 +32,8 @@ _PART_WORDS = {
 
 # Fewer deaths than this in training or validation teach or choose nothing.
 MIN_EVENTS = 2
-
-
-@dataclass(frozen=True)
-class Split:
-    """Patient identifiers of the three parts; no patient is in two.
-
-    Raises
-    ------
-    CohortError
-        When a patient is in two parts.
-    """
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        everyone = (*self.train, *self.validation, *self.test)
-        if len(set(everyone)) < len(everyone):
-            twice = next(name for name in everyone if everyone.count(name) > 1)
-            raise CohortError(f"patient {twice} is in two parts of the split, expected one")
+# A bundle's range of features is fitted on no fewer.
+MIN_TRAINING = MIN_SLIDES
 
 
 def make_split(patients: Sequence[Patient], *, seed: int) -> Split:
@@ -77,8 +60,8 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
     """Training, validation and test part of each fold of a cross-validation.
 
     In this order of precedence: the clinical table's own split, which is one fold; the cohort's file of folds; groups
-    that folds keep apart; deaths shared out alike, 64/16/20. Every patient is tested in exactly one fold, except where
-    a file says otherwise.
+    that folds keep apart; deaths shared out alike, 64/16/20. Every patient is tested in exactly one fold, or in none
+    where a file says so.
 
     Parameters
     ----------
@@ -90,7 +73,8 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
     Raises
     ------
     CohortError
-        When a file of folds does not know the patients, or a part has too few deaths to be of use.
+        When a file of folds does not know the patients or tests one twice, or a part has too few patients or deaths
+        to be of use.
     """
     if any(patient.split for patient in cohort.patients):
         return (make_split(cohort.patients, seed=seed),)
@@ -103,11 +87,15 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
         if cohort.file.group:
             _refuse_groups(group, cohort.file.group, n_folds)
         splits = tuple(
-            _carve(names, event, group if cohort.file.group else None, tested, [seed, fold])
-            for fold, tested in enumerate(_tested(event, group if cohort.file.group else None, n_folds, seed))
+            carve(names, event, group if cohort.file.group else None, tested, [seed, fold])
+            for fold, tested in enumerate(
+                deal_out(event, group if cohort.file.group else None, n_folds, seed)
+            )
         )
     for fold, split in enumerate(splits, start=1):
         _refuse_few(split, cohort.patients, f"fold {fold}: ")
+    if cohort.file.folds is not None:
+        _refuse_tested_twice(splits, cohort.file.folds.name)
     return splits
 
 
@@ -120,7 +108,8 @@ def read_folds(path: Path, patients: Sequence[Patient], *, seed: int) -> tuple[S
     Raises
     ------
     CohortError
-        When the file has neither kind of column, lacks patients, or names an unknown part.
+        When the file has neither kind of column, lacks patients or contradicts itself, names an unknown part, or gives
+        something else than a whole number as a fold.
     """
     frame = read_table(path)
     ids = next((name for name in frame.columns if str(name).lower() in PATIENT_NAMES), None)
@@ -128,7 +117,14 @@ def read_folds(path: Path, patients: Sequence[Patient], *, seed: int) -> tuple[S
         raise CohortError(
             f"{path.name}: no column of patients, expected patient_id; found {_listed(frame.columns)}"
         )
-    rows = {patient_of(str(name)): place for place, name in enumerate(frame[ids])}
+    rows: dict[str, int] = {}
+    told = frame.drop(columns=ids)
+    for place, written in enumerate(frame[ids]):
+        first = rows.setdefault(patient_of(str(written)), place)
+        if first != place and not told.iloc[place].equals(told.iloc[first]):
+            raise CohortError(
+                f"{path.name}: the rows of patient {patient_of(str(written))} contradict each other, expected one fold"
+            )
     absent = [patient.patient_id for patient in patients if patient.patient_id not in rows]
     if absent:
         raise CohortError(
@@ -145,11 +141,27 @@ def read_folds(path: Path, patients: Sequence[Patient], *, seed: int) -> tuple[S
         raise CohortError(
             f"{path.name}: expected a column val_fold, or fold0, fold1, ...; found {_listed(frame.columns)}"
         )
-    folds = frame[number].iloc[places].to_numpy()
+    folds = _numbers(path.name, str(number), frame[number].iloc[places], names)
     return tuple(
-        _carve(names, event, None, np.flatnonzero(folds == fold), [seed, place])
+        carve(names, event, None, np.flatnonzero(folds == fold), [seed, place])
         for place, fold in enumerate(sorted(set(folds.tolist())))
     )
+
+
+def _numbers(file_name: str, column: str, marks: Any, names: NDArray[Any]) -> NDArray[np.int64]:
+    """Number of each patient's fold."""
+    numbers = [number_of(mark) for mark in marks]
+    wrong = [
+        f"{name}: {'nothing' if is_empty(mark) else mark}"
+        for name, mark, number in zip(names.tolist(), marks, numbers, strict=True)
+        if number is None or not float(number).is_integer()
+    ]
+    if wrong:
+        raise CohortError(
+            f"{file_name}: column {column} says no whole number for {len(wrong)} patients ({', '.join(wrong[:5])}); "
+            "expected the number of the fold that tests each, or columns fold0, fold1, ... with train, val and test"
+        )
+    return np.array(numbers, dtype=np.int64)
 
 
 def _marked(file_name: str, column: str, marks: Any, names: NDArray[Any]) -> Split:
@@ -163,43 +175,6 @@ def _marked(file_name: str, column: str, marks: Any, names: NDArray[Any]) -> Spl
             for part in PARTS
         )
     )
-
-
-def _tested(
-    event: NDArray[np.bool_], group: NDArray[Any] | None, n_folds: int, seed: int
-) -> list[NDArray[np.int64]]:
-    """Places of the patients tested in each fold."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    smallest = min(int(event.sum()), int((~event).sum()))
-    if int(event.sum()) < n_folds:
-        raise CohortError(
-            f"the cohort has {int(event.sum())} deaths, expected at least one for each of {n_folds} folds"
-        )
-    labels = event if smallest >= n_folds else np.zeros_like(event)
-    empty = np.zeros((len(event), 1))
-    if group is None:
-        folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(empty, labels)
-    else:
-        folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed).split(empty, labels, group)
-    return [tested for _, tested in folds]
-
-
-def _carve(
-    names: NDArray[Any],
-    event: NDArray[np.bool_],
-    group: NDArray[Any] | None,
-    tested: NDArray[np.int64],
-    seed: list[int],
-) -> Split:
-    """A fold from the patients that it tests: a fifth of the others, in groups of their own, chooses the epoch."""
-    rest = np.setdiff1d(np.arange(len(names)), tested)
-    groups = None if group is None else group[rest]
-    n_parts = 5 if groups is None else min(5, len(set(groups.tolist())))
-    number = int(np.random.default_rng(seed).integers(2**31))
-    chosen = rest[_tested(event[rest], groups, n_parts, number)[0]]
-    parts = (np.setdiff1d(rest, chosen), chosen, tested)
-    return Split(*(tuple(sorted(names[part].tolist())) for part in parts))
 
 
 def _refuse_groups(group: NDArray[Any], column: str, n_folds: int) -> None:
@@ -220,26 +195,29 @@ def _refuse_few(split: Split, patients: Sequence[Patient], which: str) -> None:
         n_events = sum(event[name] for name in getattr(split, part))
         if n_events < MIN_EVENTS:
             raise CohortError(f"{which}the {part} part has {n_events} deaths, expected at least {MIN_EVENTS}")
+    if len(split.train) < MIN_TRAINING:
+        raise CohortError(
+            f"{which}the train part has {len(split.train)} patients, expected at least {MIN_TRAINING}"
+        )
+
+
+def _refuse_tested_twice(splits: Sequence[Split], file_name: str) -> None:
+    """Predictions out of fold are one a patient, and a bundle of all folds needs a patient from each."""
+    tested: dict[str, int] = {}
+    for fold, split in enumerate(splits, start=1):
+        if not split.test and len(splits) > 1:
+            raise CohortError(
+                f"{file_name}: fold {fold} tests nobody, expected a patient or more in each fold"
+            )
+        for name in split.test:
+            if tested.setdefault(name, fold) != fold:
+                raise CohortError(
+                    f"{file_name}: patient {name} is tested in folds {tested[name]} and {fold}, expected one of them"
+                )
 
 
 def _listed(columns: Any) -> str:
     return ", ".join(str(name) for name in list(columns)[:12])
-
-
-def stratified_split(
-    patients: Sequence[Patient], *, seed: int, validation: float = 0.16, test: float = 0.20
-) -> Split:
-    """Random split of patients, deaths and censored patients shared out alike (METHOD section 6)."""
-    rng = np.random.default_rng(seed)
-    parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
-    for event in (True, False):
-        names = sorted(patient.patient_id for patient in patients if patient.event is event)
-        shuffled = [names[index] for index in rng.permutation(len(names))]
-        n_test, n_validation = round(test * len(names)), round(validation * len(names))
-        parts["test"] += shuffled[:n_test]
-        parts["validation"] += shuffled[n_test : n_test + n_validation]
-        parts["train"] += shuffled[n_test + n_validation :]
-    return Split(**{name: tuple(sorted(names)) for name, names in parts.items()})
 
 
 def _marked_split(patients: Sequence[Patient]) -> Split:

@@ -76,8 +76,9 @@ class GeneScaling:
     @classmethod
     def fit(cls, values: Array) -> GeneScaling:
         """Learn from training patients alone, shape (n_training_patients, n_genes)."""
-        std = values.std(axis=0)
-        return cls(values.mean(axis=0), np.where(std > 0, std, 1.0))
+        mean, std = values.mean(axis=0), values.std(axis=0)
+        # The same number in every patient, -9.9658 say, leaves a std of rounding errors.
+        return cls(mean, np.where(std > 1e-12 * (1 + np.abs(mean)), std, 1.0))
 
     def apply(self, values: Array) -> Array:
         """z-scores, same shape as the values."""

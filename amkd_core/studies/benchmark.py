@@ -11,8 +11,9 @@ import numpy as np
 
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split, make_folds
+from amkd_core.cohort.folds import make_folds
 from amkd_core.cohort.genes import ExpressionTable
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import ModalityError
 from amkd_core.models import READS_SLIDES
 from amkd_core.progress import Progress

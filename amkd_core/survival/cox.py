@@ -93,7 +93,7 @@ def hazard_ratio(
     covariate : array, shape (n,)
         The ratio is per unit of it.
     adjusted_for : array, shape (n, n_others), optional
-        Held equal; columns that do not vary are left out.
+        Held equal; columns that do not vary, or that follow from those before them, are left out.
     stratum : array, shape (n,), optional
         Patients with a baseline hazard of their own, such as folds.
     level : float
@@ -111,14 +111,26 @@ def hazard_ratio(
         )
     columns = own
     if adjusted_for is not None:
-        others = _matrix(outcome, adjusted_for)
-        columns = np.hstack([own, others[:, np.ptp(others, axis=0) > 0]])
+        columns = np.hstack([own, _independent(_matrix(outcome, adjusted_for))])
     fitted = _fit(outcome, columns, stratum=stratum, level=level)
     row = fitted.summary.iloc[0]
     bounds = fitted.confidence_intervals_.iloc[0]
     return HazardRatio(
         float(row["coef"]), float(bounds.iloc[0]), float(bounds.iloc[1]), float(row["p"]), level
     )
+
+
+def _independent(columns: FloatArray) -> FloatArray:
+    """Columns without those that are sums of a constant and of others before them.
+
+    Where the same patients lack age and stage, "age unknown" and "stage unknown" are one column twice.
+    """
+    kept = np.ones((len(columns), 1))
+    for column in columns.T:
+        wider = np.column_stack([kept, column])
+        if np.linalg.matrix_rank(wider / np.linalg.norm(wider, axis=0).clip(min=1e-300)) == wider.shape[1]:
+            kept = wider
+    return kept[:, 1:]
 
 
 def _matrix(outcome: Outcome, covariates: ArrayLike) -> FloatArray:

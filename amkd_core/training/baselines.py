@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.cohort.clinical import Patient, outcome_of
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.comparison import PairedDifference, paired_difference
 from amkd_core.survival.cox import HazardRatio, hazard_ratio, ridge_cox

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from amkd_core.cohort.folds import Split
 from amkd_core.cohort.genes import ExpressionTable
+from amkd_core.cohort.splits import Split
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.crossval import PARTS, config_of_fold

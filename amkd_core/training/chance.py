@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import cover
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.survival.outcome import Outcome

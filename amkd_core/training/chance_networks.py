@@ -18,7 +18,8 @@ import numpy as np
 
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split, make_folds
+from amkd_core.cohort.folds import make_folds
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import CohortError, OutcomeError, RunFolderError
 from amkd_core.progress import Progress
 from amkd_core.survival.metrics import concordance_index

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.splits import Split
 from amkd_core.cohort.table_one import table_one
 from amkd_core.export.run_report import ReportTable
 

@@ -11,7 +11,7 @@ import torch
 
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import OutcomeError, WorkerError
 from amkd_core.models import SurvivalModel
 from amkd_core.progress import Progress

@@ -18,9 +18,9 @@ from torch import Tensor
 from amkd_core.bag import EncoderIdentity, FeatureBag, concatenate_bags
 from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import Cohort, Patient, outcome_of
-from amkd_core.cohort.folds import Split
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership, cover, groups_over
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import AmkdError, CohortError
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cohort_golden import cohort_golden
@@ -268,6 +268,8 @@ def with_targets(examples: Sequence[Example], targets: Mapping[str, TeacherTarge
 def _feature_scaling(bags: Sequence[FeatureBag]) -> tuple[Tensor, Tensor]:
     means = np.stack([bag.features.mean(axis=0, dtype=np.float64) for bag in bags])
     squares = np.stack([np.square(bag.features, dtype=np.float64).mean(axis=0) for bag in bags])
-    mean = means.mean(axis=0)
-    variance = np.maximum(squares.mean(axis=0) - mean**2, 0)
+    mean, square = means.mean(axis=0), squares.mean(axis=0)
+    variance = square - mean**2
+    # What is left of a constant feature are the rounding errors of a difference; it has a scale of 0.
+    variance = np.where(variance > 1e-14 * square, variance, 0.0)
     return torch.from_numpy(mean).float(), torch.from_numpy(np.sqrt(variance)).float()

@@ -82,7 +82,9 @@ def bundle_of_fold(
         baseline=baseline,
     )
     card = _card(cohort, inputs, member, config=config, scores=scores)
-    card = card.model_copy(update={"training_slides": _seen(bags, inputs.fitted.fitted_on)})
+    # Validation patients chose the epoch: to them as well the model is no stranger.
+    known = [example.patient_id for example in (*inputs.train, *inputs.validation)]
+    card = card.model_copy(update={"training_slides": _seen(bags, known)})
     feature_range = FeatureRange.fit([bags[name].features for name in inputs.fitted.fitted_on])
     curves = _curves(outcome, risks > member.risk_cut)
     golden = cohort_golden({patient.patient_id: bags[patient.patient_id] for patient in cohort.patients})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from amkd_core.atomic import write_text
 from amkd_core.bundle import Bundle
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.splits import Split
 from amkd_core.export.run_report import write_report
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.chance import FeaturesOf

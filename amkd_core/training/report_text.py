@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.splits import Split
 from amkd_core.export.run_report import KeyFigure, Report, ReportFigure, ReportSection, ReportTable
 from amkd_core.training.cohort_tables import cohort_table, fold_table
 from amkd_core.training.estimates import Estimate

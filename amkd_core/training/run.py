@@ -16,7 +16,8 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split, make_folds
+from amkd_core.cohort.folds import make_folds
+from amkd_core.cohort.splits import Split
 from amkd_core.progress import Progress
 from amkd_core.training.chance_networks import chance_of_networks
 from amkd_core.training.config import TrainingConfig

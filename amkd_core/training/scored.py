@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import CohortError
 from amkd_core.survival.curve import survival_at
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier

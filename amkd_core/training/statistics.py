@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import AmkdError
 from amkd_core.survival.comparison import PairedDifference, bootstrap_within, paired_difference
 from amkd_core.survival.metrics import concordance_index

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import WorkerError
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig

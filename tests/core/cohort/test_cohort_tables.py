@@ -11,9 +11,10 @@ from amkd_core.cohort.checks import coverage_warnings
 from amkd_core.cohort.clinical import read_clinical_table
 from amkd_core.cohort.cohort import Patient, read_cohort
 from amkd_core.cohort.columns import ClinicalKeys
-from amkd_core.cohort.folds import Split, make_split, stratified_split
+from amkd_core.cohort.folds import make_split
 from amkd_core.cohort.genes import GeneScaling, read_expression
 from amkd_core.cohort.pathways import GeneSet, cover, groups_over, read_gmt
+from amkd_core.cohort.splits import Split, stratified_split
 from amkd_core.errors import CohortError, ConfigError
 
 CLINICAL = """patient_id,slide_ids,os_months,os_event
@@ -251,6 +252,14 @@ def test_the_papers_pathways_and_real_expression_fit(shared: Path) -> None:
 def test_z_scores_use_the_statistics_that_they_were_fitted_on() -> None:
     scaling = GeneScaling.fit(np.array([[1.0, 5.0], [3.0, 5.0]]))
     np.testing.assert_allclose(scaling.apply(np.array([[2.0, 5.0], [5.0, 6.0]])), [[0, 0], [3, 1]])
+
+
+def test_a_gene_of_one_number_in_training_is_not_divided_by_rounding_errors() -> None:
+    """The floor of log2(TPM + 0.001), whose mean over 255 patients is not quite itself."""
+    floor = np.full((255, 1), -9.9658)
+    assert floor.std() > 0
+    scaling = GeneScaling.fit(floor)
+    np.testing.assert_allclose(scaling.apply(np.array([[-9.9658], [-5.0]])), [[0], [4.9658]], atol=1e-9)
 
 
 def patients(n: int, share: float = 0.4) -> list[Patient]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from amkd_core.cohort.clinical import Patient
-from amkd_core.cohort.folds import make_folds, read_folds
+from amkd_core.cohort.folds import make_folds, make_split, read_folds
 from amkd_core.errors import CohortError
 
 
@@ -70,6 +71,70 @@ def test_a_file_of_tested_folds_and_one_of_parts(tmp_path: Path) -> None:
     path.write_text("case_id,fold0\n" + "".join(f"{name},{marks[i % 4]}\n" for i, name in enumerate(names)))
     (split,) = make_folds(cohort, n_folds=5, seed=0)
     assert (split.validation, split.test) == (tuple(names[1::4]), tuple(names[2::4]))
+
+
+def numbered(folder: Path, numbers: list[str], column: str = "val_fold") -> Any:
+    path = folder / "folds.csv"
+    path.write_text(
+        f"patient_id,{column}\n" + "".join(f"P{i:04d},{number}\n" for i, number in enumerate(numbers))
+    )
+    return cohort_of(len(numbers), folds=path)
+
+
+def test_fold_numbers_that_are_words_or_missing_are_refused(tmp_path: Path) -> None:
+    words = [("train", "val", "test", "train")[i % 4] for i in range(60)]
+    with pytest.raises(CohortError, match=r"column fold says no whole number for 60 patients \(P0000: train"):
+        make_folds(numbered(tmp_path, words, "fold"), n_folds=5, seed=0)
+    gaps = [str(i % 3) if i != 7 else "" for i in range(60)]
+    with pytest.raises(CohortError, match=r"no whole number for 1 patients \(P0007: nothing\)"):
+        make_folds(numbered(tmp_path, gaps), n_folds=5, seed=0)
+    assert len(make_folds(numbered(tmp_path, [f"{i % 3}.0" for i in range(60)]), n_folds=5, seed=0)) == 3
+
+
+def test_a_file_that_tests_a_patient_twice_or_nobody_is_refused_before_training(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    cohort = cohort_of(60, folds=path)
+    marks = [["train", "val", "test"][i % 3] for i in range(60)]
+    for second, sentence in (
+        (marks, r"folds\.csv: patient P0002 is tested in folds 1 and 2, expected one of them"),
+        ([mark.replace("test", "train") for mark in marks], r"folds\.csv: fold 2 tests nobody"),
+    ):
+        rows = "".join(f"P{i:04d},{marks[i]},{second[i]}\n" for i in range(60))
+        path.write_text("patient_id,split_0,split_1\n" + rows)
+        with pytest.raises(CohortError, match=sentence):
+            make_folds(cohort, n_folds=5, seed=0)
+
+
+def test_rows_of_a_patient_that_name_two_folds_are_refused(tmp_path: Path) -> None:
+    cohort = numbered(tmp_path, [str(i % 3) for i in range(60)])
+    path = cohort.file.folds
+    path.write_text(path.read_text() + "P0004,1\n")
+    assert len(make_folds(cohort, n_folds=5, seed=0)) == 3  # the same once more
+    path.write_text(path.read_text() + "P0004,2\n")
+    with pytest.raises(
+        CohortError, match="the rows of patient P0004 contradict each other, expected one fold"
+    ):
+        make_folds(cohort, n_folds=5, seed=0)
+
+
+def test_parts_too_small_for_a_model_are_refused_with_the_true_reason() -> None:
+    with pytest.raises(CohortError, match="are of one group, expected at least two"):
+        make_folds(cohort_of(80, groups=2), n_folds=2, seed=0)
+    five = [i < 5 for i in range(60)]
+    cohort = cohort_of(60)
+    cohort.patients = tuple(
+        replace(patient, event=event) for patient, event in zip(cohort.patients, five, strict=True)
+    )
+    with pytest.raises(
+        CohortError, match="what is left when a fold's tested patients are taken out has 4 deaths"
+    ):
+        make_folds(cohort, n_folds=5, seed=0)
+    marked = [
+        replace(p, split=("train", "validation")[i % 2])
+        for i, p in enumerate(cohort_of(14, deaths=0.9).patients)
+    ]
+    with pytest.raises(CohortError, match="the train part has 7 patients, expected at least 8"):
+        make_split(marked, seed=0)
 
 
 @pytest.mark.parametrize(

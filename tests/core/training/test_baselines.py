@@ -11,7 +11,7 @@ from lifelines import CoxPHFitter
 from statistics_fixtures import made_cohort, made_folds
 
 from amkd_core.cohort.clinical import outcome_of
-from amkd_core.cohort.folds import Split
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.comparison import within_concordance
 from amkd_core.survival.hazard import cox_loss
@@ -132,6 +132,21 @@ def test_a_risk_that_knows_more_adds_and_one_that_knows_nothing_does_not():
     assert ratio.p_value < 1e-6
     blind = adjusted_hazard_ratio(outcome, baseline, noise)
     assert blind.lower < 0 < blind.upper
+
+
+def test_patients_who_lack_age_and_stage_alike_do_not_cost_the_hazard_ratio():
+    cohort, danger = made_cohort(300, clinical=0.5)
+    patients = tuple(
+        replace(patient, age_years=None, stage=None)
+        if row % 15 == 0
+        else replace(patient, age_years=patient.age_years or 62.0, stage=patient.stage or 2)
+        for row, patient in enumerate(cohort.patients)
+    )
+    cohort = replace(cohort, patients=patients)
+    baseline = clinical_baseline(patients, made_folds(cohort, 5))
+    assert np.linalg.matrix_rank(baseline.covariates) < baseline.covariates.shape[1]  # one flag, twice
+    outcome, told = lined_up(cohort, baseline, danger)
+    assert adjusted_hazard_ratio(outcome, baseline, told).lower > np.log(1.3)
 
 
 def test_a_patients_outcome_has_no_part_in_the_weights_of_the_own_combined_risk():

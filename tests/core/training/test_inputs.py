@@ -16,6 +16,7 @@ from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import CohortError
 from amkd_core.survival.hazard import nll_loss
 from amkd_core.training.inputs import base_logits_of, make_inputs, read_bags
+from amkd_core.training.stages import fresh_model
 
 
 def test_nothing_fitted_has_seen_validation_or_test_patients(inputs) -> None:
@@ -43,6 +44,19 @@ def test_nothing_fitted_has_seen_validation_or_test_patients(inputs) -> None:
     assert torch.equal(other.base_logits, data.fitted.base_logits)
     np.testing.assert_array_equal(other.scaling.mean, data.fitted.scaling.mean)
     np.testing.assert_array_equal(other.scaling.std, data.fitted.scaling.std)
+
+
+def test_a_feature_of_one_number_has_a_scale_of_one_whatever_its_rounding(inputs) -> None:
+    cohort, bags, split, config, _ = inputs
+    flat = {}
+    for name, bag in bags.items():
+        features = bag.features.copy()
+        features[:, 0] = 1234.5678
+        flat[name] = replace(bag, features=features)
+    data = make_inputs(cohort, flat, split, config)
+    assert data.fitted.feature_scale[0] == 0  # which the model takes as 1
+    model = fresh_model("amkd_student", data, config, seed=0)
+    assert float(model.patch_projection.feature_scale[0]) == 1.0
 
 
 def test_missing_and_mixed_bags_are_named(cohort_toml: Path, tmp_path: Path) -> None:

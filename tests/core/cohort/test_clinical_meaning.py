@@ -1,0 +1,98 @@
+"""Tables that are easily misread without a word: endpoints, censoring flags, ages, stages, rows that lack something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amkd_core.cohort.clinical import ClinicalTable, read_clinical_table
+from amkd_core.cohort.clinical_values import stage_number
+from amkd_core.cohort.columns import ClinicalKeys
+from amkd_core.errors import CohortError
+
+SURVPATH = "case_id,slide_id,survival_months,censorship,survival_months_dss,censorship_dss\n" + "".join(
+    f"P{i},S{i},{10 + i},{int(i % 2 == 0)},{5 + i},{int(i % 5 != 0)}\n" for i in range(20)
+)
+"""Half of the patients died, every fifth of the disease."""
+
+
+def read(folder: Path, text: str, **keys) -> ClinicalTable:
+    (folder / "clinical.csv").write_text(text)
+    return read_clinical_table(folder / "clinical.csv", ClinicalKeys(**keys))
+
+
+def test_an_endpoint_takes_its_own_time_and_flag(tmp_path: Path) -> None:
+    table = read(tmp_path, SURVPATH, endpoint="dss")
+    assert table.notes[:2] == (
+        "Time is column survival_months_dss, in months.",
+        "Event is column censorship_dss: 1 means censored, 0 death.",
+    )
+    assert [patient.event for patient in table.patients] == [i % 5 == 0 for i in range(20)]
+    assert [patient.time for patient in table.patients] == [5.0 + i for i in range(20)]
+    overall = read(tmp_path, SURVPATH)
+    assert [patient.event for patient in overall.patients] == [i % 2 == 1 for i in range(20)]
+
+
+def test_another_endpoint_never_falls_back_to_the_flag_of_overall_survival(tmp_path: Path) -> None:
+    text = "case_id,slide_id,dss_months,censorship\nA,A1,5,0\n"
+    with pytest.raises(CohortError, match=r"no column dss_event; found case_id, slide_id, dss_months"):
+        read(tmp_path, text, endpoint="dss")
+    (patient,) = read(tmp_path, text, endpoint="dss", event_column="censorship").patients
+    assert patient.event
+
+
+@pytest.mark.parametrize("name", ["Censored_PFI", "pfi.censor", "is_censored"])
+def test_a_stated_column_that_is_named_after_censoring_means_it(tmp_path: Path, name: str) -> None:
+    text = f"patient_id,slide_ids,pfi_months,{name}\nA,A1,5,1\nB,B1,6,0\n"
+    table = read(tmp_path, text, endpoint="pfi", event_column=name)
+    assert [patient.event for patient in table.patients] == [False, True]
+    told = read(tmp_path, text, endpoint="pfi", event_column=name, event_means="death")
+    assert [patient.event for patient in told.patients] == [True, False]
+
+
+def test_one_empty_stage_does_not_cost_all_the_others(tmp_path: Path) -> None:
+    rows = "".join(f"P{i},S{i},5,1,{stage}\n" for i, stage in enumerate(["1", "2", "", "4", "3"]))
+    table = read(tmp_path, "patient_id,slide_ids,os_months,os_event,stage\n" + rows)
+    assert [patient.stage for patient in table.patients] == [1, 2, None, 4, 3]
+    assert (stage_number("2.0"), stage_number("2.5")) == (2, None)
+
+
+def test_ages_and_stages_that_are_not_understood_are_told(tmp_path: Path) -> None:
+    head = "patient_id,slide_ids,os_months,os_event,age,stage\n"
+    rows = "A,A1,5,1,>89,Stage X\nB,B1,5,0,61,Not Reported\nC,C1,5,0,640,pT2\nD,D1,5,0,'--,\n"
+    table = read(tmp_path, head + rows)
+    assert [patient.age_years for patient in table.patients] == [None, 61.0, None, None]
+    assert "2 of 3 values of column age were not understood and count as unknown (>89, 640)." in table.notes
+    assert (
+        "2 of 2 values of column stage were not understood and count as unknown (Stage X, pT2)."
+        in table.notes
+    )
+
+
+def test_ages_at_diagnosis_in_days_become_years(tmp_path: Path) -> None:
+    head = "patient_id,slide_ids,os_months,os_event,age_at_diagnosis"
+    table = read(tmp_path, f"{head}\nA,A1,5,1,21915\nB,B1,5,1,25567.5\nC,C1,5,1,'--\n")
+    assert [patient.age_years for patient in table.patients] == pytest.approx([60.0, 70.0, None])
+    assert "Age is column age_at_diagnosis, in days." in table.notes
+    both = read(tmp_path, f"{head},age_at_index\nA,A1,5,1,21915,60\n")
+    assert both.patients[0].age_years == 60.0
+    years = read(tmp_path, f"{head}\nA,A1,5,1,61\n")
+    assert (years.patients[0].age_years, len(years.notes)) == (61.0, 2)
+
+
+def test_a_vital_status_that_nobody_reported_is_no_follow_up(tmp_path: Path) -> None:
+    head = "patient_id,slide_ids,os_months,vital_status\n"
+    table = read(tmp_path, head + "A,A1,5,Dead\nB,B1,6,Alive\nC,C1,7,Not Reported\n")
+    assert [patient.event for patient in table.patients] == [True, False]
+    assert [str(item) for item in table.findings] == ["1 patient kept out: no follow-up (C)"]
+    with pytest.raises(CohortError, match=r"1 problem: row 4, patient C: .* is Lost, expected Dead or Alive"):
+        read(tmp_path, head + "A,A1,5,Dead\nB,B1,6,Alive\nC,C1,7,Lost\n")
+
+
+def test_a_patient_with_one_good_row_is_not_listed_as_kept_out(tmp_path: Path) -> None:
+    head = "patient_id,slide_id,os_months,os_event\n"
+    table = read(tmp_path, head + "A,A1,5,1\nA,,5,1\nB,B1,6,0\nC,,7,0\n")
+    assert [patient.patient_id for patient in table.patients] == ["A", "B"]
+    assert [str(item) for item in table.findings] == ["1 patient kept out: no slide (C)"]
+    assert any(note.startswith("1 row without slide or follow-up is left out") for note in table.notes)
