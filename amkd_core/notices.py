@@ -18,6 +18,7 @@ NoticeCode = Literal[
     "encoder_licence",
     "scale_source",
     "region",
+    "several_slides",
     "on_processor",
     "trained_on",
     "identifying_name",

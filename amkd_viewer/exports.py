@@ -73,13 +73,19 @@ def write_all(order: ExportOrder, prediction: Prediction) -> list[str]:
 
     order.folder.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(order, prediction) if _WITH_PICTURES & set(order.kinds) else None
-    stem = safe_file_name(shown_name(prediction, identified=order.identified))
+    stem = safe_file_name(shown_name(prediction, identified=order.identified)) + scope_of(prediction)
     written = []
     for kind in order.kinds:
         path = order.folder / f"{stem}{_suffix(kind, order.source)}"
         _write(kind, path, order, prediction, pictures)
         written.append(path.name)
     return written
+
+
+def scope_of(prediction: Prediction) -> str:
+    """End of a file's name where a result is of more or less than the slide: beside the slide's own it stays apart."""
+    codes = {notice.code for notice in prediction.notices}
+    return ("-patient" if "several_slides" in codes else "") + ("-region" if "region" in codes else "")
 
 
 def _suffix(kind: str, source: str) -> str:

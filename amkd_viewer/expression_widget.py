@@ -15,6 +15,9 @@ from amkd_viewer.labels_widget import PathLabel, wrapped_label
 from amkd_viewer.panel_widget import row
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from amkd_core.errors import AmkdError
     from amkd_viewer.workspace_widget import Workspace
 
 _FILTER = "Expression tables (*.csv *.tsv *.txt *.parquet *.xlsx *.gz);;All files (*)"
@@ -27,6 +30,8 @@ class ExpressionWidget(QWidget):
         super().__init__(parent)
         self._workspace = workspace
         self._path: Path | None = None
+        self._slide: str | None = None
+        self._reading = ""
 
         # Interactive elements
         self.choose_button = QPushButton("Expression…")
@@ -42,7 +47,7 @@ class ExpressionWidget(QWidget):
         # Of this widget, so that it ends with it
         self._again = QTimer(self)
         self._again.setSingleShot(True)
-        self._again.timeout.connect(self._find_again)
+        self._again.timeout.connect(self._find_own)
 
         # Event handlers
         self.choose_button.clicked.connect(self._on_choose_clicked)
@@ -67,14 +72,21 @@ class ExpressionWidget(QWidget):
         """Read the patients of a file; the slide's own is taken where its name tells."""
         from amkd_core.inference.pathway_table import patients_in
 
+        self.clear()
         self._path = Path(path)
+        self._show()
         self.found.setText(f"Reading {self._path.name}")
-        self._workspace.do(self, "patients", partial(patients_in, self._path), self._on_patients_read)
+        task = partial(patients_in, self._path)
+        self._workspace.do(self, "patients", task, self._on_patients_read, self._on_unreadable)
 
     def clear(self) -> None:
         """Predict without expression from here on."""
         self._path = None
         self.patient.clear()
+        self._leave_out()
+
+    def _leave_out(self) -> None:
+        self._reading = ""
         self._workspace.set_inputs(expression=None)
 
     def _on_choose_clicked(self) -> None:
@@ -83,18 +95,23 @@ class ExpressionWidget(QWidget):
             self.read(path)
 
     def _on_patients_read(self, patients: tuple[str, ...]) -> None:
-        from amkd_core.inference.pathway_table import patient_of_slide
-
         self.patient.clear()
         self.patient.addItems(patients)
+        self._find_own()
+
+    def _find_own(self) -> None:
+        """Take the patient whose slide this is by its name; else nobody's expression until the user says whose."""
+        from amkd_core.inference.pathway_table import patient_of_slide
+
+        patients = [self.patient.itemText(index) for index in range(self.patient.count())]
         layer = self._workspace.slide
+        self._slide = None if layer is None else slide_layers.fingerprint_of(layer)
         own = None if layer is None else patient_of_slide(patients, slide_layers.info_of(layer).slide_id)
-        if own is None and len(patients) == 1:
-            own = patients[0]
         if own is None:
             self.patient.setCurrentIndex(-1)
-            self._workspace.set_inputs(expression=None)
-            self.found.setText(f"{len(patients)} patients, none named as the slide; choose the patient.")
+            self._leave_out()
+            count = "1 patient, not" if len(patients) == 1 else f"{len(patients)} patients, none"
+            self.found.setText(f"{count} named as the slide; choose the patient.")
             return
         self.patient.setCurrentText(own)
         self._read(own)
@@ -105,26 +122,39 @@ class ExpressionWidget(QWidget):
         path = self._path
         if path is None:
             return
+        self._leave_out()  # whose it was until now; a run that is started meanwhile must not take it
+        self._reading = patient
+        self.found.setText(f"Reading the genes of {patient}")
         task = partial(read_genes, path, patient)
         self._workspace.do(
-            self,
-            "genes",
-            task,
-            lambda genes: self._workspace.set_inputs(expression=Expression(path, patient, genes)),
+            self, "genes", task, partial(self._on_genes_read, path, patient), self._on_unreadable
         )
 
-    def _on_slide_changed(self) -> None:
-        # One patient's expression must not go into another's prediction unseen.
-        if self._path is not None and self.patient.count() > 1:
-            self._again.start()
+    def _on_genes_read(self, path: Path, patient: str, genes: Mapping[str, float]) -> None:
+        if (path, patient) == (self._path, self._reading):
+            self._workspace.set_inputs(expression=Expression(path, patient, genes))
 
-    def _find_again(self) -> None:
-        self._on_patients_read(tuple(self.patient.itemText(index) for index in range(self.patient.count())))
+    def _on_unreadable(self, error: AmkdError) -> None:
+        self.clear()
+        self._workspace.fail(error)
+
+    def _on_slide_changed(self) -> None:
+        layer = self._workspace.slide
+        now = None if layer is None else slide_layers.fingerprint_of(layer)
+        if self._path is None or now in (None, self._slide):
+            return
+        self._slide = now
+        if (
+            self._workspace.expression is None and self.patient.count()
+        ):  # what there was is of another patient
+            self._reading = ""
+            self._again.start()
 
     def _show(self) -> None:
         expression = self._workspace.expression
-        if expression is not None and self.patient.count() == 0:
-            self._path = expression.path
+        if expression is not None and self.patient.count() == 0:  # chosen in another panel
+            self._path, layer = expression.path, self._workspace.slide
+            self._slide = None if layer is None else slide_layers.fingerprint_of(layer)
             self.patient.addItem(expression.patient)
             self.patient.setCurrentIndex(0)
         self.file_name.set_path(None if self._path is None else Path(self._path.name), "no expression")

@@ -132,8 +132,7 @@ class HeatControls(QWidget):
             self.shown.setChecked(layer.visible)
         for control in (*controls, self.shown):
             control.blockSignals(False)
-        limits = None if layer is None else tuple(float(value) for value in layer.contrast_limits)
-        self.legend.set_look(look, limits)  # type: ignore[arg-type]
+        self.legend.set_look(look, None if layer is None else slide_layers.limits_of(layer))
         self.what.setText(self._what_is_shown())
 
     def _what_is_shown(self) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from amkd_core.errors import AmkdError, BundleMismatchError
+from amkd_core.errors import AmkdError, BundleMismatchError, RegionError
+from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_viewer.events import (
     PatientRequest,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from amkd_core.bundle import Bundle
     from amkd_core.inference.prediction import Prediction
     from amkd_core.slides import SlideInfo
+
+_log = private_logger(__name__)
 
 T = TypeVar("T")
 Steps = Generator[Progress | QueueRow, None, "Prediction | dict[str, Prediction] | None"]
@@ -163,6 +166,11 @@ def _is_usable(bag: FeatureBag, slide: PredictionRequest, bundle: Bundle) -> boo
 def _predict_part(request: RegionRequest, bundle: Bundle) -> Generator[Progress, None, Prediction]:
     from amkd_core.inference.region import predict_region
 
+    if not _is_usable(request.prediction.bag, request.slide, bundle):
+        raise RegionError(
+            f"{request.prediction.slide_id}: the features at hand are of another model or scale; predict the whole "
+            "slide first"
+        )
     yield Progress("Predicting from the region", 0, 1)
     return predict_region(
         request.prediction,
@@ -189,6 +197,13 @@ def _predict_queue(request: QueueRequest, bundle: Bundle) -> Generator[Progress 
             yield QueueRow(index, _slim(prediction))
         except AmkdError as error:
             yield QueueRow(index, None, str(error))
+        except Exception as error:  # noqa: BLE001 (a fault with one slide, torch's memory among them, costs that slide)
+            _log.exception("slide %d of the folder failed", index + 1)
+            yield QueueRow(
+                index,
+                None,
+                f"{path.name}: a fault in AMKD Viewer ({type(error).__name__}); the log says more",
+            )
 
 
 def _numbered(steps: Generator[Progress, None, T], before: str) -> Generator[Progress, None, T]:

@@ -236,3 +236,20 @@ def _corners(patch: TopPatch) -> NDArray[np.float64]:
     (x, y), (width, height) = patch.xy_level0, patch.size_level0
     rows, columns = (y, y, y + height, y + height), (x, x + width, x + width, x)
     return np.stack([rows, columns], axis=1) - 0.5  # (4, 2): row, column
+
+
+LINES = frozenset({"line", "path"})
+"""Shapes of napari's that enclose nothing."""
+_ELLIPSE_POINTS = 64
+
+
+def outline_of(shape: NDArray[np.floating], kind: str) -> NDArray[np.float64]:
+    """Polygon of a drawn shape, (k, 2) in the layer's own order; of an ellipse napari keeps the corners of its box."""
+    corners = np.asarray(shape, dtype=np.float64)
+    if kind != "ellipse":
+        return corners
+    centre = corners.mean(axis=0)
+    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    angle = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)[:, None]
+    points: NDArray[np.float64] = centre + np.cos(angle) * first + np.sin(angle) * second
+    return points

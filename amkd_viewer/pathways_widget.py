@@ -138,17 +138,24 @@ class PathwaysWidget(WorkspacePanel):
         if name is None:
             return
         self.workspace.set_look(source=name)
-        expression, bundle_path = self.workspace.expression, self.workspace.bundle_path
+        self.genes.set_rows([], ())
         self.genes_heading.setText(f"Genes of {short_name(name, 40)}")
-        if expression is None or bundle_path is None:
+        # Of the prediction that is shown: model and patient may have been chosen anew since.
+        prediction, asked = self.workspace.prediction, self.workspace.asked_with
+        if asked is None or asked.expression is None:
             return
+        bundle_path, genes = asked.bundle_path, asked.expression.genes
 
         def read() -> tuple[GeneValue, ...]:
             from amkd_core.inference.pathway_table import pathway_genes
 
-            return pathway_genes(self.workspace.session.bundle(bundle_path), expression.genes, name)
+            return pathway_genes(self.workspace.session.bundle(bundle_path), genes, name)
 
-        self.workspace.do(self, "genes", read, self._on_genes_read)
+        def show(rows: tuple[GeneValue, ...]) -> None:
+            if self.pathway == name and self.workspace.prediction is prediction:
+                self._on_genes_read(rows)
+
+        self.workspace.do(self, "genes", read, show)
 
     def _on_genes_read(self, genes: tuple[GeneValue, ...]) -> None:
         self.genes.set_rows(

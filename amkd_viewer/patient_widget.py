@@ -13,7 +13,7 @@ from amkd_core.errors import RegionError
 from amkd_viewer import events, slide_layers
 from amkd_viewer.events import PatientRequest, RegionRequest, SessionEvent
 from amkd_viewer.labels_widget import heading_label, wrapped_label
-from amkd_viewer.layers import region_layer
+from amkd_viewer.layers import LINES, outline_of, region_layer
 from amkd_viewer.panel_widget import WorkspacePanel
 from amkd_viewer.wording import PATIENT_HINT, REGION_HINT, WHOLE_FIRST, drawn_text, result_line
 
@@ -111,7 +111,14 @@ class PatientWidget(WorkspacePanel):
         self.say_error("")
         slides = self._subjects()
         polygons = tuple(self._polygons(slide) for slide in slides)
-        if not any(polygons):
+        lines = [slide.name for slide in slides if self._has_lines(slide)]
+        if lines:
+            self.workspace.fail(
+                RegionError(
+                    f"{lines[0]}: a line encloses no tissue; draw a polygon, a rectangle or an ellipse instead of it"
+                )
+            )
+        elif not any(polygons):
             names = " and ".join(slide.name for slide in slides)
             self.workspace.fail(RegionError(f"{names}: no region is drawn; draw one on the slide first"))
         elif len(slides) > 1:
@@ -161,7 +168,12 @@ class PatientWidget(WorkspacePanel):
         layer = slide_layers.overlay(self._viewer, slide, "region")
         if layer is None:
             return ()
-        return tuple(np.asarray(shape, dtype=float)[:, ::-1] + 0.5 for shape in layer.data if len(shape) > 2)
+        shapes = zip(layer.data, layer.shape_type, strict=True)
+        return tuple(outline_of(shape, kind)[:, ::-1] + 0.5 for shape, kind in shapes if kind not in LINES)
+
+    def _has_lines(self, slide: Layer) -> bool:
+        layer = slide_layers.overlay(self._viewer, slide, "region")
+        return layer is not None and not LINES.isdisjoint(layer.shape_type)
 
     # What the workspace tells
 

@@ -73,6 +73,7 @@ class PredictWidget(PanelWidget):
         self.workspace.slide_changed.connect(self._on_slide_changed)
         self.workspace.prediction_changed.connect(self._on_prediction_changed)
         self.workspace.look_changed.connect(self._on_look_changed)
+        self.workspace.drawn.connect(self._on_look_changed)
         napari_viewer.events.theme.connect(self._on_theme_changed)
 
         # Initial values
@@ -126,7 +127,7 @@ class PredictWidget(PanelWidget):
     def _on_scale_given(self, mpp: float) -> None:
         layer = self.inputs.slide
         if layer is not None:
-            slide_layers.restate_mpp(self._viewer, layer, (mpp, mpp))
+            self.workspace.restate_scale(layer, (mpp, mpp))
             self._show_error("")
 
     # What the workspace tells
@@ -170,11 +171,14 @@ class PredictWidget(PanelWidget):
     def _on_prediction_changed(self) -> None:
         prediction = self.workspace.prediction
         if prediction is not None:
-            self.result.show_prediction(prediction)
+            self.result.show_prediction(prediction, self.workspace.asked_with)
         self.result.setVisible(prediction is not None)
+        self._on_look_changed()
 
     def _on_look_changed(self) -> None:
-        self.result.legend.set_look(self.workspace.look)
+        slide = self.workspace.slide
+        layer = None if slide is None else slide_layers.overlay(self._viewer, slide, "map")
+        self.result.show_look(self.workspace.look, None if layer is None else slide_layers.limits_of(layer))
 
     def _on_theme_changed(self, event: Event | None = None) -> None:
         follow_theme(self, window_colours(self._viewer.theme))

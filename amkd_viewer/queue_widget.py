@@ -135,7 +135,9 @@ class QueueWidget(WorkspacePanel):
             case events.Cancelled():
                 self.stage.setText(f"Cancelled after {len(self.rows)} of {len(self.paths)} slides.")
                 self._show()
-            case events.Failed():
+            case events.Failed() | events.Crashed():
+                self.stage.setText(f"Stopped after {len(self.rows)} of {len(self.paths)} slides.")
+                self.say_error(str(event.error))
                 self._show()
 
     def _show(self) -> None:

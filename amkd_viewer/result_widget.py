@@ -16,8 +16,8 @@ from amkd_viewer.legend_widget import LegendWidget
 from amkd_viewer.plots import draw_survival
 from amkd_viewer.wording import (
     MAP_CAPTION,
-    MAP_HINT,
     group_text,
+    map_hint,
     notice_sentences,
     prediction_facts,
     risk_sentence,
@@ -25,6 +25,8 @@ from amkd_viewer.wording import (
 
 if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
+    from amkd_viewer.events import PredictionRequest
+    from amkd_viewer.layers import MapLook
     from amkd_viewer.workspace_widget import Workspace
 
 
@@ -83,12 +85,18 @@ class ResultWidget(QFrame):
         column.addWidget(self.plot)
         column.addWidget(heading_label(MAP_CAPTION))
         column.addWidget(self.legend)
-        column.addWidget(wrapped_label(MAP_HINT, role="amkdMuted"))
+        self.hint = wrapped_label(role="amkdMuted")
+        column.addWidget(self.hint)
         column.addWidget(heading_label("What this rests on"))
         column.addWidget(self.facts)
 
-    def show_prediction(self, prediction: Prediction) -> None:
-        """Replace what is shown."""
+    def show_look(self, look: MapLook, limits: tuple[float, float] | None) -> None:
+        """Say what the map's colours mean; `limits` are the values of their ends where a map is drawn."""
+        self.legend.set_look(look, limits)
+        self.hint.setText(map_hint(look.kind))
+
+    def show_prediction(self, prediction: Prediction, asked: PredictionRequest | None = None) -> None:
+        """Replace what is shown; `asked` tells whose expression went into it."""
         self.percentile.setText(f"{prediction.risk_percentile:.0f}")
         self.group.setText(group_text(prediction))
         colour = HIGH_RISK if prediction.risk_group == "high" else LOW_RISK
@@ -98,4 +106,5 @@ class ResultWidget(QFrame):
         self.sentence.setText(risk_sentence(prediction))
         self.plot.draw(partial(draw_survival, prediction=prediction, compact=True))
         self.notices.set_sentences(notice_sentences(prediction))
-        self.facts.set_facts(prediction_facts(prediction))
+        expression = None if asked is None or prediction.teacher is None else asked.expression
+        self.facts.set_facts(prediction_facts(prediction, expression))

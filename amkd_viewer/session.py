@@ -29,7 +29,6 @@ from amkd_viewer.events import (
     Failed,
     Finished,
     Opened,
-    PatientRequest,
     PredictionRequest,
     Queued,
     QueueEnded,
@@ -37,6 +36,7 @@ from amkd_viewer.events import (
     Request,
     SessionEvent,
 )
+from amkd_viewer.results import Results, slides_of
 from amkd_viewer.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 PROGRESS_INTERVAL_S = 0.1
 """Progress within one stage is told no more often than this."""
-HISTORY = 8
-"""Predictions that are kept for comparing."""
 
 _log = private_logger(__name__)
 
@@ -85,9 +83,7 @@ class PredictionSession:
         self._latest: _Run | None = None
         self._closed = False
         self._bundle: tuple[tuple[Any, ...], Bundle] | None = None
-        self._results: dict[str, Prediction] = {}
-        self._wholes: dict[str, Prediction] = {}
-        self._history: list[tuple[str, Prediction]] = []
+        self._results = Results()
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="amkd-prediction")
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="amkd-opening")
         self.tasks = Tasks(self._tell_task)
@@ -105,17 +101,29 @@ class PredictionSession:
     def result(self, fingerprint: str) -> Prediction | None:
         """Return the last prediction of the slide with this content, or None."""
         with self._lock:
-            return self._results.get(fingerprint)
+            return self._results.last(fingerprint)
+
+    def asked_with(self, fingerprint: str) -> PredictionRequest | None:
+        """Return what the last prediction of this slide was asked with (model, scale, expression), or None."""
+        with self._lock:
+            return self._results.asked_with(fingerprint)
+
+    def forget(self, fingerprint: str) -> None:
+        """Drop the results of a slide whose scale was stated anew; a prediction under way about it is cancelled."""
+        with self._lock:
+            if self._run is not None and fingerprint in slides_of(self._run.request):
+                self.cancel()
+            self._results.forget(fingerprint)
 
     def whole(self, fingerprint: str) -> Prediction | None:
         """Return the last prediction of the whole slide, of which regions are made; None where there is none."""
         with self._lock:
-            return self._wholes.get(fingerprint)
+            return self._results.whole(fingerprint)
 
     def history(self) -> list[tuple[str, Prediction]]:
         """Predictions of this session with the fingerprints of their slides, the newest first."""
         with self._lock:
-            return list(reversed(self._history))
+            return self._results.history()
 
     def bundle(self, path: Path) -> Bundle:
         """Open a bundle, or give the one opened last where the file is still the same; takes a while."""
@@ -195,8 +203,7 @@ class PredictionSession:
         with self._lock:
             self._closed, self._listener = True, None
             self.cancel()
-            for kept in (self._results, self._wholes, self._history):
-                kept.clear()
+            self._results.clear()
             self._bundle = None
         self.tasks.close()
         for executor in (self._runner, self._opener):
@@ -250,7 +257,7 @@ class PredictionSession:
                 self._run = None
                 for event in _outcomes(run.request, future):
                     if isinstance(event, Finished):
-                        self._remember(event)
+                        self._results.remember(event)
                     self._tell(event)
         run.ended.set()
 
@@ -265,16 +272,11 @@ class PredictionSession:
         with self._lock:
             if prediction is None or self._run is not None or request.fingerprint in self._results:
                 return
+            if self._closed:
+                return
             event = Finished(request, prediction, request.fingerprint)
-            self._remember(event)
+            self._results.remember(event)
             self._tell(event)
-
-    def _remember(self, event: Finished) -> None:
-        self._results[event.fingerprint] = event.prediction
-        if _is_of_all_tissue(event.request):
-            self._wholes[event.fingerprint] = event.prediction
-        if not self._closed:
-            self._history = [*self._history, (event.fingerprint, event.prediction)][-HISTORY:]
 
     def _on_opened(self, path: Path, future: Future[Opened]) -> None:
         if future.cancelled():
@@ -290,9 +292,10 @@ class PredictionSession:
         """Open a bundle, or give the one opened last where the file is still the same."""
         status = path.stat() if path.exists() else None
         key = (path, status and status.st_mtime_ns, status and status.st_size)
-        if self._bundle is None or self._bundle[0] != key:
-            self._bundle = (key, self._load_bundle(path))
-        return self._bundle[1]
+        held = self._bundle  # once: another thread may open another one meanwhile
+        if held is None or held[0] != key:
+            self._bundle = held = (key, self._load_bundle(path))
+        return held[1]
 
     def _tell(self, event: SessionEvent) -> None:
         if self._listener is not None:
@@ -329,12 +332,6 @@ def _fault(request: Request | Path, error: BaseException) -> Failed | Crashed:
         return Failed(request, error)
     _log.error("%s failed", request, exc_info=error)
     return Crashed(request, error)
-
-
-def _is_of_all_tissue(request: Request | Path) -> bool:
-    return isinstance(request, PredictionRequest) or (
-        isinstance(request, PatientRequest) and not request.polygons
-    )
 
 
 def _checked(request: Request, value: Any) -> dict[str, Prediction]:

@@ -58,13 +58,18 @@ def given_mpp(layer: Layer) -> tuple[float, float] | None:
 def restate_mpp(viewer: ViewerModel, layer: Layer, mpp: tuple[float, float]) -> None:
     """Give a slide layer the scale that the user states, in (x, y) micrometres per level-0 pixel.
 
-    Maps drawn at the scale before are taken away: they would no longer lie on the slide.
+    Maps drawn at the scale before are taken away: they would no longer lie on the slide. Regions, in its pixels, stay.
     """
-    remove_overlays(viewer, fingerprint_of(layer))
+    drawn = overlay(viewer, layer, "region")
+    for other in overlays_of(fingerprint_of(layer), list(viewer.layers)):
+        if other is not drawn:
+            viewer.layers.remove(other)
     _entry(layer)["mpp"] = mpp
     geometry = pixel_geometry(mpp)
-    layer.units = geometry["units"]
-    layer.scale = geometry["scale"]
+    for kept in (layer, drawn):
+        if kept is not None:
+            kept.units = geometry["units"]
+            kept.scale = geometry["scale"]
     viewer.reset_view()
 
 
@@ -107,7 +112,7 @@ def draw_overlay(viewer: ViewerModel, data: LayerData) -> Layer:
         viewer.layers.remove(old)
         return add_layer(viewer, data)
     old.data = content
-    for name in ("scale", "translate", "features", "affine"):
+    for name in ("scale", "translate", "features", "affine", "contrast_limits"):
         if name in options:
             setattr(old, name, options[name])
     return old
@@ -117,6 +122,12 @@ def overlay(viewer: ViewerModel, layer: Layer, role: str) -> Layer | None:
     """The layer of a role that belongs to a slide layer, or None."""
     found = overlays_of(fingerprint_of(layer), viewer.layers)
     return next((one for one in found if role_of(one) == role), None)
+
+
+def limits_of(layer: Layer) -> tuple[float, float]:
+    """Values that the ends of a map's colours stand for."""
+    low, high = layer.contrast_limits
+    return float(low), float(high)
 
 
 def restyle_map(viewer: ViewerModel, slide: Layer, prediction: Prediction, look: MapLook) -> None:

@@ -12,6 +12,7 @@ from amkd_viewer.inputs_widget import ScaleBox
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
 from amkd_viewer.panel_widget import PanelWidget, follow_theme
 from amkd_viewer.wording import SCALE_HINT, slide_facts
+from amkd_viewer.workspace_widget import open_workspace_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -80,7 +81,11 @@ class SlideWidget(PanelWidget):
         layer = self.slide
         if layer is None or value <= 0:
             return
-        slide_layers.restate_mpp(self._viewer, layer, (value, value))
+        workspace = open_workspace_of(self._viewer)
+        if workspace is None:
+            slide_layers.restate_mpp(self._viewer, layer, (value, value))
+        else:
+            workspace.restate_scale(layer, (value, value))
         self._show()
 
     def _on_theme_changed(self, event: Event | None = None) -> None:

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
     from amkd_core.progress import Progress
     from amkd_core.slides import Microns, SlideInfo
+    from amkd_viewer.events import Expression
 
 RESEARCH_USE = "Research use only. Not for diagnosis or treatment decisions."
 """Shown at all times, whatever the bundle says."""
 MAP_CAPTION = "Gene-guided attention"
-MAP_HINT = "Percentile within the slide. What the model weighed, not proof of cause."
 MAP_CAUTION = "Attention is what the model weighed, not proof of cause."
 GALLERY_EMPTY = "Predict the slide to see its most and least telling patches here."
 GALLERY_HINT = "Click a patch to fly there; point at it to mark it on the slide."
@@ -56,6 +56,7 @@ REGION_HINT = (
     "trained on all tissue of a slide."
 )
 WHOLE_FIRST = "Predict the whole slide first; the region is then computed from its features."
+QUEUE_RUNNING = "The slides of a folder are being predicted; wait for them or cancel that first."
 QUEUE_HINT = "Choose a folder; each slide is predicted by itself. A double click on a row opens the slide."
 EXPORT_HINT = (
     "Research use only. Names of slides and patients stay out unless you ask for them; the notices go along."
@@ -124,6 +125,12 @@ def risk_sentence(prediction: Prediction) -> str:
 def group_text(prediction: Prediction) -> str:
     """Name the risk group."""
     return f"{prediction.risk_group} risk".upper()
+
+
+def map_hint(kind: str) -> str:
+    """Say what the map's numbers are."""
+    what = "Percentile within the slide" if kind == "percentile" else "Weight divided by the slide's mean"
+    return f"{what}. What the model weighed, not proof of cause."
 
 
 def notice_sentences(prediction: Prediction) -> list[str]:
@@ -246,8 +253,8 @@ def survival_facts(prediction: Prediction) -> list[tuple[str, str]]:
     return facts
 
 
-def prediction_facts(prediction: Prediction) -> list[tuple[str, str]]:
-    """What a reader needs to judge a result, as pairs of label and text."""
+def prediction_facts(prediction: Prediction, expression: Expression | None = None) -> list[tuple[str, str]]:
+    """What a reader needs to judge a result, as pairs of label and text; `expression` is what the teacher saw."""
     bag, cohort = prediction.bag, prediction.cohort
     model = prediction.provenance["bundle"]
     facts = [
@@ -260,6 +267,8 @@ def prediction_facts(prediction: Prediction) -> list[tuple[str, str]]:
     if len(prediction.member_risks) > 1:
         low, high = float(min(prediction.member_risks)), float(max(prediction.member_risks))
         facts.insert(1, ("Folds", f"{len(prediction.member_risks)} models, risk {low:.3f} to {high:.3f}"))
+    if expression is not None:
+        facts.append(("Expression", f"patient {expression.patient}, {expression.path.name}"))
     if bag.slide_mpp is not None:
         source = _SOURCES.get(bag.slide_mpp_source or "", "")
         facts.append(("Scale", f"{bag.slide_mpp[0]:.4g} µm per pixel{', ' if source else ''}{source}"))

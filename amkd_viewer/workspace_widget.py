@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from amkd_core.settings import read_settings
 from amkd_viewer import events, slide_layers
 from amkd_viewer.bridge_widget import SessionBridge
 from amkd_viewer.errands import Errands, Then
-from amkd_viewer.events import Expression, PredictionRequest, Request, SessionEvent
+from amkd_viewer.events import Expression, PredictionRequest, QueueRequest, Request, SessionEvent
 from amkd_viewer.inputs_widget import demo_path
 from amkd_viewer.layers import MapLook, prediction_layers
 from amkd_viewer.painter_widget import OverlayPainter
@@ -25,7 +26,7 @@ from amkd_viewer.scale_bar_widget import ScaleBar
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.shortcuts_widget import Shortcuts
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
-from amkd_viewer.wording import MAP_FAULT, NO_MODEL, SCALE_QUESTION
+from amkd_viewer.wording import MAP_FAULT, NO_MODEL, QUEUE_RUNNING, SCALE_QUESTION
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -42,11 +43,16 @@ _log = logging.getLogger(__name__)
 
 def workspace_of(viewer: Viewer) -> Workspace:
     """The workspace of a window, which its panels keep; made when the first of them asks."""
+    return open_workspace_of(viewer) or Workspace(viewer)
+
+
+def open_workspace_of(viewer: Viewer) -> Workspace | None:
+    """The workspace of a window, or None where no panel has asked for one yet."""
     for panel in viewer.window.dock_widgets.values():
         workspace = getattr(panel, "workspace", None)
         if isinstance(workspace, Workspace) and not workspace.closed:
             return workspace
-    return Workspace(viewer)
+    return None
 
 
 class Workspace(QObject):
@@ -82,6 +88,7 @@ class Workspace(QObject):
         self.bundle_path: Path | None = stored.settings.bundle or demo_path()
         self.device = stored.settings.device
         self.expression: Expression | None = None
+        self._expression_slide: str | None = None
         self.outcome: Prediction | BaseException | None = None
         self.closed = False
         self.shortcuts: Shortcuts | None = None
@@ -123,6 +130,13 @@ class Workspace(QObject):
         """The last prediction of the slide that is looked at."""
         return None if self.slide is None else self.session.result(slide_layers.fingerprint_of(self.slide))
 
+    @property
+    def asked_with(self) -> PredictionRequest | None:
+        """Model, scale and expression that the last prediction of this slide was asked with."""
+        return (
+            None if self.slide is None else self.session.asked_with(slide_layers.fingerprint_of(self.slide))
+        )
+
     # What panels do
 
     def hold(self, panel: QWidget) -> None:
@@ -139,6 +153,9 @@ class Workspace(QObject):
     def choose(self, layer: Layer | None) -> None:
         """Look at another slide: it is shown with its map and boxes, the others are hidden."""
         self.slide = layer
+        if self.expression is not None and not self._is_expression_of(layer):
+            # One patient's expression must not go into another's prediction unseen.
+            self.set_inputs(expression=None)
         if layer is not None:
             fingerprint = slide_layers.fingerprint_of(layer)
             slide_layers.show_only(self.viewer, fingerprint)
@@ -159,8 +176,11 @@ class Workspace(QObject):
         return request is not None and self.start(request)
 
     def start(self, request: Request) -> bool:
-        """Start any request."""
+        """Start any request; False where a folder's slides are under way, which would be lost by it."""
         self.outcome = None
+        if isinstance(self.session.running, QueueRequest):
+            self.fail(AmkdError(QUEUE_RUNNING))
+            return False
         self.session.start(request)
         return True
 
@@ -186,8 +206,21 @@ class Workspace(QObject):
             info=info,
         )
 
+    def restate_scale(self, layer: Layer, mpp: tuple[float, float]) -> None:
+        """Give a slide the scale that the user states; what was predicted at another one is no longer its result."""
+        if mpp == slide_layers.mpp_of(layer):
+            return
+        self.session.forget(slide_layers.fingerprint_of(layer))
+        slide_layers.restate_mpp(self.viewer, layer, mpp)
+        if layer is self.slide:
+            self.slide_changed.emit()
+            self.prediction_changed.emit()
+        self._recall(layer)
+
     def set_inputs(self, **changes: Any) -> None:
-        """Change `bundle_path`, `device` or `expression`."""
+        """Change `bundle_path`, `device` or `expression`; the latter is of the slide that is looked at."""
+        if "expression" in changes:
+            self._expression_slide = None if self.slide is None else slide_layers.fingerprint_of(self.slide)
         for name, value in changes.items():
             setattr(self, name, value)
         self.inputs_changed.emit()
@@ -299,6 +332,24 @@ class Workspace(QObject):
         self.choose(layer)
         # Later: it would take from the first drawing of this one.
         QTimer.singleShot(WARM_UP_AFTER_MS, self.session.expect_slide)
+        prediction = self.prediction
+        if prediction is None:
+            self._recall(layer)
+        else:  # it was closed and is opened again; its map comes when napari is done with the slide itself
+            QTimer.singleShot(0, partial(self._on_finished, slide_layers.fingerprint_of(layer), prediction))
+
+    def _is_expression_of(self, layer: Layer | None) -> bool:
+        """Whether the expression is this slide's: it was chosen for it, or its patient's name begins the slide's."""
+        if layer is None or self.expression is None:
+            return layer is None
+        if slide_layers.fingerprint_of(layer) == self._expression_slide:
+            return True
+        from amkd_core.inference.pathway_table import patient_of_slide
+
+        return patient_of_slide([self.expression.patient], slide_layers.info_of(layer).slide_id) is not None
+
+    def _recall(self, layer: Layer) -> None:
+        """Look for a kept result of a slide."""
         if self.bundle_path is not None and slide_layers.mpp_of(layer) is not None:
             request = self.request_for(layer)
             if request is not None:

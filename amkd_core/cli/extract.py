@@ -28,7 +28,10 @@ def extract_command(
         float | None, typer.Option(help="Micrometres per pixel, where slides do not tell.")
     ] = None,
     mpp_table: Annotated[
-        Path | None, typer.Option(help="CSV with the columns slide and mpp, for slides that do not tell.")
+        Path | None,
+        typer.Option(
+            help="CSV with the columns slide and mpp; overrules what those slides record, with a notice in the bag."
+        ),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="File or folder of the encoder's weights.")] = None,
     device: DeviceOption = None,
@@ -56,7 +59,7 @@ def extract_command(
         card_of(encoder)  # a wrong name is said before any process starts
         scales = _read_scales(mpp_table)
         tasks = [
-            SlideTask(path, scales.get(path.name, scales.get(slide_id_of(path), mpp)))
+            SlideTask(path, scales.get(path.name, scales.get(slide_id_of(path))), default_mpp=mpp)
             for path in expand_folders(slides)
         ]
         _refuse_missing_weights(encoder, weights)

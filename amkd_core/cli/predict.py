@@ -52,7 +52,8 @@ def predict_command(
         typer.Option(help="Model bundle (.amkd); by default the settings', else the synthetic demo's."),
     ] = None,
     mpp: Annotated[
-        float | None, typer.Option(help="Micrometres per pixel, where the slide does not tell.")
+        float | None,
+        typer.Option(help="Micrometres per pixel; overrules what the slide records, with a notice."),
     ] = None,
     scene: Annotated[int, typer.Option(min=0, help="Which image of a file with several.")] = 0,
     expression: Annotated[

@@ -12,6 +12,8 @@ from amkd_core.bundle import Bundle
 from amkd_core.errors import BagError
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
+from amkd_core.inference.record import slide_record
+from amkd_core.notices import Notice
 
 
 def predict_patient(
@@ -80,11 +82,29 @@ def on_slide(prediction: Prediction, bag: FeatureBag, index: int) -> Prediction:
         teacher = replace(
             teacher, patch_scores=teacher.patch_scores[rows] * scale, coattention=teacher.coattention[:, rows]
         )
+    notices = [notice for notice in prediction.notices if notice.code != "no_map" or not bag.has_map]
+    if prediction.bag.n_slides > 1:
+        place = next((i for i, notice in enumerate(notices) if notice.code == "region"), 0) + 1
+        notices.insert(place, _together(prediction, len(rows)))
     return replace(
         prediction,
         slide_id=bag.slide_id,
         bag=bag,
         patch_scores=prediction.patch_scores[rows] * scale,
         teacher=teacher,
-        notices=tuple(notice for notice in prediction.notices if notice.code != "no_map" or not bag.has_map),
+        notices=tuple(notices),
+        provenance={
+            **prediction.provenance,
+            "slide": slide_record(bag),
+            "patient": {"slides": prediction.bag.n_slides, "patches": len(prediction.bag)},
+        },
+    )
+
+
+def _together(prediction: Prediction, n_here: int) -> Notice:
+    bag = prediction.bag
+    return Notice(
+        "several_slides",
+        f"Predicted from {bag.n_slides} slides and {len(bag):,} patches of the patient together; {n_here:,} of them "
+        "are on this slide. Risk and curve are the patient's.",
     )

@@ -86,16 +86,21 @@ def provenance_of(
         "threads": torch.get_num_threads(),
         "bundle": {"name": bundle.card.name, "sha256": bundle.sha256, "synthetic": bundle.card.synthetic},
         "encoder": bag.encoder.to_dict(),
-        "slide": {
-            "id": bag.slide_id,
-            "fingerprint": bag.slide_fingerprint,
-            "size_level0_px": bag.slide_size_level0,
-            "mpp": bag.slide_mpp,
-            "mpp_source": bag.slide_mpp_source,
-        },
+        "slide": slide_record(bag),
         "patches": {"count": len(bag), "size_px": bag.patch_size_px, "mpp": bag.mpp},
         "verified": bag.verified,
         "genes": _gene_record(bundle, genes),
+    }
+
+
+def slide_record(bag: FeatureBag) -> dict[str, Any]:
+    """JSON-able record of the slide that a bag is of."""
+    return {
+        "id": bag.slide_id,
+        "fingerprint": bag.slide_fingerprint,
+        "size_level0_px": bag.slide_size_level0,
+        "mpp": bag.slide_mpp,
+        "mpp_source": bag.slide_mpp_source,
     }
 
 

@@ -93,6 +93,8 @@ class SlideInfo:
         Which of how many separate images of the file this is.
     associated
         Names of the label, macro and thumbnail images; their pixels are read only on request.
+    recorded
+        What the file tells of its scale where the user's value holds instead; else None.
     """
 
     path: Path
@@ -109,6 +111,7 @@ class SlideInfo:
     scene: int = 0
     n_scenes: int = 1
     associated: tuple[str, ...] = ()
+    recorded: Microns | None = None
 
 
 def slide_id_of(path: Path) -> str:

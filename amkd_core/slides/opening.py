@@ -18,10 +18,16 @@ _OTHER_SUFFIXES = frozenset({".mrxs", ".vms", ".vmu", ".dcm"})
 
 
 def open_checked(
-    path: Path, *, mpp: float | tuple[float, float] | None, scene: int, isolated: bool
+    path: Path,
+    *,
+    mpp: float | tuple[float, float] | None,
+    default_mpp: float | tuple[float, float] | None,
+    scene: int,
+    isolated: bool,
 ) -> tuple[SlideInfo, Backend]:
     """Find out what `path` is and open it; the parts of a `Slide`. See `open_slide` for the parameters."""
     given = None if mpp is None else user_microns(mpp)
+    default = None if default_mpp is None else user_microns(default_mpp)
     remember_name(path, slide_id_of(path))
     file = main_file(path)
     content = fingerprint(files_of(file))
@@ -35,7 +41,7 @@ def open_checked(
         backend=facts.backend,
         vendor=facts.vendor,
         levels=facts.levels(),
-        microns=given or facts.microns,
+        microns=given or facts.microns or default,
         objective_power=facts.objective_power,
         bounds=facts.bounds,
         tile_size_px=facts.tile_size_px,
@@ -43,6 +49,7 @@ def open_checked(
         scene=facts.scene,
         n_scenes=facts.n_scenes,
         associated=facts.associated,
+        recorded=facts.microns if given else None,
     )
     return info, backend
 

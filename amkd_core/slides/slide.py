@@ -177,6 +177,7 @@ def open_slide(
     path: Path | str,
     *,
     mpp: float | tuple[float, float] | None = None,
+    default_mpp: float | tuple[float, float] | None = None,
     scene: int = 0,
     isolated: bool = False,
 ) -> Slide:
@@ -189,6 +190,8 @@ def open_slide(
         slide, or the folder that holds these.
     mpp
         Micrometres per pixel, one number or (x, y); overrides what the file tells.
+    default_mpp
+        The same, for a file that does not tell.
     scene
         Which image of a file with several, from 0.
     isolated
@@ -200,11 +203,11 @@ def open_slide(
     SlideError
         If it is no slide, damaged, or truncated; one sentence says which.
     ConfigError
-        If `mpp` is absurd.
+        If a given value is absurd.
     """
     from amkd_core.slides.opening import open_checked
 
-    return Slide(*open_checked(Path(path), mpp=mpp, scene=scene, isolated=isolated))
+    return Slide(*open_checked(Path(path), mpp=mpp, default_mpp=default_mpp, scene=scene, isolated=isolated))
 
 
 def is_slide(path: Path | str) -> bool:

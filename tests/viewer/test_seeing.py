@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
 from amkd_viewer import navigation, slide_layers
+from amkd_viewer.events import Finished
 from amkd_viewer.plots import short_name
 
 
@@ -169,6 +170,24 @@ def test_teachers_and_students_patches_are_joined_where_they_coincide(taught, do
     assert all(left.source == "teacher" and right.source == "student" for left, right in gallery.view.joined)
 
 
+def test_the_prediction_panels_legend_tells_raw_values_as_raw(predicted, dock, spin) -> None:
+    workspace, result = predicted.workspace, predicted.result
+    assert result.legend.labels == ("0", "50", "100")
+    assert result.hint.text().startswith("Percentile within the slide.")
+    view = dock("View and heatmap")
+    workspace.set_look(kind="raw")
+    layer = slide_layers.overlay(workspace.viewer, workspace.slide, "map")
+    low, high = layer.contrast_limits
+    assert (
+        result.legend.labels
+        == view.heat.legend.labels
+        == (f"{low:.3g}", f"{(low + high) / 2:.3g}", f"{high:.3g}")
+    )
+    assert result.hint.text().startswith("Weight divided by the slide's mean.")
+    workspace.set_look(kind="percentile")
+    assert result.legend.labels == ("0", "50", "100")
+
+
 def test_switching_a_map_of_100_000_patches_keeps_its_layer(view, viewer, spin, record_property) -> None:
     """What changes is the layer's picture; how long that takes is measured by benchmarks/pathway_switching.py."""
     from dataclasses import replace
@@ -184,7 +203,8 @@ def test_switching_a_map_of_100_000_patches_keeps_its_layer(view, viewer, spin, 
         slide_index=np.zeros(n, dtype=np.int32),
     )
     large = replace(small, bag=bag, patch_scores=rng.random(n))
-    workspace.session._results[slide_layers.fingerprint_of(slide)] = large
+    asked = workspace.asked_with
+    workspace.session._results.remember(Finished(asked, large, slide_layers.fingerprint_of(slide)))
     workspace.redraw_map()
     spin(lambda: map_of(viewer).loaded)
     layer, layers = map_of(viewer), list(viewer.layers)

@@ -178,6 +178,15 @@ def _features(encoder: PatchEncoder, images: NDArray[np.uint8]) -> NDArray[np.fl
 
 
 def _scale_notices(slide: Slide) -> list[Notice]:
+    recorded = slide.info.recorded
+    if recorded is not None and not 0.95 < slide.microns.mean / recorded.mean < 1.05:
+        return [
+            Notice(
+                "scale_source",
+                f"The slide records {recorded.mean:.4g} micrometres per pixel; the {slide.microns.mean:.4g} that the "
+                "user gave were taken instead.",
+            )
+        ]
     if slide.microns.source != "objective_power":
         return []
     return [

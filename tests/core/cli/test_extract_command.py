@@ -64,11 +64,27 @@ def test_what_is_done_is_kept_only_while_it_fits(amkd: Run, slides: list[Path], 
     np.testing.assert_array_equal(read_bag(first).features, _bag_from(original, tmp_path).features)
     assert second.stat().st_mtime_ns == stamp
     # Another scale, and another slide under the same name, make it again as well.
-    again = amkd("extract", slides[2], "--out", tmp_path, "--mpp", 0.45)
+    (tmp_path / "mpp.csv").write_text("slide,mpp\ns2,0.45\n")
+    again = amkd("extract", slides[2], "--out", tmp_path, "--mpp-table", tmp_path / "mpp.csv")
     assert "(kept)" not in again.stdout
-    assert read_bag(second).slide_mpp == (0.45, 0.45)
+    bag = read_bag(second)
+    assert bag.slide_mpp == (0.45, 0.45)
+    (notice,) = [notice.sentence for notice in bag.notices if notice.code == "scale_source"]
+    assert notice.startswith("The slide records 0.5 micrometres per pixel; the 0.45 that the user gave")
     other = write_tiff(tmp_path / "s2.tif", [tissue_like(768, 768, seed=77)])
-    assert "(kept)" not in amkd("extract", other, "--out", tmp_path, "--mpp", 0.45).stdout
+    assert "(kept)" not in amkd("extract", other, "--out", tmp_path).stdout
+
+
+def test_one_scale_for_a_folder_holds_for_those_that_tell_none(amkd: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write_tiff(folder / "told.tif", [tissue_like(768, 768)])
+    write_tiff(folder / "untold.tif", [tissue_like(1536, 1536)], mpp=None)
+    assert amkd("extract", folder, "--out", tmp_path / "bags", "--mpp", 0.25).exit_code == 0
+    told, untold = (read_bag(tmp_path / "bags" / f"{name}.h5") for name in ("told", "untold"))
+    assert (told.slide_mpp, told.slide_mpp_source) == ((0.5, 0.5), "tiff_resolution")
+    assert (untold.slide_mpp, untold.slide_mpp_source) == ((0.25, 0.25), "user")
+    assert not [notice for notice in told.notices if notice.code == "scale_source"]
 
 
 def _bag_from(content: bytes, folder: Path):

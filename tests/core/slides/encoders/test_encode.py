@@ -129,7 +129,7 @@ def test_a_damaged_real_slide_fails_in_one_sentence(shared: Path) -> None:
 @pytest.mark.parametrize(
     ("mpp", "source", "codes"),
     [
-        ((1.0, 1.0), "user", ["coarse_scale"]),
+        ((1.0, 1.0), "user", ["scale_source", "coarse_scale"]),
         ((0.5, 0.55), "user", ["non_square_pixels"]),
         ((0.5, 0.5), "objective_power", ["scale_source"]),
     ],

@@ -1,0 +1,310 @@
+"""Nothing is shown, computed or exported for another patient, slide, scale or model than it belongs to."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from amkd_core.inference.region import rows_inside
+from amkd_viewer import slide_layers
+from amkd_viewer.layers import outline_of
+
+
+def opened(panel, path: Path, spin) -> None:
+    panel.open_slide(path)
+    spin(lambda: panel.workspace.slide is not None and panel.workspace.slide.name == path.stem)
+
+
+def facts_of(panel) -> dict[str, str]:
+    lines = panel.result.facts.text.split("\n")
+    return dict(zip(lines[::2], lines[1::2], strict=True))
+
+
+def one_patient(table: Path, folder: Path, patient: str, name: str = "one.csv") -> Path:
+    rows = list(csv.reader(table.open()))
+    column = rows[0].index(patient)
+    path = folder / name
+    path.write_text("".join(f"{row[0]},{row[column]}\n" for row in rows))
+    return path
+
+
+def test_expression_of_one_patient_stays_out_of_anothers_prediction(  # noqa: PLR0917 (fixtures)
+    predicted, dock, viewer, second_slide_path, expression_path, tmp_path, qtbot, spin
+) -> None:
+    workspace = predicted.workspace
+    expression = dock("Pathways").expression
+    expression.read(one_patient(expression_path, tmp_path, "first"))
+    spin(lambda: workspace.expression is not None)
+    predicted.run()
+    spin(lambda: predicted.outcome is not None)
+    assert facts_of(predicted)["Expression"] == "patient first, one.csv"
+
+    opened(predicted, second_slide_path, spin)
+    assert workspace.expression is None
+    spin(lambda: expression.found.text() == "1 patient, not named as the slide; choose the patient.")
+    predicted.run()
+    spin(lambda: predicted.outcome is not None)
+    assert predicted.outcome.teacher is None
+    assert "Expression" not in facts_of(predicted)
+
+    workspace.choose(slide_layers.slides_in(viewer.layers)[0])
+    spin(lambda: workspace.expression is not None)  # its own is found again
+    assert workspace.expression.patient == "first"
+    assert facts_of(predicted)["Expression"] == "patient first, one.csv"
+
+
+def test_a_panel_that_is_closed_leaves_no_expression_to_another_slide(  # noqa: PLR0917 (fixtures)
+    predicted, dock, viewer, second_slide_path, expression_path, qtbot, spin
+) -> None:
+    workspace, pathways = predicted.workspace, dock("Pathways")
+    pathways.expression.read(expression_path)
+    spin(lambda: workspace.expression is not None)
+    viewer.window.remove_dock_widget(pathways)
+    opened(predicted, second_slide_path, spin)
+    assert workspace.expression is None
+
+
+def test_a_run_that_starts_while_genes_are_read_goes_without_them(  # noqa: PLR0917 (fixtures)
+    predicted, dock, second_slide_path, expression_path, tmp_path, spin, monkeypatch
+) -> None:
+    import amkd_core.inference.expression as module
+
+    path = tmp_path / "both.csv"
+    path.write_text(expression_path.read_text().replace("patient-a", "second"))
+    workspace, expression = predicted.workspace, dock("Pathways").expression
+    expression.read(path)
+    spin(lambda: workspace.expression is not None)
+    go_on, read = threading.Event(), module.read_genes
+    monkeypatch.setattr(module, "read_genes", lambda *given: (go_on.wait(60), read(*given))[1])
+    opened(predicted, second_slide_path, spin)
+    spin(lambda: expression.patient.currentText() == "second")
+    assert workspace.expression is None
+    assert not expression.run_button.isEnabled()
+    go_on.set()
+    spin(lambda: workspace.expression is not None)
+    assert workspace.expression.patient == "second"
+
+
+def test_a_table_that_cannot_be_read_leaves_no_older_one_behind(
+    taught, dock, expression_path, tmp_path, spin
+) -> None:
+    workspace, expression = taught.workspace, dock("Pathways").expression
+    expression.read(expression_path)
+    spin(lambda: "genes of patient first" in expression.found.text())
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(b"\x00\x01\x02 no table")
+    expression.read(bad)
+    assert workspace.expression is None
+    spin(lambda: "bad.csv" in taught.error.text())
+    assert workspace.expression is None
+    assert expression.found.text() == ""
+
+
+def test_genes_in_the_table_are_of_the_pathway_and_the_patient_that_are_shown(
+    taught, dock, expression_path, qtbot, spin
+) -> None:
+    workspace, panel = taught.workspace, dock("Pathways")
+
+    def shown() -> dict[str, float]:
+        return {panel.genes.value(row, 0): panel.genes.value(row, 1) for row in range(panel.genes.n_shown)}
+
+    panel.table.selectRow(0)
+    spin(lambda: panel.genes.n_shown > 0)
+    first = shown()
+    panel.expression.read(expression_path)
+    spin(lambda: workspace.expression is not None)
+    panel.expression.patient.setCurrentText("patient-b")
+    panel.expression.patient.activated.emit(panel.expression.patient.currentIndex())
+    spin(lambda: workspace.expression is not None and workspace.expression.patient == "patient-b")
+    panel.table.selectRow(1)
+    assert panel.genes.n_shown == 0  # until those of the other pathway are read
+    spin(lambda: panel.genes.n_shown > 0)
+    panel.table.selectRow(0)
+    spin(lambda: panel.genes.n_shown > 0)
+    assert shown() == first  # the prediction is still that of the first patient
+    panel.expression.clear()
+    panel.table.selectRow(1)
+    spin(lambda: panel.genes.n_shown > 0)
+    assert shown() != first
+
+
+def test_a_patients_result_says_so_in_panel_and_report_and_is_written_beside_the_slides_own(  # noqa: PLR0917
+    predicted, dock, second_slide_path, tmp_path, qtbot, spin
+) -> None:
+    workspace, export = predicted.workspace, dock("Export")
+    for kind, box in export.kinds.items():
+        box.setChecked(kind in ("scores", "report_html"))
+    export.export(tmp_path / "out")
+    spin(lambda: "Written" in export.written.text())
+    opened(predicted, second_slide_path, spin)
+    panel = dock("Patient and region")
+    spin(lambda: panel.slides.count() == 2)
+    for place in range(2):
+        panel.slides.item(place).setCheckState(Qt.CheckState.Checked)
+    panel.together_button.click()
+    spin(lambda: workspace.outcome is not None)
+    workspace.choose(workspace.slides[0])
+    prediction = workspace.prediction
+    (sentence,) = [one for one in predicted.result.notices.sentences if "slides" in one and "together" in one]
+    assert re.search(r"from 2 slides and \d+ patches of the patient together", sentence)
+    assert f"{len(prediction.bag):,} of them are on this slide" in sentence
+    record = prediction.provenance
+    assert record["slide"]["fingerprint"] == slide_layers.fingerprint_of(workspace.slide)
+    assert record["slide"]["mpp"] == (0.5, 0.5)
+    assert record["patient"] == {"slides": 2, "patches": record["patches"]["count"]}
+    assert record["patches"]["count"] > len(prediction.bag)
+    export.export(tmp_path / "out")
+    spin(lambda: "-patient" in export.written.text())
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(names) == 4
+    assert sum("-patient" in name for name in names) == 2
+    page = next((tmp_path / "out").glob("*-patient-report.html")).read_text()
+    assert "of the patient together" in page
+    assert "content not recorded" not in page
+
+
+def test_a_scale_that_is_stated_anew_takes_the_old_result_along(  # noqa: PLR0917 (fixtures)
+    panel, viewer, slide_without_scale, dock, qtbot, spin
+) -> None:
+    view, patient = dock("View and heatmap"), dock("Patient and region")
+    opened(panel, slide_without_scale, spin)
+    workspace = panel.workspace
+    assert not any(button.isEnabled() for button in view.presets)
+    panel.inputs.mpp.setValue(0.5)
+    assert all(button.isEnabled() for button in view.presets)
+    panel.run()
+    spin(lambda: panel.outcome is not None)
+    assert workspace.prediction.bag.slide_mpp == (0.5, 0.5)
+    patient.draw_button.click()
+    region = slide_layers.overlay(viewer, workspace.slide, "region")
+    drawn = np.array([[0, 0], [0, 1536], [700, 1536], [700, 0]], dtype=float)
+    region.add_polygons([drawn])
+
+    panel.inputs.mpp.setValue(0.25)
+    assert workspace.prediction is None
+    assert not panel.result.isVisible()
+    assert slide_layers.overlay(viewer, workspace.slide, "map") is None
+    assert slide_layers.overlay(viewer, workspace.slide, "region") is region
+    np.testing.assert_array_equal(region.data[0], drawn)
+    assert tuple(region.scale) == (0.25, 0.25)
+    assert not patient.region_button.isEnabled()
+    panel.run()
+    spin(lambda: panel.outcome is not None)
+    assert workspace.prediction.bag.slide_mpp == (0.25, 0.25)
+    panel.inputs.mpp.setValue(0.5)
+    spin(lambda: workspace.prediction is not None)  # kept from before
+    assert workspace.prediction.bag.slide_mpp == (0.5, 0.5)
+
+
+def test_a_slide_that_was_closed_and_is_opened_again_has_its_map(
+    predicted, viewer, slide_path, qtbot, spin
+) -> None:
+    workspace = predicted.workspace
+    qtbot.wait(
+        500
+    )  # a layer that goes before it was drawn once leaves vispy a buffer too few, and Mesa ends the process
+    viewer.layers.remove(workspace.slide)
+    assert workspace.slide is None
+    opened(predicted, slide_path, spin)
+    spin(lambda: slide_layers.overlay(viewer, workspace.slide, "map") is not None)
+    spin(lambda: slide_layers.overlay(viewer, workspace.slide, "boxes") is not None)
+
+
+def test_an_ellipse_is_an_ellipse_and_a_line_is_refused(predicted, dock, viewer, qtbot, spin) -> None:
+    workspace, panel = predicted.workspace, dock("Patient and region")
+    whole = workspace.prediction
+    panel.draw_button.click()
+    layer = slide_layers.overlay(viewer, workspace.slide, "region")
+    centre, radius = np.array([1152.0, 1536.0]), np.array([1000.0, 1200.0])
+    box = centre + radius * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
+    layer.add_ellipses(box)
+    middles = (whole.bag.coords + np.array(whole.bag.patch_size_level0) / 2)[:, ::-1]
+    within = (((middles - centre) / radius) ** 2).sum(axis=1)
+    panel.region_button.click()
+    spin(lambda: workspace.outcome is not None)
+    assert (within < 0.98).sum() <= len(workspace.prediction.bag) <= (within < 1.02).sum()
+    assert len(workspace.prediction.bag) < len(rows_inside(whole.bag, [box[:, ::-1]]).nonzero()[0])
+    turned = outline_of(np.array([[0.0, 1], [2, 3], [3, 2], [1, 0]]), "ellipse")
+    assert np.abs(turned - turned.mean(axis=0)).max() < np.sqrt(2.5)
+    layer.add_paths(np.array([[0.0, 0.0], [500.0, 0.0], [500.0, 500.0]]))
+    panel.region_button.click()
+    assert "a line encloses no tissue" in predicted.error.text()
+
+
+@pytest.fixture
+def queue(panel, dock, slide_path, second_slide_path, tmp_path, spin):  # noqa: PLR0917 (fixtures)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, path in (("a", slide_path), ("b", second_slide_path), ("c", slide_path)):
+        shutil.copy(path, folder / f"{name}.tif")
+    widget = dock("Folder of slides")
+    widget.choose(folder)
+    spin(lambda: len(widget.paths) == 3)
+    return widget
+
+
+def test_a_fault_with_one_slide_of_a_folder_costs_that_slide(kept, queue, spin, monkeypatch) -> None:
+    from amkd_viewer import jobs
+
+    real = jobs.predict_one
+
+    def predict_one(request, bundle):
+        if request.slide_path.name == "b.tif":
+            raise RuntimeError("CUDA error: out of memory")
+        return (yield from real(request, bundle))
+
+    monkeypatch.setattr(jobs, "predict_one", predict_one)
+    queue.run()
+    spin(lambda: queue.stage.text().startswith("Done"))
+    assert queue.stage.text() == "Done: 2 predicted, 1 not."
+    assert queue.rows[1].error == "b.tif: a fault in AMKD Viewer (RuntimeError); the log says more"
+    assert queue.run_button.isEnabled()
+
+
+def test_a_folder_that_is_under_way_is_not_given_up_for_a_single_slide(  # noqa: PLR0917 (fixtures)
+    kept, panel, queue, slide_path, spin, monkeypatch
+) -> None:
+    from amkd_viewer import jobs
+
+    go_on, real = threading.Event(), jobs.predict_one
+
+    def predict_one(request, bundle):
+        go_on.wait(60)
+        return (yield from real(request, bundle))
+
+    opened(panel, slide_path, spin)
+    monkeypatch.setattr(jobs, "predict_one", predict_one)
+    queue.run()
+    spin(lambda: panel.session.running is not None)
+    assert not panel.workspace.run()  # as Ctrl+Return does
+    assert "folder are being predicted" in panel.error.text()
+    go_on.set()
+    spin(lambda: queue.stage.text() == "Done: 3 predicted, 0 not.")
+
+
+def test_a_queue_that_ends_by_a_fault_of_ours_can_be_started_again(  # noqa: PLR0917 (fixtures)
+    kept, panel, queue, qtbot, spin, monkeypatch
+) -> None:
+    from amkd_viewer import jobs
+
+    def broken(request, bundle):
+        raise RuntimeError("a fault of ours")
+        yield
+
+    monkeypatch.setattr(panel.session, "_predict", broken)
+    with qtbot.capture_exceptions() as seen:
+        queue.run()
+        spin(lambda: "Stopped after 0 of 3 slides." in queue.stage.text())
+    assert [str(error) for _, error, _ in seen] == ["a fault of ours"]
+    assert queue.run_button.isEnabled()
+    assert not queue.cancel_button.isEnabled()
+    monkeypatch.setattr(panel.session, "_predict", jobs.run_job)
+    queue.run()
+    spin(lambda: queue.stage.text().startswith("Done"))
