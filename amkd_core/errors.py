@@ -71,6 +71,10 @@ class RunFolderError(AmkdError, OSError):
     """An output folder is in use, not writable, or holds another run."""
 
 
+class FolderInUseError(RunFolderError):
+    """Another process works in the folder right now."""
+
+
 class DiskFullError(AmkdError, OSError):
     """A disk does not hold what is to be written; the message tells the bytes needed or written, and those free."""
 

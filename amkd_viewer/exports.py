@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amkd_core.errors import SlideError
+from amkd_core.file_names import safe_file_name
 
 if TYPE_CHECKING:
     from amkd_core.export.pictures import SlidePictures
@@ -69,7 +70,6 @@ def write_all(order: ExportOrder, prediction: Prediction) -> list[str]:
         When the disk is full or the folder not writable.
     """
     from amkd_core.export.pseudonym import shown_name
-    from amkd_core.file_names import safe_file_name
 
     order.folder.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(order, prediction) if _WITH_PICTURES & set(order.kinds) else None
@@ -89,6 +89,7 @@ def scope_of(prediction: Prediction) -> str:
 
 
 def _suffix(kind: str, source: str) -> str:
+    source = safe_file_name(source)  # a pathway's name may hold a slash
     return {
         "geojson": f"-{source}.geojson",
         "tiff": f"-{source}.ome.tif",

@@ -178,7 +178,9 @@ def agreement_text(agreement: Agreement) -> str:
 
 def result_title(prediction: Prediction, source: str) -> str:
     """Name one map of one result."""
-    return f"{source.capitalize()}: {prediction.slide_id}, {prediction.provenance['bundle']['name']}"
+    codes = {notice.code for notice in prediction.notices}
+    scope = (", patient" if "several_slides" in codes else "") + (", region" if "region" in codes else "")
+    return f"{source.capitalize()}: {prediction.slide_id}{scope}, {prediction.provenance['bundle']['name']}"
 
 
 def drawn_text(counts: Mapping[str, int]) -> str:

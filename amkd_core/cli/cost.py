@@ -21,13 +21,13 @@ def cost_command(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1.")] = "cpu",
 ) -> None:
     """Measure every model side by side: table 7 of the paper. Repeat the command to go on."""
-    from amkd_core.errors import ConfigError
+    from amkd_core.errors import ConfigError, FolderInUseError
     from amkd_core.folder_lock import hold_folder
     from amkd_core.inference.forward import check_device
     from amkd_core.studies.cost import MEASURED, check_models, measure_all
     from amkd_core.studies.cost_record import CostRecord
     from amkd_core.studies.cost_report import REPORT, write_cost
-    from amkd_core.training.run_folder import FolderInUseError, environment
+    from amkd_core.training.run_folder import environment
 
     with user_errors():
         check_device(device)

@@ -33,7 +33,7 @@ def evaluate_command(
 
     with user_errors():
         model = open_bundle(bundle)
-        patients, found = cohort_with_bags(cohort, out, bags=bags, jobs=jobs)
+        patients, found = cohort_with_bags(cohort, out, bags=bags, jobs=jobs, device=chosen_device(device))
         statistics = drain(
             evaluate_bundle(patients, model, found, out=out, seed=seed, device=chosen_device(device))
         )
@@ -43,7 +43,7 @@ def evaluate_command(
 
 
 def cohort_with_bags(
-    path: Path, out: Path, *, bags: Path | None = None, jobs: int = 2
+    path: Path, out: Path, *, bags: Path | None = None, jobs: int = 2, device: str = "cpu"
 ) -> tuple[Cohort, Mapping[str, FeatureBag]]:
     """Read a cohort and the bags of its patients; those without slide or bag are named and left out.
 
@@ -57,6 +57,8 @@ def cohort_with_bags(
         Folder that comes before the file's.
     jobs
         Worker processes of the extraction.
+    device
+        That the extraction runs on.
 
     Raises
     ------
@@ -80,5 +82,5 @@ def cohort_with_bags(
     for finding in kept.findings:
         typer.echo(str(finding))
     if kept.file.bags is None:
-        drain(extract_missing(kept, out, jobs=jobs, weights=None, device="cpu"))
+        drain(extract_missing(kept, out, jobs=jobs, weights=None, device=device))
     return kept, read_bags(kept, bags_of(kept, out))

@@ -25,7 +25,7 @@ def explain_command(
 
     with user_errors():
         model = open_bundle(bundle)
-        patients, features = cohort_with_bags(cohort, out, bags=bags, jobs=jobs)
+        patients, features = cohort_with_bags(cohort, out, bags=bags, jobs=jobs, device=chosen_device(device))
         found = drain(explain_bundle(patients, model, features, out=out, device=chosen_device(device)))
     typer.echo(("SYNTHETIC: " if found.synthetic else "") + str(found))
     typer.echo(f"Results: {out}")

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from amkd_core.cli.terminal import (
-    EXIT_FOLDER_IN_USE,
     EXIT_PARTIAL,
     EXIT_WRONG_INPUT,
     DeviceOption,
@@ -45,7 +44,6 @@ def extract_command(
     3: another run is working in the folder.
     """
     from amkd_core.inference.extract import (
-        BagFolderInUseError,
         ExtractSettings,
         SlideTask,
         bag_folder,
@@ -66,12 +64,8 @@ def extract_command(
         settings = ExtractSettings(
             encoder, weights, chosen_device(device), "float16" if half else "float32", force
         )
-        try:
-            with bag_folder(out):
-                outcomes = drain(extract_slides(tasks, out, settings, jobs=jobs))
-        except BagFolderInUseError as error:
-            typer.echo(f"Error: {error}", err=True)
-            raise typer.Exit(EXIT_FOLDER_IN_USE) from None
+        with bag_folder(out):
+            outcomes = drain(extract_slides(tasks, out, settings, jobs=jobs))
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     for outcome in outcomes:
         if outcome.state != "failed":

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
 
 BAG_SUFFIXES = (".h5", ".hdf5", ".pt")
+EXPORTS = "export"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ def predict_command(
             write_results(folder, prediction, pictures)
             if report:
                 write_exports(folder, prediction, pictures, identified=identified)
+            elif (folder / EXPORTS).is_dir():
+                typer.echo(
+                    f"Note: {folder / EXPORTS} is of an earlier prediction; --report writes it anew.",
+                    err=True,
+                )
         except (AmkdError, OSError) as error:
             typer.echo(f"Error: {error}", err=True)
             failed += 1
@@ -162,7 +168,7 @@ def write_exports(
     from amkd_core.export.prediction_report import write_report
     from amkd_core.export.scores import write_scores_csv
 
-    target = folder / "export"
+    target = folder / EXPORTS
     write_report(target / "report.html", prediction, pictures, identified=identified)
     write_report(target / "report.pdf", prediction, pictures, identified=identified)
     write_scores_csv(target / "scores.csv", prediction)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from amkd_core.errors import AmkdError
+from amkd_core.errors import AmkdError, FolderInUseError
 from amkd_core.progress import Progress
 from amkd_core.settings import current_settings
 
@@ -34,9 +34,12 @@ LINE_EVERY_S = 60.0
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn an `AmkdError` into its sentence on stderr and exit code 2; anything else surfaces."""
+    """Turn an `AmkdError` into its sentence on stderr and exit code 2 (3: folder in use); anything else surfaces."""
     try:
         yield
+    except FolderInUseError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(EXIT_FOLDER_IN_USE) from None
     except AmkdError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(EXIT_WRONG_INPUT) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from amkd_core.cli.terminal import EXIT_FOLDER_IN_USE, EXIT_WRONG_INPUT, drain, user_errors
+from amkd_core.cli.terminal import EXIT_WRONG_INPUT, drain, user_errors
 from amkd_core.versions import require_versions
 
 if TYPE_CHECKING:
@@ -177,17 +177,12 @@ def _announce(checked: _Checked) -> None:
 def _train(
     checked: _Checked, out: Path, *, jobs: int | None, scheduler: str | None, weights: Path | None
 ) -> Run:
-    from amkd_core.inference.extract import BagFolderInUseError
     from amkd_core.training.run import train_run
-    from amkd_core.training.run_folder import FolderInUseError
 
     steps = train_run(checked.cohort, out, checked.config, jobs=jobs, scheduler=scheduler, weights=weights)
     with user_errors():
         try:
             return drain(steps)
-        except (FolderInUseError, BagFolderInUseError) as error:
-            typer.echo(f"Error: {error}", err=True)
-            raise typer.Exit(EXIT_FOLDER_IN_USE) from None
         except KeyboardInterrupt:
             typer.echo(
                 "Stopped. Repeat the same command to continue; at most the running epoch is lost.", err=True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from amkd_core.atomic import TEMPORARY_PREFIX
 from amkd_core.bag_file import read_bag, write_bag
-from amkd_core.errors import AmkdError, BagError, EncoderError, RunFolderError, SlideError
+from amkd_core.errors import AmkdError, BagError, EncoderError, FolderInUseError, SlideError
 from amkd_core.folder_lock import hold_folder
 from amkd_core.progress import Progress
 from amkd_core.slides import is_slide, slide_id_of
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from amkd_core.slides.slide import Slide
 
 State = Literal["done", "skipped", "failed"]
-
-
-class BagFolderInUseError(RunFolderError):
-    """Another process extracts into the folder right now."""
 
 
 @dataclass(frozen=True)
@@ -170,10 +166,10 @@ def bag_folder(folder: Path) -> Iterator[Path]:
 
     Raises
     ------
-    BagFolderInUseError
+    FolderInUseError
         When another run holds it.
     """
-    with hold_folder(folder, "extracts into", BagFolderInUseError):
+    with hold_folder(folder, "extracts into", FolderInUseError):
         for left_over in folder.glob(f"{TEMPORARY_PREFIX}*.h5"):
             left_over.unlink(missing_ok=True)
         yield folder

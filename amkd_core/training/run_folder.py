@@ -15,13 +15,9 @@ from typing import Any
 from amkd_core import __version__
 from amkd_core.atomic import TEMPORARY_PREFIX, write_text
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.errors import RunFolderError
+from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.folder_lock import hold_folder
 from amkd_core.training.config import TrainingConfig
-
-
-class FolderInUseError(RunFolderError):
-    """Another process works in the folder right now."""
 
 
 @contextmanager

@@ -141,7 +141,7 @@ def test_measurements_by_other_settings_are_not_joined(tmp_path: Path) -> None:
 def test_two_commands_do_not_measure_into_one_folder(tmp_path: Path) -> None:
     with hold_folder(tmp_path, "measures into", RunFolderError):
         second = CliRunner().invoke(app, ["cost", "--out", str(tmp_path), "--models", "mlp"])
-    assert second.exit_code == 2
+    assert second.exit_code == 3
     assert "another run measures into this folder" in second.output
 
 

@@ -362,3 +362,29 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(on_disk, tmp_path, command):
     assert code == 2
     assert "names neither slides nor bags" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("command", ["evaluate", "explain"])
+def test_slides_are_extracted_on_the_device_that_was_asked_for(command, tmp_path, monkeypatch) -> None:
+    from amkd_core.training import slides_of_run
+
+    write_bundle(tmp_path / "m.amkd", random_bundle())
+    rows = "".join(f"P{i},S{i},{i + 5},{i % 2}\n" for i in range(12))
+    (tmp_path / "c.csv").write_text("patient_id,slide_ids,os_months,os_event\n" + rows)
+    (tmp_path / "slides").mkdir()
+    for i in range(12):
+        (tmp_path / "slides" / f"S{i}.tif").write_bytes(b"II*\0" + bytes(60))
+    (tmp_path / "c.toml").write_text('[cohort]\nname = "c"\nclinical = "c.csv"\nslides = "slides"\n')
+    seen = []
+
+    def extract(cohort, out, *, jobs, weights, device):
+        seen.append(device)
+        raise CohortError("far enough")
+        yield
+
+    monkeypatch.setattr(slides_of_run, "extract_missing", extract)
+    code, text = run_amkd(
+        command, "--bundle", tmp_path / "m.amkd", "--cohort", tmp_path / "c.toml", "--out", tmp_path / "o",
+        "--device", "cuda",
+    )  # fmt: skip
+    assert (code, seen) == (2, ["cuda"]), text

@@ -12,10 +12,10 @@ from training_fixtures import overrides, run_train
 
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.cohort import read_cohort
-from amkd_core.errors import RunFolderError
+from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.packed_cache import pack_cohort
-from amkd_core.training.run_folder import FolderInUseError, run_folder
+from amkd_core.training.run_folder import run_folder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -1,0 +1,55 @@
+"""Names under which results are offered and written; no window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bundle_fixtures import random_bag, random_bundle
+
+from amkd_core.inference.predict import predict_bag
+from amkd_core.notices import Notice
+from amkd_viewer import exports
+from amkd_viewer.wording import result_title
+
+
+@pytest.fixture(scope="module")
+def prediction():
+    bundle = random_bundle()
+    genes = dict.fromkeys(bundle.card.genes, 5.0)
+    return predict_bag(random_bag(57), bundle, genes=genes)
+
+
+def test_a_pathway_whose_name_holds_a_slash_stays_in_the_folder(prediction, tmp_path: Path) -> None:
+    name = "PI3K/AKT signalling"
+    teacher = replace(prediction.teacher, pathways=(name, *prediction.teacher.pathways[1:]))
+    order = exports.ExportOrder(
+        tmp_path / "out", ("geojson", "tiff"), name, 5, identified=False, info=_info()
+    )
+    written = exports.write_all(order, replace(prediction, teacher=teacher))
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == sorted(written)
+    assert all(path.is_file() for path in (tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("codes", "scope", "title"),
+    [
+        ((), "", "Student: "),
+        (("region",), "-region", ", region, "),
+        (("several_slides",), "-patient", ", patient, "),
+        (("region", "several_slides"), "-patient-region", ", patient, region, "),
+    ],
+)
+def test_results_of_less_and_of_more_than_a_slide_have_names_of_their_own(
+    prediction, codes: tuple[str, ...], scope: str, title: str
+) -> None:
+    noted = replace(prediction, notices=(*prediction.notices, *(Notice(code, "x") for code in codes)))
+    assert exports.scope_of(noted) == scope
+    assert title in result_title(noted, "student")
+
+
+def _info():
+    from types import SimpleNamespace
+
+    return SimpleNamespace(bounds=SimpleNamespace(x=0, y=0))
