@@ -293,8 +293,8 @@ class Workspace(QObject):
     def _on_finished(self, fingerprint: str, prediction: Prediction) -> None:
         layer = slide_layers.slide_of(fingerprint, self.viewer.layers)
         mpp = None if layer is None else slide_layers.mpp_of(layer)
-        if layer is None or mpp is None:
-            return
+        if layer is None or mpp is None or self.session.result(fingerprint) is not prediction:
+            return  # the slide is gone, or its scale was stated anew since
         try:
             drawn = prediction_layers(
                 prediction, mpp=mpp, fingerprint=fingerprint, name=layer.name, look=self.look
