@@ -84,7 +84,12 @@ def write_plot(
 def draw_survival(
     figure: Figure, colours: WindowColours, *, prediction: Prediction, compact: bool = False
 ) -> None:
-    """The patient's curve on Kaplan-Meier curves of the training cohort's risk groups with their 95 % bands."""
+    """The patient's curve on Kaplan-Meier curves of the training cohort's risk groups with their 95 % bands.
+
+    Dashed where the model tells how many live on and not when the others die (`told_text`).
+    """
+    from amkd_core.inference.survival_summary import told_and_drawn_on
+
     axes = figure.add_subplot()
     for group, colour in (("low", colours.low), ("high", colours.high)):
         table = prediction.cohort.kaplan_meier.get(group)
@@ -107,8 +112,11 @@ def draw_survival(
                 linestyle="--",
                 label="each fold's model" if place == 0 else None,
             )
-    curve = prediction.curve
-    axes.plot(curve.time_months, curve.survival, color=colours.text, linewidth=2.2, label="this slide")
+    told, drawn_on = told_and_drawn_on(prediction)
+    axes.plot(told.time_months, told.survival, color=colours.text, linewidth=2.2, label="this slide")
+    axes.plot(
+        drawn_on.time_months, drawn_on.survival, color=colours.text, linewidth=1.3, linestyle=(0, (4, 3))
+    )
     _dress_survival(axes, colours)
 
 

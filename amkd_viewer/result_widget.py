@@ -21,6 +21,7 @@ from amkd_viewer.wording import (
     notice_sentences,
     prediction_facts,
     risk_sentence,
+    told_text,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class ResultWidget(QFrame):
         column.addWidget(self.notices)
         column.addWidget(heading_label("Predicted survival"))
         column.addWidget(self.plot)
+        self.told = wrapped_label(role="amkdMuted")
+        column.addWidget(self.told)
         column.addWidget(heading_label(MAP_CAPTION))
         column.addWidget(self.legend)
         self.hint = wrapped_label(role="amkdMuted")
@@ -105,6 +108,7 @@ class ResultWidget(QFrame):
         )
         self.sentence.setText(risk_sentence(prediction))
         self.plot.draw(partial(draw_survival, prediction=prediction, compact=True))
+        self.told.setText(told_text(prediction))
         self.notices.set_sentences(notice_sentences(prediction))
         expression = None if asked is None or prediction.teacher is None else asked.expression
         self.facts.set_facts(prediction_facts(prediction, expression))

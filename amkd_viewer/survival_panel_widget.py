@@ -11,7 +11,7 @@ from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.plots import draw_risk_place, draw_survival, survival_table
-from amkd_viewer.wording import risk_sentence, survival_facts
+from amkd_viewer.wording import SURVIVAL_LIMITS, risk_sentence, survival_facts, told_text
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -34,10 +34,7 @@ class SurvivalPanel(WorkspacePanel):
         self.place_heading = heading_label("The risk among the training cohort")
         self.place = FigureWidget(self.workspace, self.colours, size_px=(360, 170))
         self.sentence = wrapped_label()
-        self.limits = wrapped_label(
-            "A model's estimate from one slide. The bands are those of the cohort's curves, not of this patient's.",
-            role="amkdMuted",
-        )
+        self.limits = wrapped_label(role="amkdMuted")
 
         # Event handlers
         self.copy_button.clicked.connect(self.curve.copy)
@@ -65,3 +62,4 @@ class SurvivalPanel(WorkspacePanel):
         self.place.draw(partial(draw_risk_place, prediction=prediction))
         self.facts.set_facts(survival_facts(prediction))
         self.sentence.setText(risk_sentence(prediction))
+        self.limits.setText(f"{told_text(prediction)} {SURVIVAL_LIMITS}")

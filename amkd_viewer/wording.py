@@ -58,6 +58,9 @@ REGION_HINT = (
 WHOLE_FIRST = "Predict the whole slide first; the region is then computed from its features."
 QUEUE_RUNNING = "The slides of a folder are being predicted; wait for them or cancel that first."
 QUEUE_HINT = "Choose a folder; each slide is predicted by itself. A double click on a row opens the slide."
+SURVIVAL_LIMITS = (
+    "A model's estimate from one slide. The bands are those of the cohort's curves, not of this patient's."
+)
 EXPORT_HINT = (
     "Research use only. Names of slides and patients stay out unless you ask for them; the notices go along."
 )
@@ -232,17 +235,27 @@ def content_text(fingerprint: str) -> str:
     return fingerprint.split(":")[-1][:12]
 
 
+def told_text(prediction: Prediction) -> str:
+    """Say what the dashed part of the curve is."""
+    from amkd_core.inference.survival_summary import told_until
+
+    month = told_until(prediction)
+    return f"Dashed, from {month:.0f} months on: the model tells how many live on, not when the others die."
+
+
 def survival_facts(prediction: Prediction) -> list[tuple[str, str]]:
     """Numbers of the predicted curve, and of the cohort that it is compared with."""
-    from amkd_core.inference.survival_summary import summarise
+    from amkd_core.inference.survival_summary import summarise, told_until
 
-    found, cohort = summarise(prediction.curve), prediction.cohort
+    found, cohort, told = summarise(prediction.curve), prediction.cohort, told_until(prediction)
     median = "not reached" if found.median_months is None else f"{found.median_months:.0f} months"
+    if found.median_months is not None and found.median_months > told:
+        median += " (dashed part)"
     facts = [("Median", median)]
     for year, value in found.at_years:
         text = (
             f"beyond the curve ({found.last_month:.0f} months)" if value is None else f"{100 * value:.0f} %"
-        )
+        ) + (" (dashed part)" if value is not None and 12 * year > told else "")
         facts.append((f"{year} year{'s' if year > 1 else ''}", text))
     risks = prediction.member_risks
     spread = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amkd_core.inference.prediction import Prediction
+from amkd_core.inference.survival_summary import told_and_drawn_on, told_until
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +22,15 @@ def draw_curve(axes: Axes, prediction: Prediction) -> None:
         axes.fill_between(
             curve.time, curve.lower, curve.upper, step="post", color=colour, alpha=0.15, linewidth=0
         )
-    curve_of_slide = prediction.curve
+    told, drawn_on = told_and_drawn_on(prediction)
+    axes.plot(told.time_months, told.survival, color="black", linewidth=2.4, label="this slide")
     axes.plot(
-        curve_of_slide.time_months, curve_of_slide.survival, color="black", linewidth=2.4, label="this slide"
+        drawn_on.time_months,
+        drawn_on.survival,
+        color="black",
+        linewidth=1.4,
+        linestyle=(0, (4, 3)),
+        label=f"from {told_until(prediction):.0f} months on: how many, not when",
     )
     axes.set(xlabel="months", ylabel="probability of survival", ylim=(0, 1.02))
     axes.set_title("Predicted survival", fontsize=11)

@@ -22,7 +22,7 @@ from amkd_core.export.run_report import (
 from amkd_core.inference.maps import agreement, top_patches
 from amkd_core.inference.pathway_table import patient_effects, ranked_pathways
 from amkd_core.inference.prediction import Prediction, TeacherPrediction
-from amkd_core.inference.survival_summary import summarise
+from amkd_core.inference.survival_summary import summarise, told_until
 
 N_PATHWAYS = 5
 
@@ -85,7 +85,10 @@ def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
     if known:
         shares = " / ".join(f"{share:.0%}" for _, share in known)
         names = " / ".join(str(year) for year, _ in known)
-        keys.append(KeyFigure(f"Predicted survival at {names} years", shares, median_sentence(prediction)))
+        rest = median_sentence(prediction)
+        if 12 * known[-1][0] > told_until(prediction):
+            rest += f"; from {told_until(prediction):.0f} months on the model tells how many, not when"
+        keys.append(KeyFigure(f"Predicted survival at {names} years", shares, rest))
     return tuple(keys)
 
 

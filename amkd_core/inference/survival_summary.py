@@ -56,6 +56,28 @@ def member_curves(prediction: Prediction) -> tuple[SurvivalCurve, ...]:
     return tuple(curves)
 
 
+def told_until(prediction: Prediction) -> float:
+    """Month at which the first member's last bin begins.
+
+    That bin has no end (METHOD section 2): from there on the model tells how many live through it, and not when the
+    others die; the curve goes on as a straight line to the end of the cohort's follow-up.
+    """
+    edges = [member.bin_edges_months for member in prediction.members] or [prediction.bin_edges_months]
+    return float(min(known[-1] for known in edges))
+
+
+def told_and_drawn_on(prediction: Prediction) -> tuple[SurvivalCurve, SurvivalCurve]:
+    """The curve as far as the model tells it, and the rest, which begins where that ends."""
+    curve = prediction.curve
+    month = min(told_until(prediction), float(curve.time_months[-1]))
+    height = float(np.interp(month, curve.time_months, curve.survival))
+    before, after = curve.time_months < month, curve.time_months > month
+    return (
+        SurvivalCurve(np.append(curve.time_months[before], month), np.append(curve.survival[before], height)),
+        SurvivalCurve(np.append(month, curve.time_months[after]), np.append(height, curve.survival[after])),
+    )
+
+
 def _median(curve: SurvivalCurve) -> float | None:
     below = np.flatnonzero(curve.survival <= 0.5)
     if len(below) == 0:

@@ -22,6 +22,7 @@ from amkd_core.inference.pathway_table import (
     patient_effects,
     ranked_pathways,
 )
+from amkd_core.inference.survival_summary import told_until
 from amkd_viewer.plots import LEAST, MOST, PAPER, draw_pathway_bars
 from amkd_viewer.wording import agreement_text
 
@@ -293,6 +294,12 @@ def test_the_survival_panel_shows_saves_and_copies(predicted, dock, tmp_path, qt
     assert labels == ["training cohort, low risk", "training cohort, high risk", "this slide"]
     for expected in ("Median", "1 year", "3 years", "5 years", "50 patients"):
         assert expected in panel.facts.text
+    told = told_until(predicted.outcome)
+    for label in (panel.limits, predicted.result.told):
+        assert (
+            f"Dashed, from {told:.0f} months on: the model tells how many live on, not when" in label.text()
+        )
+    assert ("(dashed part)" in panel.facts.text) == (told < 60)
     for kind in ("png", "svg", "csv"):
         path = tmp_path / f"curve.{kind}"
         panel.curve.save(path)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bundle_fixtures import random_bag, random_bundle
 
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import SurvivalCurve
-from amkd_core.inference.survival_summary import member_curves, summarise
+from amkd_core.inference.survival_summary import member_curves, summarise, told_and_drawn_on, told_until
 
 
 def test_median_and_years_are_read_off_in_straight_lines() -> None:
@@ -32,3 +34,23 @@ def test_the_mean_of_the_members_curves_is_the_curve() -> None:
     months = prediction.curve.time_months
     mean = np.mean([np.interp(months, one.time_months, one.survival) for one in curves], axis=0)
     np.testing.assert_allclose(mean, prediction.curve.survival, atol=2e-3)
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_the_curve_is_told_up_to_the_first_members_open_bin(n_members: int) -> None:
+    prediction = predict_bag(random_bag(30), random_bundle(n_members=n_members))
+    month = told_until(prediction)
+    assert month == min(member.bin_edges_months[-1] for member in prediction.members)
+    told, rest = told_and_drawn_on(prediction)
+    curve = prediction.curve
+    assert told.time_months[-1] == rest.time_months[0] == month < curve.time_months[-1]
+    assert (
+        told.survival[-1]
+        == rest.survival[0]
+        == pytest.approx(np.interp(month, curve.time_months, curve.survival))
+    )
+    assert rest.time_months[-1] == curve.time_months[-1]
+    months = np.concatenate([told.time_months[:-1], rest.time_months])
+    np.testing.assert_array_equal(np.union1d(months, curve.time_months), np.unique(months))
+    short = replace(prediction, curve=told)
+    assert len(told_and_drawn_on(short)[1].time_months) == 1
