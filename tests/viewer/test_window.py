@@ -11,6 +11,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from amkd_core.errors import AmkdError
+from amkd_core.inference.survival_summary import told_until
 from amkd_viewer import slide_layers
 from amkd_viewer.wording import RESEARCH_USE
 
@@ -102,9 +103,11 @@ def test_a_click_on_predict_brings_risk_map_and_boxes(opened, viewer, qtbot, spi
         "50 patients",
     ):
         assert expected in facts
-    # patient, low and high
+    # low, high, the patient, and the patient where the model tells how many and not when
     spin(lambda: result.plot.figure is not None)
-    assert len(result.plot.figure.axes[0].get_lines()) == 3
+    *solid, dashed = result.plot.figure.axes[0].get_lines()
+    assert [line.get_linestyle() for line in (*solid, dashed)] == ["-", "-", "-", "--"]
+    assert dashed.get_xdata()[0] == solid[-1].get_xdata()[-1] == told_until(opened.outcome)
     assert not opened.error.isVisible()
     spin(lambda: viewer.canvas.overlays.scale_bar.visible)
     # The map is the chosen layer: heat under the cursor stands in the status bar.
