@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from amkd_core.errors import SlideError
 from amkd_core.file_names import safe_file_name
+from amkd_viewer.wording import scope_words
 
 if TYPE_CHECKING:
     from amkd_core.export.pictures import SlidePictures
@@ -84,8 +85,7 @@ def write_all(order: ExportOrder, prediction: Prediction) -> list[str]:
 
 def scope_of(prediction: Prediction) -> str:
     """End of a file's name where a result is of more or less than the slide: beside the slide's own it stays apart."""
-    codes = {notice.code for notice in prediction.notices}
-    return ("-patient" if "several_slides" in codes else "") + ("-region" if "region" in codes else "")
+    return "".join(f"-{word}" for word in scope_words(prediction))
 
 
 def _suffix(kind: str, source: str) -> str:

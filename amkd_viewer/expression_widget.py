@@ -105,7 +105,7 @@ class ExpressionWidget(QWidget):
 
         patients = [self.patient.itemText(index) for index in range(self.patient.count())]
         layer = self._workspace.slide
-        self._slide = None if layer is None else slide_layers.fingerprint_of(layer)
+        self._slide = self._workspace.fingerprint
         own = None if layer is None else patient_of_slide(patients, slide_layers.info_of(layer).slide_id)
         if own is None:
             self.patient.setCurrentIndex(-1)
@@ -139,22 +139,19 @@ class ExpressionWidget(QWidget):
         self._workspace.fail(error)
 
     def _on_slide_changed(self) -> None:
-        layer = self._workspace.slide
-        now = None if layer is None else slide_layers.fingerprint_of(layer)
+        now = self._workspace.fingerprint
         if self._path is None or now in (None, self._slide):
             return
         self._slide = now
-        if (
-            self._workspace.expression is None and self.patient.count()
-        ):  # what there was is of another patient
+        # What there was is of another patient.
+        if self._workspace.expression is None and self.patient.count():
             self._reading = ""
             self._again.start()
 
     def _show(self) -> None:
         expression = self._workspace.expression
         if expression is not None and self.patient.count() == 0:  # chosen in another panel
-            self._path, layer = expression.path, self._workspace.slide
-            self._slide = None if layer is None else slide_layers.fingerprint_of(layer)
+            self._path, self._slide = expression.path, self._workspace.fingerprint
             self.patient.addItem(expression.patient)
             self.patient.setCurrentIndex(0)
         self.file_name.set_path(None if self._path is None else Path(self._path.name), "no expression")

@@ -270,9 +270,9 @@ class PredictionSession:
             return
         prediction = future.result()
         with self._lock:
-            if prediction is None or self._run is not None or request.fingerprint in self._results:
+            if prediction is None or self._closed or self._run is not None:
                 return
-            if self._closed:
+            if request.fingerprint in self._results:
                 return
             event = Finished(request, prediction, request.fingerprint)
             self._results.remember(event)

@@ -60,16 +60,12 @@ def restate_mpp(viewer: ViewerModel, layer: Layer, mpp: tuple[float, float]) -> 
 
     Maps drawn at the scale before are taken away: they would no longer lie on the slide. Regions, in its pixels, stay.
     """
-    drawn = overlay(viewer, layer, "region")
-    for other in overlays_of(fingerprint_of(layer), list(viewer.layers)):
-        if other is not drawn:
-            viewer.layers.remove(other)
+    remove_overlays(viewer, fingerprint_of(layer), but="region")
     _entry(layer)["mpp"] = mpp
     geometry = pixel_geometry(mpp)
-    for kept in (layer, drawn):
-        if kept is not None:
-            kept.units = geometry["units"]
-            kept.scale = geometry["scale"]
+    for kept in (layer, *overlays_of(fingerprint_of(layer), viewer.layers)):
+        kept.units = geometry["units"]
+        kept.scale = geometry["scale"]
     viewer.reset_view()
 
 
@@ -187,10 +183,11 @@ def overlays_of(fingerprint: str, layers: Iterable[Layer]) -> list[Layer]:
     return [layer for layer in layers if fingerprint_of(layer) == fingerprint and role_of(layer) != "slide"]
 
 
-def remove_overlays(viewer: ViewerModel, fingerprint: str) -> None:
-    """Take a slide's maps and boxes away."""
+def remove_overlays(viewer: ViewerModel, fingerprint: str, *, but: str = "") -> None:
+    """Take a slide's maps and boxes away, but for those of one role."""
     for layer in overlays_of(fingerprint, list(viewer.layers)):
-        viewer.layers.remove(layer)
+        if role_of(layer) != but:
+            viewer.layers.remove(layer)
 
 
 def show_only(viewer: ViewerModel, fingerprint: str) -> None:

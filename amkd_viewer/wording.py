@@ -179,10 +179,15 @@ def agreement_text(agreement: Agreement) -> str:
     )
 
 
+def scope_words(prediction: Prediction) -> list[str]:
+    """What a result is of, where it is of more or of less than the slide."""
+    codes = {notice.code for notice in prediction.notices}
+    return [word for code, word in (("several_slides", "patient"), ("region", "region")) if code in codes]
+
+
 def result_title(prediction: Prediction, source: str) -> str:
     """Name one map of one result."""
-    codes = {notice.code for notice in prediction.notices}
-    scope = (", patient" if "several_slides" in codes else "") + (", region" if "region" in codes else "")
+    scope = "".join(f", {word}" for word in scope_words(prediction))
     return f"{source.capitalize()}: {prediction.slide_id}{scope}, {prediction.provenance['bundle']['name']}"
 
 

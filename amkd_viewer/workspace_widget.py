@@ -126,16 +126,19 @@ class Workspace(QObject):
         return slide_layers.slides_in(self.viewer.layers)
 
     @property
+    def fingerprint(self) -> str | None:
+        """Of the slide that is looked at."""
+        return None if self.slide is None else slide_layers.fingerprint_of(self.slide)
+
+    @property
     def prediction(self) -> Prediction | None:
         """The last prediction of the slide that is looked at."""
-        return None if self.slide is None else self.session.result(slide_layers.fingerprint_of(self.slide))
+        return None if self.fingerprint is None else self.session.result(self.fingerprint)
 
     @property
     def asked_with(self) -> PredictionRequest | None:
         """Model, scale and expression that the last prediction of this slide was asked with."""
-        return (
-            None if self.slide is None else self.session.asked_with(slide_layers.fingerprint_of(self.slide))
-        )
+        return None if self.fingerprint is None else self.session.asked_with(self.fingerprint)
 
     # What panels do
 
@@ -220,7 +223,7 @@ class Workspace(QObject):
     def set_inputs(self, **changes: Any) -> None:
         """Change `bundle_path`, `device` or `expression`; the latter is of the slide that is looked at."""
         if "expression" in changes:
-            self._expression_slide = None if self.slide is None else slide_layers.fingerprint_of(self.slide)
+            self._expression_slide = self.fingerprint
         for name, value in changes.items():
             setattr(self, name, value)
         self.inputs_changed.emit()

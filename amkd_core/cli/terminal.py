@@ -37,12 +37,10 @@ def user_errors() -> Iterator[None]:
     """Turn an `AmkdError` into its sentence on stderr and exit code 2 (3: folder in use); anything else surfaces."""
     try:
         yield
-    except FolderInUseError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(EXIT_FOLDER_IN_USE) from None
     except AmkdError as error:
         typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(EXIT_WRONG_INPUT) from None
+        in_use = isinstance(error, FolderInUseError)
+        raise typer.Exit(EXIT_FOLDER_IN_USE if in_use else EXIT_WRONG_INPUT) from None
     except OSError as error:
         # A full disk or a folder without permission is the user's to mend as well.
         typer.echo(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)

@@ -58,13 +58,12 @@ def number_of(value: Any) -> float | None:
 def in_words(values: Iterable[Any]) -> bool:
     """Whether an event column tells of the living and the dead in words, rather than by flags."""
     told = list(values)
-    flags = sum(str(value).strip().lower() in _TRUTHS for value in told)
-    return sum(map(is_death_word, told)) > flags
+    return sum(map(is_death_word, told)) > sum(flag_of(value, words=False) is not None for value in told)
 
 
 def is_death_word(value: Any) -> bool:
     """Whether a cell of an event column says in a word who lives."""
-    return str(value).strip().lower() in _DEATH_WORDS
+    return flag_of(value, words=True) is not None
 
 
 def flag_of(value: Any, words: bool) -> bool | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
+from amkd_core.pathway_effects import standardised
 
 __all__ = ["PATIENT_COLUMN", "ExpressionTable", "GeneScaling", "read_expression", "read_table", "refuse_gaps"]
 
@@ -76,9 +77,9 @@ class GeneScaling:
     @classmethod
     def fit(cls, values: Array) -> GeneScaling:
         """Learn from training patients alone, shape (n_training_patients, n_genes)."""
-        mean, std = values.mean(axis=0), values.std(axis=0)
         # The same number in every patient, -9.9658 say, leaves a std of rounding errors.
-        return cls(mean, np.where(std > 1e-12 * (1 + np.abs(mean)), std, 1.0))
+        _, mean, std = standardised(values)
+        return cls(mean, std)
 
     def apply(self, values: Array) -> Array:
         """z-scores, same shape as the values."""

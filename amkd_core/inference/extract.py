@@ -191,6 +191,7 @@ def _extract(
 ) -> Generator[Progress, None, tuple[int, State]]:
     from amkd_core.slides.encoders import encode_slide
     from amkd_core.slides.encoders.journal import EncodingJournal
+    from amkd_core.slides.slide import open_slide
 
     path = out / f"{task.slide_id}.h5"
     yield Progress("Loading encoder")
@@ -198,7 +199,7 @@ def _extract(
     yield Progress("Opening slide")
     bag_bytes = 2 if settings.precision == "float16" else 4
     journal = EncodingJournal(out, task.slide_id, device=settings.device, bag_bytes=bag_bytes)
-    with closing(journal), _open(task) as slide:
+    with closing(journal), open_slide(task.path, mpp=task.mpp, default_mpp=task.default_mpp) as slide:
         kept = _kept(path, encoder, slide) if path.exists() and not settings.force else None
         if kept is not None or settings.force:
             journal.discard()
@@ -212,12 +213,6 @@ def _extract(
             raise
     journal.discard()
     return len(bag), "done"
-
-
-def _open(task: SlideTask) -> Slide:
-    from amkd_core.slides.slide import open_slide
-
-    return open_slide(task.path, mpp=task.mpp, default_mpp=task.default_mpp)
 
 
 def _kept(path: Path, encoder: PatchEncoder, slide: Slide) -> int | None:

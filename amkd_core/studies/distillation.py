@@ -170,7 +170,7 @@ def run_cell(settings: StudySettings, seed: int, fold: int, out: Path) -> Genera
     teacher = yield from train_teacher(inputs, config, folder)
     if not record:
         record = {
-            **_about(settings, seed, world, inputs),
+            **_about(world, inputs),
             "teacher": _scored(teacher, inputs, world),
             "students": {},
         }
@@ -197,6 +197,7 @@ class _World:
     bags: Mapping[str, FeatureBag]
     planted: Mapping[str, NDArray[np.int8]]
     truth: SimulatedPatients
+    simulation: BagSimulationConfig
 
     @classmethod
     def draw(cls, settings: StudySettings, seed: int) -> _World:
@@ -220,7 +221,7 @@ class _World:
         )
         cohort = Cohort(settings.expression, file, patients, expression, sets)
         bags = {name: bag for name, (bag, _) in drawn.items()}
-        return cls(cohort, bags, {name: planted for name, (_, planted) in drawn.items()}, truth)
+        return cls(cohort, bags, {name: planted for name, (_, planted) in drawn.items()}, truth, simulation)
 
 
 def _split(truth: SimulatedPatients, fold: int, seed: int, n_folds: int) -> Split:
@@ -238,8 +239,7 @@ def _split(truth: SimulatedPatients, fold: int, seed: int, n_folds: int) -> Spli
     return Split(*(tuple(names[np.sort(part)].tolist()) for part in parts))
 
 
-def _about(settings: StudySettings, seed: int, world: _World, inputs: Inputs) -> dict[str, Any]:
-    simulation = settings.simulation.model_copy(update={"seed": seed})
+def _about(world: _World, inputs: Inputs) -> dict[str, Any]:
     planted = [world.planted[example.patient_id] for example in inputs.test]
     place = {name: i for i, name in enumerate(world.truth.patients)}
     rows = [place[example.patient_id] for example in inputs.test]
@@ -251,7 +251,7 @@ def _about(settings: StudySettings, seed: int, world: _World, inputs: Inputs) ->
         "true hazard": truth.log_hazard[rows].tolist(),
         "what the slide shows": truth.slide_hazard[rows].tolist(),
         "what the genes tell": truth.gene_hazard[rows].tolist(),
-        "planted patches, counted": [hazard_from_shares(patches, simulation) for patches in planted],
+        "planted patches, counted": [hazard_from_shares(patches, world.simulation) for patches in planted],
     }
 
 
