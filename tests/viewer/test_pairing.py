@@ -28,7 +28,7 @@ def facts_of(panel) -> dict[str, str]:
 
 
 def one_patient(table: Path, folder: Path, patient: str, name: str = "one.csv") -> Path:
-    rows = list(csv.reader(table.open()))
+    rows = list(csv.reader(table.read_text().splitlines()))
     column = rows[0].index(patient)
     path = folder / name
     path.write_text("".join(f"{row[0]},{row[column]}\n" for row in rows))
