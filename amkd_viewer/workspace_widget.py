@@ -103,6 +103,9 @@ class Workspace(QObject):
         self._scale_bar = ScaleBar(viewer, self)
         self._painter = OverlayPainter(viewer, chosen=lambda: self.slide, done=self._on_painted, parent=self)
 
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.timeout.connect(self._choose_left)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         self.destroyed.connect(self.session.close)
@@ -271,6 +274,7 @@ class Workspace(QObject):
             self.shortcuts.release()
         self.session.close()
         self._errands.clear()
+        self._settle.stop()
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
 
@@ -367,6 +371,18 @@ class Workspace(QObject):
             if running is not None and running.fingerprint == fingerprint:
                 self.session.cancel()
             slide_layers.remove_overlays(self.viewer, fingerprint)
+        if self.slide is event.value:
+            self.slide = None
+        if not self.slides:
+            self._settle.stop()
+            self.choose(None)
+        else:
+            # Once, after all that go together are gone: a viewer that closes takes its layers away one by one, and
+            # has nobody left to draw another.
+            self._settle.start()
+
+    def _choose_left(self) -> None:
+        """Look on at the slide that was looked at, or at another where that one is gone."""
         left = self.slides
         self.choose(self.slide if self.slide in left else (left[-1] if left else None))
 

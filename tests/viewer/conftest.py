@@ -87,8 +87,12 @@ def screen() -> None:
 @pytest.fixture
 def viewer(make_napari_viewer, monkeypatch):
     """A real napari window, asynchronous as in use."""
-    monkeypatch.setenv("NAPARI_ASYNC", "1")
+    from amkd_viewer.slicing import slice_in_background
+
+    monkeypatch.delenv("NAPARI_ASYNC", raising=False)
+    slice_in_background()
     window = make_napari_viewer(show=True)
+    assert not window._layer_slicer._force_sync
     window.window.resize(1400, 900)
     return window
 
