@@ -113,6 +113,6 @@ def style_sheet(colours: WindowColours) -> str:
     """
 
 
-def heading_label(text: str) -> QLabel:
+def heading_label(text: str = "") -> QLabel:
     """A heading within a panel."""
     return wrapped_label(text, role="amkdHeading")

@@ -86,7 +86,7 @@ def draw_survival(
 ) -> None:
     """The patient's curve on Kaplan-Meier curves of the training cohort's risk groups with their 95 % bands.
 
-    Dashed where the model tells how many live on and not when the others die (`told_text`).
+    Dashed where the model tells how many never have the event and not when the others have it (`told_text`).
     """
     from amkd_core.inference.survival_summary import told_and_drawn_on
 
@@ -117,7 +117,7 @@ def draw_survival(
     axes.plot(
         drawn_on.time_months, drawn_on.survival, color=colours.text, linewidth=1.3, linestyle=(0, (4, 3))
     )
-    _dress_survival(axes, colours)
+    _dress_survival(axes, colours, prediction.cohort.words.free)
 
 
 def survival_table(prediction: Prediction) -> list[list[Any]]:
@@ -240,7 +240,7 @@ def _figure(draw: Draw, colours: WindowColours, size_in: tuple[float, float]) ->
     return figure
 
 
-def _dress_survival(axes: Axes, colours: WindowColours) -> None:
+def _dress_survival(axes: Axes, colours: WindowColours, free: str) -> None:
     from matplotlib.ticker import PercentFormatter
 
     _dress(axes, colours)
@@ -249,7 +249,7 @@ def _dress_survival(axes: Axes, colours: WindowColours) -> None:
     axes.margins(x=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_xlabel("months", fontsize=_FONT_PT, color=colours.text)
-    axes.set_ylabel("survival", fontsize=_FONT_PT, color=colours.text)
+    axes.set_ylabel(free, fontsize=_FONT_PT, color=colours.text)
     axes.legend(fontsize=_FONT_PT, frameon=False, labelcolor=colours.text, loc="upper right")
 
 

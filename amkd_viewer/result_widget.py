@@ -16,6 +16,7 @@ from amkd_viewer.legend_widget import LegendWidget
 from amkd_viewer.plots import draw_survival
 from amkd_viewer.wording import (
     MAP_CAPTION,
+    curve_heading,
     group_text,
     map_hint,
     notice_sentences,
@@ -82,7 +83,8 @@ class ResultWidget(QFrame):
         column.addLayout(head)
         column.addWidget(self.sentence)
         column.addWidget(self.notices)
-        column.addWidget(heading_label("Predicted survival"))
+        self.heading = heading_label()
+        column.addWidget(self.heading)
         column.addWidget(self.plot)
         self.told = wrapped_label(role="amkdMuted")
         column.addWidget(self.told)
@@ -107,6 +109,7 @@ class ResultWidget(QFrame):
             f"background: {colour}; color: {ink_on(colour)}; font-weight: 600; padding: 5px 10px; border-radius: 4px;"
         )
         self.sentence.setText(risk_sentence(prediction))
+        self.heading.setText(curve_heading(prediction))
         self.plot.draw(partial(draw_survival, prediction=prediction, compact=True))
         self.told.setText(told_text(prediction))
         self.notices.set_sentences(notice_sentences(prediction))

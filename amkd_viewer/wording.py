@@ -245,7 +245,9 @@ def told_text(prediction: Prediction) -> str:
     from amkd_core.inference.survival_summary import told_until
 
     month = told_until(prediction)
-    return f"Dashed, from {month:.0f} months on: the model tells how many live on, not when the others die."
+    words = prediction.cohort.words
+    told = f"the model tells how many {words.stay}, not when the others {words.end}"
+    return f"Dashed, from {month:.0f} months on: {told}."
 
 
 def survival_facts(prediction: Prediction) -> list[tuple[str, str]]:
@@ -256,7 +258,7 @@ def survival_facts(prediction: Prediction) -> list[tuple[str, str]]:
     median = "not reached" if found.median_months is None else f"{found.median_months:.0f} months"
     if found.median_months is not None and found.median_months > told:
         median += " (dashed part)"
-    facts = [("Median", median)]
+    facts = [("Endpoint", cohort.words.name), ("Median", median)]
     for year, value in found.at_years:
         text = (
             f"beyond the curve ({found.last_month:.0f} months)" if value is None else f"{100 * value:.0f} %"
@@ -269,17 +271,29 @@ def survival_facts(prediction: Prediction) -> list[tuple[str, str]]:
         else "one model, no spread"
     )
     facts.append(("Risk", f"{prediction.risk:.3f} ({spread})"))
-    facts.append(("Cohort", f"{cohort.size} patients, {cohort.events} events"))
+    facts.append(("Cohort", cohort_text(prediction)))
     return facts
+
+
+def cohort_text(prediction: Prediction) -> str:
+    """Size of the training cohort."""
+    cohort = prediction.cohort
+    return f"{cohort.size} patients, {cohort.events} {cohort.words.events}"
+
+
+def curve_heading(prediction: Prediction) -> str:
+    """What the predicted curve is of."""
+    return f"Predicted {prediction.cohort.words.name}"
 
 
 def prediction_facts(prediction: Prediction, expression: Expression | None = None) -> list[tuple[str, str]]:
     """What a reader needs to judge a result, as pairs of label and text; `expression` is what the teacher saw."""
-    bag, cohort = prediction.bag, prediction.cohort
+    bag = prediction.bag
     model = prediction.provenance["bundle"]
     facts = [
         ("Model", f"{model['name']} ({model['sha256'][:12]})"),
-        ("Cohort", f"{cohort.size} patients, {cohort.events} deaths"),
+        ("Endpoint", prediction.cohort.words.name),
+        ("Cohort", cohort_text(prediction)),
         ("Tissue", f"{len(bag.features):,} patches of {bag.patch_size_px * bag.mpp:.0f} µm"),
         ("Encoder", f"{bag.encoder.name} {bag.encoder.version}".strip()),
         ("Licence", bag.encoder.licence),

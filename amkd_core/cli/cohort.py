@@ -25,17 +25,19 @@ def cohort_command(
     from amkd_core.cohort.cohort import read_cohort
     from amkd_core.cohort.folds import make_folds
     from amkd_core.cohort.table_one import bag_sizes, table_one
+    from amkd_core.survival.endpoints import words_of
 
     with user_errors():
         found = read_cohort(cohort)
         sizes = bag_sizes(found, found.file.bags) if found.file.bags is not None else []
         rows = table_one(found, n_patches=sizes)
         splits = make_folds(found, n_folds=folds, seed=seed)
+    events = words_of(found.file.endpoint).events
     event = {patient.patient_id: patient.event for patient in found.patients}
     tested = [sum(event[name] for name in split.test) for split in splits]
     warnings = [*found.warnings, *_coverage(found)]
     if min(tested) < 10 and any(split.test for split in splits):
-        warnings.append(f"A fold is tested on only {min(tested)} deaths; its C-index will say little.")
+        warnings.append(f"A fold is tested on only {min(tested)} {events}; its C-index will say little.")
     if as_json:
         record = {
             "name": found.file.name,
@@ -52,7 +54,7 @@ def cohort_command(
     width = max(map(len, rows))
     for name, text in rows.items():
         typer.echo(f"  {name:<{width}}  {text}")
-    typer.echo(f"  {'folds':<{width}}  {len(splits)}, tested on {', '.join(map(str, tested))} deaths")
+    typer.echo(f"  {'folds':<{width}}  {len(splits)}, tested on {', '.join(map(str, tested))} {events}")
     for title, lines in (
         ("Understood as", found.notes),
         ("Kept out", [str(item) for item in found.findings]),

@@ -19,6 +19,7 @@ from amkd_core.cohort.expression import ReadExpression, Scale, read_cohort_expre
 from amkd_core.cohort.genes import ExpressionTable, read_expression
 from amkd_core.cohort.pathways import GeneSet, read_gmt
 from amkd_core.errors import CohortError, ConfigError
+from amkd_core.survival.endpoints import words_of
 from amkd_core.survival.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ class Cohort:
         months = float(np.median([patient.time for patient in self.patients])) if self.patients else 0.0
         share = n_events / n_patients if n_patients else 0.0
         return (
-            f"{self.file.name}: {n_events} deaths among {n_patients} patients ({share:.0%}), "
-            f"median follow-up {months:.1f} months"
+            f"{self.file.name}: {n_events} {words_of(self.file.endpoint).events} among {n_patients} patients "
+            f"({share:.0%}), median follow-up {months:.1f} months"
         )
 
     def keep_only(self, has_slides: Callable[[Patient], bool], reason: str) -> Cohort:
@@ -168,7 +169,12 @@ def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Co
     if not patients:
         reasons = ", ".join(f"{len(item.patients)} have {item.reason}" for item in findings)
         raise CohortError(f"{file.clinical.name}: no patient is complete ({reasons or 'the table is empty'})")
-    warnings = follow_up_warnings(patients, confirmed=file.event_means is not None, name=file.clinical.name)
+    warnings = follow_up_warnings(
+        patients,
+        confirmed=file.event_means is not None,
+        name=file.clinical.name,
+        words=words_of(file.endpoint),
+    )
     notes = (*table.notes, *read.notes)
     return Cohort(path, file, patients, read.table, pathways, findings, notes, warnings, groups)
 

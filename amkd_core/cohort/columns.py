@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from amkd_core.errors import CohortError
+from amkd_core.survival.endpoints import Endpoint
 
-Endpoint = Literal["os", "dss", "pfi"]
 EventMeaning = Literal["death", "censored"]
 TimeUnit = Literal["days", "months", "years"]
 

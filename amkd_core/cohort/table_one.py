@@ -12,6 +12,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.pathways import MIN_COVERAGE, cover
 from amkd_core.errors import BagError, CohortError
 from amkd_core.hdf5_guard import open_hdf5
+from amkd_core.survival.endpoints import words_of
 
 NOT_TOLD = "not told"
 
@@ -33,9 +34,7 @@ def table_one(
     rows = {
         "patients": str(len(patients)),
         "slides": str(sum(len(patient.slide_ids) for patient in patients)),
-        "deaths"
-        if cohort.file.endpoint != "pfi"
-        else "events": f"{n_events} ({n_events / len(patients):.0%})",
+        words_of(cohort.file.endpoint).events: f"{n_events} ({n_events / len(patients):.0%})",
         "follow-up": _follow_up(cohort),
         "age": _age(
             [patient.age_years for patient in patients if patient.age_years is not None], len(patients)

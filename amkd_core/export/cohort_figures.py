@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from amkd_core.atomic import atomic_path
 from amkd_core.export.curve_figure import GROUP_COLOURS
 from amkd_core.export.fonts import fonts_of_all_scripts
+from amkd_core.survival.endpoints import EndpointWords
 from amkd_core.survival.metrics import KaplanMeier
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class GroupCurves:
         Where numbers at risk are written.
     p_value : float or None
         Of the log-rank test.
+    words : EndpointWords
     """
 
     model: str
@@ -52,6 +54,7 @@ class GroupCurves:
     high: KaplanMeier | None
     months: Array
     p_value: float | None
+    words: EndpointWords
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,7 @@ class CalibrationPoints:
 
 @dataclass(frozen=True, eq=False)
 class RiskDots:
-    """Risks of patients, shape (n,), with their fold, the death flag and the risk group where a cut is known."""
+    """Risks of patients, shape (n,), with their fold, the event flag and the risk group where a cut is known."""
 
     model: str
     risk: Array
@@ -150,7 +153,11 @@ def draw_kaplan_meier(figure: Figure, models: Sequence[GroupCurves]) -> None:
             if curve is not None:
                 _draw_group(axes, curve, group)
                 _write_at_risk(table, curve, curves.months, row, GROUP_COLOURS[group])
-        axes.set(ylim=(0, 1.03), xlim=(0, float(curves.months[-1]) * 1.04), ylabel="probability of survival")
+        axes.set(
+            ylim=(0, 1.03),
+            xlim=(0, float(curves.months[-1]) * 1.04),
+            ylabel=f"probability of {curves.words.free}",
+        )
         axes.set_xticks(curves.months)
         axes.set_xlabel("months")
         p = "not testable" if curves.p_value is None else _p_text(curves.p_value)
@@ -224,7 +231,9 @@ def draw_folds(figure: Figure, scores: Sequence[FoldScores], *, chance: float | 
     _tidy(axes)
 
 
-def draw_calibration(figure: Figure, models: Sequence[CalibrationPoints], *, months: float) -> None:
+def draw_calibration(
+    figure: Figure, models: Sequence[CalibrationPoints], words: EndpointWords, *, months: float
+) -> None:
     """Observed against predicted survival at a month; on the diagonal the predictions come true."""
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--", label="perfect")
@@ -237,23 +246,23 @@ def draw_calibration(figure: Figure, models: Sequence[CalibrationPoints], *, mon
             color=COLOURS.get(item.label, OTHER_COLOUR), label=item.label,
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
-    axes.set_xlabel(f"predicted survival at {months:g} months")
-    axes.set_ylabel("observed survival (Kaplan-Meier, 95 % interval)")
+    axes.set_xlabel(f"predicted {words.free} at {months:g} months")
+    axes.set_ylabel(f"observed {words.free} (Kaplan-Meier, 95 % interval)")
     axes.legend(frameon=False, fontsize=9, loc="upper left")
     _tidy(axes)
 
 
-def draw_risks(figure: Figure, models: Sequence[RiskDots]) -> None:
+def draw_risks(figure: Figure, models: Sequence[RiskDots], words: EndpointWords) -> None:
     """Every test patient's risk by fold; a bar marks the fold's border between low and high risk."""
     for column, item in enumerate(models):
         axes = figure.add_subplot(1, len(models), column + 1)
         spread = np.random.default_rng(0).uniform(-0.28, 0.28, len(item.risk))
         _, place = np.unique(item.fold, return_inverse=True)
-        for died, label in ((False, "censored"), (True, "died")):
-            chosen = item.event == died
+        for ended, label in ((False, "censored"), (True, words.ended)):
+            chosen = item.event == ended
             axes.scatter(
                 place[chosen] + spread[chosen], item.risk[chosen], s=14, label=label, linewidths=0.6,
-                facecolors=GROUP_COLOURS["high"] if died else "none", edgecolors="#7a1320" if died else MUTED,
+                facecolors=GROUP_COLOURS["high"] if ended else "none", edgecolors="#7a1320" if ended else MUTED,
             )  # fmt: skip
         for index in range(int(place.max()) + 1):
             border = _border(item, place == index)
@@ -279,7 +288,7 @@ def _border(item: RiskDots, chosen: NDArray[np.bool_]) -> float | None:
     return None if not (low.size and high.size) else float((low.max() + high.min()) / 2)
 
 
-def draw_over_time(figure: Figure, curves: Sequence[CurveOverTime]) -> None:
+def draw_over_time(figure: Figure, curves: Sequence[CurveOverTime], words: EndpointWords) -> None:
     """AUC (higher is better) and Brier score (lower is better) over months."""
     first, second = figure.subplots(1, 2)
     for item in curves:
@@ -294,8 +303,12 @@ def draw_over_time(figure: Figure, curves: Sequence[CurveOverTime]) -> None:
             label="no model (Kaplan-Meier of the training patients)",
         )  # fmt: skip
     first.axhline(0.5, color=MUTED, linewidth=1, linestyle=":")
-    first.set(xlabel="months", ylabel="AUC (higher is better)", title="Died by then, or outlived it?")
-    second.set(xlabel="months", ylabel="Brier score (lower is better)", title="Error of predicted survival")
+    first.set(
+        xlabel="months", ylabel="AUC (higher is better)", title=f"{words.ended.capitalize()} by then, or not?"
+    )
+    second.set(
+        xlabel="months", ylabel="Brier score (lower is better)", title=f"Error of predicted {words.free}"
+    )
     for axes in (first, second):
         axes.legend(frameon=False, fontsize=9)
         axes.set_xlim(left=0)

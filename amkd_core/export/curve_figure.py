@@ -22,6 +22,7 @@ def draw_curve(axes: Axes, prediction: Prediction) -> None:
         axes.fill_between(
             curve.time, curve.lower, curve.upper, step="post", color=colour, alpha=0.15, linewidth=0
         )
+    words = prediction.cohort.words
     told, drawn_on = told_and_drawn_on(prediction)
     axes.plot(told.time_months, told.survival, color="black", linewidth=2.4, label="this slide")
     axes.plot(
@@ -32,8 +33,8 @@ def draw_curve(axes: Axes, prediction: Prediction) -> None:
         linestyle=(0, (4, 3)),
         label=f"from {told_until(prediction):.0f} months on: how many, not when",
     )
-    axes.set(xlabel="months", ylabel="probability of survival", ylim=(0, 1.02))
-    axes.set_title("Predicted survival", fontsize=11)
+    axes.set(xlabel="months", ylabel=f"probability of {words.free}", ylim=(0, 1.02))
+    axes.set_title(f"Predicted {words.name}", fontsize=11)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

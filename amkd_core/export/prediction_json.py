@@ -42,6 +42,7 @@ def prediction_record(prediction: Prediction, *, n_top: int = 5) -> dict[str, An
         "cohort": {
             "size": prediction.cohort.size,
             "events": prediction.cohort.events,
+            "endpoint": prediction.cohort.endpoint,
             "risk_cut": prediction.cohort.risk_cut,
         },
         "top_patches": [],

@@ -77,7 +77,7 @@ def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
         KeyFigure(
             "Within the training cohort",
             f"{prediction.risk_percentile:.0f} %",
-            f"of {cohort.size} patients ({cohort.events} deaths) have a lower risk",
+            f"of {cohort.size} patients ({cohort.events} {cohort.words.events}) have a lower risk",
         ),
         KeyFigure("Risk group", prediction.risk_group, "cut at the training cohort's median risk"),
     ]
@@ -88,12 +88,12 @@ def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
         rest = median_sentence(prediction)
         if 12 * known[-1][0] > told_until(prediction):
             rest += f"; from {told_until(prediction):.0f} months on the model tells how many, not when"
-        keys.append(KeyFigure(f"Predicted survival at {names} years", shares, rest))
+        keys.append(KeyFigure(f"Predicted {cohort.words.free} at {names} years", shares, rest))
     return tuple(keys)
 
 
 def median_sentence(prediction: Prediction) -> str:
-    """Predicted median survival in words."""
+    """Predicted median time to the event in words."""
     found = summarise(prediction.curve)
     if found.median_months is None:
         return f"median beyond the {found.last_month:.0f} months that the cohort was followed"
@@ -113,7 +113,7 @@ def _report(prediction: Prediction, figures: dict[str, ReportFigure], *, identif
             tables=_patch_table(prediction),
             figures=tuple(shown),
         ),
-        ReportSection("Predicted survival", figures=tuple(curve)),
+        ReportSection(f"Predicted {prediction.cohort.words.name}", figures=tuple(curve)),
         *_teacher_section(prediction),
         ReportSection("What made it", tables=(_provenance_table(prediction, identified=identified),)),
     ]

@@ -58,6 +58,7 @@ def write_results_table(path: Path, predictions: Sequence[Prediction], *, identi
         }
         for year, share in summarise(prediction.curve).at_years:
             row[f"survival_{year}_years"] = np.nan if share is None else share
+        row["endpoint"] = prediction.cohort.endpoint
         row["patches"] = len(prediction.patch_scores)
         row["teacher_risk"] = np.nan if prediction.teacher is None else prediction.teacher.risk
         row["bundle"] = plain_name(str(prediction.provenance["bundle"]["name"]))

@@ -236,6 +236,7 @@ def cohort_reference(bundle: Bundle) -> CohortReference:
         risk_cut=float(np.mean([member.risk_cut for member in bundle.members])),
         size=bundle.card.cohort_size,
         events=bundle.card.cohort_events,
+        endpoint=bundle.card.endpoint,
         kaplan_meier=bundle.kaplan_meier,
         pathway_attention=bundle.pathway_attention,
         pathway_effects=bundle.pathway_effects,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from amkd_core.bag import FeatureBag
 from amkd_core.notices import Notice
 from amkd_core.pathway_effects import PathwayEffects
+from amkd_core.survival.endpoints import Endpoint, EndpointWords, words_of
 from amkd_core.survival.metrics import KaplanMeier
 
 RiskGroup = Literal["low", "high"]
@@ -45,13 +46,15 @@ class CohortReference:
     risk_cut : float
         Border of the low and the high group: the training median.
     size, events : int
-        Patients and deaths.
+        Patients, and events of the endpoint.
     kaplan_meier : mapping of KaplanMeier
         "all", "low" and "high".
     pathway_attention : array, shape (n_pathways,), optional
         Mean attention of its patches to each of the teacher's pathways; sums to 1. None where the bundle keeps none.
     pathway_effects : PathwayEffects, optional
         Linear reading of the teacher's risk over it; None where the bundle keeps none.
+    endpoint : {"os", "dss", "pfi"}
+        What the model was trained for, and what its curves and risks are of.
     """
 
     risks: NDArray[np.float64]
@@ -61,6 +64,12 @@ class CohortReference:
     kaplan_meier: Mapping[str, KaplanMeier]
     pathway_attention: NDArray[np.float64] | None = None
     pathway_effects: PathwayEffects | None = None
+    endpoint: Endpoint = "os"
+
+    @property
+    def words(self) -> EndpointWords:
+        """What its endpoint is called."""
+        return words_of(self.endpoint)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,9 +21,9 @@ class SurvivalSummary:
     Attributes
     ----------
     median_months
-        When half would have died; None where the curve stays above one half.
+        When half would have had the event; None where the curve stays above one half.
     at_years
-        (year, probability of being alive) for 1, 3 and 5 years.
+        (year, probability of being without the event) for 1, 3 and 5 years.
     last_month
         Where the curve ends.
     """

@@ -30,6 +30,7 @@ from amkd_core.studies.comparison_tables import (
 )
 from amkd_core.studies.published import published
 from amkd_core.studies.tables import write_table_files
+from amkd_core.survival.endpoints import EndpointWords, words_of
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.fold_record import write_table
 from amkd_core.training.model_statistics import risk_groups
@@ -60,7 +61,10 @@ def write_benchmark(
     if other is not None:
         tables["table-4"] = other
     pictures = kaplan_meier_panels(
-        out / "figures", comparison.scored.values(), synthetic=comparison.cohort.file.synthetic
+        out / "figures",
+        comparison.scored.values(),
+        words_of(comparison.cohort.file.endpoint),
+        synthetic=comparison.cohort.file.synthetic,
     )
     _write(out, comparison, config, ("Benchmark", rows, tables, pictures))
     return rows
@@ -94,13 +98,15 @@ def own_values(recipes: Iterable[Recipe], config: TrainingConfig) -> str:
     return f"The row AMKD has {', '.join(values)}." if values else ""
 
 
-def kaplan_meier_panels(folder: Path, models: Iterable[Scored], *, synthetic: bool) -> dict[str, Path]:
+def kaplan_meier_panels(
+    folder: Path, models: Iterable[Scored], words: EndpointWords, *, synthetic: bool
+) -> dict[str, Path]:
     """Figure 2 of each model that has risk groups, by its name; simulated patients are called so in the picture."""
     found: dict[str, Path] = {}
     for item in models:
         title = TITLES[item.model].title if item.model in TITLES else item.model
         title += " (SYNTHETIC)" if synthetic else ""
-        panel = group_curves(item, title, None if item.high is None else risk_groups(item))
+        panel = group_curves(item, title, None if item.high is None else risk_groups(item), words)
         if panel is None:
             continue
         found[item.model] = write_cohort_figure(

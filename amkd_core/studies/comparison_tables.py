@@ -15,6 +15,7 @@ from amkd_core.studies.benchmark import Comparison
 from amkd_core.studies.holm import holm
 from amkd_core.studies.published import published
 from amkd_core.survival.comparison import PairedDifference, bootstrap_within, paired_difference
+from amkd_core.survival.endpoints import words_of
 from amkd_core.survival.metrics import Interval, concordance_index
 from amkd_core.training.cell import EXTERNAL
 from amkd_core.training.estimates import Spread
@@ -152,6 +153,7 @@ def _with_published(
 def log_rank_table(comparison: Comparison, cohort: str | None) -> ReportTable:
     """Table 3: low against high risk group by each model, cut at the median risk of each fold's training patients."""
     beside = published(3, cohort)
+    events = words_of(comparison.cohort.file.endpoint).events
     lines, marks = [], []
     for recipe in comparison.recipes:
         for name in recipe.predicts:
@@ -166,8 +168,8 @@ def log_rank_table(comparison: Comparison, cohort: str | None) -> ReportTable:
             )
             marks.append(beside.get(name, ""))
     table = _with_published(
-        "Table 3: deaths in the low and the high risk group, and the log-rank test",
-        ["model", "deaths, low risk", "deaths, high risk", "log-rank p"], lines, marks,
+        f"Table 3: {events} in the low and the high risk group, and the log-rank test",
+        ["model", f"{events}, low risk", f"{events}, high risk", "log-rank p"], lines, marks,
     )  # fmt: skip
     note = "Out-of-fold predictions of all folds together; the cut of a fold is its training patients' median risk."
     return replace(table, note=note)

@@ -31,6 +31,7 @@ from amkd_core.inference.patient import on_slide, predict_patient
 from amkd_core.inference.prediction import Prediction
 from amkd_core.progress import Progress
 from amkd_core.slides.slide import open_slide
+from amkd_core.survival.endpoints import words_of
 from amkd_core.training.explain import RankedPathway, SlideAgreement, rank_pathways, slide_agreements
 from amkd_core.training.external import usable_genes
 from amkd_core.training.finished_run import FinishedRun
@@ -203,7 +204,9 @@ def _kaplan_meier(runs: Sequence[FinishedRun], out: Path) -> tuple[str, str]:
     panels: list[GroupCurves] = []
     for letter, run in zip("abcdefgh", runs, strict=False):
         student = run.scored()["student"]
-        curves = group_curves(student, f"({letter}) {_named(run)}", risk_groups(student))
+        curves = group_curves(
+            student, f"({letter}) {_named(run)}", risk_groups(student), words_of(run.cohort.file.endpoint)
+        )
         panels += [] if curves is None else [curves]
     size = (5.2 * len(panels) + 0.6, 4.6)
     write_cohort_figure(
@@ -290,9 +293,7 @@ def _slide_figures(
     rule = "named by the user"
     if options.patient is None:
         chosen = representative(found, patients, frozenset(files))
-        rule = (
-            "whose maps agree as those of the median slide (patients who died and slides at hand come first)"
-        )
+        rule = "whose maps agree as those of the median slide (patients with an event and slides at hand come first)"
     else:
         own = [item for item in found.slides if item.patient_id == options.patient]
         if not own:
@@ -310,7 +311,8 @@ def _slide_figures(
             )
         ]
     pictures, patches = _read(files.get(chosen.slide_id), prediction)
-    fate = f"{'died after' if patient.event else 'alive at'} {patient.time:.0f} months"
+    words = words_of(run.cohort.file.endpoint)
+    fate = f"{f'{words.ended} after' if patient.event else f'{words.going_on} at'} {patient.time:.0f} months"
     title = f"{shown_name(prediction, identified=options.identified)}\n{fate}"
     title += "\nSYNTHETIC" if run.cohort.file.synthetic else ""
     tall = map_height(prediction) / MAP_WIDTH_IN  # of a panel one inch wide

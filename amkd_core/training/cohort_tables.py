@@ -8,6 +8,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.splits import Split
 from amkd_core.cohort.table_one import table_one
 from amkd_core.export.run_report import ReportTable
+from amkd_core.survival.endpoints import words_of
 
 
 def cohort_table(cohort: Cohort) -> ReportTable:
@@ -17,7 +18,7 @@ def cohort_table(cohort: Cohort) -> ReportTable:
 
 
 def fold_table(cohort: Cohort, splits: Sequence[Split]) -> ReportTable:
-    """Patients and deaths of each fold's parts."""
+    """Patients and events of each fold's parts."""
     event = {patient.patient_id: patient.event for patient in cohort.patients}
 
     def size(names: Sequence[str]) -> str:
@@ -28,7 +29,7 @@ def fold_table(cohort: Cohort, splits: Sequence[Split]) -> ReportTable:
         for number, split in enumerate(splits, start=1)
     )
     return ReportTable(
-        "Patients (deaths) by fold", ("Fold", "Training", "Validation", "Test"), rows,
+        f"Patients ({words_of(cohort.file.endpoint).events}) by fold", ("Fold", "Training", "Validation", "Test"), rows,
         "Everything that is fitted is fitted on a fold's training patients; validation patients choose the epoch; test "
         "patients are scored once.",
     )  # fmt: skip

@@ -41,11 +41,11 @@ class Score:
     n_events: int
 
     def __str__(self) -> str:
-        size = f"{self.n_patients} patients, {self.n_events} deaths"
+        size = f"{self.n_patients} patients, {self.n_events} events"
         if self.interval is None:
             return f"{self.model} on {self.part}: C-index not estimable ({size})"
         figure = self.interval
-        few = f"; only {self.n_events} deaths, hardly informative" if self.n_events < FEW_EVENTS else ""
+        few = f"; only {self.n_events} events, hardly informative" if self.n_events < FEW_EVENTS else ""
         return (
             f"{self.model} on {self.part}: C-index {figure.estimate:.3f} "
             f"[{figure.lower:.3f}, {figure.upper:.3f}] ({size}{few})"

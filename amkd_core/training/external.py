@@ -22,6 +22,7 @@ from amkd_core.inference.prediction import Prediction, SurvivalCurve
 from amkd_core.inference.teacher import check_genes
 from amkd_core.progress import Progress
 from amkd_core.seen_slides import slide_digests
+from amkd_core.survival.endpoints import words_of
 from amkd_core.training.model_statistics import HORIZONS
 from amkd_core.training.report_external import external_report
 from amkd_core.training.report_figures import write_figures
@@ -114,7 +115,8 @@ def evaluate_bundle(
     pictures = write_figures(out / FIGURES, models, statistics)
     provenance = {
         "bundle": bundle.card.name, "bundle_sha256": bundle.sha256, "bundle_made": bundle.card.created,
-        "trained_on": f"{bundle.card.cohort_size} patients, {bundle.card.cohort_events} deaths",
+        "trained_on": f"{bundle.card.cohort_size} patients, {bundle.card.cohort_events} "
+        f"{words_of(bundle.card.endpoint).events}",
         "members": len(bundle.members), "seed": seed, "environment": environment(),
     }  # fmt: skip
     write_report(

@@ -15,6 +15,7 @@ from amkd_core.cohort.expression import ReadExpression
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import read_gmt
 from amkd_core.errors import CohortError
+from amkd_core.survival.endpoints import words_of
 
 OPTIONAL = ("expression", "pathways")
 NO_TABLE = ExpressionTable((), (), np.zeros((0, 0)))
@@ -43,7 +44,10 @@ def read_external_cohort(path: Path) -> Cohort:
     read = ReadExpression(NO_TABLE, ()) if "expression" in absent else expression_of(file, known)
     pathways = () if "pathways" in absent else read_gmt(file.pathways)
     warnings = follow_up_warnings(
-        table.patients, confirmed=file.event_means is not None, name=file.clinical.name
+        table.patients,
+        confirmed=file.event_means is not None,
+        name=file.clinical.name,
+        words=words_of(file.endpoint),
     )
     notes = (*table.notes, *read.notes)
     return Cohort(path, file, table.patients, read.table, pathways, table.findings, notes, warnings)

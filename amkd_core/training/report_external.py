@@ -9,6 +9,7 @@ from typing import Any
 from amkd_core.bundle_card import BundleCard
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.export.run_report import Report, ReportSection
+from amkd_core.survival.endpoints import words_of
 from amkd_core.training.report_text import (
     cohort_section,
     key_figures,
@@ -44,7 +45,8 @@ def external_report(
     provenance, remark = made
     return Report(
         title=f"{card.name} on {cohort.file.name}: external validation",
-        subtitle=f"Endpoint {cohort.file.endpoint}; {statistics.n_patients} patients, {statistics.n_events} deaths",
+        subtitle=f"Endpoint {cohort.file.endpoint}; {statistics.n_patients} patients, "
+        f"{statistics.n_events} {words_of(cohort.file.endpoint).events}",
         synthetic=cohort.file.synthetic or card.synthetic,
         key_figures=key_figures(statistics),
         sections=(
@@ -62,8 +64,9 @@ def external_report(
 def _method(card: BundleCard, remark: str) -> tuple[str, ...]:
     members = f"the mean of its {len(card.members)} networks" if len(card.members) > 1 else "its network"
     texts = (
-        f"Model {card.name} was trained on {card.cohort_size} patients with {card.cohort_events} deaths (endpoint "
-        f"{card.endpoint}). Every patient of this cohort was scored by {members}, from the slides alone.",
+        f"Model {card.name} was trained on {card.cohort_size} patients with {card.cohort_events} "
+        f"{words_of(card.endpoint).events} (endpoint {card.endpoint}). Every patient of this cohort was scored by "
+        f"{members}, from the slides alone.",
         "Nothing was fitted here: time bins, scaling and the border between low and high risk are those of the "
         "training patients. Neither a clinical model nor a chance line was fitted either.",
         remark,

@@ -22,6 +22,7 @@ from amkd_core.export.cohort_figures import (
     draw_risks,
     write_cohort_figure,
 )
+from amkd_core.survival.endpoints import EndpointWords, words_of
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.training.model_statistics import month_ticks
 from amkd_core.training.scored import Scored
@@ -34,17 +35,21 @@ def write_figures(folder: Path, models: Mapping[str, Scored], statistics: RunSta
     """Draw what can be drawn; PNG files by name: kaplan_meier, folds, calibration, risks, over_time."""
     if not models:
         return {}
+    words = words_of(statistics.endpoint)
     wide = 5.2 * len(models) + 0.6
     cut = {name: item for name, item in models.items() if item.high is not None}
     plans: dict[str, tuple[Draw, tuple[float, float]] | None] = {
         "kaplan_meier": (
-            (lambda figure: draw_kaplan_meier(figure, _groups(cut, statistics)), (5.2 * len(cut) + 0.6, 4.6))
+            (
+                lambda figure: draw_kaplan_meier(figure, _groups(cut, statistics, words)),
+                (5.2 * len(cut) + 0.6, 4.6),
+            )
             if cut
             else None
         ),
         "folds": _folds(statistics) if len(statistics.folds) > 1 or statistics.chance is not None else None,
         "calibration": _calibration(statistics),
-        "risks": (lambda figure: draw_risks(figure, _dots(models)), (wide, 4.2)),
+        "risks": (lambda figure: draw_risks(figure, _dots(models), words), (wide, 4.2)),
         "over_time": _over_time(statistics),
     }
     return {
@@ -54,12 +59,18 @@ def write_figures(folder: Path, models: Mapping[str, Scored], statistics: RunSta
     }
 
 
-def _groups(models: Mapping[str, Scored], statistics: RunStatistics) -> list[GroupCurves]:
-    found = (group_curves(item, name, statistics.models[name].risk_groups) for name, item in models.items())
+def _groups(
+    models: Mapping[str, Scored], statistics: RunStatistics, words: EndpointWords
+) -> list[GroupCurves]:
+    found = (
+        group_curves(item, name, statistics.models[name].risk_groups, words) for name, item in models.items()
+    )
     return [curves for curves in found if curves is not None]
 
 
-def group_curves(item: Scored, title: str, groups: RiskGroups | None) -> GroupCurves | None:
+def group_curves(
+    item: Scored, title: str, groups: RiskGroups | None, words: EndpointWords
+) -> GroupCurves | None:
     """Kaplan-Meier curves of a model's risk groups (figure 2); None when no border between them is known.
 
     Parameters
@@ -68,12 +79,14 @@ def group_curves(item: Scored, title: str, groups: RiskGroups | None) -> GroupCu
         What the curves are called.
     groups
         As `amkd_core.training.model_statistics.risk_groups` gives them; their log-rank p is shown.
+    words
+        For the endpoint.
     """
     if item.high is None:
         return None
     p_value = None if groups is None else groups.log_rank.p_value
     ticks = month_ticks(float(item.outcome.time.max()))
-    return GroupCurves(title, _curve(item, ~item.high), _curve(item, item.high), ticks, p_value)
+    return GroupCurves(title, _curve(item, ~item.high), _curve(item, item.high), ticks, p_value, words)
 
 
 def _curve(item: Scored, mask: NDArray[np.bool_]) -> KaplanMeier | None:
@@ -105,8 +118,8 @@ def _calibration(statistics: RunStatistics) -> tuple[Draw, tuple[float, float]] 
             found.append(CalibrationPoints(name, predicted, *columns))
     if months is None:
         return None
-    at = months
-    return (lambda figure: draw_calibration(figure, found, months=at)), (4.6, 4.5)
+    at, words = months, words_of(statistics.endpoint)
+    return (lambda figure: draw_calibration(figure, found, words, months=at)), (4.6, 4.5)
 
 
 def _dots(models: Mapping[str, Scored]) -> list[RiskDots]:
@@ -129,7 +142,8 @@ def _over_time(statistics: RunStatistics) -> tuple[Draw, tuple[float, float]] | 
     ]
     if not curves:
         return None
-    return (lambda figure: draw_over_time(figure, curves)), (10.4, 4.0)
+    words = words_of(statistics.endpoint)
+    return (lambda figure: draw_over_time(figure, curves, words)), (10.4, 4.0)
 
 
 def _known(values: list[float | None]) -> Array:

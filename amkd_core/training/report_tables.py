@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from amkd_core.export.run_report import ReportTable
+from amkd_core.survival.endpoints import words_of
 from amkd_core.training.estimates import Estimate
 from amkd_core.training.statistics_record import RunStatistics
 
@@ -42,6 +43,7 @@ def order_table(statistics: RunStatistics) -> ReportTable:
 
 def error_table(statistics: RunStatistics) -> ReportTable:
     """Brier score, calibration slope and risk groups."""
+    words = words_of(statistics.endpoint)
     items = list(statistics.models.values())
     rows = [
         ("Integrated Brier score (lower is better)", *(item.integrated_brier.text() for item in items)),
@@ -51,13 +53,13 @@ def error_table(statistics: RunStatistics) -> ReportTable:
         ),
         ("Calibration slope [95 %] (1 is right)", *(item.calibration.slope.text(2) for item in items)),
         ("Low / high risk: patients", *(_sizes(item.risk_groups, "n_patients") for item in items)),
-        ("Low / high risk: deaths", *(_sizes(item.risk_groups, "n_events") for item in items)),
+        (f"Low / high risk: {words.events}", *(_sizes(item.risk_groups, "n_events") for item in items)),
         (
             "Log-rank test of the groups",
             *(_p(item.risk_groups.log_rank if item.risk_groups else None) for item in items),
         ),
     ]  # fmt: skip
-    return ReportTable("Predicted survival, and risk groups", ("", *statistics.models), tuple(rows))
+    return ReportTable(f"Predicted {words.free}, and risk groups", ("", *statistics.models), tuple(rows))
 
 
 def added_table(statistics: RunStatistics) -> ReportTable:

@@ -9,22 +9,23 @@ from typing import Any
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.splits import Split
 from amkd_core.export.run_report import KeyFigure, Report, ReportFigure, ReportSection, ReportTable
+from amkd_core.survival.endpoints import EndpointWords, words_of
 from amkd_core.training.cohort_tables import cohort_table, fold_table
 from amkd_core.training.estimates import Estimate
 from amkd_core.training.report_tables import added_table, error_table, order_table, undefined_figures
 from amkd_core.training.statistics_record import ModelStatistics, RunStatistics
 
-CAPTIONS = {
-    "kaplan_meier": "Survival of the patients whom the model put into the low and the high risk group, cut at the "
-    "median risk of the training patients, with 95 % bands and the numbers still followed. All are "
-    "test patients.",
+_CAPTIONS = {
+    "kaplan_meier": "Probability of {free} of the patients whom the model put into the low and the high risk group, "
+    "cut at the median risk of the training patients, with 95 % bands and the numbers still followed. All are test "
+    "patients.",
     "folds": "C-index of each fold (small numbers) and its mean (bar). A mean at or below the dashed chance line is "
     "what shuffled outcomes reach in one try of twenty.",
-    "calibration": "Observed against predicted survival in groups of similar prediction. Below the diagonal, patients "
-    "died sooner than predicted.",
+    "calibration": "Observed against predicted {free} in groups of similar prediction. Below the diagonal, more "
+    "patients {ended} than predicted.",
     "risks": "Risk of every test patient, by fold; the bar is the border between low and high risk.",
-    "over_time": "Left: how well the risk tells who died by a month from who outlived it. Right: squared error of the "
-    "predicted survival; a model that is worth having runs below the dashed line.",
+    "over_time": "Left: how well the risk tells who {ended} by a month from who had not. Right: squared error of the "
+    "predicted {free}; a model that is worth having runs below the dashed line.",
 }
 LIMITS = (
     "Research use only. No figure here supports a decision about a patient.",
@@ -134,16 +135,16 @@ def _model_reading(name: str, item: ModelStatistics, statistics: RunStatistics) 
             f"one try of twenty on these folds ({chance:.3f})"
             + ("." if side == "above" else ": it may be luck.")
         )
-    return points + _months_reading(name, item)
+    return points + _months_reading(name, item, words_of(statistics.endpoint))
 
 
-def _months_reading(name: str, item: ModelStatistics) -> list[str]:
+def _months_reading(name: str, item: ModelStatistics, words: EndpointWords) -> list[str]:
     own, without = item.integrated_brier.value, item.integrated_brier_without_model.value
     if own is None or without is None or own < without:
         return []
     return [
-        f"The {name}'s predicted survival in months is no better than the same curve for everyone (integrated Brier "
-        f"score {own:.3f} against {without:.3f}): use its order of patients, not its months."
+        f"The {name}'s predicted {words.free} in months is no better than the same curve for everyone (integrated "
+        f"Brier score {own:.3f} against {without:.3f}): use its order of patients, not its months."
     ]
 
 
@@ -158,7 +159,8 @@ def _meaning(estimate: Estimate, better: str, worse: str, neither: str) -> str:
 def _sentence_of_size(statistics: RunStatistics) -> str:
     folds = len(statistics.folds)
     how = f"in {folds} folds" if folds > 1 else "in one split"
-    return f"{statistics.n_patients} patients tested {how}, {statistics.n_events} deaths"
+    events = words_of(statistics.endpoint).events
+    return f"{statistics.n_patients} patients tested {how}, {statistics.n_events} {events}"
 
 
 def _method(statistics: RunStatistics, splits: Sequence[Split]) -> tuple[str, ...]:
@@ -191,8 +193,14 @@ def result_sections(statistics: RunStatistics, pictures: Mapping[str, Path]) -> 
     if not statistics.models:
         return (ReportSection("Results", ("No test patient was predicted.",)),)
 
+    words = words_of(statistics.endpoint)
+
     def figures(*names: str) -> tuple[ReportFigure, ...]:
-        return tuple(ReportFigure(pictures[name], CAPTIONS[name]) for name in names if name in pictures)
+        return tuple(
+            ReportFigure(pictures[name], _CAPTIONS[name].format(free=words.free, ended=words.ended))
+            for name in names
+            if name in pictures
+        )
 
     baselines = ReportSection(
         "Beside age and stage, and chance" if statistics.chance is not None else "Beside age and stage",
@@ -206,7 +214,7 @@ def result_sections(statistics: RunStatistics, pictures: Mapping[str, Path]) -> 
         baselines,
         ReportSection("Risk groups", figures=figures("kaplan_meier")),
         ReportSection(
-            "Predicted survival",
+            f"Predicted {words.free}",
             tables=(error_table(statistics),),
             figures=figures("calibration", "over_time"),
         ),
@@ -245,7 +253,9 @@ def limits_section(statistics: RunStatistics, limits: Sequence[str] = LIMITS) ->
     points = list(limits)
     if statistics.n_events < FEW_EVENTS:
         points.insert(
-            1, f"Only {statistics.n_events} deaths were seen among the test patients: every figure is unsure."
+            1,
+            f"Only {statistics.n_events} {words_of(statistics.endpoint).events} were seen among the test patients: "
+            "every figure is unsure.",
         )
     points += [f"Not computed. {sentence}" for sentence in undefined_figures(statistics)]
     return ReportSection("Limits", points=tuple(points))

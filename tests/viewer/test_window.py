@@ -216,7 +216,7 @@ def test_a_map_is_shown_on_its_own_slide_only(opened, viewer, second_slide_path,
     assert opened.result.isVisible()
 
 
-def test_a_viewer_closes_with_results_of_several_slides(  # noqa: PLR0917 (fixtures)
+def test_a_viewer_closes_with_results_of_several_slides(
     opened, viewer, second_slide_path, qtbot, spin
 ) -> None:
     """napari takes the layers away one by one when it can draw no other any more."""

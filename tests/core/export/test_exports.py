@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,14 +15,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from amkd_core.export import fonts
+from amkd_core.export.curve_figure import draw_curve
 from amkd_core.export.figures import write_figure
 from amkd_core.export.heatmap_file import write_heatmap
 from amkd_core.export.pictures import SlidePictures, read_pictures
 from amkd_core.export.prediction_json import prediction_record, write_prediction_json
+from amkd_core.export.prediction_report import key_figures
 from amkd_core.inference.maps import percentile_ranks, top_patches
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
 from amkd_core.slides.info import Bounds
+from amkd_viewer.wording import curve_heading, prediction_facts, survival_facts, told_text
 
 GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(12)}
 BOX_COLOUR = (0, 229, 255)
@@ -52,10 +56,47 @@ def test_json_is_what_was_predicted(prediction: Prediction, tmp_path: Path) -> N
     assert record["member_risks"] == prediction.member_risks.tolist()
     assert record["curve"]["months"][0] == 0
     assert [patch["rank"] for patch in record["top_patches"]] == [1, 2, 3, 4, 5]
-    assert record["cohort"] == {"size": 50, "events": prediction.cohort.events, "risk_cut": -2.0}
+    assert record["cohort"] == {
+        "size": 50,
+        "events": prediction.cohort.events,
+        "endpoint": "os",
+        "risk_cut": -2.0,
+    }
     assert {pathway["name"] for pathway in record["teacher"]["pathways"]} == {
         f"SIM_PATHWAY_{index}" for index in range(4)
     }
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name", "label"),
+    [
+        ("os", "overall survival", "probability of survival"),
+        ("dss", "disease-specific survival", "probability of disease-specific survival"),
+        ("pfi", "progression-free interval", "probability of freedom from progression"),
+    ],
+)
+def test_a_result_says_what_its_model_was_trained_for(endpoint: str, name: str, label: str) -> None:
+    """A curve of progression that is read as one of survival is wrong, and nobody sees it."""
+    bundle = random_bundle(n_members=2)
+    bundle = dataclasses.replace(bundle, card=bundle.card.model_copy(update={"endpoint": endpoint}))
+    found = predict_bag(random_bag(30), bundle)
+    assert prediction_record(found)["cohort"]["endpoint"] == endpoint
+    figure = Figure()
+    draw_curve(figure.add_subplot(), found)
+    assert (figure.axes[0].get_title(), figure.axes[0].get_ylabel()) == (f"Predicted {name}", label)
+    texts = [f"{key.label} {key.note}" for key in key_figures(found)]
+    texts += [
+        *map(" ".join, (*survival_facts(found), *prediction_facts(found))),
+        told_text(found),
+        curve_heading(found),
+    ]
+    assert ("Endpoint", name) in survival_facts(found)
+    assert ("Endpoint", name) in prediction_facts(found)
+    assert curve_heading(found) == f"Predicted {name}"
+    if endpoint == "pfi":
+        assert not [text for text in texts if re.search(r"surviv|death|\b(die|died|live)\b", text)]
+    elif endpoint == "dss":
+        assert any("deaths from the disease" in text for text in texts)
 
 
 def test_every_field_of_the_json_is_documented(prediction: Prediction) -> None:

@@ -115,6 +115,27 @@ def test_a_real_cohort_has_no_synthetic_banner_and_its_name_cannot_break_the_pag
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Co" in page
 
 
+def test_a_report_of_progression_speaks_of_no_deaths(tmp_path: Path):
+    made = made_run(60, 1)
+    cohort = replace(made.cohort, file=made.cohort.file.model_copy(update={"endpoint": "pfi"}))
+    report_run(
+        cohort, made.splits, made.predictions, made.bins, out=tmp_path, seed=0, provenance={}, effort=QUICK
+    )
+    page = re.sub(r"\s+", " ", (tmp_path / "report.html").read_text())
+    for text in (
+        "Endpoint pfi",
+        " progressions",
+        "Low / high risk: progressions",
+        "Predicted freedom from progression",
+    ):
+        assert text in page, text
+    words = re.sub(r'"data:[^"]*"', "", page)
+    assert not re.findall(r".{40}\b(?:deaths?|died|die|alive)\b", words)
+    drawn = {path.name: path.read_text() for path in (tmp_path / "figures").glob("*.svg")}
+    assert len(drawn) > 3
+    assert not [name for name, text in drawn.items() if re.search(r">[^<]*([Ss]urviv|[Dd]ied|death)", text)]
+
+
 @pytest.mark.parametrize("kind", ["no deaths tested", "three patients", "equal risks", "nobody", "one group"])
 def test_a_report_of_hardly_anything_is_written_and_says_why(tmp_path: Path, kind: str):
     made = made_run(60, 1)
