@@ -69,6 +69,9 @@ class BundleCard(_Strict):
         Patch side in pixels and micrometres per pixel, as the encoder sees it.
     endpoint
         "os", "dss" or "pfi".
+    expression_scale
+        On which the values of the training cohort's expression file stood before they were brought to logarithms; a
+        patient's file for the teacher is read alike (`amkd_core.inference.expression`).
     cohort_size, cohort_events
         Patients and deaths of the training cohort.
     metrics
@@ -96,6 +99,7 @@ class BundleCard(_Strict):
     patch_size_px: int = Field(ge=1, le=8_192)
     mpp: float = Field(gt=0, lt=50)
     endpoint: Literal["os", "dss", "pfi"]
+    expression_scale: Literal["log", "linear", "zscore"] = "log"
     created: str
     software_version: str
     cohort_size: int = Field(ge=1)

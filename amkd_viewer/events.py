@@ -29,7 +29,7 @@ class Expression:
     patient
         Whose, as the file calls him.
     genes
-        Log-scale expression by gene symbol.
+        Expression by gene symbol, as it stands in the file.
     """
 
     path: Path

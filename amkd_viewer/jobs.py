@@ -71,7 +71,7 @@ def recall(request: PredictionRequest, bundle: Bundle) -> Prediction | None:
     from amkd_core.inference.result_cache import user_result_cache
 
     info = _info_of(request)
-    return None if info is None else user_result_cache().find(info, bundle, genes=_genes_of(request))
+    return None if info is None else user_result_cache().find(info, bundle, genes=_genes_of(request, bundle))
 
 
 def predict_one(request: PredictionRequest, bundle: Bundle) -> Generator[Progress, None, Prediction]:
@@ -84,7 +84,7 @@ def predict_one(request: PredictionRequest, bundle: Bundle) -> Generator[Progres
     if kept is not None:
         yield Progress("Found in the cache", 1, 1)
         return kept
-    genes, info = _genes_of(request), _info_of(request)
+    genes, info = _genes_of(request, bundle), _info_of(request)
     prediction = yield from predict_slide(
         request.slide_path,
         bundle,
@@ -112,7 +112,7 @@ def _predict_together(
         steps = _bag_of(slide, whole, bundle)
         bags.append((yield from _numbered(steps, f"Slide {place + 1} of {len(request.slides)}: ")))
     yield Progress("Predicting", 0, 1)
-    name, genes, device = request.patient_id, _genes_of(request.slides[0]), request.slides[0].device
+    name, genes, device = request.patient_id, _genes_of(request.slides[0], bundle), request.slides[0].device
     parts: Sequence[Prediction]
     if request.polygons:
         parts = predict_patient_regions(
@@ -177,7 +177,7 @@ def _predict_part(request: RegionRequest, bundle: Bundle) -> Generator[Progress,
         bundle,
         list(request.polygons),
         exclude=request.exclude,
-        genes=_genes_of(request.slide),
+        genes=_genes_of(request.slide, bundle),
         device=request.slide.device,
     )
 
@@ -226,8 +226,12 @@ def _slim(prediction: Prediction) -> Prediction:
     return replace(prediction, bag=prediction.bag.subset(first), teacher=None)
 
 
-def _genes_of(request: PredictionRequest) -> Mapping[str, float] | None:
-    return None if request.expression is None else request.expression.genes
+def _genes_of(request: PredictionRequest, bundle: Bundle) -> Mapping[str, float] | None:
+    """Expression as the bundle's teacher reads it."""
+    from amkd_core.inference.expression import on_training_scale
+
+    found = request.expression
+    return None if found is None else on_training_scale(found.genes, bundle.card, name=found.path.name)
 
 
 def _info_of(request: PredictionRequest) -> SlideInfo | None:

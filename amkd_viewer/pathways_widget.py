@@ -144,12 +144,15 @@ class PathwaysWidget(WorkspacePanel):
         prediction, asked = self.workspace.prediction, self.workspace.asked_with
         if asked is None or asked.expression is None:
             return
-        bundle_path, genes = asked.bundle_path, asked.expression.genes
+        bundle_path, expression = asked.bundle_path, asked.expression
 
         def read() -> tuple[GeneValue, ...]:
+            from amkd_core.inference.expression import on_training_scale
             from amkd_core.inference.pathway_table import pathway_genes
 
-            return pathway_genes(self.workspace.session.bundle(bundle_path), genes, name)
+            bundle = self.workspace.session.bundle(bundle_path)
+            genes = on_training_scale(expression.genes, bundle.card, name=expression.path.name)
+            return pathway_genes(bundle, genes, name)
 
         def show(rows: tuple[GeneValue, ...]) -> None:
             if self.pathway == name and self.workspace.prediction is prediction:

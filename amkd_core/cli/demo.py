@@ -29,7 +29,7 @@ def demo_command(
     from amkd_core.export.pictures import read_pictures
     from amkd_core.inference.bag_cache import user_bag_cache
     from amkd_core.inference.demo import demo_bundle_path, demo_expression_path, demo_slide_path
-    from amkd_core.inference.expression import read_genes
+    from amkd_core.inference.expression import on_training_scale, read_genes
     from amkd_core.inference.predict import encode_for, predict_bag
     from amkd_core.slides.slide import open_slide
 
@@ -38,7 +38,8 @@ def demo_command(
         typer.echo("Demo slide (synthetic; drawn at first use) ...")
         slide_path = demo_slide_path()
         bag = drain(encode_for(slide_path, bundle, cache=user_bag_cache()))
-        genes = read_genes(demo_expression_path())
+        table = demo_expression_path()
+        genes = on_training_scale(read_genes(table), bundle.card, name=table.name)
         prediction = predict_bag(bag, bundle, genes=genes)
         with open_slide(slide_path, isolated=True) as slide:
             write_results(out, prediction, read_pictures(slide, prediction))

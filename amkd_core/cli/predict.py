@@ -81,14 +81,16 @@ def predict_command(
     Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded.
     """
     from amkd_core.errors import AmkdError
-    from amkd_core.inference.expression import read_genes
+    from amkd_core.inference.expression import on_training_scale, read_genes
 
     with user_errors():
         folders = _result_folders(sources, out)
         if expression is not None and len(sources) > 1:
             raise AmkdError("expression is of one patient; predict one slide at a time with --expression")
         model = load_bundle(bundle)
-        genes = None if expression is None else read_genes(expression, patient)
+        genes = None
+        if expression is not None:
+            genes = on_training_scale(read_genes(expression, patient), model.card, name=expression.name)
         assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, mpp)
     failed = 0
     for source, folder in zip(sources, folders, strict=True):

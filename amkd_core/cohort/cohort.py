@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from amkd_core.cohort.checks import follow_up_warnings
 from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinical_table
 from amkd_core.cohort.columns import ClinicalKeys
-from amkd_core.cohort.expression import ReadExpression, Scale, read_cohort_expression
+from amkd_core.cohort.expression import FoundScale, ReadExpression, Scale, read_cohort_expression
 from amkd_core.cohort.genes import ExpressionTable, read_expression
 from amkd_core.cohort.pathways import GeneSet, read_gmt
 from amkd_core.errors import CohortError, ConfigError
@@ -94,6 +94,8 @@ class Cohort:
         What looks wrong and does not stop a run.
     gene_groups
         As they were read; empty where the file names none.
+    expression_scale
+        On which the expression file's values stand; `expression` holds logarithms (or compressed z-scores) of them.
     """
 
     path: Path | None
@@ -105,6 +107,7 @@ class Cohort:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     gene_groups: tuple[GeneSet, ...] = ()
+    expression_scale: FoundScale = "log"
 
     def __repr__(self) -> str:
         return f"Cohort({self.summary})"
@@ -176,7 +179,7 @@ def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Co
         words=words_of(file.endpoint),
     )
     notes = (*table.notes, *read.notes)
-    return Cohort(path, file, patients, read.table, pathways, findings, notes, warnings, groups)
+    return Cohort(path, file, patients, read.table, pathways, findings, notes, warnings, groups, read.scale)
 
 
 def expression_of(file: CohortFile, known: frozenset[str]) -> ReadExpression:

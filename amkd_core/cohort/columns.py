@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from amkd_core.errors import CohortError
-from amkd_core.survival.endpoints import Endpoint
+from amkd_core.survival.endpoints import Endpoint, words_of
 
 EventMeaning = Literal["death", "censored"]
 TimeUnit = Literal["days", "months", "years"]
@@ -196,7 +196,8 @@ def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool, str]:
     is_death = "censor" not in _plain(column)
     if keys.event_means is not None:
         is_death = keys.event_means == "death"
-    return column, is_death, "1 means death" if is_death else "1 means censored, 0 death"
+    event = words_of(end).event
+    return column, is_death, f"1 means {event}" if is_death else f"1 means censored, 0 {event}"
 
 
 class _Finder:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Scale = Literal["auto", "log", "linear", "zscore"]
+FoundScale = Literal["log", "linear", "zscore"]
 
 # log2 of anything counted in tissue stays below this; counts and TPM do not.
 _LARGEST_LOG = 40.0
@@ -31,10 +32,11 @@ _DATE = re.compile(
 
 @dataclass(frozen=True)
 class ReadExpression:
-    """A table, and each interpretation that was taken, in a sentence."""
+    """A table, each interpretation that was taken, in a sentence, and the scale on which the file's values stand."""
 
     table: ExpressionTable
     notes: tuple[str, ...]
+    scale: FoundScale = "log"
 
 
 def read_cohort_expression(
@@ -68,11 +70,12 @@ def read_cohort_expression(
     samples, values = _patients(samples, values, path.name, notes)
     _refuse_dates(genes, path.name)
     refuse_gaps(samples, genes, values, path.name)
-    values = _scaled(values, scale, path.name, notes)
+    found = _found_scale(values, scale, path.name, notes)
+    values = brought_to_logs(values, found)
     still = int((np.ptp(values, axis=0) == 0).sum()) if len(values) > 1 else 0
     if still:
         notes.append(f"{still} of {len(genes)} genes have the same value in all patients and tell nothing.")
-    return ReadExpression(ExpressionTable(tuple(samples), tuple(genes), values), tuple(notes))
+    return ReadExpression(ExpressionTable(tuple(samples), tuple(genes), values), tuple(notes), found)
 
 
 def _oriented(
@@ -189,27 +192,38 @@ def _refuse_dates(genes: Sequence[str], name: str) -> None:
         )
 
 
-def _scaled(values: Array, scale: Scale, name: str, notes: list[str]) -> Array:
-    low, high = float(values.min()), float(values.max())
-    if scale == "auto":
-        if low >= 0 and high > _LARGEST_LOG:
-            raise CohortError(
-                f"{name}: values run from {low:g} to {high:g}, which is no log scale; state expression_scale = "
-                '"linear" to take log2(x + 1), or "log" if they are logarithms nonetheless'
-            )
-        scale = "zscore" if low < 0 and max(-low, high) > _LARGEST_LOG else "log"
+def likely_scale(low: float, high: float) -> FoundScale:
+    """What a table with values from `low` to `high` holds: none below 0 and some above 40 are counts or TPM."""
+    if low >= 0:
+        return "linear" if high > _LARGEST_LOG else "log"
+    return "zscore" if max(-low, high) > _LARGEST_LOG else "log"
+
+
+def brought_to_logs(values: Array, scale: FoundScale) -> Array:
+    """Values as the teacher reads them: log2(x + 1) of linear ones, sign(z) log(1 + |z|) of z-scores; same shape."""
     if scale == "linear":
-        if low < 0:
-            raise CohortError(
-                f"{name}: expression_scale is linear, but the smallest value is {low:g}, expected none below 0"
-            )
-        notes.append(f"Values from {low:g} to {high:g} are taken as counts or TPM: log2(x + 1) is used.")
         return np.log2(values + 1)
-    if scale == "zscore":
-        notes.append(
-            f"Values from {low:g} to {high:g} are z-scores of linear values with heavy tails: sign(z) log(1 + |z|) is "
-            "used."
+    return np.sign(values) * np.log1p(np.abs(values)) if scale == "zscore" else values
+
+
+def _found_scale(values: Array, scale: Scale, name: str, notes: list[str]) -> FoundScale:
+    """The scale that is stated or, for "auto", recognised; what is done about it is noted."""
+    low, high = float(values.min()), float(values.max())
+    likely = likely_scale(low, high)
+    if scale == "auto" and likely == "linear":
+        raise CohortError(
+            f"{name}: values run from {low:g} to {high:g}, which is no log scale; state expression_scale = "
+            '"linear" to take log2(x + 1), or "log" if they are logarithms nonetheless'
         )
-        return np.sign(values) * np.log1p(np.abs(values))
-    notes.append(f"Values from {low:g} to {high:g} are taken as logarithms.")
-    return values
+    found: FoundScale = likely if scale == "auto" else scale
+    if found == "linear" and low < 0:
+        raise CohortError(
+            f"{name}: expression_scale is linear, but the smallest value is {low:g}, expected none below 0"
+        )
+    taken = {
+        "linear": "taken as counts or TPM: log2(x + 1) is used",
+        "zscore": "z-scores of linear values with heavy tails: sign(z) log(1 + |z|) is used",
+        "log": "taken as logarithms",
+    }[found]
+    notes.append(f"Values from {low:g} to {high:g} are {taken}.")
+    return found

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from amkd_core.cohort.expression import brought_to_logs, likely_scale
 from amkd_core.cohort.genes import PATIENT_COLUMN, read_expression, read_table
 from amkd_core.errors import CohortError
 
+if TYPE_CHECKING:
+    from amkd_core.bundle_card import BundleCard
+
+# So many genes are most of what is expressed, and one of them is always high or, of z-scores, below the mean.
+_TRANSCRIPTOME = 1000
+_SMALLEST_PEAK = 25.0
+_EXPECTED = {
+    "log": "logarithms (within -40 and 40)",
+    "linear": "counts or TPM (none below 0, the largest above 25)",
+    "zscore": "z-scores (some below 0)",
+}
+
 
 def read_genes(path: Path, patient: str | None = None) -> dict[str, float]:
-    """log-scale expression of one patient by gene symbol.
+    """Expression of one patient by gene symbol, as it stands in the file (`on_training_scale` makes use of it).
 
     Two layouts are read: patients in rows with a column ``patient_id``, and genes in rows with a first
     column ``gene`` and one column a patient.
@@ -22,7 +40,8 @@ def read_genes(path: Path, patient: str | None = None) -> dict[str, float]:
     Raises
     ------
     CohortError
-        When the file is no such table, or the patient is not in it or not stated among several.
+        When the file is no such table, a gene stands there twice, a value is infinite, or the patient is not in it or
+        not stated among several.
     """
     frame = read_table(path)
     if PATIENT_COLUMN in frame.columns:
@@ -36,10 +55,62 @@ def read_genes(path: Path, patient: str | None = None) -> dict[str, float]:
             "(genes in rows)"
         )
     name = _choose(path, [str(column) for column in frame.columns[1:]], patient)
+    twice = frame["gene"][frame["gene"].duplicated()]
+    if len(twice):
+        raise CohortError(
+            f"{path.name}: gene {twice.iloc[0]} stands there more than once, expected each one once"
+        )
     try:
-        return {str(gene): float(value) for gene, value in zip(frame["gene"], frame[name], strict=True)}
+        genes = {str(gene): float(value) for gene, value in zip(frame["gene"], frame[name], strict=True)}
     except (TypeError, ValueError) as error:
         raise CohortError(f"{path.name}: expression of {name} must be numbers ({error})") from error
+    infinite = next((gene for gene, value in genes.items() if math.isinf(value)), None)
+    if infinite is not None:
+        raise CohortError(
+            f"{path.name}: expression of {name} is {genes[infinite]:g} for gene {infinite} (the logarithm of 0?), "
+            "expected finite numbers; leave out what was not measured"
+        )
+    return genes
+
+
+def on_training_scale(genes: Mapping[str, float], card: BundleCard, *, name: str) -> dict[str, float]:
+    """Bring a patient's expression to the scale on which a model's teacher learned.
+
+    The training cohort's table was taken as logarithms, counts or TPM, or z-scores; the patient's is taken alike.
+
+    Parameters
+    ----------
+    genes
+        As `read_genes` gives them, of the file `name`.
+
+    Returns
+    -------
+    dict
+        Expression by gene symbol, as the teacher reads it; genes without a value (NaN) keep none.
+
+    Raises
+    ------
+    CohortError
+        When the values cannot stand on that scale; the file, what was found and what is expected are named.
+    """
+    scale, values = card.expression_scale, np.array(list(genes.values()), dtype=np.float64)
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return dict(genes)
+    low, high = float(known.min()), float(known.max())
+    likely = likely_scale(low, high)
+    is_wrong = {
+        "log": likely != "log",
+        # A whole transcriptome whose largest count is that small was brought to logarithms before.
+        "linear": low < 0 or (len(known) >= _TRANSCRIPTOME and high <= _SMALLEST_PEAK),
+        "zscore": low >= 0 and len(known) >= _TRANSCRIPTOME,
+    }[scale]
+    if is_wrong:
+        raise CohortError(
+            f"{name}: expression runs from {low:g} to {high:g}, expected {_EXPECTED[scale]}, as in the table that "
+            f"model {card.name} was trained on"
+        )
+    return dict(zip(genes, brought_to_logs(values, scale).tolist(), strict=True))
 
 
 def _choose(path: Path, patients: list[str], wanted: str | None) -> str:

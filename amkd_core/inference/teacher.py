@@ -76,6 +76,7 @@ def check_genes(bundle: Bundle, measured: Collection[str]) -> None:
 def _expression(bundle: Bundle, genes: Mapping[str, float]) -> Array:
     """Expression in the bundle's gene order; NaN where the patient's table lacks a gene."""
     values = np.array([float(genes.get(name, np.nan)) for name in bundle.card.genes])
+    values[np.isinf(values)] = np.nan
     check_genes(
         bundle, [name for name, value in zip(bundle.card.genes, values, strict=True) if np.isfinite(value)]
     )

@@ -16,7 +16,7 @@ class EndpointWords:
     ----------
     name
         In full.
-    events
+    event, events
         What is counted.
     free
         What a curve shows the probability of.
@@ -27,6 +27,7 @@ class EndpointWords:
     """
 
     name: str
+    event: str
     events: str
     free: str
     ended: str
@@ -36,13 +37,13 @@ class EndpointWords:
 
 
 _WORDS = {
-    "os": EndpointWords("overall survival", "deaths", "survival", "died", "alive", "live on", "die"),
+    "os": EndpointWords("overall survival", "death", "deaths", "survival", "died", "alive", "live on", "die"),
     "dss": EndpointWords(
-        "disease-specific survival", "deaths from the disease", "disease-specific survival",
+        "disease-specific survival", "death from the disease", "deaths from the disease", "disease-specific survival",
         "died from the disease", "not died from it", "do not die from the disease", "die from it",
     ),
     "pfi": EndpointWords(
-        "progression-free interval", "progressions", "freedom from progression",
+        "progression-free interval", "progression", "progressions", "freedom from progression",
         "progressed", "free of progression", "stay free of progression", "progress",
     ),
 }  # fmt: skip

@@ -50,7 +50,9 @@ def read_external_cohort(path: Path) -> Cohort:
         words=words_of(file.endpoint),
     )
     notes = (*table.notes, *read.notes)
-    return Cohort(path, file, table.patients, read.table, pathways, table.findings, notes, warnings)
+    return Cohort(
+        path, file, table.patients, read.table, pathways, table.findings, notes, warnings, (), read.scale
+    )
 
 
 def _stated(path: Path) -> dict[str, Any]:

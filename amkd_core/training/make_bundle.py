@@ -201,6 +201,7 @@ def _card(
         patch_size_px=inputs.patch_size_px,
         mpp=inputs.mpp,
         endpoint=cohort.file.endpoint,
+        expression_scale=cohort.expression_scale,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         software_version=__version__,
         cohort_size=len(inputs.train),

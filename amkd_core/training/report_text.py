@@ -119,9 +119,11 @@ def _model_reading(name: str, item: ModelStatistics, statistics: RunStatistics) 
     own = item.c_index_within_folds
     if own.value is None:
         return [f"The {name}'s C-index cannot be estimated: {own.reason}."]
+    ended = words_of(statistics.endpoint).ended
     points = [
-        f"Of two test patients the {name} gives the one who dies first the higher risk in {100 * own.value:.0f} % of "
-        f"the pairs that can be compared (0.5, half of them, is chance; interval {own.lower:.2f} to {own.upper:.2f})."
+        f"Of two test patients the {name} gives the one who {ended} first the higher risk in {100 * own.value:.0f} % "
+        "of the pairs that can be compared (0.5, half of them, is chance; interval "
+        f"{own.lower:.2f} to {own.upper:.2f})."
     ]
     if own.upper is not None and own.upper < CHANCE:
         points.append(f"The {name}'s risks run against the outcomes: do not use this model.")

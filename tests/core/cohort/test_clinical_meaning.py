@@ -26,7 +26,7 @@ def test_an_endpoint_takes_its_own_time_and_flag(tmp_path: Path) -> None:
     table = read(tmp_path, SURVPATH, endpoint="dss")
     assert table.notes[:2] == (
         "Time is column survival_months_dss, in months.",
-        "Event is column censorship_dss: 1 means censored, 0 death.",
+        "Event is column censorship_dss: 1 means censored, 0 death from the disease.",
     )
     assert [patient.event for patient in table.patients] == [i % 5 == 0 for i in range(20)]
     assert [patient.time for patient in table.patients] == [5.0 + i for i in range(20)]

@@ -14,6 +14,7 @@ from amkd_core.cohort.clinical import Patient, read_clinical_table, stage_number
 from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
+from amkd_core.survival.endpoints import words_of
 
 
 def write(folder: Path, text: str, name: str = "clinical.csv") -> Path:
@@ -138,11 +139,11 @@ def test_a_flipped_flag_of_a_cohort_like_tcga_asks(seed: int) -> None:
     death, censored = rng.exponential(150, 300), rng.exponential(40, 300)
     times, events = np.minimum(death, censored), death < censored
     assert 0.1 < events.mean() < 0.4
-    follow_up_warnings(patients_of(times, events), confirmed=False, name="c.csv")
+    follow_up_warnings(patients_of(times, events), confirmed=False, name="c.csv", words=words_of("os"))
     flipped = patients_of(times, ~events)
     with pytest.raises(CohortError, match=r"count as deaths, as if censored patients were marked with 1"):
-        follow_up_warnings(flipped, confirmed=False, name="c.csv")
-    follow_up_warnings(flipped, confirmed=True, name="c.csv")
+        follow_up_warnings(flipped, confirmed=False, name="c.csv", words=words_of("os"))
+    follow_up_warnings(flipped, confirmed=True, name="c.csv", words=words_of("os"))
 
 
 def test_suspicious_follow_up_is_told() -> None:
@@ -150,13 +151,17 @@ def test_suspicious_follow_up_is_told() -> None:
     events = np.r_[np.ones(20, bool), np.zeros(40, bool)]
     assert (
         "followed for less time"
-        in follow_up_warnings(patients_of(times, events), confirmed=False, name="c")[0]
+        in follow_up_warnings(patients_of(times, events), confirmed=False, name="c", words=words_of("os"))[0]
     )
     assert (
         "is the unit right?"
-        in follow_up_warnings(patients_of(times * 30, events), confirmed=False, name="c")[1]
+        in follow_up_warnings(
+            patients_of(times * 30, events), confirmed=False, name="c", words=words_of("os")
+        )[1]
     )
-    few = follow_up_warnings(patients_of(times, np.arange(60) < 3), confirmed=False, name="c")
+    few = follow_up_warnings(
+        patients_of(times, np.arange(60) < 3), confirmed=False, name="c", words=words_of("os")
+    )
     assert "3 deaths among 60 patients teach and test little." in few
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,7 @@ def test_test_patients_move_nothing(survival_loss: str, inputs, tmp_path: Path) 
 
 def test_validation_patients_move_no_fitted_number_and_no_weight_of_any_epoch(inputs, tmp_path: Path) -> None:
     cohort, bags, split, config, _ = inputs
+    cohort = replace(cohort, expression_scale="zscore")
     other, other_bags = disturbed(cohort, bags, (*split.validation, *split.test))
     # With one epoch there is nothing to choose, so that nothing at all may move.
     once = with_epochs(config, 1)
@@ -71,6 +73,7 @@ def test_validation_patients_move_no_fitted_number_and_no_weight_of_any_epoch(in
     moved = drain(train_fold(other, other_bags, split, once, run=tmp_path / "moved", fold=1))
     assert fitted(moved) == fitted(plain)
     assert open_bundle(moved.bundle_path).card.parts == open_bundle(plain.bundle_path).card.parts
+    assert open_bundle(plain.bundle_path).card.expression_scale == "zscore"
     # With several, they choose which epoch of the same ones is kept.
     several = with_epochs(config, 3)
     plain = drain(train_fold(cohort, bags, split, several, run=tmp_path / "plain3", fold=1))

@@ -1,0 +1,96 @@
+"""A patient's expression is read as the training cohort's was, or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle_fixtures import random_bag, random_bundle
+
+from amkd_core.bundle_card import BundleCard
+from amkd_core.cohort.expression import read_cohort_expression
+from amkd_core.errors import CohortError
+from amkd_core.inference.expression import on_training_scale, read_genes
+from amkd_core.inference.predict import predict_bag
+
+MANY = 1500
+SCALES = ("log", "linear", "zscore")
+
+
+def card(scale: str) -> BundleCard:
+    return random_bundle().card.model_copy(update={"expression_scale": scale})
+
+
+def values(scale: str) -> np.ndarray:
+    """Three patients of many genes, as tables of that scale hold them."""
+    rng = np.random.default_rng(0)
+    linear = rng.lognormal(1, 2, size=(3, MANY))
+    if scale == "linear":
+        return linear
+    return np.log2(linear + 1) if scale == "log" else (linear - linear.mean()) / 4
+
+
+def write(path: Path, table: np.ndarray) -> Path:
+    head = ",".join(["patient_id", *(f"G{index}" for index in range(table.shape[1]))])
+    rows = [",".join([f"P{row}", *map(repr, map(float, line))]) for row, line in enumerate(table)]
+    path.write_text("\n".join([head, *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_patient_is_read_as_in_training(tmp_path: Path, scale: str) -> None:
+    path = write(tmp_path / "rna.csv", values(scale))
+    known = frozenset({"P0", "P1", "P2"})
+    trained = read_cohort_expression(path, known, scale="linear" if scale == "linear" else "auto")
+    assert trained.scale == scale
+    found = on_training_scale(read_genes(path, "P1"), card(scale), name=path.name)
+    np.testing.assert_array_equal([found[gene] for gene in trained.table.genes], trained.table.values[1])
+
+
+@pytest.mark.parametrize(
+    ("trained", "given"),
+    [(one, other) for one in SCALES for other in SCALES if one != other],
+)
+def test_another_scale_is_refused(trained: str, given: str) -> None:
+    genes = dict(zip(map(str, range(MANY)), values(given)[0].tolist(), strict=True))
+    with pytest.raises(
+        CohortError, match=r"^p\.csv: expression runs from .* expected .* that model random was"
+    ):
+        on_training_scale(genes, card(trained), name="p.csv")
+
+
+def test_few_genes_and_gaps_are_taken_as_they_are() -> None:
+    assert on_training_scale({"A": 3.0, "B": 1.0}, card("linear"), name="p") == {"A": 2.0, "B": 1.0}
+    assert np.isnan(on_training_scale({"A": np.nan, "B": 1.0}, card("log"), name="p")["A"])
+    assert np.isnan(on_training_scale({"A": np.nan}, card("log"), name="p")["A"])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("gene,P\nA,1\nB,2\nA,99\n", r"t\.csv: gene A stands there more than once"),
+        ("gene,P\nA,1\nB,-inf\n", r"t\.csv: expression of P is -inf for gene B \(the logarithm of 0\?\)"),
+    ],
+)
+def test_doubled_genes_and_logarithms_of_nothing_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(CohortError, match=reason):
+        read_genes(tmp_path / "t.csv")
+
+
+def test_an_infinite_value_counts_as_missing_for_the_teacher() -> None:
+    bundle = random_bundle()
+    genes = {name: 4.0 + place / 10 for place, name in enumerate(bundle.card.genes)}
+    first = bundle.card.genes[0]
+    without = {name: value for name, value in genes.items() if name != first}
+    results = [
+        predict_bag(random_bag(20), bundle, genes=given) for given in (without, genes | {first: -np.inf})
+    ]
+    assert np.isfinite(results[1].teacher.risk)
+    assert results[0].teacher.risk == results[1].teacher.risk
+
+
+def test_the_card_of_former_releases_means_logarithms() -> None:
+    old = {name: value for name, value in card("log").model_dump().items() if name != "expression_scale"}
+    assert BundleCard.model_validate(old).expression_scale == "log"
