@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.bag import EncoderIdentity, FeatureBag, repeated_rows, whole_coords
+from amkd_core.bag import EncoderIdentity, FeatureBag, alike_in_scale, repeated_rows, whole_coords
 from amkd_core.bag_apart import read_layout_apart
 from amkd_core.bag_layouts import Recorded
 from amkd_core.encoder_identity import NOT_RECORDED
@@ -99,6 +99,7 @@ def _complete(recorded: Recorded, assume: BagAssumptions, path: Path) -> Feature
         raise BagError(f"{path.name}: this {recorded.layout} bag does not record {asked}; please give it")
     if coords is not None and recorded.coords_in_um:
         coords, patch_size_level0 = _to_level0(coords, assume.slide_mpp, float(mpp) * int(patch_size_px))
+    _check_length(path, assume.slide_mpp, patch_size_level0, float(mpp) * int(patch_size_px))
     features, coords, repeated = _once(recorded.features, coords, path)
     return FeatureBag(
         features=features,
@@ -113,6 +114,17 @@ def _complete(recorded: Recorded, assume: BagAssumptions, path: Path) -> Feature
         slide_mpp_source=None if assume.slide_mpp is None else "user",
         notices=tuple(_notices(recorded, repeated)),
         verified=False,
+    )
+
+
+def _check_length(path: Path, slide_mpp: float | None, side_level0: float | None, side_um: float) -> None:
+    """A patch is as long by the slide's own pixels as by the encoder's."""
+    if slide_mpp is None or side_level0 is None or alike_in_scale((slide_mpp * side_level0, side_um)):
+        return
+    raise BagError(
+        f"{path.name}: a patch of {side_level0:g} level-0 px at {slide_mpp:g} um per px is "
+        f"{slide_mpp * side_level0:.4g} um long, but as the encoder saw it {side_um:.4g} um; one of the slide's scale, "
+        "the bag's scale and the patch sizes is not this bag's"
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -140,6 +141,20 @@ def test_a_stated_value_may_not_contradict_a_recorded_one(tmp_path: Path) -> Non
                target_magnification=10)  # fmt: skip
     with pytest.raises(BagError, match=r"records mpp 1, but --bag-mpp says 0.5"):
         read_bag(tmp_path / "t.h5", assume=STATED)
+
+
+@pytest.mark.parametrize(("slide_mpp", "refused"), [(0.25, True), (0.4, True), (0.5, False), (0.504, False)])
+def test_a_patch_has_one_length(tmp_path: Path, slide_mpp: float, refused: bool) -> None:
+    """CLAM, cut at level 0: 256 px are 128 um of a slide at 0.5 um per px, and not of one at 0.25."""
+    write_hdf5(tmp_path / "clam.h5", "features", features(), np.arange(12).reshape(6, 2))
+    stated = replace(STATED, patch_size_level0=256, slide_mpp=slide_mpp)
+    if refused:
+        with pytest.raises(
+            BagError, match=rf"256 level-0 px at {slide_mpp} um per px is .* as the encoder saw it 128"
+        ):
+            read_bag(tmp_path / "clam.h5", assume=stated)
+    else:
+        assert read_bag(tmp_path / "clam.h5", assume=stated).patch_size_level0 == (256, 256)
 
 
 def test_stamp_coordinates_become_level0_pixels(tmp_path: Path) -> None:
