@@ -17,15 +17,26 @@ from amkd_core.notices import Notice
 
 __all__ = [
     "MAX_PATCHES",
+    "SCALE_TOLERANCE",
     "EncoderIdentity",
     "FeatureBag",
+    "alike_in_scale",
     "concatenate_bags",
+    "fingerprints_of",
     "repeated_rows",
     "whole_coords",
 ]
 
 # More patches than any slide holds; a file that claims more is damaged or hostile.
 MAX_PATCHES = 2_000_000
+
+# Physical sizes of patches that differ by this share at most count as alike.
+SCALE_TOLERANCE = 0.05
+
+
+def alike_in_scale(scales: Sequence[float]) -> bool:
+    """Whether micrometres per pixel differ by `SCALE_TOLERANCE` at most."""
+    return max(scales) / min(scales) - 1 <= SCALE_TOLERANCE
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,6 +75,8 @@ class FeatureBag:
         False where provenance was stated by the user instead of recorded by the writer.
     golden : GoldenFeatures, optional
         What the encoder made of the golden patches when it made this bag; None in foreign and older bags.
+    joined_fingerprints : tuple of str
+        Content hashes of the slides of a patient's bag, as far as they are known; empty for a single slide.
 
     Raises
     ------
@@ -87,6 +100,7 @@ class FeatureBag:
     notices: tuple[Notice, ...] = ()
     verified: bool = True
     golden: GoldenFeatures | None = None
+    joined_fingerprints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused by row
@@ -186,9 +200,9 @@ class FeatureBag:
 def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureBag:
     """Patches of all slides of a patient one after another, `slide_index` telling them apart.
 
-    A single slide keeps its size, scale and fingerprint; of several slides those are dropped. Coordinates stay,
-    each in its own slide's system, so that `slide_index` must be asked before any is drawn (METHOD section 1: one
-    bag a patient).
+    A single slide keeps its size, scale and fingerprint; of several slides only the fingerprints are kept, together.
+    Scales may differ by `SCALE_TOLERANCE`, as those of scanners do. Coordinates stay, each in its own slide's system,
+    so that `slide_index` must be asked before any is drawn (METHOD section 1: one bag a patient).
 
     Raises
     ------
@@ -222,7 +236,14 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
         notices=tuple(notices),
         verified=all(bag.verified for bag in bags),
         golden=first.golden if all(bag.golden is not None for bag in bags) else None,
+        joined_fingerprints=tuple(name for bag in bags for name in fingerprints_of(bag)),
     )
+
+
+def fingerprints_of(bag: FeatureBag) -> tuple[str, ...]:
+    """Content hashes of a bag's slides, of one or of several, as far as they are known."""
+    own = () if bag.slide_fingerprint is None else (bag.slide_fingerprint,)
+    return (*own, *bag.joined_fingerprints)
 
 
 def _check_alike(first: FeatureBag, other: FeatureBag, patient_id: str) -> None:
@@ -231,7 +252,7 @@ def _check_alike(first: FeatureBag, other: FeatureBag, patient_id: str) -> None:
         ("patch size", first.patch_size_px, other.patch_size_px),
         ("scale", first.mpp, other.mpp),
     ):
-        if left != right:
+        if left != right and not (name == "scale" and alike_in_scale((first.mpp, other.mpp))):
             raise BagError(
                 f"{patient_id}: the bags of {first.slide_id} and {other.slide_id} differ in {name} "
                 f"({left} and {right}); extract both the same way"

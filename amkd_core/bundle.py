@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.bag import EncoderIdentity, FeatureBag
+from amkd_core.bag import SCALE_TOLERANCE, EncoderIdentity, FeatureBag
 from amkd_core.bundle_card import BundleCard
 from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.errors import BundleMismatchError
@@ -26,9 +26,6 @@ if TYPE_CHECKING:  # a bundle's type costs no import of torch
     from amkd_core.survival.baseline import BaselineHazard
     from amkd_core.survival.metrics import KaplanMeier
     from amkd_core.survival.outcome import TimeBins
-
-# A bag's physical patch size may differ by this share from the model's.
-SCALE_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True, eq=False)

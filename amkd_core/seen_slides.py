@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from amkd_core.bag import FeatureBag
+from amkd_core.bag import FeatureBag, fingerprints_of
 
 LENGTH = 16
 
@@ -22,9 +22,7 @@ def slide_digests(bag: FeatureBag) -> tuple[str, ...]:
     bag
         Of one slide, or of several slides of a patient.
     """
-    found = []
-    if bag.slide_fingerprint is not None:
-        found.append(_short(b"slide " + bag.slide_fingerprint.encode()))
+    found = [_short(b"slide " + name.encode()) for name in fingerprints_of(bag)]
     with np.errstate(over="ignore"):
         halves = bag.features.astype(np.float16)
     for index in range(bag.n_slides):

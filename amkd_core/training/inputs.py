@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amkd_core.bag import EncoderIdentity, FeatureBag, concatenate_bags
+from amkd_core.bag import EncoderIdentity, FeatureBag, alike_in_scale, concatenate_bags
 from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import Cohort, Patient, outcome_of
 from amkd_core.cohort.genes import GeneScaling
@@ -163,10 +163,14 @@ def _same_slides(patient: Patient, slides: Sequence[FeatureBag], owners: dict[st
 
 def _mixed(bags: Collection[FeatureBag], encoder: str) -> list[str]:
     """What speaks against training on these bags together."""
-    kinds = {(bag.encoder, bag.patch_size_px, round(bag.mpp / 0.05)) for bag in bags}
-    if len(kinds) > 1:
+    kinds: dict[tuple[EncoderIdentity, int], list[float]] = {}
+    for bag in bags:
+        kinds.setdefault((bag.encoder, bag.patch_size_px), []).append(bag.mpp)
+    if len(kinds) > 1 or not all(map(alike_in_scale, kinds.values())):
         found = " and ".join(
-            sorted({f"{e.name} {e.version} {px} px {step * 0.05:.2f} um/px" for e, px, step in kinds})
+            sorted(
+                {f"{e.name} {e.version} {px} px {_range(scales)} um/px" for (e, px), scales in kinds.items()}
+            )
         )
         return [f"the bags were made in different ways ({found}); extract all of them alike"]
     names = {bag.encoder.name for bag in bags} - {encoder}
@@ -174,6 +178,11 @@ def _mixed(bags: Collection[FeatureBag], encoder: str) -> list[str]:
         f"the bags were made by encoder {name}, but the cohort file says {encoder}; correct one of them"
         for name in names
     ]
+
+
+def _range(scales: Sequence[float]) -> str:
+    ends = dict.fromkeys(f"{end:.3g}" for end in (min(scales), max(scales)))
+    return " to ".join(ends)
 
 
 def digest_of(bags: Mapping[str, FeatureBag]) -> str:

@@ -30,7 +30,7 @@ from amkd_core.training.run_folder import clear_leftovers
 
 CacheType = Literal["auto", "float32", "float16"]
 CACHE = "cache"
-LAYOUT = 4
+LAYOUT = 5
 """Of the folder; a cache of another one is written again."""
 FEATURES, EXPRESSION, INDEX = "features.npy", "expression.npy", "cache.json"
 _PATIENTS = TypeAdapter(list[Patient])
@@ -101,6 +101,7 @@ def pack_cohort(
             "file": cohort.file.model_dump(mode="json"),
             "patients": _PATIENTS.dump_python(list(cohort.patients), mode="json"),
             "genes": genes,
+            "expression_scale": cohort.expression_scale,
             "pathways": _named(cohort.pathways),
             "gene_groups": _named(cohort.gene_groups),
             "encoder": bags[names[0]].encoder.to_dict(),
@@ -162,6 +163,7 @@ def read_packed(folder: Path) -> tuple[Cohort, dict[str, FeatureBag]]:
         expression=expression,
         pathways=pathways,
         gene_groups=groups,
+        expression_scale=index["expression_scale"],
     )
     encoder = EncoderIdentity(**index["encoder"])
     bags: dict[str, FeatureBag] = {}

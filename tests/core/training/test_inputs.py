@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bundle_fixtures import encoder_identity
+from bundle_fixtures import encoder_identity, random_bag
 from training_fixtures import D
 
+from amkd_core.bag import concatenate_bags
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.cohort import read_cohort
-from amkd_core.errors import CohortError
+from amkd_core.errors import BagError, CohortError
 from amkd_core.survival.hazard import nll_loss
 from amkd_core.training.inputs import base_logits_of, make_inputs, read_bags
 from amkd_core.training.stages import fresh_model
@@ -67,9 +68,7 @@ def test_missing_and_mixed_bags_are_named(cohort_toml: Path, tmp_path: Path) -> 
         bag = read_bag(path)
         other = replace(bag, encoder=encoder_identity(D, "other")) if path.stem == "P07s" else bag
         write_bag(tmp_path / path.name, other)
-    with pytest.raises(
-        CohortError, match=r"made in different ways \(other 1 256 px 0.50 um/px and texture 1"
-    ):
+    with pytest.raises(CohortError, match=r"made in different ways \(other 1 256 px 0.5 um/px and texture 1"):
         read_bags(cohort, tmp_path)
     uni = replace(cohort, file=cohort.file.model_copy(update={"encoder": "uni"}))
     with pytest.raises(CohortError, match="made by encoder texture, but the cohort file says uni"):
@@ -99,3 +98,27 @@ def test_base_logits_are_the_best_constant_prediction() -> None:
     (gradient,) = torch.autograd.grad(loss, logits)
     assert gradient.abs().max() < 1e-4
     assert torch.isfinite(base_logits_of(np.array([0, 1]), np.array([True, True]), 2)).all()
+
+
+@pytest.mark.parametrize(("mpp", "alike"), [(0.504, True), (0.475, False), (0.53, False)])
+def test_scales_may_differ_as_scanners_do(cohort_toml: Path, tmp_path: Path, mpp: float, alike: bool) -> None:
+    """0.4990, 0.5015 and 0.5040 um per px are one nominal 20x, between patients and within one."""
+    cohort = read_cohort(cohort_toml)
+    for path in (cohort_toml.parent / "bags").glob("*.h5"):
+        bag = read_bag(path)
+        write_bag(tmp_path / path.name, replace(bag, mpp=mpp) if path.stem == "P07s" else bag)
+    if alike:
+        assert read_bags(cohort, tmp_path)["P07"].mpp == mpp
+    else:
+        with pytest.raises(
+            CohortError, match=r"made in different ways \(texture 1 256 px 0\.\d+ to 0\.\d+ um/px\)"
+        ):
+            read_bags(cohort, tmp_path)
+
+
+def test_slides_of_a_patient_may_differ_in_scale_as_scanners_do() -> None:
+    first, second = random_bag(20, seed=1), random_bag(30, seed=2)
+    joined = concatenate_bags([first, replace(second, mpp=first.mpp * 1.01)], patient_id="P")
+    assert (joined.mpp, len(joined)) == (first.mpp, 50)
+    with pytest.raises(BagError, match=r"P: the bags of .* differ in scale"):
+        concatenate_bags([first, replace(second, mpp=first.mpp * 1.2)], patient_id="P")

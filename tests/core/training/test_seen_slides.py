@@ -95,3 +95,21 @@ def test_the_same_slide_is_known_whatever_its_name_precision_and_company(tmp_pat
     assert not first & set(slide_digests(random_bag(9, seed=8, slide_id="four")))
     write_bag(tmp_path / "bag.h5", bag)
     assert set(slide_digests(read_bag(tmp_path / "bag.h5"))) == first
+
+
+def test_slides_of_a_patient_are_known_by_content_each() -> None:
+    """The same slides, encoded on another machine or looked at in part, are still the training's slides."""
+    slides = [
+        replace(random_bag(20, seed=seed), slide_id=f"s{seed}", slide_fingerprint=f"{seed}" * 16)
+        for seed in (1, 2, 3)
+    ]
+    joined = concatenate_bags([concatenate_bags(slides[:2], patient_id="P"), slides[2]], patient_id="P")
+    assert joined.joined_fingerprints == tuple(f"{seed}" * 16 for seed in (1, 2, 3))
+    known = set(slide_digests(joined))
+    assert len(known) == 6
+    for bag in slides:
+        again = replace(bag, features=bag.features * np.float32(1.01))
+        assert known & set(slide_digests(again))
+    part = joined.subset(np.arange(5, 45))
+    assert known & set(slide_digests(part))
+    assert not known & set(slide_digests(random_bag(20, seed=9)))
