@@ -20,7 +20,7 @@ CHARACTERS = "ÅÉÑŐjgpqy" + "µm 01257n"
 25, 50, 75, ...) with their units."""
 LETTER_EVERY_MS = 20
 AFTER_PICTURE_MS = 500
-"""Letters that are missing when a slide is shown wait until its first picture stands."""
+"""Letters that are missing when a slide is shown, and the bar, wait until its first picture stands."""
 
 _FONT_SIZE = 12
 _log = logging.getLogger(__name__)
@@ -57,12 +57,13 @@ class ScaleBar(QObject):
             self._turn.start(AFTER_PICTURE_MS)
 
     def show(self) -> None:
-        """Show the scale bar as soon as its letters are made."""
+        """Show the scale bar after the picture, as soon as its letters are made.
+
+        napari makes the bar when it is first shown, which would add to the time that the slide's layer takes.
+        """
         self._wanted = True
-        if self._missing:
+        if self._missing or not self._viewer.canvas.overlays.scale_bar.visible:
             self._turn.start(AFTER_PICTURE_MS)
-        else:
-            self._appear()
 
     def _make_next(self) -> None:
         if self._missing:

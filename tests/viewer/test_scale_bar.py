@@ -47,10 +47,12 @@ def test_each_turn_makes_one_letter_and_the_bar_comes_last(viewer, owner, letter
     assert not viewer.canvas.overlays.scale_bar.visible
     spin(lambda: viewer.canvas.overlays.scale_bar.visible)
     assert made == [{letter} for letter in CHARACTERS] + [set()]
-    # Made once: the next slide's bar is there at once.
+    # Made once: for the next slide there are none to make, and the bar still waits for the picture.
     viewer.canvas.overlays.scale_bar.visible = False
     bar.show()
-    assert viewer.canvas.overlays.scale_bar.visible
+    assert not viewer.canvas.overlays.scale_bar.visible
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
+    assert made[len(CHARACTERS) + 1 :] == [set()]
 
 
 def test_all_letters_of_lengths_are_made_ahead(viewer, bar, letters, spin) -> None:
@@ -59,6 +61,7 @@ def test_all_letters_of_lengths_are_made_ahead(viewer, bar, letters, spin) -> No
     assert not viewer.canvas.overlays.scale_bar.visible  # nobody asked for it
     viewer.add_image(np.zeros((4096, 4096), np.uint8), scale=(0.25, 0.25), units="um")
     bar.show()
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
     for zoom in np.geomspace(0.01, 40, 25):
         viewer.scene.camera.zoom = zoom
         viewer.window.screenshot(canvas_only=True, flash=False)
