@@ -20,7 +20,9 @@ def ablate_command(
     ] = None,
     switch: Annotated[
         list[str] | None,
-        typer.Option(help="Any setting and its values, as in distill.tau_logits=1,2,4; one row for each."),
+        typer.Option(
+            help="A setting of the models and its values, as in distill.tau_logits=1,2,4; one row for each."
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; see docs/training.md.")] = None,
     set_: Annotated[

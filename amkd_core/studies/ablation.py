@@ -31,6 +31,10 @@ ALPHA: tuple[Recipe, ...] = (
 )
 """Table 6; the run's own alpha, 0.75 unless the settings say otherwise, is the row "amkd"."""
 
+SWITCHED = ("model", "teacher", "student", "distill")
+"""Sections of the settings that a row may change; `precision` beside them. All else (folds, time bins, coverage, seed,
+device) is settled before a row is trained, and is the same for all rows."""
+
 
 def switch_rows(switches: Sequence[str], config: TrainingConfig) -> tuple[Recipe, ...]:
     """One row for each value of each switch, such as ``distill.tau_logits=1,2,4``, and AMKD as the settings have it.
@@ -38,15 +42,32 @@ def switch_rows(switches: Sequence[str], config: TrainingConfig) -> tuple[Recipe
     Raises
     ------
     ConfigError
-        When a switch has no such form, is unknown, or a value is out of its range.
+        When a switch has no such form, is unknown, stands outside `SWITCHED`, a value is out of its range, or two rows
+        would be the same.
     """
-    rows = []
+    rows: dict[tuple[str, TrainingConfig], Recipe] = {}
     for switch in switches:
         key, separator, values = switch.partition("=")
         if not separator or not values.strip():
             raise ConfigError(f"switch {switch!r} must look like section.key=value,value")
+        key = key.strip()
         for value in values.split(","):
-            override = f"{key.strip()}={value.strip()}"
-            changed(config, [override])  # refuses now what would fail in the middle of the run
-            rows.append(Recipe(override, AMKD, (override,)))
-    return (*rows, Recipe(AMKD, AMKD))
+            override = f"{key}={value.strip()}"
+            own = changed(config, [override])  # refuses now what would fail in the middle of the run
+            _refuse_shared(key, override)
+            if (key, own) in rows:
+                raise ConfigError(
+                    f"switch {override} makes the row {rows[key, own].name} again; name it once"
+                )
+            rows[key, own] = Recipe(override, AMKD, (override,))
+    return (*rows.values(), Recipe(AMKD, AMKD))
+
+
+def _refuse_shared(key: str, override: str) -> None:
+    """Refuse a setting that no row can have for itself: its row would be AMKD's again."""
+    section, separator, _ = key.partition(".")
+    if key != "precision" and not (separator and section in SWITCHED):
+        raise ConfigError(
+            f"switch {override}: {key} is settled before a row is trained and is the same for all of them, expected "
+            f"precision or a setting of {', '.join(SWITCHED)}; compare runs of amkd-train --set {override} instead"
+        )

@@ -233,6 +233,33 @@ def test_switches_are_checked_before_training(config) -> None:
         switch_rows(["distill.alpha=7"], config)
 
 
+@pytest.mark.parametrize(
+    "switch",
+    ["min_coverage=0.5", "folds=3", "n_bins=3", "survival_loss=cox", "seed=1", "device=cpu", "threads=2",
+     "cache_dtype=float16", "report.shuffles=0", "model={dim = 16}"],
+)  # fmt: skip
+def test_a_switch_that_no_row_can_have_for_itself_is_refused(switch: str, config) -> None:
+    with pytest.raises(ConfigError, match=r"same for all of them, .* compare runs of amkd-train --set"):
+        switch_rows([switch], config)
+
+
+def test_every_setting_that_training_a_row_reads_makes_rows(config) -> None:
+    sections = {name: getattr(config, name) for name in ("model", "teacher", "student", "distill")}
+    switches = [f"{name}.{key}={value}" for name, section in sections.items() for key, value in section]
+    assert len(switch_rows([*switches, "precision=bfloat16"], config)) == len(switches) + 2
+
+
+def test_a_row_named_twice_is_refused_before_training(config) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^switch distill.alpha=0.50 makes the row distill.alpha=0.5 again"
+    ):
+        switch_rows(["distill.alpha=0.5,0.50"], config)
+    with pytest.raises(ConfigError, match=r"makes the row distill.alpha=0.5 again"):
+        switch_rows(["distill.alpha=0.5", "distill.alpha=1,0.5"], config)
+    # Two settings at their defaults are two rows: the table is read by switch.
+    assert len(switch_rows(["distill.tau_logits=1,2", "distill.tau_features=1,2"], config)) == 5
+
+
 def test_unknown_models_are_refused() -> None:
     with pytest.raises(ConfigError, match="no model 'resnet' to compare; known are amkd, undistilled, abmil"):
         recipes_of(["resnet"])
