@@ -154,11 +154,9 @@ class QueueWidget(WorkspacePanel):
 
 
 def _slides_in(folder: Path) -> tuple[Path, ...]:
-    from amkd_core.slides import is_slide
+    from amkd_core.slides.folders import slides_in
 
-    return tuple(
-        path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and is_slide(path)
-    )
+    return tuple(slides_in(folder))
 
 
 def _cells(path: Path, entry: QueueRow | None) -> tuple[object, ...]:

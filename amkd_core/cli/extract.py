@@ -19,7 +19,8 @@ from amkd_core.cli.terminal import (
 
 def extract_command(
     slides: Annotated[
-        list[Path], typer.Argument(help="Slides, folders that are slides (DICOM), folders of slides.")
+        list[Path],
+        typer.Argument(help="Slides, folders that are slides (DICOM), folders of slides.", readable=False),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the bags; finished ones in it are skipped.")],
     encoder: Annotated[str, typer.Option(help="Patch encoder; `amkd doctor` lists them.")] = "texture",
@@ -47,11 +48,11 @@ def extract_command(
         ExtractSettings,
         SlideTask,
         bag_folder,
-        expand_folders,
         extract_slides,
     )
     from amkd_core.slides import slide_id_of
     from amkd_core.slides.encoders import card_of
+    from amkd_core.slides.folders import expand_folders
 
     with user_errors():
         card_of(encoder)  # a wrong name is said before any process starts

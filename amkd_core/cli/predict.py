@@ -44,7 +44,7 @@ class Request:
 
 
 def predict_command(
-    sources: Annotated[list[Path], typer.Argument(help="Slides or feature bags (.h5, .pt).")],
+    sources: Annotated[list[Path], typer.Argument(help="Slides or feature bags (.h5, .pt).", readable=False)],
     out: Annotated[
         Path, typer.Option(help="Folder of the results; one folder a slide when there are several.")
     ],

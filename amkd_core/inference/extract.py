@@ -15,7 +15,7 @@ from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.errors import AmkdError, BagError, EncoderError, FolderInUseError, SlideError
 from amkd_core.folder_lock import hold_folder
 from amkd_core.progress import Progress
-from amkd_core.slides import is_slide, slide_id_of
+from amkd_core.slides import slide_id_of
 
 if TYPE_CHECKING:
     from amkd_core.slides.encoders.registry import PatchEncoder
@@ -142,20 +142,6 @@ def extract_slides(
 
     _refuse_same_names(tasks)
     return (yield from run_in_workers(tasks, out, settings, jobs=jobs))
-
-
-def expand_folders(paths: Sequence[Path]) -> list[Path]:
-    """Slides as they are; a folder that is no slide itself is replaced by the slides in it, in order of their names.
-
-    A folder without slides stays, so that whoever opens it says what is wrong.
-    """
-    found: list[Path] = []
-    for path in paths:
-        inner = (
-            [] if not path.is_dir() or is_slide(path) else [p for p in sorted(path.iterdir()) if is_slide(p)]
-        )
-        found += inner or [path]
-    return found
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from amkd_core.slides.tiff_tags import is_tiff
 
 _TIFF_SUFFIXES = frozenset({".svs", ".tif", ".tiff", ".scn", ".bif", ".btf", ".tf8", ".ndpi", ".svslide"})
 _OTHER_SUFFIXES = frozenset({".mrxs", ".vms", ".vmu", ".dcm"})
+SLIDE_SUFFIXES = _TIFF_SUFFIXES | _OTHER_SUFFIXES
+"""Endings, in lower case, of the files by which slides are opened."""
 
 
 def open_checked(

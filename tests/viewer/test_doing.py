@@ -167,6 +167,16 @@ def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
     assert "b" in (tmp_path / "table.csv").read_text()
 
 
+def test_a_folder_is_queued_with_its_broken_slides(dock, slide_path, tmp_path, spin) -> None:
+    shutil.copy(slide_path, tmp_path / "b.tif")
+    (tmp_path / "empty.svs").touch()
+    (tmp_path / "notes.txt").write_text("no slide")
+    queue = dock("Folder of slides")
+    queue.choose(tmp_path)
+    spin(lambda: bool(queue.paths))
+    assert [path.name for path in queue.paths] == ["b.tif", "empty.svs"]
+
+
 def test_exports_are_written_and_a_full_disk_is_one_sentence(
     predicted, dock, tmp_path, spin, monkeypatch
 ) -> None:

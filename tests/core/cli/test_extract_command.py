@@ -200,3 +200,40 @@ def test_a_folder_of_slides_is_extracted_under_the_names_that_the_slides_have(
     nothing = amkd("extract", folder / "empty", "--out", tmp_path / "none")
     assert nothing.exit_code == 2
     assert "FAILED empty: " in nothing.stderr
+
+
+def test_broken_slides_of_a_folder_fail_by_name(amkd: Run, slides: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "slides"
+    (folder / "folder.svs").mkdir(parents=True)
+    (folder / "good.tif").write_bytes(slides[0].read_bytes())
+    (folder / "empty.svs").touch()
+    (folder / "zeros.NDPI").write_bytes(bytes(4096))
+    (folder / "page.svs").write_text("<!DOCTYPE html><html><body>Log in</body></html>")
+    (folder / "copy.tif").write_bytes(bytes(512))
+    (folder / "gone.scn").symlink_to(tmp_path / "nowhere.scn")
+    # None of these is meant to be a slide.
+    for name in ("._good.tif", ".hidden.svs", "notes.txt", "good.png", "half.svs.part"):
+        (folder / name).write_text("no slide")
+    done = amkd("extract", folder, "--out", tmp_path / "bags")
+    assert done.exit_code == 1
+    assert "1 of 6 slides have a bag" in done.stdout
+    failed = dict(line.removeprefix("FAILED ").split(": ", 1) for line in done.stderr.strip().splitlines())
+    assert sorted(failed) == ["copy.tif", "empty.svs", "gone.scn", "page.svs", "zeros.NDPI"]
+    assert "is empty (0 bytes)" in failed["empty.svs"]
+    assert all("is not a slide" in failed[name] for name in ("copy.tif", "page.svs", "zeros.NDPI"))
+    assert "There is no file" in failed["gone.scn"]
+
+
+def test_a_file_without_permission_fails_alone(
+    amkd: Run, slides: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret.svs"
+    secret.write_bytes(b"II*\0")
+    if os.geteuid() == 0:
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(os.fspath(path)) != secret)
+    else:
+        secret.chmod(0)
+    done = amkd("extract", secret, slides[0], "--out", tmp_path / "bags")
+    assert done.exit_code == 1
+    assert "FAILED secret.svs: " in done.stderr
+    assert "1 of 2 slides have a bag" in done.stdout
