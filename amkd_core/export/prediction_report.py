@@ -35,7 +35,7 @@ def write_report(
     Parameters
     ----------
     path
-        ``.html`` (one file that opens anywhere) or ``.pdf`` (two A4 pages).
+        ``.html`` (one file that opens anywhere) or ``.pdf`` (two A4 pages, more where names are long or notices many).
     pictures : SlidePictures, optional
         Pixels of the slide; without them the map is drawn on white. Label and macro images are never among them.
     identified

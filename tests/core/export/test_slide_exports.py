@@ -19,11 +19,14 @@ from amkd_core.export.figures import write_figure
 from amkd_core.export.geojson import write_geojson
 from amkd_core.export.ome_tiff import slide_image, write_heatmap_tiff
 from amkd_core.export.pictures import SlidePictures
+from amkd_core.export.prediction_report import _report as prediction_report
 from amkd_core.export.prediction_report import median_sentence, write_report
+from amkd_core.export.report_pages import draw_pages
 from amkd_core.export.scores import write_results_table, write_scores_csv
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction, SurvivalCurve
+from amkd_core.notices import Notice
 
 GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(N_GENES)}
 NAME = "TCGA-ZZ-9999-canary"
@@ -163,6 +166,46 @@ def test_the_report_says_what_was_predicted(
     write_report(tmp_path / "r.pdf", prediction, white)
     raw = (tmp_path / "r.pdf").read_bytes()
     assert len(re.findall(rb"/Type /Page\b", raw)) == 2
+
+
+def _with_long_names(prediction: Prediction) -> Prediction:
+    names = tuple(
+        f"REACTOME_SIGNALING_BY_RECEPTOR_TYROSINE_KINASES_AND_DOWNSTREAM_TARGETS_OF_EGFR_{index}"
+        for index, _ in enumerate(prediction.teacher.pathways)
+    )
+    return replace(prediction, teacher=replace(prediction.teacher, pathways=names))
+
+
+@pytest.mark.parametrize(
+    ("what", "n_pages"), [("expression", 2), ("long names", 3), ("many notices", 4), ("a long name", 2)]
+)
+def test_no_word_of_the_report_lies_off_its_pages(
+    prediction: Prediction, white: SlidePictures, what: str, n_pages: int
+) -> None:
+    """A banner that breaks off and a provenance below the paper are as good as none."""
+    found = _with_long_names(prediction) if what == "long names" else prediction
+    if what == "many notices":
+        found = replace(found, notices=found.notices + (Notice("scale_source", "word " * 60),) * 40)
+    if what == "a long name":
+        named = {**found.provenance["slide"], "id": "W" * 120}
+        found = replace(found, slide_id="W" * 120, provenance={**found.provenance, "slide": named})
+    report = prediction_report(found, {}, identified=what == "a long name")
+    pages = list(draw_pages(found, white, report))
+    assert len(pages) == n_pages
+    for page in pages:
+        width, height = page.bbox.width, page.bbox.height
+        boxes = {text.get_text(): text.get_window_extent(page.canvas.get_renderer()) for text in page.texts}
+        footer = boxes.pop(report.footer)
+        for words, box in boxes.items():
+            assert 0.05 * width < box.x0 < box.x1 < 0.95 * width, words
+            assert footer.y1 < box.y0 < box.y1 < height, words
+        assert "says nothing about people." in " ".join(boxes)
+    written = "".join("".join(text.get_text().split()) for page in pages for text in page.texts)
+    cells = [cell for part in report.sections for table in part.tables for row in table.rows for cell in row]
+    cells += [table.note for part in report.sections for table in part.tables]
+    cells += [point for part in report.sections for point in part.points]
+    for cell in cells:
+        assert "".join(cell.split()) in written, cell
 
 
 def test_a_prediction_without_a_map_is_reported_too(prediction: Prediction, tmp_path: Path) -> None:
