@@ -85,9 +85,10 @@ def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
     if known:
         shares = " / ".join(f"{share:.0%}" for _, share in known)
         names = " / ".join(str(year) for year, _ in known)
-        rest = median_sentence(prediction)
-        if 12 * known[-1][0] > told_until(prediction):
-            rest += f"; from {told_until(prediction):.0f} months on the model tells how many, not when"
+        rest, told = median_sentence(prediction), told_until(prediction)
+        median = summarise(prediction.curve).median_months
+        if 12 * known[-1][0] > told or (median is not None and median > told):
+            rest += f"; from {told:.0f} months on the model tells how many, not when"
         keys.append(KeyFigure(f"Predicted {cohort.words.free} at {names} years", shares, rest))
     return tuple(keys)
 

@@ -20,7 +20,7 @@ from amkd_core.export.geojson import write_geojson
 from amkd_core.export.ome_tiff import slide_image, write_heatmap_tiff
 from amkd_core.export.pictures import SlidePictures
 from amkd_core.export.prediction_report import _report as prediction_report
-from amkd_core.export.prediction_report import median_sentence, write_report
+from amkd_core.export.prediction_report import key_figures, median_sentence, write_report
 from amkd_core.export.report_pages import draw_pages
 from amkd_core.export.scores import write_results_table, write_scores_csv
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
@@ -233,3 +233,20 @@ def test_the_median_is_read_off_the_curve(prediction: Prediction) -> None:
         median_sentence(replace(prediction, curve=late))
         == "median beyond the 20 months that the cohort was followed"
     )
+
+
+@pytest.mark.parametrize(
+    ("last_month", "half_at", "is_marked"),
+    [(100.0, 80.0, False), (100.0, 95.0, True), (40.0, 30.0, True), (200.0, None, False)],
+)
+def test_a_median_read_off_the_open_bin_is_marked(
+    prediction: Prediction, last_month: float, half_at: float | None, is_marked: bool
+) -> None:
+    """Years and median alike: whichever is read off where the model tells no times brings the limit along."""
+    edges = (0.0, 24.0, 50.0, 90.0) if last_month > 60 else (0.0, 12.0, 24.0, 28.0)
+    members = tuple(replace(member, bin_edges_months=edges) for member in prediction.members)
+    months = np.array([0.0, half_at or last_month, last_month + 1])
+    curve = SurvivalCurve(months, np.array([1.0, 0.5 if half_at else 0.7, 0.4 if half_at else 0.7]))
+    note = key_figures(replace(prediction, members=members, curve=curve))[-1].note
+    assert ("months on the model tells how many, not when" in note) == is_marked, note
+    assert (f"from {edges[-1]:.0f} months" in note) == is_marked
