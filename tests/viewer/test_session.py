@@ -80,9 +80,8 @@ def test_cancel_is_told_at_once_and_nothing_follows() -> None:
     session = session_with(steps, events)
     session.start(REQUEST)
     assert steps.reached.wait(10)
-    start = time.monotonic()
     session.cancel()
-    assert time.monotonic() - start < 0.1
+    assert not steps.closed.is_set(), "the step under way is not waited for"
     assert kinds(events)[-1] is Cancelled
     n_events = len(events)
     steps.go.set()
