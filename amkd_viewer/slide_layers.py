@@ -110,8 +110,15 @@ def draw_overlay(viewer: ViewerModel, data: LayerData) -> Layer:
     old.data = content
     for name in ("scale", "translate", "features", "affine", "contrast_limits"):
         if name in options:
-            setattr(old, name, options[name])
+            _set_changed(old, name, options[name])
     return old
+
+
+def _set_changed(layer: Layer, name: str, value: Any) -> None:
+    """Set what is another value: napari slices and draws a layer anew at every setting."""
+    now = layer.affine.affine_matrix[-3:, -3:] if name == "affine" else getattr(layer, name)
+    if not np.array_equal(np.asarray(now), np.asarray(value)):
+        setattr(layer, name, value)
 
 
 def overlay(viewer: ViewerModel, layer: Layer, role: str) -> Layer | None:
@@ -136,8 +143,7 @@ def restyle_map(viewer: ViewerModel, slide: Layer, prediction: Prediction, look:
     image, options, _ = map_layer(prediction, look, mpp=mpp, name=layer.name)
     layer.data = image
     for name in ("scale", "translate", "contrast_limits", "opacity", "name"):
-        if tuple(np.atleast_1d(getattr(layer, name))) != tuple(np.atleast_1d(options[name])):
-            setattr(layer, name, options[name])
+        _set_changed(layer, name, options[name])
     if layer.colormap.name != options["colormap"].name:
         layer.colormap = options["colormap"]
 
