@@ -22,7 +22,7 @@ from amkd_core import __version__
 from amkd_core.atomic import write_bytes
 from amkd_core.bag import MAX_PATCHES, EncoderIdentity, FeatureBag
 from amkd_core.bag_formats import BagAssumptions, read_foreign_bag
-from amkd_core.errors import BagError
+from amkd_core.errors import BagError, DamagedBagError
 from amkd_core.golden_features import N_PATCHES, GoldenFeatures
 from amkd_core.hdf5_guard import open_hdf5, read_attributes, read_dataset
 from amkd_core.notices import Notice
@@ -100,11 +100,17 @@ def read_bag(path: Path | str, *, assume: BagAssumptions | None = None) -> Featu
         raise BagError(f"{path.name}: is a folder, expected one feature bag (.h5 or .pt)")
     if not path.is_file():
         raise BagError(f"{path.name}: no such file, expected a feature bag (.h5 or .pt)")
-    if not _is_ours(path):
+    if not is_own_bag(path):
         return read_foreign_bag(path, assume or BagAssumptions())
     _verify(path)
     with open_hdf5(path, BagError) as file:
         return _read_ours(file, path)
+
+
+def is_own_bag(path: Path) -> bool:
+    """Whether a file begins as our bags do, whole or not; nothing more of it is read."""
+    with path.open("rb") as raw:
+        return raw.read(len(MAGIC)) == MAGIC
 
 
 def _record(bag: FeatureBag) -> dict[str, Any]:
@@ -150,19 +156,14 @@ def _checksum(path: Path) -> str:
 
 
 def _verify(path: Path) -> None:
-    """Refuse a bag of ours that was changed since it was written."""
+    """Refuse a bag of ours that was changed or cut short since it was written."""
     with path.open("rb") as raw:
         block = raw.read(USER_BLOCK_BYTES)
     expected = (MAGIC + _checksum(path).encode()).ljust(USER_BLOCK_BYTES, b"\0")
     if block != expected:
-        raise BagError(
+        raise DamagedBagError(
             f"{path.name}: the checksum does not match, the file is damaged; extract the slide again"
         )
-
-
-def _is_ours(path: Path) -> bool:
-    with path.open("rb") as raw:
-        return raw.read(len(MAGIC)) == MAGIC
 
 
 def _read_ours(file: h5py.File, path: Path) -> FeatureBag:

@@ -39,6 +39,10 @@ class BagError(AmkdError, ValueError):
     """A feature bag is damaged, foreign or incomplete."""
 
 
+class DamagedBagError(BagError):
+    """A bag of ours was changed or cut short since it was written."""
+
+
 class BundleError(AmkdError, ValueError):
     """A model bundle is damaged, foreign or incomplete."""
 

@@ -37,7 +37,13 @@ def extract_command(
     device: DeviceOption = None,
     jobs: Annotated[int, typer.Option(min=1, help="Slides at a time, each in a process of its own.")] = 1,
     half: Annotated[bool, typer.Option("--half", help="Store features as float16.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Extract again what is there already.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Extract again what is there already, other tools' and encoders' features included.",
+        ),
+    ] = False,
 ) -> None:
     """Find tissue, cut patches and encode them: one bag of features per slide.
 

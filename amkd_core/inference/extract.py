@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from amkd_core.atomic import TEMPORARY_PREFIX
-from amkd_core.bag_file import read_bag, write_bag
+from amkd_core.bag_file import write_bag
 from amkd_core.errors import AmkdError, BagError, EncoderError, FolderInUseError, SlideError
 from amkd_core.folder_lock import hold_folder
+from amkd_core.inference.kept_bag import patches_kept
 from amkd_core.progress import Progress
 from amkd_core.slides import slide_id_of
 
 if TYPE_CHECKING:
     from amkd_core.slides.encoders.registry import PatchEncoder
-    from amkd_core.slides.slide import Slide
 
 State = Literal["done", "skipped", "failed"]
 
@@ -39,7 +39,8 @@ class ExtractSettings:
     precision
         Of the features on disk.
     force
-        Extract again what is there already.
+        Extract again what is there already, whoever wrote it; without it, features of another tool or encoder
+        are left as they are and their slide fails.
     workers
         Reading threads per slide.
     stall_s
@@ -186,7 +187,7 @@ def _extract(
     bag_bytes = 2 if settings.precision == "float16" else 4
     journal = EncodingJournal(out, task.slide_id, device=settings.device, bag_bytes=bag_bytes)
     with closing(journal), open_slide(task.path, mpp=task.mpp, default_mpp=task.default_mpp) as slide:
-        kept = _kept(path, encoder, slide) if path.exists() and not settings.force else None
+        kept = None if settings.force or not path.exists() else patches_kept(path, encoder.identity, slide)
         if kept is not None or settings.force:
             journal.discard()
         if kept is not None:
@@ -199,21 +200,6 @@ def _extract(
             raise
     journal.discard()
     return len(bag), "done"
-
-
-def _kept(path: Path, encoder: PatchEncoder, slide: Slide) -> int | None:
-    """Patches of a bag that is whole and of this slide, scale and encoder; None when it must be made again."""
-    try:
-        bag = read_bag(path)
-    except BagError:
-        return None
-    microns = slide.microns
-    fits = (
-        bag.encoder == encoder.identity
-        and bag.slide_fingerprint == slide.info.fingerprint
-        and bag.slide_mpp == (microns.x, microns.y)
-    )
-    return len(bag) if fits else None
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import psutil
 import pytest
@@ -237,3 +238,21 @@ def test_a_file_without_permission_fails_alone(
     assert done.exit_code == 1
     assert "FAILED secret.svs: " in done.stderr
     assert "1 of 2 slides have a bag" in done.stdout
+
+
+def test_features_of_others_are_overwritten_only_by_force(
+    amkd: Run, slides: list[Path], tmp_path: Path
+) -> None:
+    target = tmp_path / "s1.h5"
+    with h5py.File(target, "w") as file:
+        file["features"] = np.ones((4, 8), np.float32)
+    theirs = target.read_bytes()
+    arguments = ("extract", slides[0], slides[2], "--out", tmp_path)
+    done = amkd(*arguments)
+    assert done.exit_code == 1
+    assert "FAILED s1.tif: " in done.stderr
+    assert "holds CLAM features" in done.stderr
+    assert "1 of 2 slides have a bag" in done.stdout
+    assert target.read_bytes() == theirs
+    assert amkd(*arguments, "--force").exit_code == 0
+    assert read_bag(target).encoder.name == "texture"
