@@ -30,7 +30,8 @@ def extract_command(
     mpp_table: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with the columns slide and mpp; overrules what those slides record, with a notice in the bag."
+            help="CSV with the columns slide and mpp; overrules what those slides record, with a notice in the bag. "
+            "Every row must name one of the slides."
         ),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="File or folder of the encoder's weights.")] = None,
@@ -56,17 +57,15 @@ def extract_command(
         bag_folder,
         extract_slides,
     )
-    from amkd_core.slides import slide_id_of
+    from amkd_core.inference.scale_table import read_scales
     from amkd_core.slides.encoders import card_of
     from amkd_core.slides.folders import expand_folders
 
     with user_errors():
         card_of(encoder)  # a wrong name is said before any process starts
-        scales = _read_scales(mpp_table)
-        tasks = [
-            SlideTask(path, scales.get(path.name, scales.get(slide_id_of(path))), default_mpp=mpp)
-            for path in expand_folders(slides)
-        ]
+        paths = expand_folders(slides)
+        scales = {} if mpp_table is None else read_scales(mpp_table, paths)
+        tasks = [SlideTask(path, scales.get(path), default_mpp=mpp) for path in paths]
         _refuse_missing_weights(encoder, weights)
         settings = ExtractSettings(
             encoder, weights, chosen_device(device), "float16" if half else "float32", force
@@ -92,21 +91,3 @@ def _refuse_missing_weights(encoder: str, weights: Path | None) -> None:
     card = card_of(encoder)
     if card.hub_id is not None and find_weights(encoder, weights) is None:
         raise missing_weights(card, weights)
-
-
-def _read_scales(path: Path | None) -> dict[str, float]:
-    """Micrometres per pixel by slide name, with or without the extension."""
-    if path is None:
-        return {}
-    import csv
-
-    from amkd_core.errors import CohortError
-
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        return {row["slide"]: float(row["mpp"]) for row in rows}
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise CohortError(
-            f"{path.name}: expected a CSV with the columns slide and mpp, one number per slide ({error})"
-        ) from error

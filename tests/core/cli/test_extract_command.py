@@ -107,6 +107,11 @@ def test_scales_come_from_a_table(amkd: Run, refusal: Refusal, tmp_path: Path) -
     assert read_bag(out / "unscaled.h5").slide_mpp_source == "user"
     table.write_text("slide,mpp\nunscaled.tif,half\n")
     assert "scales.csv" in refusal("extract", slide, "--out", out, "--mpp-table", table)
+    table.write_text("slide,mpp\nUnscaled.tif,0.4\n")
+    assert "Unscaled.tif" in refusal("extract", slide, "--out", out, "--mpp-table", table)
+    table.write_text("slide,mpp\nunscaled.tif,0.4\nunscaled,0.3\n")
+    assert "expected one scale per slide" in refusal("extract", slide, "--out", out, "--mpp-table", table)
+    assert read_bag(out / "unscaled.h5").slide_mpp == (0.5, 0.5)
 
 
 def test_mistakes_are_said_before_any_process_starts(
