@@ -72,13 +72,20 @@ class BagCache:
             return None
         return self._kept.path_of(
             {
-                "slide": info.fingerprint,
-                "scene": info.scene,
-                "microns": asdict(info.microns),
+                **slide_key(info),
                 "encoder": asdict(encoder),
                 "patches": asdict(spec),
             }
         )
+
+
+def slide_key(info: SlideInfo) -> dict[str, object]:
+    """All of a slide that decides its bag and the notices in it; JSON-able."""
+    # A contradiction counts where there is one, so that what was kept of all other slides is still found.
+    microns = None if info.microns is None else asdict(info.microns)
+    if microns is not None and microns["contradicted_by"] is None:
+        del microns["contradicted_by"]
+    return {"slide": info.fingerprint, "scene": info.scene, "microns": microns}
 
 
 def user_bag_cache() -> BagCache:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from amkd_core.atomic import atomic_path
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
-from amkd_core.inference.bag_cache import BagCache, user_bag_cache
+from amkd_core.inference.bag_cache import BagCache, slide_key, user_bag_cache
 from amkd_core.inference.kept_files import NO_LIMIT, SUFFIXES, KeptFiles, user_folder, user_limit_bytes
 from amkd_core.inference.predict import cohort_reference
 from amkd_core.inference.prediction import (
@@ -103,9 +103,7 @@ class ResultCache:
             return None
         return self._kept.path_of(
             {
-                "slide": info.fingerprint,
-                "scene": info.scene,
-                "microns": asdict(info.microns),
+                **slide_key(info),
                 "bundle": bundle.sha256,
                 "genes": None if genes is None else _digest(genes, bundle),
             }

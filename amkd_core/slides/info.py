@@ -20,11 +20,14 @@ class Microns:
     source
         "vendor" (the scanner's own metadata), "tiff_resolution" (TIFF resolution tags),
         "objective_power" (10 um divided by the nominal power: a guess good to about 20 %) or "user".
+    contradicted_by
+        Micrometres per pixel that the file's own objective power means, where they are far from these; else None.
     """
 
     x: float
     y: float
     source: MicronsSource
+    contradicted_by: float | None = None
 
     @property
     def mean(self) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from amkd_core.errors import ConfigError, MissingMicronsError
@@ -86,27 +87,30 @@ def choose_microns(
         From TIFF resolution tags, or None.
     objective_power
         Nominal magnification, or None.
+
+    Returns
+    -------
+    Microns or None
+        With `contradicted_by` where the objective power means another scale; None when nothing tells.
     """
     power = microns_from_power(objective_power)
     for candidate in (found, resolution, power):
         if candidate is not None and is_plausible(candidate.x) and is_plausible(candidate.y):
-            _warn_of_contradiction(path, candidate, power)
-            return candidate
+            if power is None or not _contradict(candidate, power):
+                return candidate
+            _log.warning(
+                "%s states %.4g um per pixel, but its objective power means about %.4g; the former is used. "
+                "Give mpp if that is wrong.",
+                path,
+                candidate.mean,
+                power.mean,
+            )
+            return replace(candidate, contradicted_by=power.mean)
     return None
 
 
-def _warn_of_contradiction(path: Path, chosen: Microns, power: Microns | None) -> None:
-    if power is None or chosen.source == "objective_power":
-        return
-    ratio = chosen.mean / power.mean
-    if not 1 / _CONTRADICTION < ratio < _CONTRADICTION:
-        _log.warning(
-            "%s states %.4g um per pixel, but its objective power means about %.4g; the former is used. "
-            "Give mpp if that is wrong.",
-            path,
-            chosen.mean,
-            power.mean,
-        )
+def _contradict(chosen: Microns, power: Microns) -> bool:
+    return not 1 / _CONTRADICTION < chosen.mean / power.mean < _CONTRADICTION
 
 
 def missing_microns(path: Path) -> MissingMicronsError:

@@ -178,21 +178,29 @@ def _features(encoder: PatchEncoder, images: NDArray[np.uint8]) -> NDArray[np.fl
 
 
 def _scale_notices(slide: Slide) -> list[Notice]:
-    recorded = slide.info.recorded
-    if recorded is not None and not 0.95 < slide.microns.mean / recorded.mean < 1.05:
+    microns, recorded = slide.microns, slide.info.recorded
+    if recorded is not None and not 0.95 < microns.mean / recorded.mean < 1.05:
         return [
             Notice(
                 "scale_source",
-                f"The slide records {recorded.mean:.4g} micrometres per pixel; the {slide.microns.mean:.4g} that the "
+                f"The slide records {recorded.mean:.4g} micrometres per pixel; the {microns.mean:.4g} that the "
                 "user gave were taken instead.",
             )
         ]
-    if slide.microns.source != "objective_power":
+    if microns.contradicted_by is not None:
+        return [
+            Notice(
+                "scale_source",
+                f"The slide records {microns.mean:.4g} micrometres per pixel, but its nominal objective power means "
+                f"about {microns.contradicted_by:.3g}; the former was taken, and --mpp overrules it.",
+            )
+        ]
+    if microns.source != "objective_power":
         return []
     return [
         Notice(
             "scale_source",
-            f"The slide tells no micrometres per pixel; {slide.microns.mean:.3g} was taken from its nominal objective "
+            f"The slide tells no micrometres per pixel; {microns.mean:.3g} was taken from its nominal objective "
             "power, which may be off by 20 %.",
         )
     ]

@@ -11,7 +11,7 @@ import pytest
 from bundle_fixtures import random_bag
 
 from amkd_core.bag import FeatureBag
-from amkd_core.inference.bag_cache import BagCache, user_bag_cache
+from amkd_core.inference.bag_cache import BagCache, slide_key, user_bag_cache
 from amkd_core.slides.grid import PatchSpec
 from amkd_core.slides.info import Bounds, Level, Microns, SlideInfo
 
@@ -49,6 +49,18 @@ def test_found_for_the_same_content_under_the_present_name_only(tmp_path: Path, 
     assert cache.find(info_of(mpp=0.25), bag.encoder, SPEC) is None
     assert cache.find(info_of(), other_weights, SPEC) is None
     assert cache.find(info_of(), bag.encoder, PatchSpec(size_px=224)) is None
+
+
+def test_a_bag_without_the_notice_of_a_contradiction_is_not_found_for_one(
+    tmp_path: Path, bag: FeatureBag
+) -> None:
+    cache, info = BagCache(tmp_path), info_of()
+    cache.keep(bag, info, bag.encoder, SPEC)
+    contradicted = replace(info, microns=Microns(0.5, 0.5, "vendor", contradicted_by=0.25))
+    assert cache.find(contradicted, bag.encoder, SPEC) is None
+    # What was kept before contradictions were known of is still found for all others.
+    before = {"slide": info.fingerprint, "scene": 0, "microns": {"x": 0.5, "y": 0.5, "source": "vendor"}}
+    assert slide_key(info) == before
 
 
 def test_a_damaged_file_is_passed_over(tmp_path: Path, bag: FeatureBag) -> None:

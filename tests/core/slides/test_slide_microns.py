@@ -47,12 +47,15 @@ def test_resolution_tags_need_a_physical_unit() -> None:
     assert microns_from_resolution(0, 0, "inch") is None
 
 
-def test_contradicting_objective_power_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_contradicting_objective_power_is_kept_beside_the_scale_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING):
-        assert choose_microns(FILE, Microns(0.25, 0.25, "vendor"), None, 40) is not None
+        agreed = choose_microns(FILE, Microns(0.25, 0.25, "vendor"), None, 40)
+        assert agreed == Microns(0.25, 0.25, "vendor", contradicted_by=None)
         assert not caplog.records
         chosen = choose_microns(FILE, Microns(0.25, 0.25, "vendor"), None, 10)
-    assert chosen == Microns(0.25, 0.25, "vendor")
+    assert chosen == Microns(0.25, 0.25, "vendor", contradicted_by=1.0)
     assert "objective power means about 1" in caplog.text
 
 
@@ -67,6 +70,16 @@ def test_sources_of_written_files(tmp_path: Path) -> None:
         assert (slide.microns.x, slide.microns.y) == pytest.approx((0.25, 0.5), rel=1e-5)
     with open_slide(write_ome(tmp_path / "d.ome.tif", [[IMAGE, halved(IMAGE)]], mpp=(0.4, 0.5))) as slide:
         assert slide.microns == Microns(0.4, 0.5, "vendor")
+
+
+def test_a_contradiction_passes_through_the_reader_process_and_ends_with_the_users_value(
+    tmp_path: Path,
+) -> None:
+    path = write_svs(tmp_path / "a.svs", [IMAGE], mpp=0.5, power=40)
+    with open_slide(path, isolated=True) as slide:
+        assert slide.microns == Microns(0.5, 0.5, "vendor", contradicted_by=0.25)
+    with open_slide(path, mpp=0.5) as slide:
+        assert slide.microns == Microns(0.5, 0.5, "user")
 
 
 def test_user_value_overrides_all(tmp_path: Path) -> None:

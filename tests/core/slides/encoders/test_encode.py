@@ -145,6 +145,20 @@ def test_what_limits_a_result_travels_with_the_bag(
     assert bag.slide_mpp_source == source
 
 
+def test_a_scale_that_the_objective_power_contradicts_is_said(slide_file: Path) -> None:
+    with open_slide(slide_file) as slide:
+        microns = replace(slide.info.microns, source="vendor", contradicted_by=0.25)  # type: ignore[type-var]
+        slide.info = replace(slide.info, microns=microns)
+        _, bag = run(encode_slide(slide, MeanColour()))
+    (notice,) = bag.notices
+    assert notice.code == "scale_source"
+    assert notice.sentence == (
+        "The slide records 0.5 micrometres per pixel, but its nominal objective power means about 0.25; the former was "
+        "taken, and --mpp overrules it."
+    )
+    assert bag.slide_mpp == pytest.approx((0.5, 0.5))
+
+
 @pytest.mark.parametrize("file", ["OS-2-ndpi.ome.tif", "test3-DAPI-2-(387).ndpi"])
 def test_slides_that_are_not_he_say_so(shared: Path, file: str) -> None:
     with open_slide(shared / "slides/real" / file) as slide:
