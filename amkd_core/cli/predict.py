@@ -164,20 +164,27 @@ def write_results(folder: Path, prediction: Prediction, pictures: SlidePictures 
 def write_exports(
     folder: Path, prediction: Prediction, pictures: SlidePictures | None, *, identified: bool
 ) -> None:
-    """Write what is passed on into ``export/``: report, scores, and the map where there is one."""
+    """Write what is passed on into ``export/``: report, scores, and the map where there is one.
+
+    Without one, a map that an earlier prediction left there is removed: it is of another slide, perhaps.
+    """
     from amkd_core.export.geojson import write_geojson
     from amkd_core.export.ome_tiff import write_heatmap_tiff
     from amkd_core.export.prediction_report import write_report
     from amkd_core.export.scores import write_scores_csv
 
     target = folder / EXPORTS
+    patches, tiff = target / "patches.geojson", target / "heatmap.ome.tif"
+    if not prediction.has_map:
+        patches.unlink(missing_ok=True)
+        tiff.unlink(missing_ok=True)
     write_report(target / "report.html", prediction, pictures, identified=identified)
     write_report(target / "report.pdf", prediction, pictures, identified=identified)
     write_scores_csv(target / "scores.csv", prediction)
     if prediction.has_map:
         bounds_xy = (0, 0) if pictures is None else pictures.bounds_xy
-        write_geojson(target / "patches.geojson", prediction, bounds_xy=bounds_xy, identified=identified)
-        write_heatmap_tiff(target / "heatmap.ome.tif", prediction, bounds_xy=bounds_xy, identified=identified)
+        write_geojson(patches, prediction, bounds_xy=bounds_xy, identified=identified)
+        write_heatmap_tiff(tiff, prediction, bounds_xy=bounds_xy, identified=identified)
 
 
 def _result_folders(sources: list[Path], out: Path) -> list[Path]:

@@ -4,19 +4,24 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from bundle_fixtures import random_bag
 from PIL import Image
 from typer.testing import Result
 
+from amkd_core.bag import FeatureBag
+from amkd_core.bag_file import write_bag
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cli import predict as command
 from amkd_core.file_names import safe_file_name
 from amkd_core.inference.teacher import activities_of
+from amkd_core.slides.encoders import load_encoder
 
 Run = Callable[..., Result]
 Refusal = Callable[..., str]
@@ -106,6 +111,27 @@ def test_what_is_passed_on_names_no_slide_unless_asked(
     assert b"TCGA-ZZ-9999" not in hidden
     assert b"TCGA-ZZ-9999" in shown
     named.unlink()
+
+
+@pytest.fixture
+def bag() -> FeatureBag:
+    """A bag that the bundle takes; its features are random."""
+    return random_bag(30, encoder=load_encoder("texture").identity)
+
+
+def test_a_used_folder_holds_exports_of_one_prediction_only(
+    amkd: Run, bag: FeatureBag, bundle_path: Path, tmp_path: Path
+) -> None:
+    """The map of a former slide beside the report of this one would be passed on as this one's."""
+    write_bag(tmp_path / "placed.h5", bag)
+    write_bag(tmp_path / "bare.h5", replace(bag, coords=None, patch_size_level0=None))
+    files = {"report.html", "report.pdf", "scores.csv"}
+    maps = {"heatmap.ome.tif", "patches.geojson"}
+    for name, expected in (("placed", files | maps), ("bare", files), ("bare", files)):
+        options = ("--bundle", bundle_path, "--out", tmp_path / "out", "--report")
+        done = amkd("predict", tmp_path / f"{name}.h5", *options)
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert {path.name for path in (tmp_path / "out" / "export").iterdir()} == expected
 
 
 def test_the_slide_and_its_bag_give_the_same_risk(
