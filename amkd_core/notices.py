@@ -34,7 +34,7 @@ class Notice:
     code
         Stable identifier, for filtering and tests.
     sentence
-        The sentence that a person reads.
+        The sentence that a person reads. It names no slide: exports without names show it as it is.
     """
 
     code: NoticeCode

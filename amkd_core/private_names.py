@@ -32,7 +32,16 @@ _names: dict[str, str] = {}
 
 def pseudonym(content: bytes) -> str:
     """Name that says nothing of what it stands for, the same for equal content and user."""
-    return f"slide-{hmac.new(_salt(), content, hashlib.sha256).hexdigest()[:10]}"
+    return f"slide-{_keyed(content)[:10]}"
+
+
+def hidden_fingerprint(fingerprint: str) -> str:
+    """What stands for a fingerprint where names are left out: ``"keyed:"`` and 64 hexadecimal digits.
+
+    The fingerprint itself is a plain hash of the file, which whoever holds the slide can make as well. This one tells
+    on this computer, and nowhere else, whether two exports are of the same slide.
+    """
+    return f"keyed:{_keyed(fingerprint.encode())}"
 
 
 def looks_like_accession(name: str) -> bool:
@@ -85,6 +94,10 @@ class _NamesLeftOut(logging.Filter):
             record.exc_text = hide_names(logging.Formatter().formatException(record.exc_info))
             record.exc_info = None
         return True
+
+
+def _keyed(content: bytes) -> str:
+    return hmac.new(_salt(), content, hashlib.sha256).hexdigest()
 
 
 @lru_cache(maxsize=1)

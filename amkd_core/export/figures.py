@@ -12,7 +12,7 @@ from amkd_core.atomic import atomic_path
 from amkd_core.export.curve_figure import draw_curve
 from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.export.pictures import N_PATCHES, SlidePictures
-from amkd_core.export.pseudonym import shown_name, shown_sentences
+from amkd_core.export.pseudonym import shown_name
 from amkd_core.inference.maps import Heatmap, TopPatch, heatmap, top_patches
 from amkd_core.inference.prediction import Prediction
 
@@ -238,6 +238,6 @@ def _write_title(figure: Figure, prediction: Prediction, *, identified: bool) ->
     name = name if len(name) <= longest else f"{name[:longest]}..."
     parts = [name, *([f"{risk}   |   {stamp}"] if wide else [*textwrap.wrap(risk, 70), stamp])]
     figure.suptitle("\n".join(parts), fontsize=13 if wide else 10.5, fontweight="bold", parse_math=False)
-    sentences = " ".join(shown_sentences(prediction, identified=identified))
+    sentences = " ".join(notice.sentence for notice in prediction.notices)
     lines = textwrap.wrap(sentences, 190 if wide else 95)
     figure.supxlabel("\n".join(lines), fontsize=9, color=WARNING_COLOUR, parse_math=False)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from amkd_core.atomic import write_text
 from amkd_core.errors import BagError
-from amkd_core.export.pseudonym import shown_name, shown_provenance, shown_sentences
+from amkd_core.export.pseudonym import shown_name, shown_provenance
 from amkd_core.inference.maps import map_scores, percentile_ranks, top_patches
 from amkd_core.inference.prediction import Prediction
 
@@ -90,7 +90,7 @@ def write_geojson(
             "slide": name,
             "source": source,
             "origin_level0": list(bounds_xy),
-            "notices": shown_sentences(prediction, identified=identified),
+            "notices": [notice.sentence for notice in prediction.notices],
             "provenance": shown_provenance(prediction, identified=identified),
         },
     }

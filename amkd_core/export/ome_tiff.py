@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from amkd_core.atomic import atomic_path
 from amkd_core.errors import BagError
-from amkd_core.export.pseudonym import shown_name, shown_provenance, shown_sentences
+from amkd_core.export.pseudonym import shown_name, shown_provenance
 from amkd_core.inference.maps import Heatmap, MapKind, heatmap
 from amkd_core.inference.prediction import Prediction
 
@@ -73,7 +73,7 @@ def write_heatmap_tiff(
         "kind": kind,
         "origin_level0": list(origin_xy),
         "bounds_level0": list(bounds_xy),
-        "notices": shown_sentences(prediction, identified=identified),
+        "notices": [notice.sentence for notice in prediction.notices],
         "provenance": shown_provenance(prediction, identified=identified),
     }
     metadata: dict[str, Any] = {

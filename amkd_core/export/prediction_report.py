@@ -9,7 +9,7 @@ from amkd_core.atomic import atomic_path, write_text
 from amkd_core.errors import ConfigError
 from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.export.pictures import SlidePictures
-from amkd_core.export.pseudonym import shown_name, shown_provenance, shown_sentences
+from amkd_core.export.pseudonym import shown_name, shown_provenance
 from amkd_core.export.report_pages import draw_pages, map_picture, patch_strip, plain_curve
 from amkd_core.export.run_report import (
     KeyFigure,
@@ -103,11 +103,10 @@ def median_sentence(prediction: Prediction) -> str:
 
 def _report(prediction: Prediction, figures: dict[str, ReportFigure], *, identified: bool) -> Report:
     name = shown_name(prediction, identified=identified)
-    sentences = shown_sentences(prediction, identified=identified)
     shown = [figures[key] for key in ("map", "patches") if key in figures]
     curve = [figures["curve"]] if "curve" in figures else []
     sections = [
-        ReportSection("What to beware of", points=tuple(sentences)),
+        ReportSection("What to beware of", points=tuple(notice.sentence for notice in prediction.notices)),
         ReportSection(
             "Where the model looked",
             ("Colours say what the model weighed, not what causes the risk.",),

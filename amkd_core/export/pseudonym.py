@@ -1,11 +1,11 @@
-"""De-identification of what leaves the machine: names of slides and patients stay out unless asked for."""
+"""De-identification of what leaves the machine: names of slides and their hashes stay out unless asked for."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from amkd_core.inference.prediction import Prediction
-from amkd_core.private_names import pseudonym
+from amkd_core.private_names import hidden_fingerprint, pseudonym
 
 
 def shown_name(prediction: Prediction, *, identified: bool) -> str:
@@ -17,13 +17,10 @@ def shown_name(prediction: Prediction, *, identified: bool) -> str:
 
 
 def shown_provenance(prediction: Prediction, *, identified: bool) -> dict[str, Any]:
-    """Provenance for an export; the slide is called as `shown_name` calls it."""
+    """Provenance for an export: the slide is called as `shown_name` calls it, and its hash cannot be made again."""
     record = dict(prediction.provenance)
-    record["slide"] = {**record["slide"], "id": shown_name(prediction, identified=identified)}
+    slide = {**record["slide"], "id": shown_name(prediction, identified=identified)}
+    if not identified and slide["fingerprint"] is not None:
+        slide["fingerprint"] = hidden_fingerprint(slide["fingerprint"])
+    record["slide"] = slide
     return record
-
-
-def shown_sentences(prediction: Prediction, *, identified: bool) -> list[str]:
-    """Sentences of the notices, with the slide called as `shown_name` calls it."""
-    name = shown_name(prediction, identified=identified)
-    return [notice.sentence.replace(prediction.slide_id, name) for notice in prediction.notices]

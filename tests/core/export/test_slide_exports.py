@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -21,11 +22,14 @@ from amkd_core.export.ome_tiff import slide_image, write_heatmap_tiff
 from amkd_core.export.pictures import SlidePictures
 from amkd_core.export.prediction_report import _report as prediction_report
 from amkd_core.export.prediction_report import key_figures, median_sentence, write_report
+from amkd_core.export.pseudonym import shown_provenance
 from amkd_core.export.report_pages import draw_pages
 from amkd_core.export.scores import write_results_table, write_scores_csv
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
+from amkd_core.inference.patient import on_slide, predict_patient
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction, SurvivalCurve
+from amkd_core.inference.region import predict_region
 from amkd_core.notices import Notice
 
 GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(N_GENES)}
@@ -146,6 +150,68 @@ def test_names_stay_behind_unless_asked_for(
     named = write(tmp_path / "named", identified=True)
     assert named.count(NAME.encode()) >= 4
     assert b"slide-" in (tmp_path / "hidden" / "r.html").read_bytes()
+
+
+def test_notices_name_no_slide_and_are_exported_as_they_are(tmp_path: Path) -> None:
+    """Names were replaced in sentences once: of a slide "a" all words with an a were garbled."""
+    bundle, bags = (
+        random_bundle(),
+        [random_bag(30, seed=index, slide_id=name) for index, name in enumerate("ae")],
+    )
+    bags = [replace(bag, slide_fingerprint=None) for bag in bags]
+    corner = [np.array([(0, 0), (2000, 0), (0, 2000)])]
+    patient = predict_patient(bags, bundle, patient_id="e")
+    for found in (
+        predict_bag(bags[0], bundle),
+        predict_region(predict_bag(bags[0], bundle), bundle, corner),
+        on_slide(patient, bags[1], 1),
+    ):
+        write_geojson(tmp_path / "g.geojson", found)
+        sentences = json.loads((tmp_path / "g.geojson").read_text())["amkd"]["notices"]
+        assert sentences == [notice.sentence for notice in found.notices]
+        assert "Research use only" in sentences[0]
+    for found in (
+        predict_bag(replace(bags[0], slide_id=NAME), bundle),
+        predict_region(predict_bag(replace(bags[0], slide_id=NAME), bundle), bundle, corner),
+        on_slide(predict_patient(bags, bundle, patient_id=NAME), replace(bags[1], slide_id=NAME), 1),
+    ):
+        assert NAME not in " ".join(notice.sentence for notice in found.notices)
+
+
+def test_the_hash_of_the_file_stays_behind_with_its_name(
+    prediction: Prediction, white: SlidePictures, tmp_path: Path
+) -> None:
+    """Whoever holds the slides that it may be of could find it among them by sha256sum."""
+    secret = hashlib.sha256(b"a slide").hexdigest()
+    record = {**prediction.provenance["slide"], "fingerprint": f"sha256:{secret}"}
+    found = replace(
+        prediction,
+        bag=replace(prediction.bag, slide_fingerprint=f"sha256:{secret}"),
+        provenance={**prediction.provenance, "slide": record},
+    )
+
+    def written(*, identified: bool) -> dict[str, bytes]:
+        write_geojson(tmp_path / "g.geojson", found, identified=identified)
+        write_heatmap_tiff(tmp_path / "h.ome.tif", found, identified=identified)
+        write_report(tmp_path / "r.html", found, white, identified=identified)
+        rows = [
+            cell
+            for part in prediction_report(found, {}, identified=identified).sections
+            for table in part.tables
+            for row in table.rows
+            for cell in row
+        ]
+        files = {name: (tmp_path / name).read_bytes() for name in ("g.geojson", "h.ome.tif", "r.html")}
+        return files | {"r.pdf": " ".join(rows).encode()}
+
+    hidden, named = written(identified=False), written(identified=True)
+    assert [name for name, content in hidden.items() if secret.encode() in content] == []
+    assert [name for name, content in named.items() if secret.encode() in content] == list(named)
+    shown = re.findall(rb"keyed:[0-9a-f]{64}", b" ".join(hidden.values()))
+    assert len(shown) == len(hidden)
+    assert len(set(shown)) == 1
+    bare = replace(found, provenance={**found.provenance, "slide": {**record, "fingerprint": None}})
+    assert shown_provenance(bare, identified=False)["slide"]["fingerprint"] is None
 
 
 def test_the_report_says_what_was_predicted(
