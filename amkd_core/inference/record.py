@@ -50,15 +50,6 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
         )
     if not (bag.has_map and bag.n_slides == 1) and all(notice.code != "no_map" for notice in bag.notices):
         notices.append(Notice("no_map", "The features have no place on one slide, so no map can be drawn."))
-    if looks_like_accession(bag.slide_id):
-        notices.append(
-            Notice(
-                "identifying_name",
-                "The name of the slide or patient looks like an accession number or a date; what is exported shows a "
-                "pseudonym instead, but the file itself, its label and its metadata should be de-identified before it "
-                "is shared (wsi-anon and ImageDePHI do that).",
-            )
-        )
     licence = bundle.card.encoder.licence.lower()
     if "-nc" in licence or "non-commercial" in licence:
         notices.append(
@@ -68,7 +59,21 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
                 f"{bundle.card.encoder.licence}.",
             )
         )
-    return tuple(dict.fromkeys(notices))
+    return with_name_notice(tuple(dict.fromkeys(notices)), bag.slide_id)
+
+
+def with_name_notice(notices: tuple[Notice, ...], slide_id: str) -> tuple[Notice, ...]:
+    """The notices with a warning where this name points to a patient, and without one of a former name."""
+    others = tuple(notice for notice in notices if notice.code != "identifying_name")
+    if not looks_like_accession(slide_id):
+        return others
+    warning = Notice(
+        "identifying_name",
+        "The name of the slide or patient looks like an accession number or a date; what is exported shows a "
+        "pseudonym instead, but the file itself, its label and its metadata should be de-identified before it "
+        "is shared (wsi-anon and ImageDePHI do that).",
+    )
+    return (*others, warning)
 
 
 def provenance_of(

@@ -25,6 +25,7 @@ from amkd_core.inference.prediction import (
     SurvivalCurve,
     TeacherPrediction,
 )
+from amkd_core.inference.record import with_name_notice
 from amkd_core.notices import Notice
 from amkd_core.private_names import private_logger
 from amkd_core.slides.grid import PatchSpec
@@ -169,8 +170,8 @@ def _read(arrays: Mapping[str, NDArray[Any]], bag: FeatureBag, bundle: Bundle) -
         curve=SurvivalCurve(*arrays["curve"]),
         patch_scores=scores,
         cohort=cohort_reference(bundle),
-        notices=tuple(Notice(**notice) for notice in record["notices"]),
         # Found by its content; the file may have another name by now.
+        notices=with_name_notice(tuple(Notice(**notice) for notice in record["notices"]), bag.slide_id),
         provenance={
             **record["provenance"],
             "slide": {**record["provenance"]["slide"], "id": bag.slide_id},

@@ -65,6 +65,18 @@ def test_a_result_comes_back_whole(cache: ResultCache, bag: FeatureBag, bundle: 
     assert renamed.slide_id == renamed.bag.slide_id == renamed.provenance["slide"]["id"] == "renamed"
 
 
+@pytest.mark.parametrize(("first", "then"), [("plain", "S21-12345"), ("S21-12345", "plain")])
+def test_a_kept_result_warns_of_the_name_that_the_slide_has_now(
+    cache: ResultCache, bag: FeatureBag, bundle: Bundle, first: str, then: str
+) -> None:
+    cache.keep(predict_bag(replace(bag, slide_id=first), bundle), info_of(first), bundle)
+    found = cache.find(info_of(then), bundle)
+    assert found is not None
+    assert found.notices == predict_bag(replace(bag, slide_id=then), bundle).notices
+    warned = "identifying_name" in [notice.code for notice in found.notices]
+    assert warned == (then == "S21-12345")
+
+
 def _tupled(value):
     if isinstance(value, dict):
         return {key: _tupled(item) for key, item in value.items()}
