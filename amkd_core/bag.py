@@ -29,6 +29,8 @@ __all__ = [
 
 # More patches than any slide holds; a file that claims more is damaged or hostile.
 MAX_PATCHES = 2_000_000
+# No slide has so many pixels a side.
+_FARTHEST = 2**31
 
 # Physical sizes of patches that differ by this share at most count as alike.
 SCALE_TOLERANCE = 0.05
@@ -67,6 +69,8 @@ class FeatureBag:
         Micrometres per level-0 pixel in x and y.
     slide_mpp_source : str, optional
         Where that scale came from ("vendor", "tiff_resolution", "objective_power", "user").
+    slide_bounds_xy : (int, int), optional
+        Level-0 (x, y) of the scanned area's corner, from which QuPath counts; None in foreign and older bags.
     slide_index : array, shape (n,), int32, optional
         Which of a patient's slides each patch belongs to; zeros when not given.
     notices : tuple of Notice
@@ -96,6 +100,7 @@ class FeatureBag:
     slide_size_level0: tuple[int, int] | None = None
     slide_mpp: tuple[float, float] | None = None
     slide_mpp_source: str | None = None
+    slide_bounds_xy: tuple[int, int] | None = None
     slide_index: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     notices: tuple[Notice, ...] = ()
     verified: bool = True
@@ -195,6 +200,14 @@ class FeatureBag:
             if len(pair) != 2 or not all(0 < value < np.inf for value in pair):
                 raise BagError(f"{self.slide_id}: {name} must be two positive numbers (x, y), found {pair}")
             self._set(name, (kind(pair[0]), kind(pair[1])))
+        corner = self.slide_bounds_xy
+        if corner is None:
+            return
+        if len(corner) != 2 or not all(0 <= value < _FARTHEST for value in corner):
+            raise BagError(
+                f"{self.slide_id}: slide_bounds_xy must be two pixels (x, y) of the slide, found {corner}"
+            )
+        self._set("slide_bounds_xy", (int(corner[0]), int(corner[1])))
 
 
 def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureBag:
@@ -233,6 +246,7 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
         slide_size_level0=None,
         slide_mpp=None,
         slide_mpp_source=None,
+        slide_bounds_xy=None,
         notices=tuple(notices),
         verified=all(bag.verified for bag in bags),
         golden=first.golden if all(bag.golden is not None for bag in bags) else None,

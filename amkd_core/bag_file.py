@@ -114,7 +114,7 @@ def is_own_bag(path: Path) -> bool:
 
 
 def _record(bag: FeatureBag) -> dict[str, Any]:
-    return {
+    record = {
         "software_version": __version__,
         "encoder": bag.encoder.to_dict(),
         "patch_size_px": bag.patch_size_px,
@@ -128,6 +128,9 @@ def _record(bag: FeatureBag) -> dict[str, Any]:
         "notices": [notice.to_dict() for notice in bag.notices],
         "verified": bag.verified,
     }
+    if bag.slide_bounds_xy is not None:  # so that a bag which tells none is written as it ever was
+        record["slide_bounds_xy"] = bag.slide_bounds_xy
+    return record
 
 
 def _trident_attributes(bag: FeatureBag) -> dict[str, Any]:
@@ -220,6 +223,7 @@ def _from_record(
         slide_size_level0=_pair(record["slide_size_level0"], int),
         slide_mpp=_pair(record["slide_mpp"], float),
         slide_mpp_source=record["slide_mpp_source"],
+        slide_bounds_xy=_pair(record.get("slide_bounds_xy"), int),
         slide_index=index.astype(np.int32),
         notices=tuple(Notice(**notice) for notice in record["notices"]),
         verified=bool(record["verified"]),

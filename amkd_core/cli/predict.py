@@ -182,7 +182,14 @@ def write_exports(
     write_report(target / "report.pdf", prediction, pictures, identified=identified)
     write_scores_csv(target / "scores.csv", prediction)
     if prediction.has_map:
-        bounds_xy = (0, 0) if pictures is None else pictures.bounds_xy
+        bounds_xy = prediction.bag.slide_bounds_xy if pictures is None else pictures.bounds_xy
+        if bounds_xy is None:
+            typer.echo(
+                f"Note: the bag of {prediction.slide_id} does not record where the scanned area begins; in QuPath "
+                f"{patches} is shifted if the slide has openslide.bounds-*; predict from the slide, or extract it "
+                "again with --force.",
+                err=True,
+            )
         write_geojson(patches, prediction, bounds_xy=bounds_xy, identified=identified)
         write_heatmap_tiff(tiff, prediction, bounds_xy=bounds_xy, identified=identified)
 

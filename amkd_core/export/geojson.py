@@ -31,7 +31,7 @@ def write_geojson(
     path: Path,
     prediction: Prediction,
     *,
-    bounds_xy: tuple[int, int] = (0, 0),
+    bounds_xy: tuple[int, int] | None = None,
     n_top: int = 5,
     source: str = "student",
     identified: bool = False,
@@ -41,7 +41,8 @@ def write_geojson(
     Parameters
     ----------
     bounds_xy
-        Level-0 (x, y) of the corner that the viewer counts from: `SlideInfo.bounds`.
+        Level-0 (x, y) of the corner that the viewer counts from: `SlideInfo.bounds`. By default what the bag records;
+        where it records none, places are counted from level 0's corner and the origin is said to be unknown.
     n_top
         Number of annotations; 0 writes tiles alone.
     source
@@ -64,7 +65,8 @@ def write_geojson(
             f"{bag.slide_id}: the bag records no places on one slide, so nothing can be drawn on it"
         )
     name = shown_name(prediction, identified=identified)
-    corners = bag.coords - np.array(bounds_xy)
+    bounds_xy = bag.slide_bounds_xy if bounds_xy is None else bounds_xy
+    corners = bag.coords - np.array(bounds_xy or (0, 0))
     scores = map_scores(prediction, source)
     features = list(_tiles(corners, bag.patch_size_level0, scores, f"{name}/{source}"))
     for patch in top_patches(prediction, n_top, source=source) if n_top else ():
@@ -89,7 +91,7 @@ def write_geojson(
         "amkd": {
             "slide": name,
             "source": source,
-            "origin_level0": list(bounds_xy),
+            "origin_level0": None if bounds_xy is None else list(bounds_xy),
             "notices": [notice.sentence for notice in prediction.notices],
             "provenance": shown_provenance(prediction, identified=identified),
         },

@@ -31,7 +31,7 @@ def write_heatmap_tiff(
     kind: MapKind = "percentile",
     source: str = "student",
     origin_xy: tuple[int, int] = (0, 0),
-    bounds_xy: tuple[int, int] = (0, 0),
+    bounds_xy: tuple[int, int] | None = None,
     identified: bool = False,
 ) -> None:
     """Write a map as a tiled float32 OME-TIFF that covers the whole of level 0 from its corner, atomically.
@@ -50,7 +50,8 @@ def write_heatmap_tiff(
     origin_xy
         Level-0 (x, y) of the image's corner.
     bounds_xy
-        Level-0 (x, y) of the scanned area's corner (`SlideInfo.bounds`), for the description.
+        Level-0 (x, y) of the scanned area's corner (`SlideInfo.bounds`), for the description. By default what the bag
+        records; null there where it records none.
     identified
         Name the slide instead of a pseudonym.
 
@@ -68,11 +69,12 @@ def write_heatmap_tiff(
     shown = heatmap(prediction, kind, source=source)
     image, (width, height) = slide_image(shown, prediction, origin_xy)
     name = shown_name(prediction, identified=identified)
+    bounds_xy = prediction.bag.slide_bounds_xy if bounds_xy is None else bounds_xy
     note = {
         "source": source,
         "kind": kind,
         "origin_level0": list(origin_xy),
-        "bounds_level0": list(bounds_xy),
+        "bounds_level0": None if bounds_xy is None else list(bounds_xy),
         "notices": [notice.sentence for notice in prediction.notices],
         "provenance": shown_provenance(prediction, identified=identified),
     }

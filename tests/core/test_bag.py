@@ -31,7 +31,7 @@ def same(first: FeatureBag, second: FeatureBag) -> bool:
     )
     plain = (
         "encoder", "patch_size_px", "mpp", "slide_id", "patch_size_level0", "slide_fingerprint", "slide_size_level0",
-        "slide_mpp", "slide_mpp_source", "notices", "verified",
+        "slide_mpp", "slide_mpp_source", "slide_bounds_xy", "notices", "verified",
     )  # fmt: skip
     return arrays and all(getattr(first, name) == getattr(second, name) for name in plain)
 
@@ -41,6 +41,31 @@ def test_a_bag_comes_back_as_it_was_written(tmp_path: Path) -> None:
     object.__setattr__(bag, "notices", (Notice("coarse_scale", "coarser than 20x"),))
     write_bag(tmp_path / "slide.h5", bag)
     assert same(read_bag(tmp_path / "slide.h5"), bag)
+
+
+def test_where_the_scanned_area_begins_is_recorded_and_bags_without_it_stay_as_they_were(
+    tmp_path: Path,
+) -> None:
+    bag = replace(random_bag(), slide_bounds_xy=(np.int64(1531), 3107))
+    write_bag(tmp_path / "slide.h5", bag)
+    assert read_bag(tmp_path / "slide.h5").slide_bounds_xy == (1531, 3107)
+    write_bag(tmp_path / "old.h5", random_bag())
+    with h5py.File(tmp_path / "old.h5") as file:
+        # The record's keys before bounds were kept: not one more, so that bags are equal to the byte.
+        assert set(json.loads(file.attrs["amkd_record"])) == {
+            "software_version", "encoder", "patch_size_px", "mpp", "patch_size_level0", "slide_id", "slide_fingerprint",
+            "slide_size_level0", "slide_mpp", "slide_mpp_source", "notices", "verified",
+        }  # fmt: skip
+    assert read_bag(tmp_path / "old.h5").slide_bounds_xy is None
+    joined = concatenate_bags([bag, random_bag(seed=1)], patient_id="P")
+    assert joined.slide_bounds_xy is None
+    assert concatenate_bags([bag], patient_id="P").slide_bounds_xy == (1531, 3107)
+
+
+@pytest.mark.parametrize("corner", [(-1, 0), (0, 2**31), (float("nan"), 0), (1, 2, 3)])
+def test_bounds_that_are_no_place_on_a_slide_are_refused(corner) -> None:
+    with pytest.raises(BagError, match="slide: slide_bounds_xy must be two pixels"):
+        replace(random_bag(), slide_bounds_xy=corner)
 
 
 def test_half_precision_rounds_the_features_and_nothing_else(tmp_path: Path) -> None:

@@ -244,6 +244,7 @@ def _bag(
         slide_size_level0=slide.size_px,
         slide_mpp=(microns.x, microns.y),
         slide_mpp_source=microns.source,
+        slide_bounds_xy=(info.bounds.x, info.bounds.y),
         slide_index=np.zeros(len(features), dtype=np.int32),
         notices=notices,
         golden=golden_features(encoder),

@@ -11,8 +11,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from bundle_fixtures import random_bag
 from PIL import Image
+from slide_files import halved, tissue_like, write_scn
 from typer.testing import Result
 
 from amkd_core.bag import FeatureBag
@@ -116,7 +118,7 @@ def test_what_is_passed_on_names_no_slide_unless_asked(
 @pytest.fixture
 def bag() -> FeatureBag:
     """A bag that the bundle takes; its features are random."""
-    return random_bag(30, encoder=load_encoder("texture").identity)
+    return replace(random_bag(30, encoder=load_encoder("texture").identity), slide_bounds_xy=(60, 40))
 
 
 def test_a_used_folder_holds_exports_of_one_prediction_only(
@@ -132,6 +134,49 @@ def test_a_used_folder_holds_exports_of_one_prediction_only(
         done = amkd("predict", tmp_path / f"{name}.h5", *options)
         assert (done.exit_code, done.stderr) == (0, "")
         assert {path.name for path in (tmp_path / "out" / "export").iterdir()} == expected
+
+
+def test_the_map_of_a_slide_with_bounds_is_the_same_from_its_bag(
+    amkd: Run, bundle_path: Path, tmp_path: Path
+) -> None:
+    """QuPath counts from the scanned area's corner; counted from level 0's, all patches would lie beside the tissue."""
+    image = tissue_like(1536, 1280, seed=3)
+    slide = write_scn(
+        tmp_path / "scan.scn",
+        [image, halved(image)],
+        corner=(701, 905),
+        frame=(4000, 3200),
+        mpp=0.5,
+        power=20,
+    )
+    assert amkd("extract", slide, "--out", tmp_path / "bags").exit_code == 0
+    found = []
+    for source in (slide, tmp_path / "bags" / "scan.h5"):
+        out = tmp_path / source.suffix
+        done = amkd("predict", source, "--bundle", bundle_path, "--out", out, "--report")
+        assert (done.exit_code, done.stderr) == (0, "")
+        collection = strict(out / "export" / "patches.geojson")
+        assert collection["amkd"]["origin_level0"] == [701, 905]
+        found.append([feature["geometry"] for feature in collection["features"]])
+        with tifffile.TiffFile(out / "export" / "heatmap.ome.tif") as file:
+            assert "&quot;bounds_level0&quot;: [701, 905]" in file.ome_metadata
+    assert found[0] == found[1]
+    assert min(min(*corner) for shape in found[0] for corner in shape["coordinates"][0]) < 256
+
+
+def test_a_bag_that_does_not_tell_its_bounds_is_said_to_lie_anywhere(
+    amkd: Run, bag: FeatureBag, bundle_path: Path, tmp_path: Path
+) -> None:
+    write_bag(tmp_path / "old.h5", replace(bag, slide_bounds_xy=None))
+    options = ("--bundle", bundle_path, "--out", tmp_path / "out", "--report")
+    done = amkd("predict", tmp_path / "old.h5", *options)
+    assert done.exit_code == 0
+    assert "does not record where the scanned area begins; in QuPath" in done.stderr
+    collection = strict(tmp_path / "out" / "export" / "patches.geojson")
+    assert collection["amkd"]["origin_level0"] is None
+    assert collection["features"][0]["geometry"]["coordinates"][0][0] == [100, 100]
+    with tifffile.TiffFile(tmp_path / "out" / "export" / "heatmap.ome.tif") as file:
+        assert "&quot;bounds_level0&quot;: null" in file.ome_metadata
 
 
 def test_the_slide_and_its_bag_give_the_same_risk(
