@@ -24,17 +24,22 @@ def write_tiny_cohort(
     patches: tuple[int, int],
     pathways: Sequence[Sequence[int]],
     split: Sequence[str] = (),
+    prefix: str = "P",
+    seed: int = 0,
 ) -> Path:
-    """Write tables, pathways of gene numbers and bags of a random number of patches; the cohort's file."""
+    """Write tables, pathways of gene numbers and bags of a random number of patches; the cohort's file.
+
+    Another prefix and seed make other patients, whose bags are of the same encoder.
+    """
     n_genes = 1 + max(max(genes) for genes in pathways)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     golden = GoldenFeatures(np.random.default_rng(1).normal(size=(8, width)).astype(np.float32))
     danger = rng.normal(size=n_patients)
     genes = danger[:, None] + 0.3 * rng.normal(size=(n_patients, n_genes)) + 5
     clinical = ["patient_id,slide_ids,os_months,os_event" + (",split" if split else "")]
     expression = ["patient_id," + ",".join(f"G{i}" for i in range(n_genes))]
     for index in range(n_patients):
-        patient = f"P{index:02d}"
+        patient = f"{prefix}{index:02d}"
         months = float(np.exp(3 - danger[index]) * rng.weibull(2)) + 0.1
         row = [patient, f"{patient}s", f"{months:.3f}", str(int(rng.random() < 0.8))]
         clinical.append(",".join([*row, split[index % len(split)]] if split else row))

@@ -24,7 +24,7 @@ from amkd_core.training.config import TrainingConfig
 from amkd_core.training.inputs import digest_of, read_bags, without_slides
 from amkd_core.training.packed_cache import pack_cohort, share_bags
 from amkd_core.training.recipes import Recipe
-from amkd_core.training.run_folder import keep_record, run_folder
+from amkd_core.training.run_folder import data_record, keep_record, run_folder, settings_of
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 
@@ -96,7 +96,7 @@ def compare(
         splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
         keep_record(out / "folds.json", {"folds": [_record_of(split) for split in splits]})
         bags = yield from _bags(cohort, out, config, jobs) if reads_slides else _no_bags(cohort)
-        key = {"bags": digest_of(bags)}
+        key = data_record(cohort, digest_of(bags))
         keep_record(out / "data.json", key)
         share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
         del bags
@@ -140,11 +140,11 @@ def _pack_external(
         bags = yield from _bags(external, place, config, 1)
     else:
         bags = without_slides(external)
+    key = {"cohort": settings_of(external), **data_record(external, digest_of(bags))}
+    keep_record(out / "external.json", {EXTERNAL: key})
     names = tuple(patient.patient_id for patient in external.patients)
     if not set(names) <= set(external.expression.patients):  # then nobody's genes are used
         external = replace(external, expression=ExpressionTable(names, (), np.zeros((len(names), 0))))
-    key = {"cohort": external.file.name, "bags": digest_of(bags)}
-    keep_record(out / "external.json", key)
     pack_cohort(out / EXTERNAL, external, bags, key=key, dtype=config.cache_dtype)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from amkd_core.training.inputs import digest_of, read_bags
 from amkd_core.training.make_bundle import bundle_of_ensemble
 from amkd_core.training.packed_cache import rounded, share_bags
 from amkd_core.training.report_run import RunStatistics, report_run
-from amkd_core.training.run_folder import environment, file_sha256, keep_record, run_folder
+from amkd_core.training.run_folder import data_record, environment, keep_record, run_folder
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.statistics import Effort
 from amkd_core.training.train_all import Place, train_all
@@ -119,7 +118,7 @@ def train_run(
         )
         yield Progress("Reading bags")
         bags = rounded(read_bags(cohort, bags_of(cohort, out)), config.cache_dtype)
-        data = _data_record(cohort, bags)
+        data = data_record(cohort, digest_of(bags))
         keep_record(out / "data.json", data)
         place = Place(out, jobs or 1, client)
         if place.is_shared(len(splits)):
@@ -191,13 +190,3 @@ def _mean_scores(scored: Sequence[Sequence[Score]]) -> dict[str, float]:
 
 def _record_of(split: Split) -> dict[str, list[str]]:
     return {name: list(getattr(split, name)) for name in ("train", "validation", "test")}
-
-
-def _data_record(cohort: Cohort, bags: Mapping[str, FeatureBag]) -> dict[str, str]:
-    """Hashes of everything that was read: a run is continued on the same data or not at all."""
-    names = ("clinical", "expression", "pathways", "gene_groups")
-    paths = {name: getattr(cohort.file, name) for name in names}
-    tables = {f"{name}_sha256": file_sha256(path) for name, path in paths.items() if path is not None}
-    follow_up = "\n".join(f"{item.patient_id}\t{item.time!r}\t{item.event}" for item in cohort.patients)
-    outcome = {"follow-up_sha256": hashlib.sha256(follow_up.encode()).hexdigest()}
-    return {**tables, **outcome, "bags_sha256": digest_of(bags)}

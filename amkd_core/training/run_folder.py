@@ -48,24 +48,52 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
-    places = {name for name, value in cohort.file if isinstance(value, Path)}
     record = {
         "config": config.model_dump(mode="json", exclude={"report"}),
-        "cohort": cohort.file.model_dump(mode="json", exclude=places),
+        "cohort": settings_of(cohort),
         "cohort_file_sha256": None if cohort.path is None else file_sha256(cohort.path),
     }
     # Where the tables lie is no part of the run: a moved folder continues. Later commands look there first.
-    found_at = {
-        name: os.path.relpath(getattr(cohort.file, name), folder)
-        for name in places
-        if getattr(cohort.file, name) is not None
-    }
+    found_at = {name: os.path.relpath(getattr(cohort.file, name), folder) for name in _places_of(cohort)}
     note = {
         "report": config.report.model_dump(mode="json"),
         "environment": environment(),
         "cohort_paths": dict(sorted(found_at.items())),
     }
     keep_record(folder / "run.json", record, note=note)
+
+
+def settings_of(cohort: Cohort) -> dict[str, Any]:
+    """What a cohort's file states, without its paths; JSON-able."""
+    return cohort.file.model_dump(mode="json", exclude=_places_of(cohort))
+
+
+def _places_of(cohort: Cohort) -> set[str]:
+    return {name for name, value in cohort.file if isinstance(value, Path)}
+
+
+def data_record(cohort: Cohort, bags_sha256: str) -> dict[str, str | None]:
+    """Hashes of everything that was read: results are continued on the same data or not at all.
+
+    Parameters
+    ----------
+    cohort
+        Its follow-up is hashed as it was read, its tables as they lie on disk; None stands for a table that it lacks.
+    bags_sha256
+        Of its bags (`digest_of`).
+    """
+    file = cohort.file
+    # The file of an external cohort has a path for tables that were not given.
+    paths = {
+        "clinical": file.clinical,
+        "expression": file.expression if cohort.expression.patients else None,
+        "pathways": file.pathways if cohort.pathways else None,
+        "gene_groups": file.gene_groups if cohort.gene_groups else None,
+    }
+    tables = {f"{name}_sha256": None if path is None else file_sha256(path) for name, path in paths.items()}
+    follow_up = "\n".join(f"{item.patient_id}\t{item.time!r}\t{item.event}" for item in cohort.patients)
+    outcome = {"follow-up_sha256": hashlib.sha256(follow_up.encode()).hexdigest()}
+    return {**tables, **outcome, "bags_sha256": bags_sha256}
 
 
 def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any] | None = None) -> None:
@@ -83,7 +111,7 @@ def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any
     Raises
     ------
     RunFolderError
-        When the file is damaged or says something else; the first difference is named.
+        When the file is damaged, says something else (the first difference is named) or does not say it.
     """
     if not path.exists():
         write_text(path, json.dumps({**record, **(note or {})}, indent=1))
@@ -93,6 +121,11 @@ def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunFolderError(f"{path}: is damaged ({error}); choose another folder") from error
     for key, value in record.items():
+        if key not in found and value is not None:
+            raise RunFolderError(
+                f"{path}: does not tell {key.removesuffix('_sha256')}, as earlier releases did not, so nobody can say "
+                "whether its results rest on the same data; choose another folder"
+            )
         if found.get(key) != value:
             raise RunFolderError(
                 f"{path.parent}: holds a run with {_difference(key, found.get(key), value)}; choose another folder, "

@@ -1,4 +1,4 @@
-"""A tiny cohort of bags with a planted signal, for comparisons of models."""
+"""Tiny cohorts of bags with a planted signal, for comparisons of models."""
 
 from __future__ import annotations
 
@@ -19,4 +19,19 @@ def tiny_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
         width=5,
         patches=(4, 9),
         pathways=((0, 1, 2), (3, 4, 5), (6, 7)),
+    )
+
+
+@pytest.fixture(scope="session")
+def other_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other patients, for an external cohort."""
+    return write_tiny_cohort(
+        tmp_path_factory.mktemp("other"),
+        name="CPTAC-BRCA",
+        n_patients=12,
+        width=5,
+        patches=(4, 9),
+        pathways=((0, 1, 2), (3, 4, 5), (6, 7)),
+        prefix="Q",
+        seed=7,
     )

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from amkd_core.cli.main import app
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.folds import make_folds
-from amkd_core.errors import ConfigError, ModalityError
+from amkd_core.errors import ConfigError, ModalityError, RunFolderError
 from amkd_core.export.run_report import ReportTable
 from amkd_core.studies import cells
 from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
@@ -81,11 +81,13 @@ def config() -> TrainingConfig:
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_toml: Path, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory):
+def finished(
+    tiny_toml: Path, other_toml: Path, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
+):
     out = tmp_path_factory.mktemp("compared")
-    cohort = read_cohort(tiny_toml)
+    cohort, other = read_cohort(tiny_toml), read_external_cohort(other_toml)
     # One process a model: a second one each would take longer to start than to train.
-    found = drain(compare(cohort, recipes_of(NAMES), config, out, external=cohort, jobs=1))
+    found = drain(compare(cohort, recipes_of(NAMES), config, out, external=other, jobs=1))
     return out, cohort, found
 
 
@@ -99,16 +101,59 @@ def test_every_model_predicts_every_patient_once_on_the_same_folds(finished) -> 
 
 
 def test_a_repeated_comparison_trains_only_what_is_missing(finished, config, tmp_path: Path) -> None:
-    out, cohort, _ = finished
+    out, cohort, comparison = finished
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
     kept = copy / "cells" / "abmil" / "fold-1.csv"
     lost = copy / "cells" / "snn" / "fold-2.csv"
     before, text = kept.stat().st_mtime_ns, lost.read_text()
     lost.unlink()
-    drain(compare(cohort, recipes_of(NAMES), config, copy, external=cohort, jobs=1))
+    drain(compare(cohort, recipes_of(NAMES), config, copy, external=comparison.external, jobs=1))
     assert kept.stat().st_mtime_ns == before
     assert lost.read_text() == text  # the same numbers, trained again
+
+
+@pytest.fixture(scope="module")
+def records(finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the finished comparison rests on, without its results: enough to be refused."""
+    out, folder = finished[0], tmp_path_factory.mktemp("records")
+    for name in ("run.json", "folds.json", "data.json", "external.json"):
+        shutil.copy(out / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("table", ["clinical", "expression"])
+@pytest.mark.parametrize("external", [False, True])
+def test_other_tables_in_the_same_folder_are_refused(
+    external: bool, table: str, records: Path, finished, tmp_path: Path
+) -> None:
+    _, cohort, found = finished
+    toml = _copied(found.external.path if external else cohort.path, tmp_path)
+    path = toml.parent / f"{table}.csv"
+    head, *lines = path.read_text().splitlines()
+    if table == "expression":  # each patient has another one's genes
+        names, values = zip(*(line.split(",", 1) for line in lines), strict=True)
+        lines = [f"{name},{row}" for name, row in zip(names, (*values[1:], values[0]), strict=True)]
+    else:
+        lines[0] = lines[0].replace("s,", "s,1")
+    path.unlink()
+    path.write_text("\n".join([head, *lines]) + "\n")
+    other = read_external_cohort(toml) if external else found.external
+    cohort = cohort if external else read_cohort(toml)
+    place = "external." if external else ""
+    with pytest.raises(RunFolderError, match=rf"holds a run with another content of {place}{table}; choose"):
+        drain(compare(cohort, recipes_of(NAMES), load_config(None, QUICK), records, external=other))
+
+
+def test_a_folder_of_an_earlier_release_is_refused_for_what_it_does_not_tell(
+    records: Path, finished, config, tmp_path: Path
+) -> None:
+    shutil.copytree(records, tmp_path / "old")
+    (tmp_path / "old" / "data.json").write_text('{"bags": "0123"}')
+    with pytest.raises(
+        RunFolderError, match=r"data.json: does not tell clinical, as earlier releases did not"
+    ):
+        drain(compare(finished[1], recipes_of(NAMES), config, tmp_path / "old"))
 
 
 def test_a_second_worker_finds_the_cell_finished(finished) -> None:
@@ -172,11 +217,17 @@ def test_gene_models_need_no_slides_and_slide_models_refuse_without(
         drain(compare(cohort, recipes_of(["abmil", "snn", "amkd"]), config, tmp_path / "slides"))
 
 
+def _copied(toml: Path, folder: Path) -> Path:
+    """The same cohort in another folder, whose tables a test may replace."""
+    for name in ("clinical.csv", "expression.csv", "pathways.gmt", "bags"):
+        (folder / name).symlink_to(toml.parent / name)
+    return shutil.copy(toml, folder / "cohort.toml")
+
+
 def _without_bags(toml: Path, tmp_path: Path) -> Path:
-    for name in ("clinical.csv", "expression.csv", "pathways.gmt"):
-        (tmp_path / name).symlink_to(toml.parent / name)
-    (tmp_path / "cohort.toml").write_text(toml.read_text().replace('bags = "bags"\n', ""))
-    return tmp_path / "cohort.toml"
+    copy = _copied(toml, tmp_path)
+    copy.write_text(toml.read_text().replace('bags = "bags"\n', ""))
+    return copy
 
 
 @pytest.fixture(scope="module")
