@@ -20,7 +20,11 @@ def benchmark_command(
         str | None, typer.Option(help="Comma between names, as in abmil,survpath,amkd; all by default.")
     ] = None,
     external: Annotated[
-        Path | None, typer.Option(help="TOML file of a cohort that every model scores as well (table 4).")
+        Path | None,
+        typer.Option(
+            help="TOML file of a cohort that every model scores as well (table 4); models finished without it are "
+            "trained again."
+        ),
     ] = None,
     published: Annotated[
         str | None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from amkd_core.errors import AmkdError, WorkerError
 from amkd_core.progress import Progress
-from amkd_core.training.cell import cell_path, finished_cell
+from amkd_core.training.cell import finished_cell, is_finished
 from amkd_core.training.child import Child
 from amkd_core.training.recipes import Recipe
 
@@ -35,7 +35,7 @@ class Task:
 
     def missing(self, run: Path) -> tuple[int, ...]:
         """Folds that have no result yet."""
-        return tuple(fold for fold in self.folds if not cell_path(run, self.recipe, fold).exists())
+        return tuple(fold for fold in self.folds if not is_finished(run, self.recipe, fold))
 
 
 def tasks_of(run: Path, recipes: Sequence[Recipe], n_folds: int, jobs: int) -> list[Task]:

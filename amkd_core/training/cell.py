@@ -1,4 +1,8 @@
-"""One cell of a comparison: a recipe on a fold. What it predicts is all that it leaves, and that makes it finished."""
+"""One cell of a comparison: a recipe on a fold. What it predicts is all that it leaves, and that makes it finished.
+
+An external cohort's patients have a table of their own, so that a cell which was trained before there was such a cohort
+is known to owe it.
+"""
 
 from __future__ import annotations
 
@@ -44,17 +48,35 @@ def cell_path(run: Path, recipe: Recipe, fold: int) -> Path:
     return run / CELLS / recipe.slug / f"fold-{fold}.csv"
 
 
-def finished_cell(run: Path, recipe: Recipe, fold: int) -> pd.DataFrame | None:
-    """What a cell predicted; None when it is not finished.
+def external_path(run: Path, recipe: Recipe, fold: int) -> Path:
+    """Table of what a finished cell says of an external cohort; without rows where the model cannot score it."""
+    return run / CELLS / recipe.slug / f"external-{fold}.csv"
 
-    The table is written at once and last, so that it is whole when it is there.
+
+def is_finished(run: Path, recipe: Recipe, fold: int) -> bool:
+    """Whether a cell has nothing left to do: of an external cohort in the folder it has spoken too.
+
+    Each table is written at once, so that it is whole when it is there, and the external one last.
     """
-    path = cell_path(run, recipe, fold)
-    return read_predictions(path) if path.exists() else None
+    owes = (run / EXTERNAL / INDEX).exists() and not external_path(run, recipe, fold).exists()
+    return cell_path(run, recipe, fold).exists() and not owes
+
+
+def finished_cell(run: Path, recipe: Recipe, fold: int) -> pd.DataFrame | None:
+    """What a cell predicted, an external cohort's patients last; None when it is not finished."""
+    import pandas as pd
+
+    if not is_finished(run, recipe, fold):
+        return None
+    paths = (cell_path(run, recipe, fold), external_path(run, recipe, fold))
+    tables = [read_predictions(path) for path in paths if path.exists()]
+    return pd.concat([table for table in tables if not table.empty], ignore_index=True)
 
 
 def run_cell(run: Path, recipe: Recipe, fold: int) -> Generator[Progress, None, None]:
     """Train a recipe on a fold of a comparison's folder, which holds settings, folds and bags.
+
+    A cell that was finished before an external cohort came to the folder is trained again, for weights are not kept.
 
     Parameters
     ----------
@@ -69,7 +91,7 @@ def run_cell(run: Path, recipe: Recipe, fold: int) -> Generator[Progress, None, 
     parts = json.loads((run / "folds.json").read_text(encoding="utf-8"))["folds"][fold - 1]
     split = Split(**{name: tuple(names) for name, names in parts.items()})
     with fold_lock(cell_path(run, recipe, fold).parent / f"fold-{fold}"):
-        if finished_cell(run, recipe, fold) is not None:
+        if is_finished(run, recipe, fold):
             return
         cohort, bags = read_packed(run / CACHE)
         inputs = make_inputs(cohort, bags, split, config_of_fold(config, fold))
@@ -79,27 +101,19 @@ def run_cell(run: Path, recipe: Recipe, fold: int) -> Generator[Progress, None, 
         predictions, scales = predict_models(
             cohort, _parts(inputs), networks, device=config.device, fold=fold, bins=bins
         )
-        tables = [predictions]
+        write_json(run / CELLS / f"bins-{fold}.json", open_edges(bins))
+        external_path(run, recipe, fold).unlink(missing_ok=True)
+        write_table(cell_path(run, recipe, fold), predictions)
         if (run / EXTERNAL / INDEX).exists():
             other, other_bags = read_packed(run / EXTERNAL)
             examples, with_genes = external_examples(other, other_bags, inputs)
             able = {
                 name: net for name, net in networks.items() if with_genes or "genes" not in net.predicts_from
             }
-            if able:
-                tables.append(
-                    predict_models(
-                        other,
-                        {EXTERNAL: examples},
-                        able,
-                        device=config.device,
-                        fold=fold,
-                        bins=bins,
-                        scales=scales,
-                    )[0]
-                )
-        write_json(run / CELLS / f"bins-{fold}.json", open_edges(bins))
-        _write(cell_path(run, recipe, fold), tables)
+            found, _ = predict_models(
+                other, {EXTERNAL: examples}, able, device=config.device, fold=fold, bins=bins, scales=scales
+            )
+            write_table(external_path(run, recipe, fold), found)
         shutil.rmtree(work / recipe.slug, ignore_errors=True)
 
 
@@ -121,9 +135,3 @@ def external_examples(
 
 def _parts(inputs: Inputs) -> dict[str, Sequence[Example]]:
     return {part: getattr(inputs, part) for part in PARTS}
-
-
-def _write(path: Path, tables: Sequence[pd.DataFrame]) -> None:
-    import pandas as pd
-
-    write_table(path, pd.concat(tables, ignore_index=True))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -111,6 +112,23 @@ def test_a_repeated_comparison_trains_only_what_is_missing(finished, config, tmp
     drain(compare(cohort, recipes_of(NAMES), config, copy, external=comparison.external, jobs=1))
     assert kept.stat().st_mtime_ns == before
     assert lost.read_text() == text  # the same numbers, trained again
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_an_external_cohort_that_comes_later_is_scored_by_all_models(
+    finished, config, tmp_path: Path
+) -> None:
+    out, cohort, with_it = finished
+    copy, names = tmp_path / "copy", ["abmil", "snn"]
+    leave_out = shutil.ignore_patterns("external*", "amkd", "figures", "fold-1", "fold-2")
+    shutil.copytree(out, copy, ignore=leave_out)
+    alone = drain(compare(cohort, recipes_of(names), config, copy))
+    assert set(alone.predictions["part"]) == {"train", "validation", "test"}
+    found = drain(compare(cohort, recipes_of(names), config, copy, external=with_it.external))
+    expected = with_it.predictions[with_it.predictions["model"].isin(names)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.predictions, expected)
+    assert [row[1][:2] for row in external_table(found, n_resamples=50).rows] == ["0."] * 2
+    assert tasks_of(copy, recipes_of(names), 2, jobs=1) == []
 
 
 @pytest.fixture(scope="module")
