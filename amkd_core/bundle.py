@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.bag import SCALE_TOLERANCE, EncoderIdentity, FeatureBag
+from amkd_core.bag import FeatureBag
+from amkd_core.bag_kind import BagKind
 from amkd_core.bundle_card import BundleCard
-from amkd_core.encoder_identity import NOT_RECORDED
-from amkd_core.errors import BundleMismatchError
 from amkd_core.golden_features import GoldenFeatures
 
 if TYPE_CHECKING:  # a bundle's type costs no import of torch
@@ -109,6 +108,14 @@ class Bundle:
         """Whether every member brings its teacher along."""
         return all(member.teacher is not None for member in self.members)
 
+    @property
+    def bag_kind(self) -> BagKind:
+        """The kind of bags that it reads."""
+        card = self.card
+        return BagKind(
+            f"model {card.name}", card.encoder.identity, card.patch_size_px, card.mpp, golden=self.golden
+        )
+
     def check_bag(self, bag: FeatureBag) -> None:
         """Refuse a bag that the model was not made for.
 
@@ -117,70 +124,4 @@ class Bundle:
         BundleMismatchError
             When encoder, patch size or scale differ, or the encoder was run differently; the sentence names both.
         """
-        self.check_encoder(bag.encoder, bag.slide_id, verified=bag.verified)
-        self.check_golden(bag.golden, bag.slide_id)
-        _check_geometry(self.card, bag)
-
-    def check_encoder(self, found: EncoderIdentity, subject: str, *, verified: bool = True) -> None:
-        """Refuse another encoder than the model's.
-
-        Parameters
-        ----------
-        verified
-            False for foreign bags, which record no version or weights; those are compared only where given.
-        """
-        expected = self.card.encoder.identity
-        fields = ("name", "dimension", "version", "weights_sha256", "transform", "token_policy")
-        for field in fields:
-            left, right = getattr(expected, field), getattr(found, field)
-            recorded = verified or field in ("name", "dimension") or right not in ("", NOT_RECORDED)
-            if recorded and left != right:
-                raise BundleMismatchError(
-                    f"{subject}: made with encoder {field} {_short(right)}, but model {self.card.name} needs "
-                    f"{_short(left)} ({expected.name}); extract the slide with the model's encoder"
-                )
-
-    def check_golden(self, found: GoldenFeatures | None, subject: str, *, cause: str = "") -> None:
-        """Refuse features of an encoder that was run in another way than for the training cohort.
-
-        Parameters
-        ----------
-        found
-            What the features' encoder made of the golden patches; nothing is compared where either side has none.
-        subject
-            Whose features, for the sentence.
-        cause
-            What is most likely wrong, in words.
-
-        Raises
-        ------
-        BundleMismatchError
-            Naming the encoder, the worst cosine and the cause.
-        """
-        if found is None or self.golden is None or self.golden.agrees(found):
-            return
-        least = self.golden.least_cosine(found)
-        cause = cause or "its preprocessing, precision or weights are others"
-        raise BundleMismatchError(
-            f"{subject}: encoder {self.card.encoder.name} answers the golden patches otherwise than when model "
-            f"{self.card.name} was trained, worst cosine {self.golden.cosine(found):.3f}, expected at least {least}; "
-            f"most likely {cause}; mend the encoder and extract the slide again"
-        )
-
-
-def _check_geometry(card: BundleCard, bag: FeatureBag) -> None:
-    if bag.patch_size_px != card.patch_size_px:
-        raise BundleMismatchError(
-            f"{bag.slide_id}: patches of {bag.patch_size_px} px, but model {card.name} needs {card.patch_size_px} px; "
-            "extract the slide again"
-        )
-    if abs(bag.mpp / card.mpp - 1) > SCALE_TOLERANCE:
-        raise BundleMismatchError(
-            f"{bag.slide_id}: patches at {bag.mpp:g} um per px, but model {card.name} needs {card.mpp:g} um per px; "
-            "extract the slide again at that scale"
-        )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return repr(text if len(text) <= 24 else f"{text[:12]}...")
+        self.bag_kind.check_bag(bag)

@@ -23,9 +23,10 @@ def check_running_encoder(encoder: PatchEncoder, bundle: Bundle, subject: str) -
     EncoderError
         When the encoder does not encode the golden patches at all.
     """
-    bundle.check_encoder(encoder.identity, subject)
+    kind = bundle.bag_kind
+    kind.check_encoder(encoder.identity, subject)
     if bundle.golden is None:
         return
     found = golden_features(encoder)
     if not bundle.golden.agrees(found):
-        bundle.check_golden(found, subject, cause=likely_cause(encoder, bundle.golden))
+        kind.check_golden(found, subject, cause=likely_cause(encoder, bundle.golden))

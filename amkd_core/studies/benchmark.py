@@ -27,6 +27,7 @@ from amkd_core.training.recipes import Recipe
 from amkd_core.training.run_folder import data_record, keep_record, run_folder, settings_of
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
+from amkd_core.training.strangers import check_external_bags, check_external_patients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +88,9 @@ def compare(
     ------
     ModalityError
         When a model reads slides and the cohort has none.
+    CohortError, BundleMismatchError
+        Before anything is trained, when the external cohort shares slides (without slides: patients) with the cohort,
+        or its bags were made with another encoder, patch size or scale.
     AmkdError
         One sentence on cohort, settings or folder.
     """
@@ -98,10 +102,9 @@ def compare(
         bags = yield from _bags(cohort, out, config, jobs) if reads_slides else _no_bags(cohort)
         key = data_record(cohort, digest_of(bags))
         keep_record(out / "data.json", key)
-        share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
-        del bags
+        bags = share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
         if external is not None:
-            yield from _pack_external(external, out, config, reads_slides)
+            yield from _pack_external(external, cohort, out, config, bags if reads_slides else None)
         yield from run_cells(out, recipes, len(splits), jobs=jobs, threads=config.threads or 1)
         predictions = gathered(out, recipes, len(splits))
         scored = scored_models(cohort, splits, predictions, _bins(out, len(splits)))
@@ -132,14 +135,21 @@ def _no_bags(cohort: Cohort) -> Generator[Progress, None, dict[str, FeatureBag]]
 
 
 def _pack_external(
-    external: Cohort, out: Path, config: TrainingConfig, reads_slides: bool
+    external: Cohort,
+    cohort: Cohort,
+    out: Path,
+    config: TrainingConfig,
+    trained: Mapping[str, FeatureBag] | None,
 ) -> Generator[Progress, None, None]:
+    """Write the external cohort's cache after it was held against the cohort, whose bags are None without slides."""
     place = out / "external-slides"
-    if reads_slides:
+    if trained is None:
+        check_external_patients(external, cohort)
+        bags = without_slides(external)
+    else:
         external = with_slides(external, place)
         bags = yield from _bags(external, place, config, 1)
-    else:
-        bags = without_slides(external)
+        check_external_bags(bags, cohort, trained)
     key = {"cohort": settings_of(external), **data_record(external, digest_of(bags))}
     keep_record(out / "external.json", {EXTERNAL: key})
     names = tuple(patient.patient_id for patient in external.patients)

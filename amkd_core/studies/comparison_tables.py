@@ -21,6 +21,7 @@ from amkd_core.training.cell import EXTERNAL
 from amkd_core.training.estimates import Spread
 from amkd_core.training.model_statistics import over_folds, risk_groups
 from amkd_core.training.recipes import AMKD, TITLES
+from amkd_core.training.strangers import unlike_the_training
 
 Array = NDArray[np.float64]
 PUBLISHED = "published (the paper's own data)"
@@ -204,8 +205,15 @@ def external_table(comparison: Comparison, *, seed: int = 0, n_resamples: int = 
         f"Table 4: external cohort {comparison.external.file.name}, {len(known)} patients",
         ["model", "C-index of the folds' models, mean ± sd", "mean rank of all folds (95 %)"], lines, marks,
     )  # fmt: skip
-    note = "Nothing was fitted on these patients. The published figures are TCGA-HNSC on CPTAC-HNSC."
-    return replace(table, note=note)
+    trained = comparison.cohort.file
+    notes = (
+        "Nothing was fitted on these patients.",
+        *unlike_the_training(
+            comparison.external, "the models were", endpoint=trained.endpoint, synthetic=trained.synthetic
+        ),
+        "The published figures are TCGA-HNSC on CPTAC-HNSC.",
+    )
+    return replace(table, note=" ".join(notes))
 
 
 def spread(value: Spread) -> str:

@@ -21,7 +21,6 @@ from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction, SurvivalCurve
 from amkd_core.inference.teacher import check_genes
 from amkd_core.progress import Progress
-from amkd_core.seen_slides import slide_digests
 from amkd_core.survival.endpoints import words_of
 from amkd_core.training.model_statistics import HORIZONS
 from amkd_core.training.report_external import external_report
@@ -30,6 +29,7 @@ from amkd_core.training.report_run import FIGURES, METRICS, REPORT
 from amkd_core.training.run_folder import environment
 from amkd_core.training.scored import Scored
 from amkd_core.training.statistics import STUDENT, TEACHER, Effort, RunStatistics, run_statistics
+from amkd_core.training.strangers import refuse_training_slides
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +99,7 @@ def evaluate_bundle(
     CohortError
         When the bundle was trained on slides of the cohort.
     """
-    _refuse_training_slides(bags, bundle)
+    refuse_training_slides(bags, bundle.card.training_slides, f"model {bundle.card.name} was")
     genes, remark = usable_genes(cohort, bundle)
     results: list[_Result] = []
     for number, patient in enumerate(cohort.patients):
@@ -123,17 +123,6 @@ def evaluate_bundle(
         out / REPORT, external_report(cohort, bundle.card, statistics, pictures, (provenance, remark))
     )
     return statistics
-
-
-def _refuse_training_slides(bags: Mapping[str, FeatureBag], bundle: Bundle) -> None:
-    seen = set(bundle.card.training_slides)
-    trained = [name for name, bag in bags.items() if not seen.isdisjoint(slide_digests(bag))]
-    if trained:
-        more = ", ..." if len(trained) > 5 else ""
-        raise CohortError(
-            f"model {bundle.card.name} was trained on slides of {len(trained)} of the {len(bags)} patients "
-            f"({', '.join(trained[:5])}{more}), so this is no external cohort; leave them out of the clinical table"
-        )
 
 
 def usable_genes(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[str, float]], str]:

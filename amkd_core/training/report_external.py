@@ -19,6 +19,7 @@ from amkd_core.training.report_text import (
     result_sections,
 )
 from amkd_core.training.statistics_record import RunStatistics
+from amkd_core.training.strangers import unlike_the_training
 
 LIMITS = (
     "Research use only. No figure here supports a decision about a patient.",
@@ -43,6 +44,7 @@ def external_report(
         Provenance, and a remark on which models could be scored (may be empty).
     """
     provenance, remark = made
+    warnings = unlike_the_training(cohort, "the model was", endpoint=card.endpoint, synthetic=card.synthetic)
     return Report(
         title=f"{card.name} on {cohort.file.name}: external validation",
         subtitle=f"Endpoint {cohort.file.endpoint}; {statistics.n_patients} patients, "
@@ -50,7 +52,7 @@ def external_report(
         synthetic=cohort.file.synthetic or card.synthetic,
         key_figures=key_figures(statistics),
         sections=(
-            ReportSection("What this says", points=(*reading(statistics), *_warnings(cohort, card))),
+            ReportSection("What this says", points=(*reading(statistics), *warnings)),
             ReportSection("What was done", _method(card, remark)),
             cohort_section(cohort),
             *result_sections(statistics, pictures),
@@ -72,15 +74,3 @@ def _method(card: BundleCard, remark: str) -> tuple[str, ...]:
         remark,
     )
     return tuple(text for text in texts if text)
-
-
-def _warnings(cohort: Cohort, card: BundleCard) -> tuple[str, ...]:
-    found = []
-    if cohort.file.endpoint != card.endpoint:
-        found.append(
-            f"Warning: the model was trained for endpoint {card.endpoint}, but this cohort's is {cohort.file.endpoint}."
-        )
-    if card.synthetic != cohort.file.synthetic:
-        one, other = ("simulated", "real") if card.synthetic else ("real", "simulated")
-        found.append(f"Warning: the model was trained on {one} patients, but these are {other}.")
-    return tuple(found)

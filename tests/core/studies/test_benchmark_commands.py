@@ -9,17 +9,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from bundle_fixtures import encoder_identity
 from typer.testing import CliRunner
 
+from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cli.main import app
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.folds import make_folds
-from amkd_core.errors import ConfigError, ModalityError, RunFolderError
+from amkd_core.errors import BundleMismatchError, CohortError, ConfigError, ModalityError, RunFolderError
 from amkd_core.export.run_report import ReportTable
 from amkd_core.studies import cells
 from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
@@ -429,13 +432,12 @@ def test_p_value_is_small_for_a_real_difference_and_one_for_none() -> None:
 
 @pytest.mark.usefixtures("in_this_process")
 def test_external_cohort_without_expression_is_scored_by_models_of_slides(
-    tiny_toml: Path, config, tmp_path: Path
+    tiny_toml: Path, other_toml: Path, config, tmp_path: Path
 ) -> None:
-    toml = tmp_path / "external.toml"
-    lines = tiny_toml.read_text().splitlines()
+    toml = _copied(other_toml, tmp_path)
+    lines = toml.read_text().splitlines()
     kept = [line for line in lines if not line.startswith(("expression", "pathways"))]
-    text = "\n".join(kept).replace('= "clinical.csv"', f'= "{tiny_toml.parent / "clinical.csv"}"')
-    toml.write_text(text.replace('"bags"', f'"{tiny_toml.parent / "bags"}"') + "\n")
+    toml.write_text("\n".join(kept) + "\n")
     cohort, recipes = read_cohort(tiny_toml), recipes_of(["ghanet", "mlp"])
     short = changed(config, ["student.epochs=1"])
     found = drain(compare(cohort, recipes, short, tmp_path / "run", external=read_external_cohort(toml)))
@@ -444,6 +446,62 @@ def test_external_cohort_without_expression_is_scored_by_models_of_slides(
     assert [row[0] for row in table.rows] == ["G-HANet", "MLP"]
     assert "±" in table.rows[0][1]
     assert table.rows[1][1] == "needs genes, which the cohort lacks"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        (
+            {"features": None},
+            CohortError,
+            r"the models of cohort TCGA-BRCA are trained on slides of 1 of the 12 patients \(Q03\), so",
+        ),
+        (
+            {"encoder": encoder_identity(5, "uni")},
+            BundleMismatchError,
+            r"made with encoder name 'uni', but a model of cohort TCGA-BRCA needs 'texture'",
+        ),
+        ({"patch_size_px": 512}, BundleMismatchError, "patches of 512 px, but a model of .* needs 256 px"),
+        ({"mpp": 0.47}, BundleMismatchError, "at 0.47 um per px, but a model of .* needs 0.5 um per px"),
+    ],
+)
+def test_bags_that_are_known_or_of_another_kind_make_no_external_cohort(
+    change: dict, error: type[Exception], sentence: str, finished, tmp_path: Path
+) -> None:
+    _, cohort, found = finished
+    bags = read_bags(found.external, found.external.file.bags)
+    if "features" in change:
+        seen = read_bag(cohort.file.bags / "P07s.h5")
+        bags["Q03"] = replace(bags["Q03"], features=seen.features)
+    else:
+        bags = {name: replace(bag, **change) for name, bag in bags.items()}
+    for name, bag in bags.items():
+        write_bag(tmp_path / "bags" / f"{name}s.h5", replace(bag, slide_id=f"{name}s"))
+    file = found.external.file.model_copy(
+        update={"bags": tmp_path / "bags", "encoder": bags["Q00"].encoder.name}
+    )
+    other = replace(found.external, file=file)
+    with pytest.raises(error, match=sentence):
+        drain(compare(cohort, recipes_of(NAMES), load_config(None, QUICK), tmp_path / "run", external=other))
+    assert not (tmp_path / "run" / "cells").exists()
+
+
+def test_patients_of_the_cohort_make_no_external_cohort_for_models_of_genes(
+    tiny_toml: Path, config, tmp_path: Path
+) -> None:
+    cohort = read_cohort(_without_bags(tiny_toml, tmp_path))
+    sentence = r"^the models of cohort TCGA-BRCA are trained on 40 of the 40 patients \(P00, P01, P02, P03, P04, ...\),"
+    with pytest.raises(CohortError, match=sentence):
+        drain(compare(cohort, recipes_of(["snn"]), config, tmp_path / "run", external=cohort))
+    assert not (tmp_path / "run" / "cells").exists()
+
+
+def test_another_endpoint_is_warned_of_below_table_4(finished) -> None:
+    _, _, found = finished
+    assert "Warning" not in external_table(found, n_resamples=50).note
+    file = found.external.file.model_copy(update={"endpoint": "pfi"})
+    note = external_table(replace(found, external=replace(found.external, file=file)), n_resamples=50).note
+    assert "Warning: the models were trained for endpoint os, but this cohort's is pfi." in note
 
 
 @pytest.mark.slow

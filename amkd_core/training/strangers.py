@@ -1,0 +1,109 @@
+"""Whether a cohort is external: nobody in it was trained on, and its bags and endpoint are the models' own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from amkd_core.bag import FeatureBag
+from amkd_core.bag_kind import BagKind
+from amkd_core.cohort.cohort import Cohort
+from amkd_core.errors import CohortError
+from amkd_core.training.cohort_golden import cohort_golden
+from amkd_core.training.inputs import config_mpp
+from amkd_core.training.packed_cache import digests_of
+
+
+def check_external_bags(
+    bags: Mapping[str, FeatureBag], cohort: Cohort, trained: Mapping[str, FeatureBag]
+) -> None:
+    """Refuse an external cohort whose bags the models of a cohort have seen, or cannot read.
+
+    Parameters
+    ----------
+    bags
+        Of the external cohort, by patient.
+    cohort, trained
+        What the models are trained on, and its bags by patient, packed or not.
+
+    Raises
+    ------
+    CohortError
+        When the two share slides.
+    BundleMismatchError
+        When encoder, patch size or scale differ.
+    """
+    seen = {digest for bag in trained.values() for digest in digests_of(bag)}
+    refuse_training_slides(bags, seen, f"the models of cohort {cohort.file.name} are")
+    first = next(iter(trained.values()))
+    kind = BagKind(
+        f"a model of cohort {cohort.file.name}", first.encoder, first.patch_size_px, config_mpp(first.mpp),
+        cohort_golden(trained),
+    )  # fmt: skip
+    for bag in bags.values():
+        kind.check_bag(bag)
+
+
+def check_external_patients(external: Cohort, cohort: Cohort) -> None:
+    """Refuse an external cohort that shares patients with the training cohort of models that read genes alone.
+
+    Raises
+    ------
+    CohortError
+        Naming them; without slides their identifiers are all that tells them apart.
+    """
+    known = {patient.patient_id for patient in cohort.patients}
+    names = [patient.patient_id for patient in external.patients]
+    shared = [name for name in names if name in known]
+    _refuse(shared, len(names), f"the models of cohort {cohort.file.name} are trained on")
+
+
+def refuse_training_slides(bags: Mapping[str, FeatureBag], seen: Collection[str], models: str) -> None:
+    """Refuse patients of whom a slide was trained on.
+
+    Parameters
+    ----------
+    bags
+        By patient.
+    seen
+        `slide_digests` of the training slides.
+    models
+        Subject of the sentence with its verb, such as "model TCGA-BRCA was".
+
+    Raises
+    ------
+    CohortError
+        Naming the patients.
+    """
+    seen = set(seen)
+    shared = [name for name, bag in bags.items() if not seen.isdisjoint(digests_of(bag))]
+    _refuse(shared, len(bags), f"{models} trained on slides of")
+
+
+def _refuse(shared: Sequence[str], n_patients: int, beginning: str) -> None:
+    if shared:
+        more = ", ..." if len(shared) > 5 else ""
+        raise CohortError(
+            f"{beginning} {len(shared)} of the {n_patients} patients "
+            f"({', '.join(shared[:5])}{more}), so this is no external cohort; leave them out of the clinical table"
+        )
+
+
+def unlike_the_training(cohort: Cohort, models: str, *, endpoint: str, synthetic: bool) -> tuple[str, ...]:
+    """Warnings where an external cohort's patients are followed up for something else, or are of another sort.
+
+    Parameters
+    ----------
+    models
+        Subject of the sentences with its verb, such as "the model was".
+    endpoint, synthetic
+        Of the training cohort.
+    """
+    found = []
+    if cohort.file.endpoint != endpoint:
+        found.append(
+            f"Warning: {models} trained for endpoint {endpoint}, but this cohort's is {cohort.file.endpoint}."
+        )
+    if synthetic != cohort.file.synthetic:
+        one, other = ("simulated", "real") if synthetic else ("real", "simulated")
+        found.append(f"Warning: {models} trained on {one} patients, but these are {other}.")
+    return tuple(found)
