@@ -19,7 +19,7 @@ def figures_command(
         str | None, typer.Option(help="Patient of figures 3 and 5; by default one of median agreement.")
     ] = None,
     cohort: Annotated[
-        Path | None, typer.Option(help="The cohort's TOML file, when its tables were moved; of a single run.")
+        Path | None, typer.Option(help="TOML file with the paths of moved tables; of a single run.")
     ] = None,
     identified: Annotated[
         bool, typer.Option("--identified", help="Name the slide in the pictures; a pseudonym by default.")

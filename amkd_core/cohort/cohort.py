@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
 
-_PATHS = ("clinical", "expression", "pathways", "gene_groups", "slides", "bags", "folds", "probe_map")
+PATHS = ("clinical", "expression", "pathways", "gene_groups", "slides", "bags", "folds", "probe_map")
 Table = TypeVar("Table")
 
 
@@ -245,7 +245,7 @@ def _toml(path: Path) -> dict[str, Any]:
 def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The same keys, with paths made absolute."""
     return {
-        key: folder / value if key in _PATHS and isinstance(value, (str, Path)) else value
+        key: folder / value if key in PATHS and isinstance(value, (str, Path)) else value
         for key, value in values.items()
     }
 

@@ -21,10 +21,11 @@ from amkd_core.studies.cells import gathered, run_cells
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cell import CELLS, EXTERNAL
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.inputs import digest_of, read_bags, without_slides
+from amkd_core.training.data_record import DATA, data_record
+from amkd_core.training.inputs import read_bags, without_slides
 from amkd_core.training.packed_cache import pack_cohort, share_bags
 from amkd_core.training.recipes import Recipe
-from amkd_core.training.run_folder import data_record, keep_record, run_folder, settings_of
+from amkd_core.training.run_folder import keep_record, run_folder, settings_of
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.strangers import check_external_bags, check_external_patients
@@ -100,8 +101,8 @@ def compare(
         splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
         keep_record(out / "folds.json", {"folds": [_record_of(split) for split in splits]})
         bags = yield from _bags(cohort, out, config, jobs) if reads_slides else _no_bags(cohort)
-        key = data_record(cohort, digest_of(bags))
-        keep_record(out / "data.json", key)
+        key = data_record(cohort, bags)
+        keep_record(out / DATA, key)
         bags = share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
         if external is not None:
             yield from _pack_external(external, cohort, out, config, bags if reads_slides else None)
@@ -150,7 +151,7 @@ def _pack_external(
         external = with_slides(external, place)
         bags = yield from _bags(external, place, config, 1)
         check_external_bags(bags, cohort, trained)
-    key = {"cohort": settings_of(external), **data_record(external, digest_of(bags))}
+    key = {"cohort": settings_of(external), **data_record(external, bags)}
     keep_record(out / "external.json", {EXTERNAL: key})
     names = tuple(patient.patient_id for patient in external.patients)
     if not set(names) <= set(external.expression.patients):  # then nobody's genes are used

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from amkd_core.cohort.cohort import Cohort, read_cohort
+from amkd_core.cohort.cohort import PATHS, Cohort, read_cohort, read_cohort_file
 from amkd_core.errors import RunFolderError
+from amkd_core.training.data_record import DATA, require_same_tables
 from amkd_core.training.fold_record import FoldResult, finished_fold, out_of_fold
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of
 
 RUN, FOLDS = "run.json", "folds.json"
+_FOLDERS = ("slides", "bags")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +68,18 @@ def open_run(folder: Path, cohort: Path | None = None) -> FinishedRun:
     folder
         As `amkd-train --out` named it.
     cohort
-        The cohort's TOML file; by default the tables are looked for where they lay when the run began.
+        The cohort's TOML file, of which only the paths are taken: endpoint, columns and all other settings are those
+        that the run was trained with. By default the tables are looked for where they lay when the run began.
 
     Raises
     ------
     RunFolderError
-        When it is no run, a record is damaged, or a fold is not finished.
+        When it is no run, a record is damaged, a fold is not finished, or the tables are not those of the run.
     CohortError, ConfigError
         When the cohort's tables cannot be read.
     """
-    record = _record(folder / RUN)
-    numbers = range(1, len(_record(folder / FOLDS).get("folds", ())) + 1)
+    record, parts = _record(folder / RUN), _record(folder / FOLDS).get("folds", ())
+    numbers = range(1, len(parts) + 1)
     found = [finished_fold(folder, number) for number in numbers]
     folds = tuple(fold for fold in found if fold is not None)
     if not folds or len(folds) < len(found):
@@ -84,22 +87,35 @@ def open_run(folder: Path, cohort: Path | None = None) -> FinishedRun:
         raise RunFolderError(
             f"{folder}: fold {missing} of {max(len(found), 1)} is not finished; repeat amkd-train to go on"
         )
-    return FinishedRun(folder, _cohort(folder, record, cohort), folds)
+    read = _cohort(folder, record, cohort)
+    patients = {name for split in parts for names in split.values() for name in names}
+    require_same_tables(_record(folder / DATA), read, patients, folder)
+    return FinishedRun(folder, read, folds)
 
 
 def _cohort(folder: Path, record: Mapping[str, Any], path: Path | None) -> Cohort:
     if path is None and not record.get("cohort_paths"):
         raise RunFolderError(f"{folder / RUN}: does not tell where the cohort's tables lie; give --cohort")
-    if path is not None:
-        cohort = read_cohort(path)
-    else:
+    if path is None:
         places = {name: (folder / place).resolve() for name, place in record["cohort_paths"].items()}
-        cohort = read_cohort(None, {**record["cohort"], **places})
-    if cohort.file.name != record["cohort"]["name"]:
+    else:
+        places = _places(folder, record["cohort"], path)
+    return replace(read_cohort(None, {**record["cohort"], **places}), path=path)
+
+
+def _places(folder: Path, settings: Mapping[str, Any], path: Path) -> dict[str, Path]:
+    """Where a cohort file says that tables and folders lie; all else that it says is the run's to say.
+
+    The run may have been trained with flags that came before the file's keys. Its settings name the paths that it went
+    without, as None, and a table among those is not read now either.
+    """
+    file = read_cohort_file(path)
+    used = [name for name in PATHS if name in _FOLDERS or name not in settings]
+    if "probe_map" in used and file.probe_map is None:
         raise RunFolderError(
-            f"{folder}: holds a run on {record['cohort']['name']!r}, and {path} is of {cohort.file.name!r}"
+            f"{path.name}: [cohort] names no probe_map, by which the run in {folder} read its genes; name it"
         )
-    return replace(cohort, path=path)
+    return {name: getattr(file, name) for name in used if getattr(file, name) is not None}
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from amkd_core.progress import Progress
 from amkd_core.training.chance_networks import chance_of_networks
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.crossval import groups_of, scores_of
+from amkd_core.training.data_record import DATA, data_record
 from amkd_core.training.evaluate import RiskGroups, Score
 from amkd_core.training.fold_record import (
     BUNDLE,
@@ -31,11 +32,11 @@ from amkd_core.training.fold_record import (
     write_json,
     write_table,
 )
-from amkd_core.training.inputs import digest_of, read_bags
+from amkd_core.training.inputs import read_bags
 from amkd_core.training.make_bundle import bundle_of_ensemble
 from amkd_core.training.packed_cache import rounded, share_bags
 from amkd_core.training.report_run import RunStatistics, report_run
-from amkd_core.training.run_folder import data_record, environment, keep_record, run_folder
+from amkd_core.training.run_folder import environment, keep_record, run_folder
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.statistics import Effort
 from amkd_core.training.train_all import Place, train_all
@@ -118,8 +119,8 @@ def train_run(
         )
         yield Progress("Reading bags")
         bags = rounded(read_bags(cohort, bags_of(cohort, out)), config.cache_dtype)
-        data = data_record(cohort, digest_of(bags))
-        keep_record(out / "data.json", data)
+        data = data_record(cohort, bags)
+        keep_record(out / DATA, data)
         place = Place(out, jobs or 1, client)
         if place.is_shared(len(splits)):
             yield Progress("Packing the bags for the folds")

@@ -72,30 +72,6 @@ def _places_of(cohort: Cohort) -> set[str]:
     return {name for name, value in cohort.file if isinstance(value, Path)}
 
 
-def data_record(cohort: Cohort, bags_sha256: str) -> dict[str, str | None]:
-    """Hashes of everything that was read: results are continued on the same data or not at all.
-
-    Parameters
-    ----------
-    cohort
-        Its follow-up is hashed as it was read, its tables as they lie on disk; None stands for a table that it lacks.
-    bags_sha256
-        Of its bags (`digest_of`).
-    """
-    file = cohort.file
-    # The file of an external cohort has a path for tables that were not given.
-    paths = {
-        "clinical": file.clinical,
-        "expression": file.expression if cohort.expression.patients else None,
-        "pathways": file.pathways if cohort.pathways else None,
-        "gene_groups": file.gene_groups if cohort.gene_groups else None,
-    }
-    tables = {f"{name}_sha256": None if path is None else file_sha256(path) for name, path in paths.items()}
-    follow_up = "\n".join(f"{item.patient_id}\t{item.time!r}\t{item.event}" for item in cohort.patients)
-    outcome = {"follow-up_sha256": hashlib.sha256(follow_up.encode()).hexdigest()}
-    return {**tables, **outcome, "bags_sha256": bags_sha256}
-
-
 def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any] | None = None) -> None:
     """Write what a run rests on, or compare it with what an earlier call wrote.
 

@@ -20,6 +20,7 @@ from training_fixtures import overrides, run_amkd, run_train
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.clinical import Patient
+from amkd_core.errors import RunFolderError
 from amkd_core.inference.maps import Agreement
 from amkd_core.studies import paper_figures
 from amkd_core.studies.paper_figures import CohortLook, predicted, representative
@@ -217,3 +218,50 @@ def test_moved_tables_are_named_by_the_cohort_file(run: Path, cohort_toml: Path,
     code, text = figures(copy, "--cohort", cohort_toml, "--patient", "nobody")
     assert code == 2
     assert "--patient nobody" in text
+
+
+def test_a_cohort_file_tells_paths_and_the_run_tells_the_rest(cohort_toml: Path, tmp_path: Path) -> None:
+    rows = (cohort_toml.parent / "clinical.csv").read_text().splitlines()
+    swapped = [f"{line},{number % 9 + 1},{int(number % 3 > 0)}" for number, line in enumerate(rows[1:])]
+    clinical = tmp_path / "clinical.csv"
+    clinical.write_text("\n".join([rows[0] + ",pfi_months,pfi_event", *swapped]) + "\n")
+    toml = tmp_path / "cohort.toml"
+    text = cohort_toml.read_text().replace('"clinical.csv"', f'"{clinical}"')
+    for name in ("expression.csv", "pathways.gmt", "bags", "slides"):
+        text = text.replace(f'"{name}"', f'"{cohort_toml.parent / name}"')
+    toml.write_text(text)
+    quick = [*overrides(), "--set", "teacher.epochs=1", "--set", "student.epochs=1"]
+    run = tmp_path / "run"
+    code, said = run_train("--cohort", toml, "--endpoint", "pfi", "--out", run, "--folds", 2, *quick)
+    assert code == 0, said
+    trained = open_run(run).cohort
+    named = open_run(run, toml).cohort
+    assert named.file.endpoint == "pfi"
+    assert named.patients == trained.patients
+    assert named.patients[0].time == 1
+    # A table that changed since is refused, wherever it lies.
+    swapped[4] = swapped[4].rpartition(",")[0] + "," + str(1 - int(swapped[4][-1]))
+    clinical.write_text("\n".join([rows[0] + ",pfi_months,pfi_event", *swapped]) + "\n")
+    for cohort in (None, toml):
+        with pytest.raises(RunFolderError, match=r"models were trained on another content of clinical than"):
+            open_run(run, cohort)
+
+
+def test_follow_up_is_compared_beside_the_tables_and_genes_want_the_runs_own_map(
+    run: Path, cohort_toml: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    data = json.loads((copy / "data.json").read_text())
+    (copy / "data.json").write_text(json.dumps({**data, "follow-up_sha256": "0" * 64}))
+    with pytest.raises(
+        RunFolderError, match=r"trained on another content of follow-up than .*clinical.csv holds"
+    ):
+        open_run(copy, cohort_toml)
+    record = json.loads((copy / "run.json").read_text())
+    del record["cohort"]["probe_map"]  # as of a run that read one
+    (copy / "run.json").write_text(json.dumps(record))
+    with pytest.raises(
+        RunFolderError, match=r"cohort.toml: \[cohort\] names no probe_map, by which the run in"
+    ):
+        open_run(copy, cohort_toml)
