@@ -71,6 +71,8 @@ class FeatureBag:
         Where that scale came from ("vendor", "tiff_resolution", "objective_power", "user").
     slide_bounds_xy : (int, int), optional
         Level-0 (x, y) of the scanned area's corner, from which QuPath counts; None in foreign and older bags.
+    slide_scene : int, optional
+        Which image of the slide's file, from 0; None in foreign and older bags.
     slide_index : array, shape (n,), int32, optional
         Which of a patient's slides each patch belongs to; zeros when not given.
     notices : tuple of Notice
@@ -101,6 +103,7 @@ class FeatureBag:
     slide_mpp: tuple[float, float] | None = None
     slide_mpp_source: str | None = None
     slide_bounds_xy: tuple[int, int] | None = None
+    slide_scene: int | None = None
     slide_index: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     notices: tuple[Notice, ...] = ()
     verified: bool = True
@@ -247,6 +250,7 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
         slide_mpp=None,
         slide_mpp_source=None,
         slide_bounds_xy=None,
+        slide_scene=None,
         notices=tuple(notices),
         verified=all(bag.verified for bag in bags),
         golden=first.golden if all(bag.golden is not None for bag in bags) else None,

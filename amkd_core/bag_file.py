@@ -125,6 +125,7 @@ def _record(bag: FeatureBag) -> dict[str, Any]:
         "slide_size_level0": bag.slide_size_level0,
         "slide_mpp": bag.slide_mpp,
         "slide_mpp_source": bag.slide_mpp_source,
+        "slide_scene": bag.slide_scene,
         "notices": [notice.to_dict() for notice in bag.notices],
         "verified": bag.verified,
     }
@@ -208,6 +209,11 @@ def _pair(value: Any, kind: type) -> Any:
     return None if value is None else (kind(value[0]), kind(value[1]))
 
 
+def _scene(value: Any) -> int | None:
+    """Absent in bags of releases that did not record it."""
+    return None if value is None else int(value)
+
+
 def _from_record(
     record: dict[str, Any], features: Any, coords: Any, index: Any, golden: GoldenFeatures | None
 ) -> FeatureBag:
@@ -224,6 +230,7 @@ def _from_record(
         slide_mpp=_pair(record["slide_mpp"], float),
         slide_mpp_source=record["slide_mpp_source"],
         slide_bounds_xy=_pair(record.get("slide_bounds_xy"), int),
+        slide_scene=_scene(record.get("slide_scene")),
         slide_index=index.astype(np.int32),
         notices=tuple(Notice(**notice) for notice in record["notices"]),
         verified=bool(record["verified"]),

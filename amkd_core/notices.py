@@ -19,6 +19,7 @@ NoticeCode = Literal[
     "scale_source",
     "region",
     "several_slides",
+    "several_images",
     "on_processor",
     "trained_on",
     "identifying_name",

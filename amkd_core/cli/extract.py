@@ -34,6 +34,7 @@ def extract_command(
             "Every row must name one of the slides."
         ),
     ] = None,
+    scene: Annotated[int, typer.Option(min=0, help="Which image of files with several.")] = 0,
     weights: Annotated[Path | None, typer.Option(help="File or folder of the encoder's weights.")] = None,
     device: DeviceOption = None,
     jobs: Annotated[int, typer.Option(min=1, help="Slides at a time, each in a process of its own.")] = 1,
@@ -65,7 +66,7 @@ def extract_command(
         card_of(encoder)  # a wrong name is said before any process starts
         paths = expand_folders(slides)
         scales = {} if mpp_table is None else read_scales(mpp_table, paths)
-        tasks = [SlideTask(path, scales.get(path), default_mpp=mpp) for path in paths]
+        tasks = [SlideTask(path, scales.get(path), default_mpp=mpp, scene=scene) for path in paths]
         _refuse_missing_weights(encoder, weights)
         settings = ExtractSettings(
             encoder, weights, chosen_device(device), "float16" if half else "float32", force

@@ -81,11 +81,12 @@ class BagCache:
 
 def slide_key(info: SlideInfo) -> dict[str, object]:
     """All of a slide that decides its bag and the notices in it; JSON-able."""
-    # A contradiction counts where there is one, so that what was kept of all other slides is still found.
+    # Contradictions and other images count only where there are any: what was kept of all other slides is still found.
     microns = None if info.microns is None else asdict(info.microns)
     if microns is not None and microns["contradicted_by"] is None:
         del microns["contradicted_by"]
-    return {"slide": info.fingerprint, "scene": info.scene, "microns": microns}
+    several = {} if info.n_scenes == 1 else {"scenes": info.n_scenes}
+    return {"slide": info.fingerprint, "scene": info.scene, "microns": microns, **several}
 
 
 def user_bag_cache() -> BagCache:

@@ -20,6 +20,7 @@ from amkd_core.slides import slide_id_of
 
 if TYPE_CHECKING:
     from amkd_core.slides.encoders.registry import PatchEncoder
+    from amkd_core.slides.slide import Slide
 
 State = Literal["done", "skipped", "failed"]
 
@@ -67,11 +68,14 @@ class SlideTask:
         Micrometres per pixel of this very slide; overrules what it records.
     default_mpp
         The same, where it records nothing.
+    scene
+        Which image of a file with several, from 0.
     """
 
     path: Path
     mpp: float | None = None
     default_mpp: float | None = None
+    scene: int = 0
 
     @property
     def slide_id(self) -> str:
@@ -178,7 +182,6 @@ def _extract(
 ) -> Generator[Progress, None, tuple[int, State]]:
     from amkd_core.slides.encoders import encode_slide
     from amkd_core.slides.encoders.journal import EncodingJournal
-    from amkd_core.slides.slide import open_slide
 
     path = out / f"{task.slide_id}.h5"
     yield Progress("Loading encoder")
@@ -186,7 +189,7 @@ def _extract(
     yield Progress("Opening slide")
     bag_bytes = 2 if settings.precision == "float16" else 4
     journal = EncodingJournal(out, task.slide_id, device=settings.device, bag_bytes=bag_bytes)
-    with closing(journal), open_slide(task.path, mpp=task.mpp, default_mpp=task.default_mpp) as slide:
+    with closing(journal), _open(task) as slide:
         kept = None if settings.force or not path.exists() else patches_kept(path, encoder.identity, slide)
         if kept is not None or settings.force:
             journal.discard()
@@ -200,6 +203,12 @@ def _extract(
             raise
     journal.discard()
     return len(bag), "done"
+
+
+def _open(task: SlideTask) -> Slide:
+    from amkd_core.slides.slide import open_slide
+
+    return open_slide(task.path, mpp=task.mpp, default_mpp=task.default_mpp, scene=task.scene)
 
 
 @lru_cache(maxsize=1)

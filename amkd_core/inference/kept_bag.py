@@ -21,7 +21,7 @@ _HOW = "--force overwrites it, and --out names another folder"
 
 
 def patches_kept(path: Path, encoder: EncoderIdentity, slide: Slide) -> int | None:
-    """Number of patches of the bag at `path` when it is whole and of this slide, scale and encoder.
+    """Number of patches of the bag at `path` when it is whole and of this slide, image, scale and encoder.
 
     Returns
     -------
@@ -31,8 +31,8 @@ def patches_kept(path: Path, encoder: EncoderIdentity, slide: Slide) -> int | No
     Raises
     ------
     BagError
-        When features of another tool or encoder, a bag that this release does not read, or a folder lie there: they
-        are not overwritten unasked.
+        When features of another tool or encoder, of another image of the same file, a bag that this release does not
+        read, or a folder lie there: they are not overwritten unasked.
     """
     if path.is_dir():
         raise BagError(f"{path} is a folder, expected a feature bag or nothing; --out names another folder")
@@ -49,6 +49,11 @@ def patches_kept(path: Path, encoder: EncoderIdentity, slide: Slide) -> int | No
     except BagError as error:  # whole, so perhaps of a later release
         raise BagError(f"{error}; {_HOW}") from error
     _refuse_other_encoder(path, bag.encoder, encoder)
+    if bag.slide_fingerprint == slide.info.fingerprint and (bag.slide_scene or 0) != slide.info.scene:
+        raise BagError(
+            f"{path} is of scene {bag.slide_scene or 0} of this slide, but scene {slide.info.scene} was asked for; "
+            f"{_HOW}"
+        )
     microns = slide.microns
     fits = (
         bag.encoder == encoder

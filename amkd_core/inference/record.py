@@ -103,6 +103,7 @@ def slide_record(bag: FeatureBag) -> dict[str, Any]:
     return {
         "id": bag.slide_id,
         "fingerprint": bag.slide_fingerprint,
+        "scene": bag.slide_scene,
         "size_level0_px": bag.slide_size_level0,
         "mpp": bag.slide_mpp,
         "mpp_source": bag.slide_mpp_source,

@@ -31,7 +31,7 @@ def same(first: FeatureBag, second: FeatureBag) -> bool:
     )
     plain = (
         "encoder", "patch_size_px", "mpp", "slide_id", "patch_size_level0", "slide_fingerprint", "slide_size_level0",
-        "slide_mpp", "slide_mpp_source", "slide_bounds_xy", "notices", "verified",
+        "slide_mpp", "slide_mpp_source", "slide_bounds_xy", "slide_scene", "notices", "verified",
     )  # fmt: skip
     return arrays and all(getattr(first, name) == getattr(second, name) for name in plain)
 
@@ -39,6 +39,7 @@ def same(first: FeatureBag, second: FeatureBag) -> bool:
 def test_a_bag_comes_back_as_it_was_written(tmp_path: Path) -> None:
     bag = random_bag()
     object.__setattr__(bag, "notices", (Notice("coarse_scale", "coarser than 20x"),))
+    object.__setattr__(bag, "slide_scene", 2)
     write_bag(tmp_path / "slide.h5", bag)
     assert same(read_bag(tmp_path / "slide.h5"), bag)
 

@@ -129,8 +129,9 @@ def _gather(
         # tifffile makes a list of as many entries as the text claims.
         raise SlideError(f"{path} claims {n_planes} image planes in its OME-XML, more than a slide can have.")
     series = list(tiff.series)
-    aside = {(s.name or "").lower(): i for i, s in enumerate(series) if _is_aside(s, i)}
-    slides = [i for i, s in enumerate(series) if not _is_aside(s, i) and _is_rgb(s)]
+    beside = _beside(series)
+    aside = {(series[i].name or "").lower(): i for i in beside}
+    slides = [i for i, s in enumerate(series) if i not in beside and _is_rgb(s)]
     if not slides:
         raise SlideError(_why_no_rgb(path, series))
     if not tiff.is_ome:
@@ -194,9 +195,13 @@ def _is_rgb(series: Any) -> bool:
     )
 
 
-def _is_aside(series: Any, index: int) -> bool:
-    name = (series.name or "").lower()
-    return index > 0 and any(word in name for word in _ASIDE)
+def _beside(series: list[Any]) -> list[int]:
+    """Images that show the slide's label or outside, by their names; the first only beside a slide as large."""
+    named = [i for i, s in enumerate(series) if any(word in (s.name or "").lower() for word in _ASIDE)]
+    if 0 not in named:
+        return named
+    others = (s for i, s in enumerate(series) if i not in named and _is_rgb(s))
+    return named if any(_area(other) >= _area(series[0]) for other in others) else named[1:]
 
 
 def _area(series: Any) -> int:

@@ -92,7 +92,7 @@ def encode_slide(
     low = read_low_power(slide)
     tissue = find_tissue(slide, low_power=low)
     grid = lay_patches(slide, tissue, spec)
-    notices = [*_scale_notices(slide), *grid.notices]
+    notices = [*_image_notices(slide), *_scale_notices(slide), *grid.notices]
     not_he = check_stain(low.image, tissue)
     if not_he is not None:
         notices.append(not_he)
@@ -149,6 +149,7 @@ def _journal_key(slide: Slide, encoder: PatchEncoder, grid: PatchGrid) -> dict[s
     """All that decides the features of a grid's patches."""
     return {
         "slide": slide.info.fingerprint,
+        "scene": slide.info.scene,
         "encoder": encoder.identity.to_dict(),
         "patches": hashlib.sha256(np.ascontiguousarray(grid.xy_level0).tobytes()).hexdigest(),
         "spec": asdict(grid.spec),
@@ -175,6 +176,21 @@ def _features(encoder: PatchEncoder, images: NDArray[np.uint8]) -> NDArray[np.fl
             "the device's half precision may overflow."
         )
     return features
+
+
+def _image_notices(slide: Slide) -> list[Notice]:
+    info = slide.info
+    if info.n_scenes == 1:
+        return []
+    which, how = f"scene {info.scene} (counted from 0)", ""
+    if info.scene == 0:
+        which, how = "the first (scene 0)", "; --scene chooses another"
+    return [
+        Notice(
+            "several_images",
+            f"The slide's file holds {info.n_scenes} images; {which} was read, the others were not{how}.",
+        )
+    ]
 
 
 def _scale_notices(slide: Slide) -> list[Notice]:
@@ -245,6 +261,7 @@ def _bag(
         slide_mpp=(microns.x, microns.y),
         slide_mpp_source=microns.source,
         slide_bounds_xy=(info.bounds.x, info.bounds.y),
+        slide_scene=info.scene,
         slide_index=np.zeros(len(features), dtype=np.int32),
         notices=notices,
         golden=golden_features(encoder),

@@ -63,6 +63,14 @@ def test_a_bag_without_the_notice_of_a_contradiction_is_not_found_for_one(
     assert slide_key(info) == before
 
 
+def test_a_bag_without_the_notice_of_other_images_is_not_found_for_a_file_with_several(
+    tmp_path: Path, bag: FeatureBag
+) -> None:
+    cache = BagCache(tmp_path)
+    cache.keep(bag, info_of(), bag.encoder, SPEC)
+    assert cache.find(replace(info_of(), n_scenes=2), bag.encoder, SPEC) is None
+
+
 def test_a_damaged_file_is_passed_over(tmp_path: Path, bag: FeatureBag) -> None:
     cache = BagCache(tmp_path)
     cache.keep(bag, info_of(), bag.encoder, SPEC)

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from slide_files import tissue_like, write_tiff
+from slide_files import tissue_like, write_ome, write_tiff
 
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag, write_bag
@@ -18,8 +18,8 @@ from amkd_core.inference.extract import ExtractSettings, SlideOutcome, SlideTask
 Write = Callable[[Path, FeatureBag], None]
 
 
-def extracted(slide: Path, out: Path, *, force: bool = False) -> SlideOutcome:
-    steps = extract_slide(SlideTask(slide), out, ExtractSettings(force=force))
+def extracted(slide: Path, out: Path, *, force: bool = False, scene: int = 0) -> SlideOutcome:
+    steps = extract_slide(SlideTask(slide, scene=scene), out, ExtractSettings(force=force))
     while True:
         try:
             next(steps)
@@ -96,6 +96,21 @@ def test_a_bag_of_a_later_release_is_left_as_it_is(
     assert outcome.state == "failed"
     assert "bag format 2, this release reads 1" in outcome.reason
     assert "--force overwrites it" in outcome.reason
+
+
+def test_the_image_of_a_file_is_chosen_and_another_ones_bag_left_as_it_is(tmp_path: Path) -> None:
+    images = [[tissue_like(768, 768, seed=1)], [tissue_like(1024, 768, seed=2)]]
+    file = write_ome(tmp_path / "two.ome.tif", images)
+    assert extracted(file, tmp_path, scene=1).state == "done"
+    bag = read_bag(tmp_path / "two.h5")
+    assert (bag.slide_scene, bag.slide_size_level0) == (1, (1024, 768))
+    assert "scene 1 (counted from 0) was read" in bag.notices[0].sentence
+    assert extracted(file, tmp_path, scene=1).state == "skipped"
+    outcome = extracted(file, tmp_path)
+    assert outcome.state == "failed"
+    assert "two.h5 is of scene 1 of this slide, but scene 0 was asked for; --force" in outcome.reason
+    assert extracted(file, tmp_path, force=True).state == "done"
+    assert read_bag(tmp_path / "two.h5").slide_scene == 0
 
 
 def test_what_is_damaged_or_of_another_scale_is_made_again(slide: Path, ours: Path, tmp_path: Path) -> None:

@@ -146,6 +146,9 @@ def test_provenance_is_strict_json_without_paths(bag: FeatureBag, bundle: Bundle
     assert record["slide"]["mpp_source"] == "vendor"
     assert record["genes"] == {"needed": 12, "missing": ["GENE3"]}
     assert record["patches"]["count"] == 30
+    assert record["slide"]["scene"] is None
+    second = dataclasses.replace(bag, slide_scene=1)
+    assert predict_bag(second, bundle).provenance["slide"]["scene"] == 1
 
 
 def test_the_teacher_joins_genes_by_name(bag: FeatureBag, bundle: Bundle) -> None:

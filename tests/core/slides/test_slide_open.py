@@ -201,6 +201,22 @@ def test_label_of_ome_is_no_scene_and_read_only_by_name(tmp_path: Path) -> None:
         assert np.array_equal(slide.associated_image("label"), label)
 
 
+@pytest.mark.parametrize("name", ["macro", "Overview image", "LABEL"])
+def test_a_first_image_named_as_an_aside_is_none_beside_a_slide(tmp_path: Path, name: str) -> None:
+    macro = tissue_like(120, 100, seed=9)
+    path = write_ome(tmp_path / "a.ome.tif", [[macro], [IMAGE]], names=[name, "section"])
+    with open_slide(path) as slide:
+        assert (slide.size_px, slide.info.n_scenes) == ((900, 700), 1)
+        assert slide.info.associated == (name.lower(),)
+        assert np.array_equal(slide.associated_image(name.lower()), macro)
+    # Nothing else is there to open, or nothing as large: the name alone does not make an image an aside.
+    with open_slide(write_ome(tmp_path / "b.ome.tif", [[IMAGE]], names=[name])) as slide:
+        assert (slide.size_px, slide.info.associated) == ((900, 700), ())
+    path = write_ome(tmp_path / "c.ome.tif", [[IMAGE], [macro]], names=[name, "detail"])
+    with open_slide(path) as slide:
+        assert (slide.size_px, slide.info.n_scenes) == ((900, 700), 2)
+
+
 @pytest.mark.parametrize(
     ("compression", "rows"), [(None, None), (None, 64), (None, 50), ("lzw", 37), ("deflate", None)]
 )

@@ -159,6 +159,26 @@ def test_a_scale_that_the_objective_power_contradicts_is_said(slide_file: Path) 
     assert bag.slide_mpp == pytest.approx((0.5, 0.5))
 
 
+@pytest.mark.parametrize(
+    ("scene", "sentence"),
+    [
+        (0, "holds 3 images; the first (scene 0) was read, the others were not; --scene chooses another."),
+        (1, "holds 3 images; scene 1 (counted from 0) was read, the others were not."),
+    ],
+)
+def test_of_a_file_with_several_images_the_one_read_is_said(
+    slide_file: Path, scene: int, sentence: str
+) -> None:
+    with open_slide(slide_file) as slide:
+        _, alone = run(encode_slide(slide, MeanColour()))
+        assert (alone.slide_scene, alone.notices) == (0, ())
+        slide.info = replace(slide.info, scene=scene, n_scenes=3)
+        _, bag = run(encode_slide(slide, MeanColour()))
+    (notice,) = bag.notices
+    assert (notice.code, notice.sentence) == ("several_images", f"The slide's file {sentence}")
+    assert bag.slide_scene == scene
+
+
 @pytest.mark.parametrize("file", ["OS-2-ndpi.ome.tif", "test3-DAPI-2-(387).ndpi"])
 def test_slides_that_are_not_he_say_so(shared: Path, file: str) -> None:
     with open_slide(shared / "slides/real" / file) as slide:
