@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amkd_core.slides.detect import dicom_image_type, dicom_series, is_dicom
+from amkd_core.slides.info import named
 from amkd_core.slides.opening import SLIDE_SUFFIXES, looks_like_slide
 
 
@@ -33,7 +34,7 @@ def expand_folders(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        found += _slides_of(path) or [path]
+        found += _slides_of(path) or [named(path)]
     return _one_of_each_series(found)
 
 

@@ -118,6 +118,15 @@ class SlideInfo:
 
 
 def slide_id_of(path: Path) -> str:
-    """Name of a slide, and of its bag: the file name without its extension (and without ``.ome``)."""
+    """Name of a slide, and of its bag: the file name without its extension (and without ``.ome``).
+
+    A folder has its own name, also where it is given as ``.`` or ``..``.
+    """
+    path = named(path)
     name = path.name if path.is_dir() else path.stem
     return name.removesuffix(".ome") or name
+
+
+def named(path: Path) -> Path:
+    """The path itself, or the whole path of a folder that is given as ``.`` or ``..`` and so tells no name."""
+    return path if path.name not in ("", "..") else path.resolve()

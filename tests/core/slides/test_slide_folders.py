@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from slide_files import tissue_like, write_tiff
 
-from amkd_core.slides import open_slide
+from amkd_core.slides import open_slide, slide_id_of
 from amkd_core.slides.folders import expand_folders, slides_in
 
 
@@ -65,3 +65,20 @@ def test_a_real_dicom_folder_gives_its_volume_once(shared: Path) -> None:
     with open_slide(found) as slide:
         assert slide.size_px == (2220, 2967)
     assert slides_in(folder) == [found]
+
+
+def test_a_folder_given_as_a_dot_has_its_own_name(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shared / "slides/real/CMU-1-Small-Region-dicom"
+    (tmp_path / "linked").symlink_to(folder)
+    (tmp_path / "inner").mkdir()
+    assert slide_id_of(tmp_path / "linked") == "linked"
+    monkeypatch.chdir(folder)
+    assert [slide_id_of(path) for path in expand_folders([Path()])] == [folder.name]
+    with open_slide(".") as slide:
+        assert slide.info.slide_id == folder.name
+    monkeypatch.chdir(tmp_path / "inner")
+    assert slide_id_of(Path("..")) == slide_id_of(Path("../inner/..")) == tmp_path.name
+    # A folder without slides fails under its name.
+    assert [path.name for path in expand_folders([Path()])] == ["inner"]
