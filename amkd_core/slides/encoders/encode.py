@@ -208,7 +208,8 @@ def _scale_notices(slide: Slide) -> list[Notice]:
             Notice(
                 "scale_source",
                 f"The slide records {microns.mean:.4g} micrometres per pixel, but its nominal objective power means "
-                f"about {microns.contradicted_by:.3g}; the former was taken, and --mpp overrules it.",
+                f"about {microns.contradicted_by:.3g}; the former was taken, and --mpp (of amkd extract, --mpp-table) "
+                "overrules it.",
             )
         ]
     if microns.source != "objective_power":

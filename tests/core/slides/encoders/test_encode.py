@@ -154,7 +154,7 @@ def test_a_scale_that_the_objective_power_contradicts_is_said(slide_file: Path) 
     assert notice.code == "scale_source"
     assert notice.sentence == (
         "The slide records 0.5 micrometres per pixel, but its nominal objective power means about 0.25; the former was "
-        "taken, and --mpp overrules it."
+        "taken, and --mpp (of amkd extract, --mpp-table) overrules it."
     )
     assert bag.slide_mpp == pytest.approx((0.5, 0.5))
 
