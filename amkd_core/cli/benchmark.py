@@ -55,6 +55,9 @@ def benchmark_command(
         paper = _cohort_of_paper(published, patients.file.name)
         found = drain(compare(patients, recipes, settings, out, external=other, jobs=jobs))
         rows = write_benchmark(out, found, settings, paper)
+    if found.external is not None:
+        for finding in found.external.findings:
+            typer.echo(f"External cohort {found.external.file.name}: {finding}")
     say(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
     typer.echo(f"Report: {out / REPORT}; tables as CSV and LaTeX beside it")
 

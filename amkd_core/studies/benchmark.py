@@ -50,7 +50,7 @@ class Comparison:
     scored : mapping of Scored
         Out-of-fold predictions by model.
     external
-        The other cohort.
+        The other cohort, without the patients that have no slide where models read slides; its findings name them.
     """
 
     cohort: Cohort
@@ -105,7 +105,8 @@ def compare(
         keep_record(out / DATA, key)
         bags = share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
         if external is not None:
-            yield from _pack_external(external, cohort, out, config, bags if reads_slides else None)
+            trained = bags if reads_slides else None
+            external = yield from _pack_external(external, cohort, out, config, trained)
         yield from run_cells(out, recipes, len(splits), jobs=jobs, threads=config.threads or 1)
         predictions = gathered(out, recipes, len(splits))
         scored = scored_models(cohort, splits, predictions, _bins(out, len(splits)))
@@ -141,8 +142,11 @@ def _pack_external(
     out: Path,
     config: TrainingConfig,
     trained: Mapping[str, FeatureBag] | None,
-) -> Generator[Progress, None, None]:
-    """Write the external cohort's cache after it was held against the cohort, whose bags are None without slides."""
+) -> Generator[Progress, None, Cohort]:
+    """Write the external cohort's cache after it was held against the cohort, whose bags are None without slides.
+
+    Gives the external cohort as it is scored back.
+    """
     place = out / "external-slides"
     if trained is None:
         check_external_patients(external, cohort)
@@ -154,9 +158,11 @@ def _pack_external(
     key = {"cohort": settings_of(external), **data_record(external, bags)}
     keep_record(out / "external.json", {EXTERNAL: key})
     names = tuple(patient.patient_id for patient in external.patients)
+    packed = external
     if not set(names) <= set(external.expression.patients):  # then nobody's genes are used
-        external = replace(external, expression=ExpressionTable(names, (), np.zeros((len(names), 0))))
-    pack_cohort(out / EXTERNAL, external, bags, key=key, dtype=config.cache_dtype)
+        packed = replace(external, expression=ExpressionTable(names, (), np.zeros((len(names), 0))))
+    pack_cohort(out / EXTERNAL, packed, bags, key=key, dtype=config.cache_dtype)
+    return external
 
 
 def _bins(out: Path, n_folds: int) -> dict[int, TimeBins]:

@@ -57,7 +57,7 @@ def write_benchmark(
         "table-2": concordance_table(rows, "Table 2: C-index of every model", published(2, cohort)),
         "table-3": log_rank_table(comparison, cohort),
     }
-    other = external_table(comparison, seed=config.seed, n_resamples=config.report.resamples)
+    other = external_table(comparison, cohort, seed=config.seed, n_resamples=config.report.resamples)
     if other is not None:
         tables["table-4"] = other
     pictures = kaplan_meier_panels(

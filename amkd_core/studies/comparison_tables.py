@@ -176,13 +176,21 @@ def log_rank_table(comparison: Comparison, cohort: str | None) -> ReportTable:
     return replace(table, note=note)
 
 
-def external_table(comparison: Comparison, *, seed: int = 0, n_resamples: int = 1000) -> ReportTable | None:
-    """Table 4: the external cohort by the models of all folds; None without one."""
+def external_table(
+    comparison: Comparison, cohort: str | None = None, *, seed: int = 0, n_resamples: int = 1000
+) -> ReportTable | None:
+    """Table 4: the external cohort by the models of all folds; None without one.
+
+    Parameters
+    ----------
+    cohort
+        The paper's cohort that the training patients are of; None leaves out the published figures.
+    """
     if comparison.external is None:
         return None
     rows = comparison.predictions[comparison.predictions["part"] == EXTERNAL]
     known = {patient.patient_id: patient for patient in comparison.external.patients}
-    lines, marks, beside = [], [], published(4, None)
+    lines, marks, beside = [], [], {} if cohort is None else published(4, cohort)
     for recipe in comparison.recipes:
         for name in recipe.predicts:
             title = TITLES[name].title if name in TITLES else name
@@ -211,7 +219,8 @@ def external_table(comparison: Comparison, *, seed: int = 0, n_resamples: int = 
         *unlike_the_training(
             comparison.external, "the models were", endpoint=trained.endpoint, synthetic=trained.synthetic
         ),
-        "The published figures are TCGA-HNSC on CPTAC-HNSC.",
+        *(f"{finding}." for finding in comparison.external.findings),
+        *(("The published figures are TCGA-HNSC on CPTAC-HNSC.",) if any(marks) else ()),
     )
     return replace(table, note=" ".join(notes))
 

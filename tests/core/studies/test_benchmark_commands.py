@@ -222,7 +222,9 @@ def test_tables_hold_what_the_predictions_say(finished, config) -> None:
 def test_published_column_is_left_out_for_another_cohort(finished, config) -> None:
     out, _, found = finished
     write_benchmark(out, found, config, None)
-    assert PUBLISHED not in (out / "table-2.csv").read_text().splitlines()[0]
+    for name in ("table-2", "table-4"):
+        assert PUBLISHED not in (out / f"{name}.csv").read_text().splitlines()[0]
+    assert "CPTAC-HNSC" not in (out / "table-4.tex").read_text()
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -438,11 +440,22 @@ def test_external_cohort_without_expression_is_scored_by_models_of_slides(
     lines = toml.read_text().splitlines()
     kept = [line for line in lines if not line.startswith(("expression", "pathways"))]
     toml.write_text("\n".join(kept) + "\n")
+    (tmp_path / "bags").unlink()
+    shutil.copytree(other_toml.parent / "bags", tmp_path / "bags")
+    (tmp_path / "bags" / "Q05s.h5").unlink()
+    sets = [part for item in (*QUICK, "student.epochs=1") for part in ("--set", item)]
+    places = ["--cohort", str(tiny_toml), "--external", str(toml), "--out", str(tmp_path / "run")]
+    run = CliRunner().invoke(app, ["benchmark", *places, "--models", "ghanet,mlp", *sets])
+    assert run.exit_code == 0, run.output
+    kept_out = "1 patient kept out: no slide or bag in the folders (Q05)"
+    assert f"External cohort CPTAC-BRCA: {kept_out}" in run.output
     cohort, recipes = read_cohort(tiny_toml), recipes_of(["ghanet", "mlp"])
     short = changed(config, ["student.epochs=1"])
     found = drain(compare(cohort, recipes, short, tmp_path / "run", external=read_external_cohort(toml)))
     table = external_table(found, n_resamples=50)
     assert table is not None
+    assert table.caption == "Table 4: external cohort CPTAC-BRCA, 11 patients"
+    assert f"Nothing was fitted on these patients. {kept_out}." in table.note
     assert [row[0] for row in table.rows] == ["G-HANet", "MLP"]
     assert "±" in table.rows[0][1]
     assert table.rows[1][1] == "needs genes, which the cohort lacks"
