@@ -14,18 +14,18 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import make_folds
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.splits import Split
-from amkd_core.errors import ModalityError
+from amkd_core.errors import ModalityError, RunFolderError
 from amkd_core.models import READS_SLIDES
 from amkd_core.progress import Progress
 from amkd_core.studies.cells import gathered, run_cells
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cell import CELLS, EXTERNAL
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.data_record import DATA, data_record
+from amkd_core.training.data_record import BAGS_SHA256, DATA, data_record
 from amkd_core.training.inputs import read_bags, without_slides
 from amkd_core.training.packed_cache import pack_cohort, share_bags
 from amkd_core.training.recipes import Recipe
-from amkd_core.training.run_folder import keep_record, run_folder, settings_of
+from amkd_core.training.run_folder import keep_record, kept_record, run_folder, settings_of
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.strangers import check_external_bags, check_external_patients
@@ -89,6 +89,8 @@ def compare(
     ------
     ModalityError
         When a model reads slides and the cohort has none.
+    RunFolderError
+        When the folder holds another comparison, or was begun without slides and a model reads them.
     CohortError, BundleMismatchError
         Before anything is trained, when the external cohort shares slides (without slides: patients) with the cohort,
         or its bags were made with another encoder, patch size or scale.
@@ -97,11 +99,12 @@ def compare(
     """
     reads_slides = _read_slides(cohort, recipes)
     with run_folder(out, config, cohort):
+        reads_slides = _as_begun(out, reads_slides)
         cohort = with_slides(cohort, out) if reads_slides else cohort
         splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
         keep_record(out / "folds.json", {"folds": [_record_of(split) for split in splits]})
         bags = yield from _bags(cohort, out, config, jobs) if reads_slides else _no_bags(cohort)
-        key = data_record(cohort, bags)
+        key = data_record(cohort, bags if reads_slides else None)
         keep_record(out / DATA, key)
         bags = share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
         if external is not None:
@@ -121,6 +124,26 @@ def _read_slides(cohort: Cohort, recipes: Sequence[Recipe]) -> bool:
             "names neither slides nor bags; name them, or compare models that read genes alone (snn, mlp, smlp)"
         )
     return bool(needing)
+
+
+def _as_begun(out: Path, needs_slides: bool) -> bool:
+    """Whether a folder's models see slides: one begun with them keeps its patients, also for models of genes alone.
+
+    Raises
+    ------
+    RunFolderError
+        When it was begun without slides and they are needed: its folds may hold patients who have none.
+    """
+    path = out / DATA
+    found = kept_record(path) if path.exists() else {}
+    if BAGS_SHA256 not in found:  # a new folder, or of a release whose record is refused later
+        return needs_slides
+    if needs_slides and found[BAGS_SHA256] is None:
+        raise RunFolderError(
+            f"{out}: was begun without slides, for models that read genes alone; choose another folder to add models "
+            "that read slides"
+        )
+    return found[BAGS_SHA256] is not None
 
 
 def _bags(
@@ -155,7 +178,7 @@ def _pack_external(
         external = with_slides(external, place)
         bags = yield from _bags(external, place, config, 1)
         check_external_bags(bags, cohort, trained)
-    key = {"cohort": settings_of(external), **data_record(external, bags)}
+    key = {"cohort": settings_of(external), **data_record(external, None if trained is None else bags)}
     keep_record(out / "external.json", {EXTERNAL: key})
     names = tuple(patient.patient_id for patient in external.patients)
     packed = external

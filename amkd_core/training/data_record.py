@@ -15,19 +15,20 @@ from amkd_core.training.run_folder import file_sha256
 DATA = "data.json"
 _HASH = "_sha256"
 _FOLLOW_UP = "follow-up"
+BAGS_SHA256 = f"bags{_HASH}"
 
 
-def data_record(cohort: Cohort, bags: Mapping[str, FeatureBag]) -> dict[str, str]:
-    """Hashes of everything that was read: the tables, the follow-up, and all features."""
+def data_record(cohort: Cohort, bags: Mapping[str, FeatureBag] | None) -> dict[str, str | None]:
+    """Hashes of everything that was read: the tables, the follow-up, and all features (None where none were read)."""
     return {
         **_tables(cohort),
         **_follow_up(cohort, {patient.patient_id for patient in cohort.patients}),
-        f"bags{_HASH}": digest_of(bags),
+        BAGS_SHA256: None if bags is None else digest_of(bags),
     }
 
 
 def require_same_tables(
-    record: Mapping[str, str], cohort: Cohort, patients: Collection[str], run: Path
+    record: Mapping[str, str | None], cohort: Cohort, patients: Collection[str], run: Path
 ) -> None:
     """Refuse a cohort whose tables, or whose follow-up as read from them, are not those of a run.
 

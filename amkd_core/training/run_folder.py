@@ -92,10 +92,7 @@ def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any
     if not path.exists():
         write_text(path, json.dumps({**record, **(note or {})}, indent=1))
         return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path}: is damaged ({error}); choose another folder") from error
+    found = kept_record(path)
     for key, value in record.items():
         if key not in found and value is not None:
             raise RunFolderError(
@@ -107,6 +104,21 @@ def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any
                 f"{path.parent}: holds a run with {_difference(key, found.get(key), value)}; choose another folder, "
                 "or repeat the same command on the same data to continue it"
             )
+
+
+def kept_record(path: Path) -> dict[str, Any]:
+    """What `keep_record` wrote.
+
+    Raises
+    ------
+    RunFolderError
+        When the file is damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path}: is damaged ({error}); choose another folder") from error
+    return found
 
 
 def file_sha256(path: Path) -> str:

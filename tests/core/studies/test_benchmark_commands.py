@@ -240,6 +240,24 @@ def test_gene_models_need_no_slides_and_slide_models_refuse_without(
         drain(compare(cohort, recipes_of(["abmil", "snn", "amkd"]), config, tmp_path / "slides"))
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_models_of_genes_may_be_added_to_slides_and_no_models_of_slides_to_genes(
+    tiny_toml: Path, finished, config, tmp_path: Path
+) -> None:
+    cohort, short = read_cohort(tiny_toml), changed(config, ["student.epochs=1"])
+    drain(compare(cohort, recipes_of(["snn"]), short, tmp_path / "genes"))
+    sentence = "genes: was begun without slides, .*; choose another folder to add models that read slides$"
+    with pytest.raises(RunFolderError, match=sentence):
+        drain(compare(cohort, recipes_of(["snn", "abmil"]), short, tmp_path / "genes"))
+    found = drain(compare(cohort, recipes_of(["snn", "mlp"]), short, tmp_path / "genes"))
+    assert set(found.scored) == {"snn", "mlp"}
+    out, _, whole = finished
+    leave_out = shutil.ignore_patterns("external*", "amkd", "figures", "fold-1", "fold-2")
+    shutil.copytree(out, tmp_path / "slides", ignore=leave_out)
+    again = drain(compare(cohort, recipes_of(["snn"]), config, tmp_path / "slides"))
+    np.testing.assert_array_equal(again.scored["snn"].risk, whole.scored["snn"].risk)
+
+
 def _copied(toml: Path, folder: Path) -> Path:
     """The same cohort in another folder, whose tables a test may replace."""
     for name in ("clinical.csv", "expression.csv", "pathways.gmt", "bags"):
