@@ -32,7 +32,7 @@ def main() -> None:
 def with_golden_features(bundle: Bundle, weights: Path | None = None) -> Bundle:
     """The bundle with what its encoder makes of the golden patches; another encoder is refused."""
     encoder = load_encoder(bundle.card.encoder.name, weights=weights)
-    bundle.check_encoder(encoder.identity, bundle.card.name)
+    bundle.bag_kind.check_encoder(encoder.identity, bundle.card.name)
     return replace(bundle, golden=golden_features(encoder))
 
 

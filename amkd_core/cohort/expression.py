@@ -24,6 +24,8 @@ FoundScale = Literal["log", "linear", "zscore"]
 
 # log2 of anything counted in tissue stays below this; counts and TPM do not.
 _LARGEST_LOG = 40.0
+UNITS = {"log": "logarithms", "linear": "counts or TPM", "zscore": "z-scores"}
+"""What the values of a file are called."""
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{11}(\.\d+)?$")
 _DATE = re.compile(
     r"^(\d{1,2}-(Mar|Sep|Sept|Dec|Oct|Apr|Feb|Nov)|(Mar|Sep|Sept|Dec|Oct|Apr|Feb|Nov)-\d{1,2})$", re.I
@@ -204,6 +206,11 @@ def brought_to_logs(values: Array, scale: FoundScale) -> Array:
     if scale == "linear":
         return np.log2(values + 1)
     return np.sign(values) * np.log1p(np.abs(values)) if scale == "zscore" else values
+
+
+def same_units(one: FoundScale, other: FoundScale) -> bool:
+    """Whether tables of two scales are alike once `brought_to_logs`: z-scores never become logarithms."""
+    return (one == "zscore") == (other == "zscore")
 
 
 def _found_scale(values: Array, scale: Scale, name: str, notes: list[str]) -> FoundScale:

@@ -28,7 +28,11 @@ from amkd_core.training.recipes import Recipe
 from amkd_core.training.run_folder import keep_record, kept_record, run_folder, settings_of
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
-from amkd_core.training.strangers import check_external_bags, check_external_patients
+from amkd_core.training.strangers import (
+    check_external_bags,
+    check_external_expression,
+    check_external_patients,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,6 +174,7 @@ def _pack_external(
 
     Gives the external cohort as it is scored back.
     """
+    check_external_expression(external, cohort)
     place = out / "external-slides"
     if trained is None:
         check_external_patients(external, cohort)

@@ -15,6 +15,7 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.expression import UNITS, same_units
 from amkd_core.errors import CohortError, ModalityError
 from amkd_core.export.run_report import write_report
 from amkd_core.inference.predict import predict_bag
@@ -132,6 +133,11 @@ def usable_genes(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[s
         return {}, "The bundle has no teacher, so the student alone was scored."
     if not table.patients:
         return {}, "The cohort has no expression, so the student alone was scored."
+    if not same_units(cohort.expression_scale, bundle.card.expression_scale):
+        return {}, (
+            f"The teacher was left out: it learned from {UNITS[bundle.card.expression_scale]}, but the expression of "
+            f"this cohort holds {UNITS[cohort.expression_scale]}."
+        )
     measured, patients = set(table.genes), set(table.patients)
     wanted = [name for name in bundle.card.genes if name in measured]
     known = [patient.patient_id for patient in cohort.patients if patient.patient_id in patients]

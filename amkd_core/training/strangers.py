@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_kind import BagKind
 from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.expression import UNITS, same_units
 from amkd_core.errors import CohortError
 from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.inputs import config_mpp
@@ -55,6 +56,22 @@ def check_external_patients(external: Cohort, cohort: Cohort) -> None:
     names = [patient.patient_id for patient in external.patients]
     shared = [name for name in names if name in known]
     _refuse(shared, len(names), f"the models of cohort {cohort.file.name} are trained on")
+
+
+def check_external_expression(external: Cohort, cohort: Cohort) -> None:
+    """Refuse an external cohort whose expression is of other units than that which the models are trained on.
+
+    Raises
+    ------
+    CohortError
+        Naming both.
+    """
+    own, other = cohort.expression_scale, external.expression_scale
+    if cohort.expression.patients and external.expression.patients and not same_units(own, other):
+        raise CohortError(
+            f"{external.file.expression.name}: the expression of the external cohort holds {UNITS[other]}, expected "
+            f"{UNITS[own]} as in cohort {cohort.file.name}; leave it out to compare models that read slides alone"
+        )
 
 
 def refuse_training_slides(bags: Mapping[str, FeatureBag], seen: Collection[str], models: str) -> None:

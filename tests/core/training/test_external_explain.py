@@ -28,6 +28,7 @@ from amkd_core.training.explain import explain_bundle, rank_pathways, slide_agre
 from amkd_core.training.external import evaluate_bundle, usable_genes, with_bags
 from amkd_core.training.external_cohort import NO_TABLE, read_external_cohort
 from amkd_core.training.report_run import RunStatistics
+from amkd_core.training.strangers import check_external_expression
 
 N = 36
 
@@ -163,6 +164,15 @@ def test_expression_that_the_teacher_cannot_use_leaves_the_student(cohort, bundl
         "The cohort has no expression"
     )
     assert "no teacher" in usable_genes(cohort, random_bundle(teacher=False))[1]
+    genes, remark = usable_genes(replace(cohort, expression_scale="zscore"), bundle)
+    assert not genes
+    assert "it learned from logarithms, but the expression of this cohort holds z-scores" in remark
+    assert usable_genes(replace(cohort, expression_scale="linear"), bundle)[0]
+    check_external_expression(replace(cohort, expression_scale="linear"), cohort)
+    with pytest.raises(
+        CohortError, match=r"external cohort holds z-scores, expected logarithms as in cohort"
+    ):
+        check_external_expression(replace(cohort, expression_scale="zscore"), cohort)
 
 
 def test_bags_of_another_encoder_are_refused(cohort, bundle, bags, tmp_path):
