@@ -120,6 +120,7 @@ def _check(asked: _Asked, out: Path) -> _Checked:
     from amkd_core.inference.forward import check_device
     from amkd_core.training.config import load_config, merge_overrides
     from amkd_core.training.run import with_slides
+    from amkd_core.training.time_bins import require_time_bins
 
     problems: list[str] = []
     config = _attempt(lambda: load_config(asked.config, asked.overrides), problems)
@@ -132,6 +133,9 @@ def _check(asked: _Asked, out: Path) -> _Checked:
     if found is not None and config is not None:
         cohort, settings = found, config
         splits = _attempt(lambda: make_folds(cohort, n_folds=settings.folds, seed=settings.seed), problems)
+        if splits is not None:
+            made = splits
+            _attempt(lambda: require_time_bins(cohort, settings, made), problems)
         thin = _attempt(
             lambda: coverage_warnings(
                 cohort.pathways, cohort.expression.genes, min_coverage=settings.min_coverage

@@ -33,6 +33,7 @@ from amkd_core.training.strangers import (
     check_external_expression,
     check_external_patients,
 )
+from amkd_core.training.time_bins import require_time_bins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +103,7 @@ def compare(
         One sentence on cohort, settings or folder.
     """
     reads_slides = _read_slides(cohort, recipes)
+    require_time_bins(with_slides(cohort, out) if reads_slides else cohort, config)
     with run_folder(out, config, cohort):
         reads_slides = _as_begun(out, reads_slides)
         cohort = with_slides(cohort, out) if reads_slides else cohort

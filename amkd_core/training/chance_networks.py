@@ -28,10 +28,11 @@ from amkd_core.training.crossval import MODELS, outcome_of_rows, train_fold
 from amkd_core.training.distribute import train_folds
 from amkd_core.training.fold_record import FoldResult, finished_fold, fold_folder, write_json
 from amkd_core.training.progress_log import ProgressLog, TimeLeft, logged
+from amkd_core.training.time_bins import require_time_bins
 from amkd_core.training.train_all import Place, backend_of, use_threads
 
 FOLDER = "chance"
-# Outcomes are drawn anew when a draw leaves a part of a fold with too few deaths.
+# Outcomes are drawn anew when a draw leaves a part of a fold with too few deaths, or its time bins cannot be cut.
 _MOST_DRAWS = 100
 # Shuffles under way at a time on a cluster; the disk holds the networks of so many.
 _ON_CLUSTER = 8
@@ -68,9 +69,9 @@ class Shuffle:
         for _ in range(_MOST_DRAWS):
             order = tuple(generator.permutation(len(cohort.patients)).tolist())
             try:
-                splits = make_folds(
-                    with_outcomes(cohort, order), n_folds=config.folds, seed=config.seed + number
-                )
+                drawn = with_outcomes(cohort, order)
+                splits = make_folds(drawn, n_folds=config.folds, seed=config.seed + number)
+                require_time_bins(drawn, config, splits)
             except CohortError as error:
                 found = error
                 continue

@@ -26,6 +26,7 @@ from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
+from amkd_core.training.time_bins import time_bins_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,10 +204,8 @@ def make_inputs(
     scaling = GeneScaling.fit(cohort.expression.rows(split.train, membership.genes))
     mean, scale = _feature_scaling([bags[name] for name in split.train])
     outcome = outcome_of([patients[name] for name in split.train])
-    if config.is_cox:
-        time_bins, base_logits = TimeBins.at_deaths(outcome), torch.zeros(1)
-    else:
-        time_bins = TimeBins.fit(outcome, config.n_bins)
+    time_bins, base_logits = time_bins_of(outcome, config), torch.zeros(1)
+    if not config.is_cox:
         base_logits = base_logits_of(time_bins.assign(outcome.time), outcome.event, config.n_bins)
     groups = groups_over(cohort.gene_groups, membership.genes) if cohort.gene_groups else None
     fitted = Fitted(time_bins, membership, scaling, mean, scale, base_logits, split.train, groups)

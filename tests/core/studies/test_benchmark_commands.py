@@ -436,6 +436,12 @@ def test_commands(tiny_toml: Path, tmp_path: Path) -> None:
     wrong = CliRunner().invoke(app, ["benchmark", "--cohort", str(tiny_toml), "--models", "mpl", *sets])
     assert wrong.exit_code == 2
     assert "no model 'mpl'" in wrong.output
+    many = ["--set", "n_bins=50", "--out", str(tmp_path / "many")]
+    for command in (["benchmark", "--models", "snn"], ["ablate", "--table", "6"]):
+        uncut = CliRunner().invoke(app, [*command, "--cohort", str(tiny_toml), *sets, *many])
+        assert uncut.exit_code == 2
+        assert "fold 1: 50 time bins need" in uncut.output
+        assert not (tmp_path / "many").exists()
     neither = CliRunner().invoke(app, ["ablate", "--cohort", str(tiny_toml)])
     assert neither.exit_code == 2
     assert "either --table 5 or 6, or --switch" in neither.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,9 @@ def test_a_shuffle_is_drawn_by_seed_and_number_and_folded_like_the_run(unsplit_t
     few = cohort.keep_only(lambda patient: patient.patient_id < "P06" or not patient.event, "few deaths")
     with pytest.raises(CohortError, match=r"100 shuffles of the outcomes left a fold unusable"):
         Shuffle.draw(few, 1, CONFIG.model_copy(update={"folds": 5}))
+    tied = replace(cohort, patients=tuple(replace(patient, time=12.0) for patient in cohort.patients))
+    with pytest.raises(CohortError, match=r"left a fold unusable \(fold 1: equal times of death"):
+        Shuffle.draw(tied, 1, CONFIG)
 
 
 def test_a_worker_finds_the_outcomes_of_its_fold(unsplit_toml: Path, tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from training_fixtures import D
 from amkd_core.bag import concatenate_bags
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.cohort import read_cohort
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import BagError, CohortError
 from amkd_core.survival.hazard import nll_loss
 from amkd_core.training.inputs import base_logits_of, make_inputs, read_bags
 from amkd_core.training.stages import fresh_model
+from amkd_core.training.time_bins import require_time_bins
 
 
 def test_nothing_fitted_has_seen_validation_or_test_patients(inputs) -> None:
@@ -45,6 +47,22 @@ def test_nothing_fitted_has_seen_validation_or_test_patients(inputs) -> None:
     assert torch.equal(other.base_logits, data.fitted.base_logits)
     np.testing.assert_array_equal(other.scaling.mean, data.fitted.scaling.mean)
     np.testing.assert_array_equal(other.scaling.std, data.fitted.scaling.std)
+
+
+def test_the_folds_whose_time_bins_cannot_be_cut_are_named(inputs) -> None:
+    cohort, _, split, config, _ = inputs
+    tied = tuple(
+        replace(patient, time=12.0) if patient.patient_id in split.train else patient
+        for patient in cohort.patients
+    )
+    whole_years = replace(cohort, patients=tied)
+    other = Split((*split.validation, *split.test), split.train, ())
+    require_time_bins(whole_years, config, (other,))
+    with pytest.raises(
+        CohortError, match=r"^fold 2: equal times of death leave 3 of 4 .* \(the setting n_bins\)$"
+    ):
+        require_time_bins(whole_years, config, (other, split))
+    require_time_bins(whole_years, config.model_copy(update={"survival_loss": "cox"}), (other, split))
 
 
 def test_a_feature_of_one_number_has_a_scale_of_one_whatever_its_rounding(inputs) -> None:
