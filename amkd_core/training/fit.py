@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from amkd_core.atomic import write_bytes, write_text
-from amkd_core.errors import RunFolderError
+from amkd_core.errors import ConfigError, RunFolderError
 from amkd_core.models import ModelOutput, SurvivalModel
 from amkd_core.progress import Progress
 from amkd_core.training.accumulate import backward
@@ -127,6 +127,11 @@ def fit(
     -------
     list of dict
         Losses of each epoch.
+
+    Raises
+    ------
+    ConfigError
+        When no epoch had a finite validation loss: the fresh weights are no trained model.
     """
     model.to(stage.device)
     optimiser = torch.optim.Adam(
@@ -142,7 +147,7 @@ def fit(
         )
         row["validation"] = _validate(model, validation, objective, stage)
         state.history.append({"epoch": float(state.epoch), **row})
-        if row["validation"] < state.best_loss:
+        if math.isfinite(row["validation"]) and row["validation"] < state.best_loss:
             state.best_loss, state.best_epoch = row["validation"], state.epoch
             best = _copied(model)
         state.finished = state.epoch >= config.epochs or state.epoch - state.best_epoch >= config.patience
@@ -151,6 +156,12 @@ def fit(
         told = [f"{name} {value:.3f}" for name, value in row.items()]
         message = ", ".join([*told, parts.remark] if parts.remark else told)
         yield Progress(f"Training {stage.name}", state.epoch, config.epochs, message)
+    if not state.best_epoch:
+        raise ConfigError(
+            f"{stage.folder}: none of the {state.epoch} epochs of stage {stage.name} had a finite validation loss (the "
+            f"first was {state.history[0]['validation']:g}), so that it has no weights to keep; lower its "
+            f"learning_rate, which is {config.learning_rate:g} (teacher.learning_rate or student.learning_rate)"
+        )
     model.load_state_dict(best)
     model.eval()
     return state.history

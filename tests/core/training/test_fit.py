@@ -9,7 +9,7 @@ import torch
 from training_fixtures import D
 
 from amkd_core.cli.terminal import drain
-from amkd_core.errors import RunFolderError
+from amkd_core.errors import ConfigError, RunFolderError
 from amkd_core.models import build_model
 from amkd_core.training.config import OptimConfig
 from amkd_core.training.fit import Stage, fit
@@ -52,6 +52,38 @@ def test_a_damaged_checkpoint_is_one_sentence(inputs, tmp_path: Path) -> None:
         RunFolderError, match=r"the checkpoint is damaged .*; remove teacher to train this stage"
     ):
         drain(train_teacher(data, config, tmp_path))
+
+
+def test_a_stage_without_a_finite_validation_loss_is_no_trained_stage(inputs, tmp_path: Path) -> None:
+    *_, config, data = inputs
+    absurd = config.teacher.model_copy(update={"learning_rate": 1e30, "epochs": 2})
+    absurd = config.model_copy(update={"teacher": absurd})
+    sentence = (
+        r"fold-2/teacher: none of the 2 epochs of stage teacher had a finite validation loss \(the first was nan\), "
+        r".* lower its learning_rate, which is 1e\+30 \(teacher.learning_rate or student.learning_rate\)$"
+    )
+    for _ in range(2):  # the repeated command, which finds the stage's checkpoint, is told the same
+        with pytest.raises(ConfigError, match=sentence):
+            drain(train_teacher(data, absurd, tmp_path / "fold-2"))
+
+
+def test_an_epoch_that_was_finite_is_kept_when_later_ones_are_not(inputs, tmp_path: Path) -> None:
+    *_, data = inputs
+    config = OptimConfig(learning_rate=0.01, epochs=3)
+    network = build_model("amkd_student", {"d_encoder": D, "dim": 8}, seed=1)
+    kept = []
+
+    def spoilt(output, examples):
+        terms = survival_objective(output, examples)
+        # Validation runs without gradients.
+        bad = len(kept) and not torch.is_grad_enabled()
+        return {**terms, "monitored": terms["survival"] * (torch.nan if bad else 1)}
+
+    stage = Stage("student", tmp_path, 7)
+    for _ in fit(network, data.train, data.validation, spoilt, config=config, stage=stage):
+        kept = kept or [{name: value.clone() for name, value in network.state_dict().items()}]
+    for name, value in kept[0].items():
+        assert torch.equal(value, network.state_dict()[name]), name
 
 
 def test_mixed_precision_trains_float32_weights_close_to_the_plain_ones(inputs, tmp_path: Path) -> None:
