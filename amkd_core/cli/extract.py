@@ -31,7 +31,7 @@ def extract_command(
         Path | None,
         typer.Option(
             help="CSV with the columns slide and mpp; overrules what those slides record, with a notice in the bag. "
-            "Every row must name one of the slides."
+            "A row that names no slide is refused where a slide has none."
         ),
     ] = None,
     scene: Annotated[int, typer.Option(min=0, help="Which image of files with several.")] = 0,

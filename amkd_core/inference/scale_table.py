@@ -27,16 +27,19 @@ def read_scales(table: Path, slides: Sequence[Path]) -> dict[Path, float]:
     Raises
     ------
     CohortError
-        If the table cannot be read, a value is no scale, a row names none of `slides`, or rows of one slide differ.
+        If the table cannot be read, a value is no scale, rows of one slide differ, or a row names none of `slides`
+        while some of them have no row: one of its names may be misspelt. A table of a whole cohort goes with any part
+        of its slides.
     """
     rows = _rows(table)
-    known = {name for path in slides for name in _names(path)}
+    known, named = {name for path in slides for name in _names(path)}, {name for _, name, _ in rows}
+    without = [path.name for path in slides if named.isdisjoint(_names(path))]
     strangers = list(dict.fromkeys(name or "(empty)" for _, name, _ in rows if name not in known))
-    if strangers:
+    if strangers and without:
         more = f" and {len(strangers) - _MOST_NAMED} more" if len(strangers) > _MOST_NAMED else ""
         raise CohortError(
             f"{table.name}: {', '.join(strangers[:_MOST_NAMED])}{more} in the column slide match none of the "
-            f"{len(slides)} slides given; correct the names, or take those rows out"
+            f"{len(slides)} slides given, and {without[0]} has no row; correct the names, or take those rows out"
         )
     scales: dict[Path, float] = {}
     for path in slides:

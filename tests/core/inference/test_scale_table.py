@@ -29,13 +29,18 @@ def test_names_are_taken_as_people_write_them(tmp_path: Path) -> None:
 
 def test_rows_that_name_no_slide_are_refused_by_name(tmp_path: Path) -> None:
     sentence = (
-        r"^scales\.csv: A\.svs, b\.tif in the column slide match none of the 3 slides given; correct the names, or "
-        r"take those rows out$"
+        r"^scales\.csv: A\.svs, b\.tif in the column slide match none of the 3 slides given, and a\.svs has no row; "
+        r"correct the names, or take those rows out$"
     )
     with pytest.raises(CohortError, match=sentence):
         read_scales(table(tmp_path, "A.svs,0.5", "b.tif,0.5", "c,0.5", "A.svs,0.5"), SLIDES)
     with pytest.raises(CohortError, match=r"n0, n1, n2, n3, n4 and 2 more in the column slide"):
         read_scales(table(tmp_path, *(f"n{index},0.5" for index in range(7))), SLIDES)
+
+
+def test_a_table_of_a_whole_cohort_goes_with_a_part_of_its_slides(tmp_path: Path) -> None:
+    whole = table(tmp_path, "a.svs,0.25", "b.ome.tif,0.5", "c.tif,1", "d.svs,0.25")
+    assert read_scales(whole, SLIDES[1:]) == {SLIDES[1]: 0.5, SLIDES[2]: 1.0}
 
 
 @pytest.mark.parametrize("second", ["a.svs", "a", "elsewhere/a.svs"])
