@@ -18,7 +18,7 @@ from amkd_core.bag_apart import read_layout_apart
 from amkd_core.bag_layouts import Recorded
 from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.encoder_names import our_encoder_name
-from amkd_core.errors import BagError
+from amkd_core.errors import BagError, IncompleteBagError
 from amkd_core.notices import Notice
 
 __all__ = ["NOT_RECORDED", "BagAssumptions", "read_foreign_bag"]
@@ -71,7 +71,7 @@ def read_foreign_bag(path: Path, assume: BagAssumptions) -> FeatureBag:
     Raises
     ------
     BagError
-        When the file is no bag, or records too little and `assume` does not say the rest.
+        When the file is no bag, or (`IncompleteBagError`) records too little and `assume` does not say the rest.
     """
     recorded = read_layout_apart(path)
     return _complete(recorded, assume, path)
@@ -96,7 +96,9 @@ def _complete(recorded: Recorded, assume: BagAssumptions, path: Path) -> Feature
     missing = [name for name, value in needed.items() if value is None]
     if missing or encoder is None:
         asked = ", ".join(f"{name} ({HOW_TO_GIVE[name]})" for name in missing)
-        raise BagError(f"{path.name}: this {recorded.layout} bag does not record {asked}; please give it")
+        raise IncompleteBagError(
+            f"{path.name}: this {recorded.layout} bag does not record {asked}; please give it", missing
+        )
     if coords is not None and recorded.coords_in_um:
         coords, patch_size_level0 = _to_level0(coords, assume.slide_mpp, float(mpp) * int(patch_size_px))
     _check_length(path, assume.slide_mpp, patch_size_level0, float(mpp) * int(patch_size_px))

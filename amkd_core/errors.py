@@ -6,6 +6,8 @@ Every child also inherits the built-in error that it refines, so that a script m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class AmkdError(Exception):
     """Root of all errors whose message is meant for the user."""
@@ -41,6 +43,14 @@ class BagError(AmkdError, ValueError):
 
 class DamagedBagError(BagError):
     """A bag of ours was changed or cut short since it was written."""
+
+
+class IncompleteBagError(BagError):
+    """A foreign bag records too little; `missing` are the fields of `BagAssumptions` that would have to be stated."""
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 class BundleError(AmkdError, ValueError):

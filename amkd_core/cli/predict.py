@@ -224,17 +224,10 @@ def _assumptions(
     patch_size_level0: int | None,
     slide_mpp: float | None,
 ) -> BagAssumptions:
-    from amkd_core.bag import EncoderIdentity
-    from amkd_core.bag_formats import NOT_RECORDED, BagAssumptions
-    from amkd_core.slides.encoders import card_of
+    from amkd_core.bag_formats import BagAssumptions
+    from amkd_core.slides.encoders import stated_identity
 
-    identity = None
-    if encoder is not None:
-        card = card_of(encoder)
-        # Nothing but the name is known of what made the bag; the bundle compares no more than that.
-        identity = EncoderIdentity(
-            card.name, "", card.dimension, "", NOT_RECORDED, NOT_RECORDED, card.licence
-        )
+    identity = None if encoder is None else stated_identity(encoder)
     return BagAssumptions(identity, bag_mpp, patch_size, patch_size_level0, slide_mpp)
 
 

@@ -38,6 +38,10 @@ def train(
     slides: Annotated[Path | None, typer.Option(help="Folder of slides.")] = None,
     bags: Annotated[Path | None, typer.Option(help="Folder of feature bags.")] = None,
     encoder: Annotated[str | None, typer.Option(help="Patch encoder.")] = None,
+    bag_mpp: Annotated[float | None, typer.Option(help="Scale of foreign bags' patches.")] = None,
+    patch_size: Annotated[int | None, typer.Option(help="Side of foreign bags' patches in px.")] = None,
+    patch_size_level0: Annotated[int | None, typer.Option(help="The same in level-0 px.")] = None,
+    slide_mpp: Annotated[float | None, typer.Option(help="Scale of the slides of foreign bags.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="os, dss or pfi.")] = None,
     fold_file: Annotated[Path | None, typer.Option(help="File or folder of given folds.")] = None,
     group: Annotated[
@@ -77,7 +81,8 @@ def train(
     flags = {
         "clinical": clinical, "expression": expression, "pathways": pathways, "slides": slides, "bags": bags,
         "encoder": encoder, "endpoint": endpoint, "folds": fold_file, "group": group,
-        "use_split": False if ignore_split else None,
+        "use_split": False if ignore_split else None, "bag_mpp": bag_mpp, "patch_size": patch_size,
+        "patch_size_level0": patch_size_level0, "slide_mpp": slide_mpp,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value is not None}
     if out is None or (cohort is None and any(name not in given for name in _TABLES)):
@@ -119,7 +124,8 @@ def _check(asked: _Asked, out: Path) -> _Checked:
     from amkd_core.cohort.folds import make_folds
     from amkd_core.inference.forward import check_device
     from amkd_core.training.config import load_config, merge_overrides
-    from amkd_core.training.run import with_slides
+    from amkd_core.training.foreign_bags import require_complete_bags
+    from amkd_core.training.slides_of_run import bags_of, with_slides
     from amkd_core.training.time_bins import require_time_bins
 
     problems: list[str] = []
@@ -130,6 +136,9 @@ def _check(asked: _Asked, out: Path) -> _Checked:
     _attempt(lambda: merge_overrides(asked.given, asked.of_cohort), problems)
     found = _attempt(lambda: with_slides(read_cohort(asked.cohort, asked.given), out), problems)
     splits = None
+    if found is not None:
+        kept = found
+        _attempt(lambda: require_complete_bags(kept, bags_of(kept, out)), problems)
     if found is not None and config is not None:
         cohort, settings = found, config
         splits = _attempt(lambda: make_folds(cohort, n_folds=settings.folds, seed=settings.seed), problems)

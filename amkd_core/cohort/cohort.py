@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from amkd_core.cohort.checks import follow_up_warnings
 from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinical_table
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
 
 PATHS = ("clinical", "expression", "pathways", "gene_groups", "slides", "bags", "folds", "probe_map")
+BAG_KEYS = ("bag_mpp", "patch_size", "patch_size_level0", "slide_mpp")
 Table = TypeVar("Table")
 
 
@@ -51,7 +52,10 @@ class CohortFile(ClinicalKeys):
     slides, bags
         Folders; bags that are missing are extracted from the slides.
     encoder
-        Patch encoder.
+        Patch encoder; stated, also of bags of other tools that do not record theirs.
+    bag_mpp, patch_size, patch_size_level0, slide_mpp
+        What bags of other tools do not record: micrometres per pixel of a patch, its side in pixels, its side in
+        level-0 pixels, micrometres per level-0 pixel.
     synthetic
         Whether the patients are simulated.
     folds
@@ -70,6 +74,10 @@ class CohortFile(ClinicalKeys):
     folds: Path | None = None
     probe_map: Path | None = None
     expression_scale: Scale = "auto"
+    bag_mpp: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    patch_size: int | None = Field(default=None, gt=0)
+    patch_size_level0: int | None = Field(default=None, gt=0)
+    slide_mpp: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -31,6 +31,11 @@ pathways = "pathways.gmt"
 slides = "slides"
 # bags = "bags"
 encoder = "texture"
+# Bags of CLAM, TRIDENT or STAMP: what they do not record, beside the encoder.
+# bag_mpp = 0.5                   # micrometres per pixel of a patch
+# patch_size = 256                # its side in pixels
+# patch_size_level0 = 512         # the same in level-0 pixels of the slide
+# slide_mpp = 0.25                # micrometres per level-0 pixel (STAMP)
 
 # os, dss or pfi: which columns of the clinical table.
 endpoint = "os"

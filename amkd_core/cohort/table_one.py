@@ -61,7 +61,7 @@ def bag_sizes(cohort: Cohort, folder: Path) -> list[int]:
         for name in patient.slide_ids:
             try:
                 with open_hdf5(folder / f"{name}.h5", BagError) as file:
-                    sizes.append(int(file["features"].shape[0]))
+                    sizes.append(int(file.get("features", file.get("feats")).shape[0]))
             except (BagError, AttributeError):
                 continue
     return sizes

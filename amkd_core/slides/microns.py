@@ -118,7 +118,7 @@ def missing_microns(path: Path) -> MissingMicronsError:
     return MissingMicronsError(
         f"{path} does not tell its micrometres per pixel (vendor metadata, resolution tags and objective power "
         "are missing or absurd); give it with --mpp (0.25 for most 40x scans, 0.5 for 20x), in a column 'mpp' of "
-        "a slide table, or in the dialog of the viewer."
+        "a slide table (amkd extract --mpp-table, whose bags amkd-train reads as well), or in the dialog of the viewer."
     )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.atomic import write_text
-from amkd_core.bag_file import read_bag
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.clinical import Patient
 from amkd_core.errors import CohortError, ModalityError
@@ -169,7 +168,7 @@ def predicted(run: FinishedRun, patient: Patient, device: str) -> Prediction:
     genes, remark = usable_genes(replace(run.cohort, patients=(patient,)), bundle)
     if patient.patient_id not in genes:
         raise ModalityError(f"{patient.patient_id}: {remark or 'has no expression'}")
-    bags = [read_bag(run.bags / f"{name}.h5") for name in patient.slide_ids]
+    bags = [run.bag(name) for name in patient.slide_ids]
     return predict_patient(
         bags, bundle, patient_id=patient.patient_id, genes=genes[patient.patient_id], device=device
     )
@@ -344,8 +343,7 @@ def _slide_figures(
 
 def _on_slide(run: FinishedRun, patient: Patient, slide_id: str, device: str) -> Prediction:
     whole = predicted(run, patient, device)
-    bag = read_bag(run.bags / f"{slide_id}.h5")
-    return on_slide(whole, bag, patient.slide_ids.index(slide_id))
+    return on_slide(whole, run.bag(slide_id), patient.slide_ids.index(slide_id))
 
 
 def _shown_pathways(prediction: Prediction) -> list[tuple[str, str]]:

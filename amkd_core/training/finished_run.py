@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from amkd_core.bag import FeatureBag
+from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import PATHS, Cohort, read_cohort, read_cohort_file
 from amkd_core.errors import RunFolderError
 from amkd_core.training.data_record import DATA, require_same_tables
 from amkd_core.training.fold_record import FoldResult, finished_fold, out_of_fold
+from amkd_core.training.foreign_bags import bag_assumptions
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of
 
@@ -45,6 +48,16 @@ class FinishedRun:
     def bags(self) -> Path:
         """Folder of the run's bags."""
         return bags_of(self.cohort, self.folder)
+
+    def bag(self, slide_id: str) -> FeatureBag:
+        """Bag of a slide, read as the run read it.
+
+        Raises
+        ------
+        BagError
+            As `amkd_core.bag_file.read_bag`.
+        """
+        return read_bag(self.bags / f"{slide_id}.h5", assume=bag_assumptions(self.cohort.file))
 
     def scored(self) -> dict[str, Scored]:
         """Out-of-fold predictions by model."""

@@ -21,11 +21,12 @@ from amkd_core.cohort.cohort import Cohort, Patient, outcome_of
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership, cover, groups_over
 from amkd_core.cohort.splits import Split
-from amkd_core.errors import AmkdError, CohortError
+from amkd_core.errors import AmkdError, CohortError, IncompleteBagError
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
+from amkd_core.training.foreign_bags import bag_assumptions, how_to_state
 from amkd_core.training.time_bins import time_bins_of
 
 
@@ -118,9 +119,11 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
     Raises
     ------
     CohortError
-        When bags are missing or damaged, were made by another encoder than the cohort's, by one that was run
-        differently or at different scales, or when two of them hold the same slide: on two sides of a split it
-        would leak.
+        When bags are missing, damaged, or of another tool and incomplete (`how_to_state`), were made by another encoder
+        than the cohort's, by one that was run differently or at different scales, or when two of them hold the same
+        slide: on two sides of a split it would leak.
+    EncoderError
+        When the encoder that the cohort states for bags of another tool is unknown.
     """
     missing = [
         name
@@ -134,22 +137,35 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
             "so that they can be extracted, or leave those patients out"
         )
     bags: dict[str, FeatureBag] = {}
+    unread: dict[str, list[str]] = {}
     problems: list[str] = []
     owners: dict[str, str] = {}
+    assume = bag_assumptions(cohort.file)
     for patient in cohort.patients:
         try:
-            slides = [read_bag(folder / f"{name}.h5") for name in patient.slide_ids]
+            slides = [read_bag(folder / f"{name}.h5", assume=assume) for name in patient.slide_ids]
             bags[patient.patient_id] = concatenate_bags(slides, patient_id=patient.patient_id)
         except AmkdError as error:
-            problems.append(str(error))
+            name, _, text = str(error).partition(": ")
+            asked = (
+                how_to_state(error.missing, cohort.file) if isinstance(error, IncompleteBagError) else text
+            )
+            unread.setdefault(asked, []).append(name)
             continue
         problems += _same_slides(patient, slides, owners)
+    problems = [*(_said_once(names, text) for text, names in unread.items()), *problems]
     problems += _mixed(bags.values(), cohort.file.encoder)
     if problems:
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise CohortError("; ".join(problems[:10]) + more)
     cohort_golden(bags)
     return bags
+
+
+def _said_once(names: Sequence[str], text: str) -> str:
+    """One complaint about the bags of one or more patients, which is mostly one about all of them."""
+    more = f" and bags of {len(names) - 1} more patients" if len(names) > 1 else ""
+    return f"{names[0]}{more}: {text}" if text else f"{names[0]}{more}"
 
 
 def _same_slides(patient: Patient, slides: Sequence[FeatureBag], owners: dict[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from amkd_core import __version__
 from amkd_core.atomic import TEMPORARY_PREFIX, write_text
-from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.cohort import BAG_KEYS, Cohort
 from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.folder_lock import hold_folder
 from amkd_core.training.config import TrainingConfig
@@ -65,7 +65,9 @@ def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
 
 def settings_of(cohort: Cohort) -> dict[str, Any]:
     """What a cohort's file states, without its paths; JSON-able."""
-    return cohort.file.model_dump(mode="json", exclude=_places_of(cohort))
+    # Unstated, they are left out: a run of a release that did not know them is continued.
+    unstated = {name for name in BAG_KEYS if getattr(cohort.file, name) is None}
+    return cohort.file.model_dump(mode="json", exclude=_places_of(cohort) | unstated)
 
 
 def _places_of(cohort: Cohort) -> set[str]:
@@ -143,9 +145,9 @@ def environment() -> dict[str, Any]:
 
 def _difference(name: str, found: Any, asked: Any) -> str:
     if isinstance(found, dict) and isinstance(asked, dict):
-        for key in asked:
-            if found.get(key) != asked[key]:
-                return _difference(f"{name}.{key}", found.get(key), asked[key])
+        for key in (*asked, *found):
+            if found.get(key) != asked.get(key):
+                return _difference(f"{name}.{key}", found.get(key), asked.get(key))
     if name.endswith("_sha256"):
         return f"another content of {name.removesuffix('_sha256')}"
     if isinstance(asked, list):

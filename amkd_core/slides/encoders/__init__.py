@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from amkd_core.slides.encoders.registry import ENCODERS, EncoderCard, PatchEncoder, card_of
+from amkd_core.slides.encoders.registry import ENCODERS, EncoderCard, PatchEncoder, card_of, stated_identity
 from amkd_core.slides.encoders.weights import check_weights, find_weights, weight_places
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _HOME = {"load_encoder": "loading", "encode_slide": "encode"}
 
 __all__ = ["ENCODERS", "EncoderCard", "PatchEncoder", "card_of", "check_weights", "encode_slide"]
-__all__ += ["find_weights", "load_encoder", "weight_places"]
+__all__ += ["find_weights", "load_encoder", "stated_identity", "weight_places"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,15 +9,13 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amkd_core.encoder_identity import NOT_RECORDED, EncoderIdentity
 from amkd_core.errors import EncoderError
-
-if TYPE_CHECKING:
-    from amkd_core.bag import EncoderIdentity
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -244,3 +242,15 @@ def card_of(name: str) -> EncoderCard:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise EncoderError(f"There is no encoder {name!r}; known are {', '.join(ENCODERS)}.{hint}")
     return card
+
+
+def stated_identity(name: str) -> EncoderIdentity:
+    """Identity of an encoder that a user says made a bag; nothing but the name is known, and models compare no more.
+
+    Raises
+    ------
+    EncoderError
+        As `card_of`.
+    """
+    card = card_of(name)
+    return EncoderIdentity(card.name, "", card.dimension, "", NOT_RECORDED, NOT_RECORDED, card.licence)

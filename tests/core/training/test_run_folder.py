@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -43,6 +44,19 @@ def test_a_folder_of_another_run_is_refused_with_the_first_difference(
         enter(tmp_path / "run", TrainingConfig(), dss)
     with pytest.raises(RunFolderError, match=r"another content of cohort_file"):
         enter(tmp_path / "run", TrainingConfig(), replace(cohort, path=cohort.file.clinical))
+
+
+def test_what_is_stated_of_foreign_bags_belongs_to_the_run(cohort_toml: Path, tmp_path: Path) -> None:
+    cohort = read_cohort(cohort_toml)
+    stated = replace(cohort, file=cohort.file.model_copy(update={"bag_mpp": 0.5}))
+    enter(tmp_path / "plain", TrainingConfig(), cohort)
+    # As releases before wrote it, whose runs are continued.
+    assert "bag_mpp" not in json.loads((tmp_path / "plain" / "run.json").read_text())["cohort"]
+    with pytest.raises(RunFolderError, match=r"cohort.bag_mpp = None where this one has 0.5"):
+        enter(tmp_path / "plain", TrainingConfig(), stated)
+    enter(tmp_path / "stated", TrainingConfig(), stated)
+    with pytest.raises(RunFolderError, match=r"cohort.bag_mpp = 0.5 where this one has None"):
+        enter(tmp_path / "stated", TrainingConfig(), cohort)
 
 
 def enter(*arguments: object) -> None:
