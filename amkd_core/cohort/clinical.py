@@ -123,7 +123,7 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         When columns are missing or rows contradict themselves or each other: a patient twice, a slide of two
         patients, times that are not above 0, flags that are neither 0 nor 1. All of it is listed at once.
     """
-    frame = read_table(path)
+    frame = read_table(path, text=(keys.patient_column, keys.slide_column, keys.group))
     columns = recognise(list(frame.columns), keys, path.name)
     unit = age_unit(columns.age, frame[columns.age]) if columns.age else 1.0
     rows = _Rows(columns, keys, in_words(frame[columns.event]), unit)

@@ -174,13 +174,13 @@ def _time(find: _Finder, keys: ClinicalKeys) -> tuple[str, TimeUnit | None]:
         named |= {"survival_months": "months", "overall_survival_months": "months", "survival_days": "days"}
     named |= {f"{end}_time": None}
     column = find.column(keys.time_column, tuple(named), f"{end}_months")
-    unit = keys.time_unit or named.get(_plain(column)) or _unit_in(column)
+    unit = keys.time_unit or named.get(plain(column)) or _unit_in(column)
     return column, unit
 
 
 def _unit_in(column: str) -> TimeUnit | None:
     units: tuple[TimeUnit, ...] = ("days", "months", "years")
-    return next((unit for unit in units if unit in _plain(column).split("_")), None)
+    return next((unit for unit in units if unit in plain(column).split("_")), None)
 
 
 def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool, str]:
@@ -193,7 +193,7 @@ def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool, str]:
         ("censorship", "censored") if end == "os" else ()
     )
     column = find.column(keys.event_column, (*deaths, *censored), f"{end}_event")
-    is_death = "censor" not in _plain(column)
+    is_death = "censor" not in plain(column)
     if keys.event_means is not None:
         is_death = keys.event_means == "death"
     event = words_of(end).event
@@ -204,7 +204,7 @@ class _Finder:
     """Columns by name, upper and lower case and separators alike."""
 
     def __init__(self, columns: Sequence[str], file_name: str) -> None:
-        self._by_name = {_plain(name): str(name) for name in reversed([str(name) for name in columns])}
+        self._by_name = {plain(name): str(name) for name in reversed([str(name) for name in columns])}
         self._columns = [str(name) for name in columns]
         self._file_name = file_name
         self.missing: list[str] = []
@@ -234,5 +234,6 @@ class _Finder:
         return ", ".join(self._columns[:30]) + (", ..." if len(self._columns) > 30 else "")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A column's name in lower case, its spaces, dots and dashes as underscores."""
     return re.sub(r"[ .\-]+", "_", name.strip()).lower()

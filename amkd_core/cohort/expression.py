@@ -65,7 +65,7 @@ def read_cohort_expression(
         When the table cannot be read, no patient of the clinical table is in it, or its values do not look like
         what `scale` says.
     """
-    frame = read_table(path)
+    frame = read_table(path, first_is_text=True)
     notes: list[str] = []
     samples, genes, values = _oriented(frame, known, path.name, notes)
     genes, values = _symbols(genes, values, probe_map, path.name, notes)

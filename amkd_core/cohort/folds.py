@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from amkd_core.cohort.barcodes import patient_of
 from amkd_core.cohort.clinical import PARTS, Patient
 from amkd_core.cohort.clinical_values import is_empty, number_of
-from amkd_core.cohort.columns import PATIENT_NAMES
+from amkd_core.cohort.columns import PATIENT_NAMES, plain
 from amkd_core.cohort.splits import Split, carve, deal_out, stratified_split
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
@@ -112,7 +112,7 @@ def read_folds(path: Path, patients: Sequence[Patient], *, seed: int) -> tuple[S
         something else than a whole number as a fold.
     """
     frame = read_table(path)
-    ids = next((name for name in frame.columns if str(name).lower() in PATIENT_NAMES), None)
+    ids = next((name for name in frame.columns if plain(str(name)) in PATIENT_NAMES), None)
     if ids is None:
         raise CohortError(
             f"{path.name}: no column of patients, expected patient_id; found {_listed(frame.columns)}"

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from amkd_core.cohort.columns import MANY_SLIDES_NAMES, ONE_SLIDE_NAMES, PATIENT_NAMES, plain
 from amkd_core.cohort.table_text import check_table_text
 from amkd_core.errors import CohortError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns that hold names, whatever digits they consist of.
-TEXT_COLUMNS = (
-    "patient_id", "case_id", "submitter_id", "bcr_patient_barcode", "_PATIENT", "PATIENT", "Patient ID",
-    "slide_id", "slide_ids", "FILENAME", "filename", "sample", "sample_id",
-)  # fmt: skip
+# Columns that hold names, whatever digits they consist of, as `plain` writes them.
+TEXT_COLUMNS = frozenset(
+    (*PATIENT_NAMES, *MANY_SLIDES_NAMES, *ONE_SLIDE_NAMES, "sample", "sample_id", "split")
+)
 _READERS = ("csv", "tsv", "txt", "parquet", "xlsx")
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, *, text: Collection[str] = (), first_is_text: bool = False) -> pd.DataFrame:
     """Read a table by its suffix: csv, tsv or txt (also with .gz), parquet, xlsx (first sheet).
+
+    Names of patients and slides stay the text that they are in the file, leading zeros included. Where the file
+    itself holds numbers (Parquet, Excel), they are their digits, without the ``.0`` that an empty cell brings.
+
+    Parameters
+    ----------
+    text
+        Names of further columns that hold names; those that the table lacks do not count.
+    first_is_text
+        Whether the first column holds names, whatever it is called.
 
     Raises
     ------
@@ -37,15 +48,38 @@ def read_table(path: Path) -> pd.DataFrame:
         raise CohortError(f"{path.name}: is no table that can be read; expected {', '.join(_READERS)}")
     try:
         if kind == "parquet":
-            return pd.read_parquet(path)
-        text = dict.fromkeys(TEXT_COLUMNS, str)
+            frame = pd.read_parquet(path)
+            return _with_text(frame, _names(frame, text, first_is_text))
         if kind == "xlsx":
-            return pd.read_excel(path, dtype=text)
+            with pd.ExcelFile(path) as book:
+                names = _names(pd.read_excel(book, nrows=0), text, first_is_text)
+                return pd.read_excel(book, dtype=dict.fromkeys(names, str))
         separator = "," if kind == "csv" else "\t"
         check_table_text(path, separator)
-        return pd.read_csv(path, sep=separator, dtype=text, encoding="utf-8-sig", index_col=False)
+        read: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "index_col": False}
+        names = _names(pd.read_csv(path, nrows=0, **read), text, first_is_text)
+        return pd.read_csv(path, dtype=dict.fromkeys(names, str), **read)
     except CohortError:
         raise
     except (ValueError, OSError, EOFError, KeyError, UnicodeDecodeError, pd.errors.ParserError) as error:
         said = " ".join(str(error).split())  # some libraries' messages have several lines
         raise CohortError(f"{path.name}: cannot be read as a table ({said})") from error
+
+
+def _names(frame: pd.DataFrame, text: Collection[str], first_is_text: bool) -> list[Any]:
+    """Columns of a table that hold names."""
+    first = list(frame.columns[:1]) if first_is_text else []
+    return first + [name for name in frame.columns if name in text or plain(str(name)) in TEXT_COLUMNS]
+
+
+def _with_text(frame: pd.DataFrame, names: Collection[Any]) -> pd.DataFrame:
+    """The table itself, with whole numbers among its names as their digits; what is missing stays missing."""
+    from pandas.api.types import is_numeric_dtype
+
+    def digits(value: Any) -> str:
+        return str(int(value)) if float(value).is_integer() else str(value)
+
+    for place, name in enumerate(frame.columns):
+        if name in names and is_numeric_dtype(frame.dtypes.iloc[place]):
+            frame.isetitem(place, frame.iloc[:, place].map(digits, na_action="ignore"))
+    return frame

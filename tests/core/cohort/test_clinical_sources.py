@@ -91,6 +91,42 @@ def test_excel_and_compressed_tables_are_read_and_other_files_refused(tmp_path: 
         read_table(tmp_path / "clinical.docx")
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv.gz", "xlsx"])
+@pytest.mark.parametrize(
+    ("patient", "slide", "keys"),
+    [
+        ("Patient_ID", "Slide", {}),
+        ("case", "image_id", {}),
+        ("Patient ID", "FileName", {}),
+        ("who", "what", {"patient_column": "who", "slide_column": "what", "group": "where"}),
+    ],
+)
+def test_names_of_digits_stay_as_they_are_under_any_recognised_or_stated_column(
+    tmp_path: Path, patient: str, slide: str, keys: dict[str, str], ending: str
+) -> None:
+    rows = {patient: ["007", "010", "010"], slide: ["0071", None, "1000"], "where": ["01", "1", "1"]}
+    frame = pd.DataFrame(rows | {"os_months": [3.0, 4.0, 4.0], "os_event": [1, 0, 0]})
+    path = tmp_path / f"clinical.{ending}"
+    if ending == "xlsx":
+        frame.to_excel(path, index=False)
+    else:
+        frame.to_csv(path, index=False, sep="," if ending == "csv" else "\t")
+    first, second = read_clinical_table(path, ClinicalKeys(**keys)).patients
+    assert (first.patient_id, first.slide_ids) == ("007", ("0071",))
+    assert (second.patient_id, second.slide_ids) == ("010", ("1000",))
+    if keys:
+        assert (first.group, second.group) == ("01", "1")
+
+
+@pytest.mark.parametrize("ending", ["parquet", "xlsx"])
+def test_names_that_a_file_holds_as_numbers_are_their_digits(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"clinical.{ending}"
+    frame = pd.DataFrame({"Case": [7, 8, 8], "Slide": [1000, np.nan, 1002], "os_days": 9, "os_event": 1})
+    getattr(frame, {"parquet": "to_parquet", "xlsx": "to_excel"}[ending])(path, index=False)
+    table = read_clinical_table(path, ClinicalKeys())
+    assert [(one.patient_id, one.slide_ids) for one in table.patients] == [("7", ("1000",)), ("8", ("1002",))]
+
+
 def test_nonpositive_times_are_refused_or_kept_out_by_name(tmp_path: Path) -> None:
     path = write(tmp_path, "patient_id,slide_ids,os_days,os_event\nA,A1,0,1\nB,B1,90,0\n")
     with pytest.raises(CohortError, match=r"patient A: os_days is 0\.0, expected"):

@@ -96,3 +96,13 @@ def test_a_probe_map_that_is_none_or_maps_nothing_is_refused(tmp_path: Path) -> 
         read_cohort_expression(path, KNOWN, probe_map=write(tmp_path, "id\tgene\nENSMUSG1\tA\n", "p.tsv"))
     with pytest.raises(CohortError, match="the smallest value is -1"):
         read_cohort_expression(write(tmp_path, GOOD.replace("\t5", "\t-1")), KNOWN, scale="linear")
+
+
+@pytest.mark.parametrize("head", ["", "barcode"])
+def test_patients_named_by_digits_keep_their_zeros_in_either_layout(tmp_path: Path, head: str) -> None:
+    rows = write(tmp_path, f"{head},G1,G2\n007,1,2\n010,3,4\n", "rows.csv")
+    columns = write(tmp_path, f"{head},007,010\nG1,1,3\nG2,2,4\n", "columns.csv")
+    for path in (rows, columns):
+        table = read_cohort_expression(path, {"007", "010"}).table
+        assert table.patients == ("007", "010")
+        np.testing.assert_array_equal(table.rows(["010"], ["G1", "G2"]), [[3, 4]])
