@@ -1,4 +1,7 @@
-"""Names that come from tables, bags and other people's files, where they become names of files or cells of tables."""
+"""Names that come from tables, bags and other people's files, where they become names of files or cells of tables.
+
+Also the endings of slides' files, which tables write and folders hold.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,11 @@ import unicodedata
 
 # A spreadsheet takes a cell that begins with one of these for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+TIFF_SUFFIXES = frozenset({".svs", ".tif", ".tiff", ".scn", ".bif", ".btf", ".tf8", ".ndpi", ".svslide"})
+OTHER_SUFFIXES = frozenset({".mrxs", ".vms", ".vmu", ".dcm"})
+SLIDE_SUFFIXES = TIFF_SUFFIXES | OTHER_SUFFIXES
+"""Endings, in lower case, of the files by which slides are opened."""
+_BAG_SUFFIXES = frozenset({".h5", ".pt"})
 MOST_BYTES = 200
 """Of a name in UTF-8; file systems hold 255, and an ending and a temporary prefix are added."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", re.IGNORECASE)
@@ -41,6 +49,20 @@ def fault_of_identifier(name: str) -> str:
     if name.startswith(FORMULA_STARTS):
         return f"begins with {name[0]!r} like a formula"
     return ""
+
+
+def slide_named(text: str) -> str:
+    """Name of the slide that a table names by itself or by the file of its pixels or features (``S1.ome.tif``).
+
+    Only known endings are left out: dots within a name, as in ``TCGA-AA-0001-01Z-00-DX1.F6E9A5DF``, stay.
+    """
+    stem, dot, ending = text.rpartition(".")
+    return without_ome(stem if stem and (dot + ending).lower() in SLIDE_SUFFIXES | _BAG_SUFFIXES else text)
+
+
+def without_ome(stem: str) -> str:
+    """A file's name without its ending, and without the ``.ome`` that stands before it in OME-TIFF."""
+    return stem.removesuffix(".ome") or stem
 
 
 def safe_file_name(text: str) -> str:

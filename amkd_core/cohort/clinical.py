@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,14 +27,12 @@ from amkd_core.cohort.clinical_values import (
 from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, recognise
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
-from amkd_core.file_names import fault_of_file_name, fault_of_identifier
+from amkd_core.file_names import fault_of_file_name, fault_of_identifier, slide_named
 from amkd_core.survival.outcome import Outcome
 
 PARTS = ("train", "validation", "test")
 MOST_LISTED = 10
 LONGEST_MONTHS = 1_500.0
-
-_SLIDE_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|mrxs|scn|dcm|h5|pt)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -284,7 +281,7 @@ def _slide_ids(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, .
     if is_empty(value):
         return ()
     names = (name.strip() for name in str(value).split(";"))
-    return tuple(_SLIDE_SUFFIX.sub("", name) for name in names if name)
+    return tuple(slide_named(name) for name in names if name)
 
 
 def _patient(

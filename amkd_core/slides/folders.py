@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from amkd_core.file_names import SLIDE_SUFFIXES
 from amkd_core.slides.detect import dicom_image_type, dicom_series, is_dicom
 from amkd_core.slides.info import named
-from amkd_core.slides.opening import SLIDE_SUFFIXES, looks_like_slide
+from amkd_core.slides.opening import looks_like_slide
 
 
 def slides_in(folder: Path) -> list[Path]:

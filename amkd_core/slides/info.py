@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from amkd_core.file_names import without_ome
+
 MicronsSource = Literal["vendor", "tiff_resolution", "objective_power", "user"]
 
 
@@ -123,8 +125,7 @@ def slide_id_of(path: Path) -> str:
     A folder has its own name, also where it is given as ``.`` or ``..``.
     """
     path = named(path)
-    name = path.name if path.is_dir() else path.stem
-    return name.removesuffix(".ome") or name
+    return without_ome(path.name if path.is_dir() else path.stem)
 
 
 def named(path: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from amkd_core.errors import SlideError
+from amkd_core.file_names import OTHER_SUFFIXES, TIFF_SUFFIXES
 from amkd_core.private_names import remember_name
 from amkd_core.slides.backends.base import Backend
 from amkd_core.slides.detect import HEAD_BYTES, files_of, is_dicom, main_file
@@ -12,11 +13,6 @@ from amkd_core.slides.fingerprint import fingerprint
 from amkd_core.slides.info import SlideInfo, slide_id_of
 from amkd_core.slides.microns import user_microns
 from amkd_core.slides.tiff_tags import is_tiff
-
-_TIFF_SUFFIXES = frozenset({".svs", ".tif", ".tiff", ".scn", ".bif", ".btf", ".tf8", ".ndpi", ".svslide"})
-_OTHER_SUFFIXES = frozenset({".mrxs", ".vms", ".vmu", ".dcm"})
-SLIDE_SUFFIXES = _TIFF_SUFFIXES | _OTHER_SUFFIXES
-"""Endings, in lower case, of the files by which slides are opened."""
 
 
 def open_checked(
@@ -77,4 +73,4 @@ def looks_like_slide(path: Path) -> bool:
     except (SlideError, OSError):
         return False
     suffix = file.suffix.lower()
-    return suffix in _OTHER_SUFFIXES or (suffix in _TIFF_SUFFIXES and is_tiff(head))
+    return suffix in OTHER_SUFFIXES or (suffix in TIFF_SUFFIXES and is_tiff(head))

@@ -14,6 +14,8 @@ from amkd_core.cohort.clinical import Patient, read_clinical_table, stage_number
 from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
+from amkd_core.file_names import SLIDE_SUFFIXES
+from amkd_core.slides import slide_id_of
 from amkd_core.survival.endpoints import words_of
 
 
@@ -125,6 +127,21 @@ def test_names_that_a_file_holds_as_numbers_are_their_digits(tmp_path: Path, end
     getattr(frame, {"parquet": "to_parquet", "xlsx": "to_excel"}[ending])(path, index=False)
     table = read_clinical_table(path, ClinicalKeys())
     assert [(one.patient_id, one.slide_ids) for one in table.patients] == [("7", ("1000",)), ("8", ("1002",))]
+
+
+def test_a_slide_of_the_table_is_named_as_its_file_of_any_format_is(tmp_path: Path) -> None:
+    files = [f"S.1-{place}{ending}" for place, ending in enumerate(sorted(SLIDE_SUFFIXES))]
+    files += ["S.2.ome.tif", "S.3.ome.TIFF", "S.4.BIF"]
+    rows = "".join(f"P{place},{file},5,1\n" for place, file in enumerate(files))
+    table = read_clinical_table(
+        write(tmp_path, "patient_id,slide_id,os_months,os_event\n" + rows), ClinicalKeys()
+    )
+    assert [one.slide_ids for one in table.patients] == [(slide_id_of(tmp_path / file),) for file in files]
+    rows = "A,TCGA-AA-0001-01Z-00-DX1.F6E9A5DF,5,1\nB,S.svs.h5,5,1\n"
+    table = read_clinical_table(
+        write(tmp_path, "patient_id,slide_id,os_months,os_event\n" + rows), ClinicalKeys()
+    )
+    assert [one.slide_ids for one in table.patients] == [("TCGA-AA-0001-01Z-00-DX1.F6E9A5DF",), ("S.svs",)]
 
 
 def test_nonpositive_times_are_refused_or_kept_out_by_name(tmp_path: Path) -> None:
