@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +16,15 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import write_bag
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.genes import ExpressionTable
+from amkd_core.errors import RunFolderError
 from amkd_core.progress import Progress
-from amkd_core.simulate.bags import BagSimulationConfig, SimulatedPatients, simulate_bag, simulate_patients
+from amkd_core.simulate.bags import (
+    BAG_SIMULATION_VERSION,
+    BagSimulationConfig,
+    SimulatedPatients,
+    simulate_bag,
+    simulate_patients,
+)
 
 README = """# SIMULATED BAGS
 
@@ -26,8 +35,12 @@ disease.
 - `cohort.toml`: for `amkd-train` and `amkd cohort`.
 - `bags/`: one file a slide; `planted/`: which pattern each patch carries.
 - `truth.csv`: true log hazard, what the slide shows, and the activities of the driver pathways.
+- `simulation.json`: the settings; a folder of other ones is not gone on with.
 """
 REAL, OWN = "Follow-up is the real one.", "Follow-up is simulated too."
+# The name that `amkd simulate` uses, so that neither command takes the other's folder for its own.
+SETTINGS_NAME = "simulation.json"
+_WRITTEN = ("bags", "planted", "truth.csv", "README.md", "clinical.csv", "cohort.toml")
 
 
 def simulate_bag_cohort(
@@ -39,6 +52,8 @@ def simulate_bag_cohort(
     ----------
     cohort
         With expression and pathways; both decide what the bags show.
+    out
+        The folder. One that holds bags of other settings or of another cohort is refused.
     own_follow_up
         Replace the real follow-up by a simulated one whose truth is known.
 
@@ -46,11 +61,19 @@ def simulate_bag_cohort(
     -------
     Path
         Of the cohort file.
+
+    Raises
+    ------
+    CohortError
+        As `simulate_patients`.
+    RunFolderError
+        When the folder holds another simulation, or files of which nobody can tell what made them.
     """
     names = tuple(patient.patient_id for patient in cohort.patients)
     genes = cohort.expression.genes
     table = ExpressionTable(names, genes, cohort.expression.rows(names, genes))
     truth = simulate_patients(table, cohort.pathways, config)
+    _claim(out, _record(cohort, table, config, own_follow_up=own_follow_up))
     (out / "bags").mkdir(parents=True, exist_ok=True)
     (out / "planted").mkdir(exist_ok=True)
     for index, patient in enumerate(cohort.patients):
@@ -63,6 +86,59 @@ def simulate_bag_cohort(
     _write_truth(truth, out)
     write_text(out / "README.md", README.format(follow_up=OWN if own_follow_up else REAL))
     return _write_cohort(cohort, truth, out, own_follow_up=own_follow_up)
+
+
+def _record(
+    cohort: Cohort, table: ExpressionTable, config: BagSimulationConfig, *, own_follow_up: bool
+) -> dict[str, Any]:
+    """All that decides the bags and the truth about them; JSON-able."""
+    sets = [[item.name, *sorted(item.genes)] for item in cohort.pathways]
+    slides = [[patient.patient_id, *patient.slide_ids] for patient in cohort.patients]
+    digest = hashlib.sha256(json.dumps([slides, table.genes, sets]).encode())
+    digest.update(np.ascontiguousarray(table.values).tobytes())
+    return {
+        "bag_simulation_version": BAG_SIMULATION_VERSION,
+        **config.model_dump(mode="json"),
+        "own_follow_up": own_follow_up,
+        "cohort_sha256": digest.hexdigest(),
+    }
+
+
+def _claim(out: Path, record: dict[str, Any]) -> None:
+    """Refuse a folder whose bags other settings drew, then record ours."""
+    settings = out / SETTINGS_NAME
+    if not settings.exists():
+        there = next((name for name in _WRITTEN if _holds(out / name)), None)
+        if there is not None:
+            raise RunFolderError(
+                f"{out}: holds {there} and no {SETTINGS_NAME} that tells which settings drew its bags, expected an "
+                "empty folder or one of the same settings; choose another folder"
+            )
+        write_text(settings, json.dumps(record, indent=1))
+        return
+    try:
+        found = json.loads(settings.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        found = None
+    if not isinstance(found, dict) or "bag_simulation_version" not in found:
+        raise RunFolderError(
+            f"{out}: its {SETTINGS_NAME} is damaged or of another command, expected that of simulated bags; choose "
+            "another folder"
+        )
+    for key, value in record.items():
+        if found.get(key) == value:
+            continue
+        other = f"{key} = {found.get(key)!r}, expected {value!r}"
+        if key == "cohort_sha256":
+            other = "other patients, slides, expression or pathways, expected those of this cohort"
+        raise RunFolderError(
+            f"{out}: {SETTINGS_NAME} says that its bags were drawn with {other}; choose another folder or remove "
+            "this one"
+        )
+
+
+def _holds(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def _write_slides(bag: FeatureBag, planted: np.ndarray, slides: tuple[str, ...], out: Path) -> None:

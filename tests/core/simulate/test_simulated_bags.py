@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 
 from amkd_core.bag_file import read_bag
 from amkd_core.cli.terminal import drain
-from amkd_core.cohort.cohort import read_cohort
+from amkd_core.cohort.cohort import Cohort, read_cohort
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import GeneSet
-from amkd_core.errors import CohortError
+from amkd_core.errors import CohortError, RunFolderError
 from amkd_core.simulate.bag_cohort import simulate_bag_cohort
 from amkd_core.simulate.bags import (
     BagSimulationConfig,
@@ -84,24 +85,27 @@ def test_too_few_pathways_are_refused() -> None:
         simulate_patients(*tables(50, n_sets=4), SMALL)
 
 
-def test_a_cohort_of_bags_is_written_and_read_back(tmp_path: Path) -> None:
-    expression, sets = tables(30)
-    clinical = "".join(f"P{i},P{i}a;P{i}b,{i + 1},{i % 2}\n" for i in range(30))
-    (tmp_path / "c.csv").write_text("patient_id,slide_ids,os_months,os_event\n" + clinical)
+def cohort_of_tables(folder: Path, n: int = 30) -> Cohort:
+    """Patients with two slides each, as read from files."""
+    expression, sets = tables(n)
+    clinical = "".join(f"P{i},P{i}a;P{i}b,{i + 1},{i % 2}\n" for i in range(n))
+    (folder / "c.csv").write_text("patient_id,slide_ids,os_months,os_event\n" + clinical)
     lines = [",".join(["patient_id", *expression.genes])]
     lines += [
         ",".join([name, *map(str, row)])
         for name, row in zip(expression.patients, expression.values, strict=True)
     ]
-    (tmp_path / "e.csv").write_text("\n".join(lines))
-    (tmp_path / "s.gmt").write_text(
-        "".join(f"{s.name}\tx\t" + "\t".join(sorted(s.genes)) + "\n" for s in sets)
-    )
+    (folder / "e.csv").write_text("\n".join(lines))
+    (folder / "s.gmt").write_text("".join(f"{s.name}\tx\t" + "\t".join(sorted(s.genes)) + "\n" for s in sets))
     given = {
-        name: tmp_path / file
+        name: folder / file
         for name, file in (("clinical", "c.csv"), ("expression", "e.csv"), ("pathways", "s.gmt"))
     }
-    cohort = read_cohort(None, given)
+    return read_cohort(None, given)
+
+
+def test_a_cohort_of_bags_is_written_and_read_back(tmp_path: Path) -> None:
+    cohort = cohort_of_tables(tmp_path)
     found = read_cohort(drain(simulate_bag_cohort(cohort, tmp_path / "real", SMALL)))
     assert (found.outcome.time == cohort.outcome.time).all()
     assert found.file.synthetic
@@ -112,3 +116,41 @@ def test_a_cohort_of_bags_is_written_and_read_back(tmp_path: Path) -> None:
     assert [patient.slide_ids for patient in own.patients] == [
         patient.slide_ids for patient in cohort.patients
     ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "own", "n_patients", "words"),
+    [
+        ({"n_patches": 32}, True, 30, r"n_patches = 64, expected 32; choose another folder"),
+        ({"seed": 1}, True, 30, r"seed = 0, expected 1"),
+        ({}, False, 30, r"own_follow_up = True, expected False"),
+        ({}, True, 29, r"other patients, slides, expression or pathways, expected those of this cohort"),
+    ],
+)
+def test_a_folder_of_other_bags_is_refused_and_left_as_it_is(
+    tmp_path: Path, changed: dict[str, int], own: bool, n_patients: int, words: str
+) -> None:
+    cohort = cohort_of_tables(tmp_path)
+    out = tmp_path / "out"
+    drain(simulate_bag_cohort(cohort, out, SMALL, own_follow_up=True))
+    truth = (out / "truth.csv").read_bytes()
+    (out / "bags" / "P3a.h5").unlink()
+    other = replace(cohort, patients=cohort.patients[:n_patients])
+    with pytest.raises(RunFolderError, match=words):
+        next(simulate_bag_cohort(other, out, SMALL.model_copy(update=changed), own_follow_up=own))
+    assert (out / "truth.csv").read_bytes() == truth
+    drain(simulate_bag_cohort(cohort, out, SMALL, own_follow_up=True))
+    assert (out / "bags" / "P3a.h5").exists()
+    assert (out / "truth.csv").read_bytes() == truth
+
+
+def test_a_folder_of_which_nobody_knows_what_drew_it_is_refused(tmp_path: Path) -> None:
+    cohort = cohort_of_tables(tmp_path)
+    (tmp_path / "bags").mkdir()
+    (tmp_path / "bags" / "P0a.h5").touch()
+    with pytest.raises(RunFolderError, match=r"holds bags and no simulation\.json that tells which settings"):
+        next(simulate_bag_cohort(cohort, tmp_path, SMALL))
+    (tmp_path / "simulation.json").write_text('{"seed": 0, "digest": "of amkd simulate"}')
+    with pytest.raises(RunFolderError, match=r"its simulation\.json is damaged or of another command"):
+        next(simulate_bag_cohort(cohort, tmp_path, SMALL))
+    assert not (tmp_path / "truth.csv").exists()
