@@ -15,6 +15,7 @@ from amkd_core.atomic import write_text
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import write_bag
 from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.errors import RunFolderError
 from amkd_core.progress import Progress
@@ -55,7 +56,7 @@ def simulate_bag_cohort(
     out
         The folder. One that holds bags of other settings or of another cohort is refused.
     own_follow_up
-        Replace the real follow-up by a simulated one whose truth is known.
+        Replace the real follow-up by a simulated one whose truth is known; age, sex and stage stay the real ones.
 
     Returns
     -------
@@ -176,26 +177,39 @@ def _write_cohort(cohort: Cohort, truth: SimulatedPatients, out: Path, *, own_fo
     stated |= {"bags": str((out / "bags").resolve())}
     stated.pop("slides", None)
     if own_follow_up:
-        import pandas as pd
-
-        frame = pd.DataFrame(
-            {
-                "patient_id": truth.patients,
-                "slide_ids": [";".join(patient.slide_ids) for patient in cohort.patients],
-                "os_months": truth.time.round(3),
-                "os_event": truth.event.astype(int),
-            }
-        )
-        write_text(out / "clinical.csv", frame.to_csv(index=False))
+        _write_clinical(cohort, truth, out / "clinical.csv")
         stated |= {
             "clinical": str((out / "clinical.csv").resolve()),
             "event_means": "death",
             "endpoint": "os",
         }
-        for key in ("patient_column", "slide_column", "time_column", "event_column", "time_unit", "group"):
+        for key in (
+            *(key for key in ClinicalKeys.model_fields if key.endswith("_column")),
+            "time_unit",
+            "group",
+        ):
             stated.pop(key, None)
     path = out / "cohort.toml"
     # Strings, numbers and truths of JSON are written alike in TOML.
     lines = [f"{key} = {json.dumps(value)}" for key, value in stated.items()]
     write_text(path, "# SIMULATED bags; see README.md.\n[cohort]\n" + "\n".join(lines) + "\n")
     return path
+
+
+def _write_clinical(cohort: Cohort, truth: SimulatedPatients, path: Path) -> None:
+    """The simulated follow-up, with the real age, sex and stage where anybody's is known, under recognised names."""
+    import pandas as pd
+
+    patients = cohort.patients
+    frame = pd.DataFrame(
+        {
+            "patient_id": truth.patients,
+            "slide_ids": [";".join(patient.slide_ids) for patient in patients],
+            "os_months": truth.time.round(3),
+            "os_event": truth.event.astype(int),
+            "age_years": [patient.age_years for patient in patients],
+            "sex": [patient.sex or None for patient in patients],
+            "ajcc_stage": pd.array([patient.stage for patient in patients], dtype="Int64"),
+        }
+    )
+    write_text(path, frame.dropna(axis="columns", how="all").to_csv(index=False))

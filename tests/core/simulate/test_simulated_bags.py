@@ -154,3 +154,31 @@ def test_a_folder_of_which_nobody_knows_what_drew_it_is_refused(tmp_path: Path) 
     with pytest.raises(RunFolderError, match=r"its simulation\.json is damaged or of another command"):
         next(simulate_bag_cohort(cohort, tmp_path, SMALL))
     assert not (tmp_path / "truth.csv").exists()
+
+
+def test_an_own_follow_up_of_a_cohort_that_names_its_columns_is_read_back(tmp_path: Path) -> None:
+    cohort_of_tables(tmp_path)
+    rows = "".join(
+        f"P{i},P{i}a,{i + 1},{i % 2},{'' if i == 7 else 40 + i / 4},{'fm'[i % 2]},{'Stage IIB' if i % 3 else '--'},X\n"
+        for i in range(30)
+    )
+    (tmp_path / "c.csv").write_text("who,file,weeks,gone,years old,is,level,left out\n" + rows)
+    (tmp_path / "cohort.toml").write_text(
+        '[cohort]\nclinical = "c.csv"\nexpression = "e.csv"\npathways = "s.gmt"\ntime_unit = "days"\n'
+        'patient_column = "who"\nslide_column = "file"\ntime_column = "weeks"\nevent_column = "gone"\n'
+        'age_column = "years old"\nsex_column = "is"\nstage_column = "level"\ngroup = "left out"\n'
+    )
+    cohort = read_cohort(tmp_path / "cohort.toml")
+    own = read_cohort(drain(simulate_bag_cohort(cohort, tmp_path / "own", SMALL, own_follow_up=True)))
+    for name in ("patient_id", "slide_ids", "age_years", "sex", "stage"):
+        assert [getattr(item, name) for item in own.patients] == [
+            getattr(item, name) for item in cohort.patients
+        ]
+    assert {(item.sex, item.stage) for item in own.patients} == {("f", None), ("m", None), ("f", 2), ("m", 2)}
+    assert own.patients[7].age_years is None
+
+
+def test_a_column_that_nobody_has_is_not_written(tmp_path: Path) -> None:
+    drain(simulate_bag_cohort(cohort_of_tables(tmp_path), tmp_path / "own", SMALL, own_follow_up=True))
+    head = (tmp_path / "own" / "clinical.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert head == "patient_id,slide_ids,os_months,os_event"
