@@ -13,11 +13,11 @@ _STAGES = {"I": 1, "II": 2, "III": 3, "IV": 4}
 _DEATH_WORDS = {
     "dead": True,
     "deceased": True,
-    "1:deceased": True,
     "alive": False,
     "living": False,
-    "0:living": False,
 }
+# cBioPortal writes 1:DECEASED and 0:ALIVE OR DEAD TUMOR FREE: the number is the flag, whatever the endpoint.
+_CODED = re.compile(r"([01])\s*:\s*(\S.*)")
 _TRUTHS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 _UNTOLD = frozenset(
     (
@@ -67,8 +67,18 @@ def is_death_word(value: Any) -> bool:
 
 
 def flag_of(value: Any, words: bool) -> bool | None:
-    """Flag of an event column, or whether a word of a column of words means death; None for anything else."""
-    return (_DEATH_WORDS if words else _TRUTHS).get(str(value).strip().lower())
+    """Flag of an event column, or whether a word of a column of words means death; None for anything else.
+
+    Words are such as Dead and Alive, and cBioPortal's ``1:DECEASED``, unless number and word contradict each other.
+    """
+    text = str(value).strip().lower()
+    if not words:
+        return _TRUTHS.get(text)
+    coded = _CODED.fullmatch(text)
+    if coded is None:
+        return _DEATH_WORDS.get(text)
+    flag = coded.group(1) == "1"
+    return flag if _DEATH_WORDS.get(coded.group(2), flag) == flag else None
 
 
 def age_number(value: Any, unit_years: float) -> float | None:

@@ -20,6 +20,7 @@ TCGA_SITE = "tcga_site"
 
 PATIENT_NAMES = (
     "patient_id",
+    "case_submitter_id",  # before GDC's case_id, which is no barcode
     "case_id",
     "_patient",
     "patient",
@@ -39,6 +40,13 @@ STAGE_NAMES = (
     "ajcc_pathologic_stage",
     "pathologic_stage",
 )
+
+
+_EVENT_NAMES: dict[Endpoint, tuple[str, ...]] = {
+    "os": ("overall_survival_status", "event", "vital_status", "death"),
+    "dss": ("disease_specific_survival_status",),
+    "pfi": (),
+}
 
 
 class ClinicalKeys(BaseModel):
@@ -122,14 +130,14 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
         When a column is missing, a stated one does not exist, or the unit of time cannot be told.
     """
     find = _Finder(columns, file_name)
-    patient = find.column(keys.patient_column, PATIENT_NAMES, "patient_id")
+    patient = find.column(keys.patient_column, PATIENT_NAMES, "patient_id", "patient_column")
     one = find.optional(keys.slide_column, () if keys.slide_column else ONE_SLIDE_NAMES)
     many = "" if keys.slide_column else find.optional("", MANY_SLIDES_NAMES)
     time, unit = _time(find, keys)
     event, is_death, meaning = _event(find, keys)
     slide = many or one
     if not slide:
-        find.missing.append("slide_ids")
+        find.missing["slide_ids"] = "slide_column"
     find.refuse_missing()
     if unit is None:
         raise CohortError(
@@ -171,9 +179,12 @@ def _time(find: _Finder, keys: ClinicalKeys) -> tuple[str, TimeUnit | None]:
         f"survival_days_{end}": "days",
     }
     if end == "os":
-        named |= {"survival_months": "months", "overall_survival_months": "months", "survival_days": "days"}
+        named |= {"survival_months": "months", "overall_survival_months": "months"}
+        named |= {"survival_days": "days", "overall_survival_days": "days"}
+    if end == "dss":
+        named |= {"months_of_disease_specific_survival": "months"}
     named |= {f"{end}_time": None}
-    column = find.column(keys.time_column, tuple(named), f"{end}_months")
+    column = find.column(keys.time_column, tuple(named), f"{end}_months", "time_column")
     unit = keys.time_unit or named.get(plain(column)) or _unit_in(column)
     return column, unit
 
@@ -185,14 +196,12 @@ def _unit_in(column: str) -> TimeUnit | None:
 
 def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool, str]:
     end = keys.endpoint
-    deaths = (f"{end}_event", end, f"{end}_status") + (
-        ("event", "vital_status", "death") if end == "os" else ()
-    )
+    deaths = (f"{end}_event", end, f"{end}_status", *_EVENT_NAMES[end])
     # A flag without an endpoint in its name is that of overall survival.
     censored = (f"{end}_censorship", f"censorship_{end}") + (
         ("censorship", "censored") if end == "os" else ()
     )
-    column = find.column(keys.event_column, (*deaths, *censored), f"{end}_event")
+    column = find.column(keys.event_column, (*deaths, *censored), f"{end}_event", "event_column")
     is_death = "censor" not in plain(column)
     if keys.event_means is not None:
         is_death = keys.event_means == "death"
@@ -207,7 +216,7 @@ class _Finder:
         self._by_name = {plain(name): str(name) for name in reversed([str(name) for name in columns])}
         self._columns = [str(name) for name in columns]
         self._file_name = file_name
-        self.missing: list[str] = []
+        self.missing: dict[str, str] = {}
 
     def optional(self, stated: str, names: Sequence[str]) -> str:
         if stated:
@@ -218,16 +227,17 @@ class _Finder:
             return stated
         return next((self._by_name[name] for name in names if name in self._by_name), "")
 
-    def column(self, stated: str, names: Sequence[str], usual: str) -> str:
+    def column(self, stated: str, names: Sequence[str], usual: str, key: str) -> str:
         found = self.optional(stated, names)
         if not found:
-            self.missing.append(usual)
+            self.missing[usual] = key
         return found
 
     def refuse_missing(self) -> None:
         if self.missing:
             raise CohortError(
-                f"{self._file_name}: no column {', '.join(self.missing)}; found {self._found()}"
+                f"{self._file_name}: no column {', '.join(self.missing)}; found {self._found()}; columns with other "
+                f"names are stated by {', '.join(self.missing.values())} in the cohort file"
             )
 
     def _found(self) -> str:
@@ -235,5 +245,5 @@ class _Finder:
 
 
 def plain(name: str) -> str:
-    """A column's name in lower case, its spaces, dots and dashes as underscores."""
-    return re.sub(r"[ .\-]+", "_", name.strip()).lower()
+    """A column's name in lower case, without brackets, its spaces, dots and dashes as underscores."""
+    return re.sub(r"[ .\-]+", "_", re.sub(r"[()\[\]]", " ", name).strip()).lower()

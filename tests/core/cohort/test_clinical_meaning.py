@@ -96,3 +96,35 @@ def test_a_patient_with_one_good_row_is_not_listed_as_kept_out(tmp_path: Path) -
     assert [patient.patient_id for patient in table.patients] == ["A", "B"]
     assert [str(item) for item in table.findings] == ["1 patient kept out: no slide (C)"]
     assert any(note.startswith("1 row without slide or follow-up is left out") for note in table.notes)
+
+
+def test_the_tables_of_cbioportals_pages_are_recognised(tmp_path: Path) -> None:
+    head = "Patient ID,Slide ID,Overall Survival (Months),Overall Survival Status,"
+    head += "Months of disease-specific survival,Disease-specific Survival status\n"
+    rows = (
+        "A,A1,5.5,1:DECEASED,5.5,0:ALIVE OR DEAD TUMOR FREE\nB,B1,6,0:LIVING,6,0:ALIVE OR DEAD TUMOR FREE\n"
+    )
+    rows += "C,C1,7,1:DECEASED,7,1:DEAD WITH TUMOR\n"
+    overall = read(tmp_path, head + rows)
+    assert [(one.time, one.event) for one in overall.patients] == [(5.5, True), (6.0, False), (7.0, True)]
+    disease = read(tmp_path, head + rows, endpoint="dss")
+    assert [one.event for one in disease.patients] == [False, False, True]
+    with pytest.raises(CohortError, match="patient D: Overall Survival Status is 1:LIVING, expected Dead or"):
+        read(tmp_path, head + rows + "D,D1,7,1:LIVING,7,1:DEAD WITH TUMOR\n")
+
+
+def test_gdcs_patients_are_known_by_barcode_and_missing_columns_name_their_keys(tmp_path: Path) -> None:
+    head = "case_id,case_submitter_id,vital_status,days_to_death,slide_id"
+    row = "0a1b-uuid,TCGA-AA-0001,Dead,300,S1"
+    with pytest.raises(
+        CohortError,
+        match=r"no column os_months; found case_id, .*, slide_id; columns .* stated by time_column in",
+    ):
+        read(tmp_path, f"{head}\n{row}\n")
+    (patient,) = read(tmp_path, f"{head},overall_survival_days\n{row},300\n").patients
+    assert (patient.patient_id, patient.event) == ("TCGA-AA-0001", True)
+    with pytest.raises(
+        CohortError,
+        match=r"no column patient_id, os_months, os_event, slide_ids; found a; .* stated by patient_column",
+    ):
+        read(tmp_path, "a\n1\n")
