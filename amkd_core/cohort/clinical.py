@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from amkd_core.cohort.barcodes import patient_of, site_of
+from amkd_core.cohort.clinical_rows import event_note, fault_of_row, slide_ids_of
 from amkd_core.cohort.clinical_values import (
     age_notes,
     age_number,
@@ -27,12 +27,10 @@ from amkd_core.cohort.clinical_values import (
 from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, recognise
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
-from amkd_core.file_names import fault_of_file_name, fault_of_identifier, slide_named
+from amkd_core.file_names import fault_of_identifier
 from amkd_core.survival.outcome import Outcome
 
-PARTS = ("train", "validation", "test")
 MOST_LISTED = 10
-LONGEST_MONTHS = 1_500.0
 
 
 @dataclass(frozen=True)
@@ -118,12 +116,15 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
     ------
     CohortError
         When columns are missing or rows contradict themselves or each other: a patient twice, a slide of two
-        patients, times that are not above 0, flags that are neither 0 nor 1. All of it is listed at once.
+        patients, times that are not above 0, flags that are neither 0 nor 1. All of it is listed at once. When 1 is said to mean
+            censored of an event column of words.
     """
     frame = read_table(path, text=(keys.patient_column, keys.slide_column, keys.group))
     columns = recognise(list(frame.columns), keys, path.name)
     unit = age_unit(columns.age, frame[columns.age]) if columns.age else 1.0
-    rows = _Rows(columns, keys, in_words(frame[columns.event]), unit)
+    words = in_words(frame[columns.event])
+    meaning = event_note(columns, keys, frame[columns.event], path.name)
+    rows = _Rows(columns, keys, words, unit)
     # As a spreadsheet counts them: the names of the columns are row 1.
     for number, row in enumerate(frame.to_dict("records"), start=2):
         rows.take(row, number)
@@ -132,13 +133,13 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         more = f"; and {len(problems) - MOST_LISTED} more" if len(problems) > MOST_LISTED else ""
         listed = "; ".join(problems[:MOST_LISTED]) + more
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise CohortError(f"{path.name}: {count}: {listed}")
+        raise CohortError(f"{path.name}: {count}: {listed}{rows.way_out}")
     findings = tuple(
         Finding(reason, out)
         for reason, names in rows.out.items()
         if (out := tuple(name for name in names if name not in rows.kept))
     )
-    notes = list(columns.notes)
+    notes = [*columns.notes, meaning]
     if columns.age:
         notes += age_notes(columns.age, frame[columns.age], unit)
     if columns.stage:
@@ -171,6 +172,7 @@ class _Rows:
     problems: list[str] = field(default_factory=list)
     n_cut: int = 0
     n_taken: int = 0
+    n_nonpositive: int = 0
     lacking: dict[str, int] = field(default_factory=dict)
     out: dict[str, list[str]] = field(
         default_factory=lambda: {
@@ -184,6 +186,11 @@ class _Rows:
     def n_left_out(self) -> int:
         """Rows that lack something, of patients who are kept by others."""
         return sum(count for name, count in self.lacking.items() if name in self.kept)
+
+    @property
+    def way_out(self) -> str:
+        """What keeps out the patients whose times are refused; empty where none are for being 0 or less."""
+        return '; nonpositive_time = "drop" keeps times of 0 or less out' if self.n_nonpositive else ""
 
     def take(self, row: Mapping[Any, Any], number: int) -> None:
         if is_empty(row[self.columns.patient]):
@@ -202,12 +209,13 @@ class _Rows:
             self.problems.append(f"row {number}: {self.columns.patient} {name!r} {wrong}")
             return
         lacking = self._lacking(row)
-        fault = "" if lacking else _fault(row, self.columns, self.words)
+        fault = "" if lacking else fault_of_row(row, self.columns, self.words)
         if lacking:
             self.lacking[name] = self.lacking.get(name, 0) + 1
             if name not in self.out[lacking]:
                 self.out[lacking].append(name)
         elif fault:
+            self.n_nonpositive += self._is_nonpositive(row)
             self.problems.append(f"row {number}, patient {name}: {fault}")
         else:
             self._keep(_patient(name, row, self.columns, self.keys, self.age_unit))
@@ -233,36 +241,15 @@ class _Rows:
         """What the patient has not got; empty when nothing is missing."""
         if is_untold(row[self.columns.time]) or is_untold(row[self.columns.event]):
             return "no follow-up"
-        time = number_of(row[self.columns.time])
-        if self.keys.nonpositive_time == "drop" and time is not None and time <= 0:
+        if self.keys.nonpositive_time == "drop" and self._is_nonpositive(row):
             return "a time of 0 or less"
-        if not _slide_ids(row, self.columns):
+        if not slide_ids_of(row, self.columns):
             return "no slide"
         return ""
 
-
-def _fault(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) -> str:
-    """What contradicts itself in a complete row; empty when nothing does."""
-    time, split = row[columns.time], row.get(columns.split)
-    number = number_of(time)
-    if number is None or not (math.isfinite(number) and number > 0):
-        return f"{columns.time} is {time if number is None else number}, expected months above 0"
-    if number * columns.months > LONGEST_MONTHS:
-        return f"{columns.time} is {number:g}, longer than anyone lives, expected another unit of time"
-    if flag_of(row[columns.event], words) is None:
-        meaning = "1 (death) or 0 (censored)" if columns.event_is_death else "1 (censored) or 0 (death)"
-        meaning = "Dead or Alive" if words else meaning
-        return f"{columns.event} is {row[columns.event]}, expected {meaning}"
-    if not is_empty(split) and split not in PARTS:
-        return f"split is {split}, expected train, validation or test"
-    slides = _slide_ids(row, columns)
-    unsafe = next((name for name in slides if fault_of_file_name(name)), "")
-    if unsafe:
-        return f"slide {unsafe!r} {fault_of_file_name(unsafe)}"
-    if len(set(slides)) < len(slides):
-        twice = next(name for name in slides if slides.count(name) > 1)
-        return f"slide {twice} stands there more than once"
-    return ""
+    def _is_nonpositive(self, row: Mapping[Any, Any]) -> bool:
+        time = number_of(row[self.columns.time])
+        return time is not None and time <= 0
 
 
 def _shared_slides(patients: Sequence[Patient]) -> list[str]:
@@ -276,14 +263,6 @@ def _shared_slides(patients: Sequence[Patient]) -> list[str]:
     return problems
 
 
-def _slide_ids(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, ...]:
-    value = row[columns.slide]
-    if is_empty(value):
-        return ()
-    names = (name.strip() for name in str(value).split(";"))
-    return tuple(slide_named(name) for name in names if name)
-
-
 def _patient(
     name: str, row: Mapping[Any, Any], columns: ClinicalColumns, keys: ClinicalKeys, age_unit: float
 ) -> Patient:
@@ -294,7 +273,7 @@ def _patient(
     flag = bool(flag_of(row[columns.event], words))
     return Patient(
         name,
-        _slide_ids(row, columns),
+        slide_ids_of(row, columns),
         float(row[columns.time]) * columns.months,
         flag if columns.event_is_death or words else not flag,
         text(columns.split),

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from amkd_core.errors import CohortError
-from amkd_core.survival.endpoints import Endpoint, words_of
+from amkd_core.survival.endpoints import Endpoint
 
 EventMeaning = Literal["death", "censored"]
 TimeUnit = Literal["days", "months", "years"]
@@ -98,18 +98,19 @@ class ClinicalColumns:
     ----------
     one_slide_a_row
         Whether each row names one slide, so that a patient has several rows.
-    months
-        Months in one unit of the time column.
+    unit, months
+        Of the time column, and months in one of it.
     event_is_death
-        What 1 means.
+        What 1 means; words mean what they say.
     notes
-        Each interpretation in a sentence.
+        Each interpretation in a sentence, except that of the event, which depends on what the column holds.
     """
 
     patient: str
     slide: str
     one_slide_a_row: bool
     time: str
+    unit: TimeUnit
     months: float
     event: str
     event_is_death: bool
@@ -134,7 +135,7 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
     one = find.optional(keys.slide_column, () if keys.slide_column else ONE_SLIDE_NAMES)
     many = "" if keys.slide_column else find.optional("", MANY_SLIDES_NAMES)
     time, unit = _time(find, keys)
-    event, is_death, meaning = _event(find, keys)
+    event, is_death = _event(find, keys)
     slide = many or one
     if not slide:
         find.missing["slide_ids"] = "slide_column"
@@ -146,13 +147,13 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
         )
     months = {"months": 1.0, "years": MONTHS_PER_YEAR, "days": 1 / keys.days_per_month}[unit]
     notes = [f"Time is column {time}, in {unit}" + (_month(keys) if unit == "days" else "") + "."]
-    notes.append(f"Event is column {event}: {meaning}.")
     group = "" if keys.group == TCGA_SITE else find.optional(keys.group, ())
     return ClinicalColumns(
         patient=patient,
         slide=slide,
         one_slide_a_row=slide != many,
         time=time,
+        unit=unit,
         months=months,
         event=event,
         event_is_death=is_death,
@@ -194,7 +195,7 @@ def _unit_in(column: str) -> TimeUnit | None:
     return next((unit for unit in units if unit in plain(column).split("_")), None)
 
 
-def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool, str]:
+def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool]:
     end = keys.endpoint
     deaths = (f"{end}_event", end, f"{end}_status", *_EVENT_NAMES[end])
     # A flag without an endpoint in its name is that of overall survival.
@@ -205,8 +206,7 @@ def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool, str]:
     is_death = "censor" not in plain(column)
     if keys.event_means is not None:
         is_death = keys.event_means == "death"
-    event = words_of(end).event
-    return column, is_death, f"1 means {event}" if is_death else f"1 means censored, 0 {event}"
+    return column, is_death
 
 
 class _Finder:

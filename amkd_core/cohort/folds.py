@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.cohort.barcodes import patient_of
-from amkd_core.cohort.clinical import PARTS, Patient
+from amkd_core.cohort.clinical import Patient
+from amkd_core.cohort.clinical_rows import PARTS
 from amkd_core.cohort.clinical_values import is_empty, number_of
 from amkd_core.cohort.columns import PATIENT_NAMES, plain
 from amkd_core.cohort.splits import Split, carve, deal_out, stratified_split

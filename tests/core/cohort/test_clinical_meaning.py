@@ -128,3 +128,19 @@ def test_gdcs_patients_are_known_by_barcode_and_missing_columns_name_their_keys(
         match=r"no column patient_id, os_months, os_event, slide_ids; found a; .* stated by patient_column",
     ):
         read(tmp_path, "a\n1\n")
+
+
+def test_words_of_an_event_column_mean_what_they_say_and_the_note_quotes_them(tmp_path: Path) -> None:
+    text = "patient_id,slide_ids,os_months,vital_status\nA,A1,5,Dead\nB,B1,6,Alive\nC,C1,6,DECEASED\n"
+    said = "Event is column vital_status, in words: Dead or DECEASED means death, Alive means censored."
+    assert said in read(tmp_path, text).notes
+    assert said in read(tmp_path, text, event_means="death").notes
+    with pytest.raises(
+        CohortError, match=r'vital_status says in words who died, but event_means is "censored"'
+    ):
+        read(tmp_path, text, event_means="censored")
+
+
+def test_a_time_that_is_no_number_is_not_said_to_be_kept_out_by_a_key(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match=r"os_days is soon, expected days above 0$"):
+        read(tmp_path, "patient_id,slide_ids,os_days,os_event\nA,A1,soon,1\n")

@@ -146,7 +146,9 @@ def test_a_slide_of_the_table_is_named_as_its_file_of_any_format_is(tmp_path: Pa
 
 def test_nonpositive_times_are_refused_or_kept_out_by_name(tmp_path: Path) -> None:
     path = write(tmp_path, "patient_id,slide_ids,os_days,os_event\nA,A1,0,1\nB,B1,90,0\n")
-    with pytest.raises(CohortError, match=r"patient A: os_days is 0\.0, expected"):
+    with pytest.raises(
+        CohortError, match=r"A: os_days is 0\.0, expected days above 0; nonpositive_time = .drop."
+    ):
         read_clinical_table(path, ClinicalKeys())
     table = read_clinical_table(path, ClinicalKeys(nonpositive_time="drop"))
     assert [str(item) for item in table.findings] == ["1 patient kept out: a time of 0 or less (A)"]
@@ -247,7 +249,7 @@ def test_a_raw_table_of_all_tcga_is_told_apart_not_crashed_on(shared: Path, tmp_
     frame = pd.read_csv(shared / "data" / "clinical_tcga_cdr.csv")
     frame["slide_ids"] = frame["patient_id"]
     frame.to_csv(tmp_path / "cdr.csv", index=False)
-    with pytest.raises(CohortError, match=r"cdr.csv: 108 problems: .*os_days is .*expected months above 0"):
+    with pytest.raises(CohortError, match=r"cdr.csv: 108 problems: .*os_days is .*expected days above 0"):
         read_clinical_table(tmp_path / "cdr.csv", ClinicalKeys())
     table = read_clinical_table(tmp_path / "cdr.csv", ClinicalKeys(nonpositive_time="drop"))
     assert {item.reason: len(item.patients) for item in table.findings} == {

@@ -73,7 +73,7 @@ def test_contradictions_are_listed_all_at_once(tmp_path: Path) -> None:
     expected = (
         r"clinical.csv: 3 problems: row 3, patient B: os_months is -3.0, expected months above 0; "
         r"row 4, patient C: os_event is 2, expected 1 \(death\) or 0 \(censored\); "
-        r"row 5: patient A stands there more than once"
+        r"row 5: patient A stands there more than once; nonpositive_time = .drop. keeps times of 0 or less out$"
     )
     with pytest.raises(CohortError, match=expected):
         read_cohort(write_cohort(tmp_path, clinical=clinical))
@@ -121,7 +121,8 @@ def test_each_table_says_what_is_wrong_with_it_in_one_go(tmp_path: Path) -> None
     path = write_cohort(tmp_path, clinical=CLINICAL + "D,D1,-1,1\n", expression="patient_id,G1\nA,1\nA,2\n")
     (tmp_path / "pathways.gmt").write_text("P1 G1\n")
     expected = (
-        r"clinical.csv: 1 problem: row 5, patient D: os_months is -1.0, expected months above 0; expression.csv: "
+        r"clinical.csv: 1 problem: row 5, patient D: os_months is -1.0, expected months above 0; nonpositive_time "
+        r"= .drop. keeps times of 0 or less out; expression.csv: "
         r"patient A stands there more than once.*; pathways.gmt, line 1: expected name, description and genes"
     )
     with pytest.raises(CohortError, match=expected):

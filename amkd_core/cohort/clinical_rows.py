@@ -1,0 +1,74 @@
+"""Single rows of a clinical table: what contradicts itself in them, which slides they name, what their event means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from amkd_core.cohort.clinical_values import flag_of, in_words, is_empty, number_of
+from amkd_core.cohort.columns import ClinicalColumns, ClinicalKeys
+from amkd_core.errors import CohortError
+from amkd_core.file_names import fault_of_file_name, slide_named
+from amkd_core.survival.endpoints import words_of
+
+PARTS = ("train", "validation", "test")
+LONGEST_MONTHS = 1_500.0
+
+
+def slide_ids_of(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, ...]:
+    """Slides that a row names, without the endings of files; none where its cell is empty."""
+    value = row[columns.slide]
+    if is_empty(value):
+        return ()
+    names = (name.strip() for name in str(value).split(";"))
+    return tuple(slide_named(name) for name in names if name)
+
+
+def fault_of_row(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) -> str:
+    """What contradicts itself in a complete row; empty when nothing does."""
+    time, split = row[columns.time], row.get(columns.split)
+    number = number_of(time)
+    if number is None or not (math.isfinite(number) and number > 0):
+        return f"{columns.time} is {time if number is None else number}, expected {columns.unit} above 0"
+    if number * columns.months > LONGEST_MONTHS:
+        return f"{columns.time} is {number:g}, longer than anyone lives, expected another unit of time"
+    if flag_of(row[columns.event], words) is None:
+        meaning = "1 (death) or 0 (censored)" if columns.event_is_death else "1 (censored) or 0 (death)"
+        meaning = "Dead or Alive" if words else meaning
+        return f"{columns.event} is {row[columns.event]}, expected {meaning}"
+    if not is_empty(split) and split not in PARTS:
+        return f"split is {split}, expected train, validation or test"
+    slides = slide_ids_of(row, columns)
+    unsafe = next((name for name in slides if fault_of_file_name(name)), "")
+    if unsafe:
+        return f"slide {unsafe!r} {fault_of_file_name(unsafe)}"
+    if len(set(slides)) < len(slides):
+        twice = next(name for name in slides if slides.count(name) > 1)
+        return f"slide {twice} stands there more than once"
+    return ""
+
+
+def event_note(columns: ClinicalColumns, keys: ClinicalKeys, values: Iterable[Any], file_name: str) -> str:
+    """What the event column means, in a sentence: by 0 and 1, or by the words that it holds.
+
+    Raises
+    ------
+    CohortError
+        When the column holds words and the cohort file says that 1 means censored: words mean what they say.
+    """
+    told = list(values)
+    event = words_of(keys.endpoint).event
+    if not in_words(told):
+        meaning = f"1 means {event}" if columns.event_is_death else f"1 means censored, 0 {event}"
+        return f"Event is column {columns.event}: {meaning}."
+    if keys.event_means == "censored":
+        raise CohortError(
+            f'{file_name}: column {columns.event} says in words who died, but event_means is "censored", expected none '
+            'or "death"'
+        )
+    shown = []
+    for flag, meaning in ((True, event), (False, "censored")):
+        kinds = dict.fromkeys(str(value).strip() for value in told if flag_of(value, words=True) is flag)
+        shown += [f"{' or '.join(kinds)} means {meaning}"] if kinds else []
+    return f"Event is column {columns.event}, in words: {', '.join(shown)}."
