@@ -32,10 +32,11 @@ def cohort_command(
         sizes = bag_sizes(found, found.file.bags) if found.file.bags is not None else []
         rows = table_one(found, n_patches=sizes)
         splits = make_folds(found, n_folds=folds, seed=seed)
+        without, about_slides = _slides(found)
     events = words_of(found.file.endpoint).events
     event = {patient.patient_id: patient.event for patient in found.patients}
     tested = [sum(event[name] for name in split.test) for split in splits]
-    warnings = [*found.warnings, *_coverage(found)]
+    warnings = [*found.warnings, *_coverage(found), *about_slides]
     if min(tested) < 10 and any(split.test for split in splits):
         warnings.append(f"A fold is tested on only {min(tested)} {events}; its C-index will say little.")
     if as_json:
@@ -46,6 +47,7 @@ def cohort_command(
             "deaths_tested_by_fold": tested,
             "notes": list(found.notes),
             "kept_out": {item.reason: list(item.patients) for item in found.findings},
+            "no_slide_or_bag": list(without),
             "warnings": warnings,
         }
         typer.echo(json.dumps(record, indent=1))
@@ -74,3 +76,26 @@ def _coverage(cohort: Cohort) -> tuple[str, ...]:
         return coverage_warnings(cohort.pathways, cohort.expression.genes)
     except CohortError as error:
         return (str(error),)
+
+
+def _slides(cohort: Cohort) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Patients without slides and bags, and what is to be said about the folders; an unknown encoder is refused."""
+    from amkd_core.errors import CohortError
+    from amkd_core.training.slides_of_run import check_encoder, lacking_slides
+
+    slides, bags = cohort.file.slides, cohort.file.bags
+    try:
+        without = lacking_slides(cohort, bags)
+    except CohortError as error:
+        return (), (str(error),)
+    reachable = cohort.keep_only(lambda patient: patient.patient_id not in without, "no slide or bag")
+    check_encoder(reachable, bags, weights=None, here=False)
+    if slides is None and bags is None:
+        return without, ("No folder of slides or bags is named, so nobody's slides were looked for.",)
+    if not without:
+        return (), ()
+    places = " or ".join(str(place) for place in (slides, bags) if place is not None)
+    shown = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
+    unless = "" if bags is not None else ", unless the run's own folder of bags holds them"
+    who = "1 patient lacks" if len(without) == 1 else f"{len(without)} patients lack"
+    return without, (f"{who} a slide or bag in {places} ({shown}) and will be kept out of a run{unless}.",)

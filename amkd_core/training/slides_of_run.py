@@ -11,6 +11,8 @@ from amkd_core.errors import CohortError
 from amkd_core.inference.extract import ExtractSettings, SlideTask, bag_folder, extract_slides
 from amkd_core.progress import Progress
 from amkd_core.slides import is_slide, slide_id_of
+from amkd_core.slides.encoders.registry import card_of
+from amkd_core.slides.encoders.weights import check_weights, find_weights, missing_weights
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -27,12 +29,9 @@ def with_slides(cohort: Cohort, out: Path) -> Cohort:
         When the folder of slides is missing, or nobody is left.
     """
     folder = bags_of(cohort, out)
-    slides = slides_of(cohort)
+    lacking = set(lacking_slides(cohort, folder))
     left = cohort.keep_only(
-        lambda patient: all(
-            name in slides or (folder / f"{name}.h5").is_file() for name in patient.slide_ids
-        ),
-        "no slide or bag in the folders",
+        lambda patient: patient.patient_id not in lacking, "no slide or bag in the folders"
     )
     if not left.patients:
         places = " or ".join(str(place) for place in (cohort.file.slides, folder) if place is not None)
@@ -41,6 +40,54 @@ def with_slides(cohort: Cohort, out: Path) -> Cohort:
             f"none of the {len(cohort.patients)} patients has its slides or bags in {places} (there is no {first})"
         )
     return left
+
+
+def lacking_slides(cohort: Cohort, bags: Path | None) -> tuple[str, ...]:
+    """Patients of whom a slide neither lies in the slides' folder nor has a bag in a folder, where there is one.
+
+    Raises
+    ------
+    CohortError
+        When the folder of slides is missing.
+    """
+    slides = slides_of(cohort)
+    return tuple(
+        patient.patient_id
+        for patient in cohort.patients
+        if not all(name in slides or _has_bag(bags, name) for name in patient.slide_ids)
+    )
+
+
+def _has_bag(bags: Path | None, name: str) -> bool:
+    return bags is not None and (bags / f"{name}.h5").is_file()
+
+
+def check_encoder(cohort: Cohort, bags: Path | None, *, weights: Path | None, here: bool) -> None:
+    """Refuse an encoder that cannot make the bags that are missing; where none is missing, any name may stand.
+
+    Parameters
+    ----------
+    bags
+        Folder of the bags that are there; None where there is none.
+    weights
+        As for `amkd_core.slides.encoders.load_encoder`.
+    here
+        Whether this machine encodes; elsewhere the weights may lie where they are not found from here.
+
+    Raises
+    ------
+    EncoderError
+        When there is no encoder of that name, it takes no weights and some are given, or they were not found.
+    """
+    names = [name for patient in cohort.patients for name in patient.slide_ids]
+    if names and all(_has_bag(bags, name) for name in names):
+        return
+    card = card_of(cohort.file.encoder)
+    stated = None if weights is None else weights.expanduser()
+    if card.hub_id is None and stated is not None:
+        check_weights(card.name, stated)  # which says that it takes none
+    elif card.hub_id is not None and here and find_weights(card.name, stated) is None:
+        raise missing_weights(card, stated)
 
 
 def bags_of(cohort: Cohort, out: Path) -> Path:
@@ -75,12 +122,15 @@ def extract_missing(
     ------
     CohortError
         When slides cannot be extracted; they are named, and the other bags are kept.
+    EncoderError
+        As `check_encoder`.
     """
     folder = bags_of(cohort, out)
     names = [name for patient in cohort.patients for name in patient.slide_ids]
-    missing = [name for name in names if not (folder / f"{name}.h5").is_file()]
+    missing = [name for name in names if not _has_bag(folder, name)]
     if not missing:
         return
+    check_encoder(cohort, folder, weights=weights, here=client is None)  # once, rather than for each slide
     slides = slides_of(cohort)
     settings = ExtractSettings(encoder=cohort.file.encoder, weights=weights, device=device)
     with bag_folder(folder):

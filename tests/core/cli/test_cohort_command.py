@@ -64,6 +64,39 @@ def test_a_table_of_few_genes_is_something_to_look_at(amkd: Run, cohort: Path) -
     assert "no pathway has 90% of its genes in the expression table" in shown
 
 
+def test_patients_without_slides_and_bags_are_named(amkd: Run, cohort: Path) -> None:
+    folder, toml = cohort.parent, cohort.read_text()
+    assert "nobody's slides were looked for" in " ".join(amkd("cohort", cohort).stdout.split())
+    (folder / "slides").mkdir()
+    (folder / "slides" / "sub").mkdir()
+    for number in range(1, 38):
+        path = folder / "slides" / ("sub" if number == 9 else "") / f"S{number}.tif"
+        path.write_bytes(b"II*\0" + bytes(20))
+    cohort.write_text(toml + 'slides = "slides"\n')
+    shown = " ".join(amkd("cohort", cohort).stdout.split())
+    assert "3 patients lack a slide or bag in " in shown
+    assert "(P9, P38, P39) and will be kept out of a run, unless the run's own folder of bags" in shown
+    assert json.loads(amkd("cohort", cohort, "--json").stdout)["no_slide_or_bag"] == ["P9", "P38", "P39"]
+    cohort.write_text(toml + 'slides = "nowhere"\n')
+    assert "nowhere: no such folder of slides" in " ".join(amkd("cohort", cohort).stdout.split())
+
+
+def test_an_unknown_encoder_is_refused_where_it_would_encode(
+    amkd: Run, refusal: Callable[..., str], cohort: Path
+) -> None:
+    folder, toml = cohort.parent, cohort.read_text()
+    cohort.write_text(toml + 'encoder = "uni9"\n')
+    assert "There is no encoder 'uni9'" in refusal("cohort", cohort)
+    (folder / "bags").mkdir()
+    for number in range(1, 39):
+        with h5py.File(folder / "bags" / f"S{number}.h5", "w") as file:
+            file["features"] = np.zeros((3, 4), np.float32)
+    cohort.write_text(toml + 'encoder = "uni9"\nbags = "bags"\n')  # P39 alone has none, and no slide either
+    shown = " ".join(amkd("cohort", cohort).stdout.split())
+    assert "1 patient lacks a slide or bag in " in shown
+    assert "(P39) and will be kept out of a run." in shown
+
+
 def test_a_wrong_cohort_is_one_sentence_and_exit_code_2(amkd: Run, cohort: Path) -> None:
     text = (cohort.parent / "clinical.csv").read_text().replace("os_months", "OS.time")
     (cohort.parent / "clinical.csv").write_text(text)
