@@ -96,7 +96,9 @@ def train(
     overrides += [f"seed={seed}"] if seed is not None else []
     overrides += [f"folds={folds}"] if folds is not None else []
     overrides += [f'device="{device}"'] if device is not None else []
-    checked = _check(_Asked(cohort, given, of_cohort, config, overrides), out)
+    checked = _check(
+        _Asked(cohort, given, of_cohort, config, overrides), out, weights, here=scheduler is None
+    )
     _announce(checked)
     _report(_train(checked, out, jobs=jobs, scheduler=scheduler, weights=weights), out)
 
@@ -117,7 +119,7 @@ class _Checked:
     n_folds: int
 
 
-def _check(asked: _Asked, out: Path) -> _Checked:
+def _check(asked: _Asked, out: Path, weights: Path | None, *, here: bool) -> _Checked:
     """Everything that can be known to be wrong before any training, all of it at once."""
     from amkd_core.cohort.checks import coverage_warnings
     from amkd_core.cohort.cohort import read_cohort
@@ -125,7 +127,7 @@ def _check(asked: _Asked, out: Path) -> _Checked:
     from amkd_core.inference.forward import check_device
     from amkd_core.training.config import load_config, merge_overrides
     from amkd_core.training.foreign_bags import require_complete_bags
-    from amkd_core.training.slides_of_run import bags_of, with_slides
+    from amkd_core.training.slides_of_run import bags_of, check_features, with_slides
     from amkd_core.training.time_bins import require_time_bins
 
     problems: list[str] = []
@@ -137,8 +139,9 @@ def _check(asked: _Asked, out: Path) -> _Checked:
     found = _attempt(lambda: with_slides(read_cohort(asked.cohort, asked.given), out), problems)
     splits = None
     if found is not None:
-        kept = found
-        _attempt(lambda: require_complete_bags(kept, bags_of(kept, out)), problems)
+        of_run = found
+        _attempt(lambda: require_complete_bags(of_run, bags_of(of_run, out)), problems)
+        _attempt(lambda: check_features(of_run, bags_of(of_run, out), weights=weights, here=here), problems)
     if found is not None and config is not None:
         cohort, settings = found, config
         splits = _attempt(lambda: make_folds(cohort, n_folds=settings.folds, seed=settings.seed), problems)

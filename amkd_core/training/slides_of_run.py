@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import CohortError
 from amkd_core.inference.extract import ExtractSettings, SlideTask, bag_folder, extract_slides
@@ -88,6 +89,31 @@ def check_encoder(cohort: Cohort, bags: Path | None, *, weights: Path | None, he
         check_weights(card.name, stated)  # which says that it takes none
     elif card.hub_id is not None and here and find_weights(card.name, stated) is None:
         raise missing_weights(card, stated)
+
+
+def check_features(cohort: Cohort, bags: Path, *, weights: Path | None, here: bool) -> None:
+    """Refuse, before a run claims its folder, features that cannot be made or that another encoder has made.
+
+    Of the bags that are there the first is looked at; `amkd_core.training.inputs.read_bags` looks at all.
+
+    Raises
+    ------
+    CohortError
+        When the bag was made by another encoder than the cohort's.
+    AmkdError
+        As `check_encoder`, or when the bag is damaged.
+    """
+    check_encoder(cohort, bags, weights=weights, here=here)
+    names = (name for patient in cohort.patients for name in patient.slide_ids)
+    first = next((name for name in names if _has_bag(bags, name)), None)
+    if first is None:
+        return
+    made_by = read_bag(bags / f"{first}.h5").encoder.name
+    if made_by != cohort.file.encoder:
+        raise CohortError(
+            f"{first}.h5: the bag was made by encoder {made_by}, but the cohort file says {cohort.file.encoder}; "
+            "correct one of them"
+        )
 
 
 def bags_of(cohort: Cohort, out: Path) -> Path:

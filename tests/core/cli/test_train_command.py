@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from cohort_fixtures import write_tiny_cohort
 from typer.testing import CliRunner
 
 from amkd_core.cli.train import app
@@ -72,7 +74,7 @@ def test_time_bins_that_a_fold_cannot_cut_are_said_before_training(tmp_path: Pat
     (tmp_path / "sets.gmt").write_text("one\tx\tA\tB\n")
     (tmp_path / "bags").mkdir()
     for n in range(40):
-        (tmp_path / "bags" / f"P{n:02d}s.h5").touch()  # is not opened before the checks
+        (tmp_path / "bags" / f"P{n:02d}s.h5").touch()
     words = [
         "--clinical", tmp_path / "clinical.csv", "--expression", tmp_path / "genes.csv",
         "--pathways", tmp_path / "sets.gmt", "--bags", tmp_path / "bags", "--out", tmp_path / "run", "--folds", 2,
@@ -89,3 +91,48 @@ def test_time_bins_that_a_fold_cannot_cut_are_said_before_training(tmp_path: Pat
     assert exit_code == 2
     assert "time bins" not in output
     assert "P00s.h5" in output
+
+
+def test_an_encoder_that_cannot_encode_is_said_once_and_leaves_the_run_folder_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMKD_WEIGHTS", str(tmp_path / "weights"))
+    rows = [f"P{n:02d},P{n:02d}s,{n + 1},{n % 2}" for n in range(40)]
+    (tmp_path / "clinical.csv").write_text(
+        "\n".join(["patient_id,slide_ids,os_months,os_event", *rows]) + "\n"
+    )
+    genes = [f"P{n:02d},{n % 7},{n % 5}" for n in range(40)]
+    (tmp_path / "genes.csv").write_text("\n".join(["patient_id,A,B", *genes]) + "\n")
+    (tmp_path / "sets.gmt").write_text("one\tx\tA\tB\n")
+    (tmp_path / "slides").mkdir()
+    for n in range(40):
+        (tmp_path / "slides" / f"P{n:02d}s.tif").write_bytes(b"II*\0" + bytes(20))
+    words = [
+        "--clinical", tmp_path / "clinical.csv", "--expression", tmp_path / "genes.csv", "--pathways",
+        tmp_path / "sets.gmt", "--slides", tmp_path / "slides", "--out", tmp_path / "run", "--folds", 2,
+    ]  # fmt: skip
+    for more, sentence in (
+        (["--encoder", "uni9"], "There is no encoder 'uni9'"),
+        (["--encoder", "uni"], "The weights of encoder 'uni' were not found at"),
+        (["--encoder", "uni", "--weights", tmp_path / "w"], f"were not found at {tmp_path / 'w'};"),
+        (["--weights", tmp_path / "w"], "is built in and takes no weights"),
+    ):
+        exit_code, output = run(*words, *more)
+        assert exit_code == 2
+        (error,) = {line for line in output.splitlines() if line.startswith("Error: ")}
+        assert sentence in error
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("encoder", ["uni", "uni9"])
+def test_bags_of_another_encoder_are_refused_before_the_run_folder_is_claimed(
+    tmp_path: Path, encoder: str
+) -> None:
+    cohort = write_tiny_cohort(
+        tmp_path, name="t", n_patients=40, width=8, patches=(3, 4), pathways=((0, 1), (2, 3))
+    )
+    words = ["--cohort", cohort, "--out", tmp_path / "run", "--folds", 2, "--encoder", encoder]
+    exit_code, output = run(*words)
+    assert exit_code == 2
+    assert f"but the cohort file says {encoder}; correct one of them" in output
+    assert not (tmp_path / "run").exists()
