@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from amkd_core.cli.terminal import user_errors
-from amkd_core.errors import MissingExtraError
+from amkd_core.errors import BundleError, MissingExtraError, SlideError
 
 
 def view_command(
@@ -28,10 +29,29 @@ def view_command(
     """Open a slide in napari with its predicted risk, map and most telling patches (research use only)."""
     with user_errors():
         if slide is not None and not slide.exists():
-            from amkd_core.errors import SlideError
-
             raise SlideError(f"{slide}: no such file or folder")
+        if bundle is not None:
+            check_bundle_file(bundle)
         viewer_command("view")(slide, bundle, mpp=mpp, run=predict)
+
+
+def check_bundle_file(path: Path) -> None:
+    """Refuse what cannot be a bundle; the window reads it in full, with torch, whose import takes seconds.
+
+    Raises
+    ------
+    BundleError
+        When there is no such file, or it is no zip with a manifest.
+    """
+    if not path.is_file():
+        raise BundleError(f"{path}: no such file, expected a model bundle (.amkd)")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            has_manifest = "manifest.json" in archive.namelist()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise BundleError(f"{path}: is not a model bundle, or is damaged ({error})") from error
+    if not has_manifest:
+        raise BundleError(f"{path}: a zip without manifest.json, expected a model bundle (.amkd)")
 
 
 def viewer_command(name: str) -> Callable[..., Any]:

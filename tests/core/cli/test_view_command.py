@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,23 @@ Refusal = Callable[..., str]
 
 def test_a_missing_slide_is_said_before_a_window_opens(refusal: Refusal, tmp_path: Path) -> None:
     assert "no such file or folder" in refusal("view", tmp_path / "absent.svs")
+
+
+def test_a_file_that_is_no_bundle_is_said_before_a_window_opens(
+    refusal: Refusal, slide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view, "viewer_command", lambda name: lambda *given, **options: None)
+    absent, text, other = (tmp_path / name for name in ("absent.amkd", "text.amkd", "other.amkd"))
+    text.write_text("no zip")
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("a.txt", "a")
+    for path, words in (
+        (absent, "no such file, expected a model bundle (.amkd)"),
+        (tmp_path, "no such file, expected a model bundle (.amkd)"),
+        (text, "is not a model bundle, or is damaged"),
+        (other, "a zip without manifest.json, expected a model bundle (.amkd)"),
+    ):
+        assert refusal("view", slide_path, "--bundle", path).startswith(f"{path}: {words}")
 
 
 def test_without_napari_the_sentence_says_how_to_get_it(
@@ -36,7 +54,7 @@ def test_the_window_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_slide_bundle_and_scale_reach_the_window(
-    amkd: Callable[..., object], slide_path: Path, monkeypatch: pytest.MonkeyPatch
+    amkd: Callable[..., object], slide_path: Path, bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[object, ...]] = []
 
@@ -44,8 +62,8 @@ def test_slide_bundle_and_scale_reach_the_window(
         calls.append((slide, bundle, options))
 
     monkeypatch.setattr(view, "viewer_command", lambda name: opened)
-    amkd("view", slide_path, "--bundle", "b.amkd", "--mpp", 0.3, "--no-predict")
-    assert calls == [(slide_path, Path("b.amkd"), {"mpp": 0.3, "run": False})]
+    amkd("view", slide_path, "--bundle", bundle_path, "--mpp", 0.3, "--no-predict")
+    assert calls == [(slide_path, bundle_path, {"mpp": 0.3, "run": False})]
 
 
 def test_the_settings_give_the_commands_their_model_and_device(
