@@ -218,20 +218,25 @@ def _cache() -> Finding:
 
 
 def _encoder_weights() -> Iterator[Finding]:
+    from amkd_core.settings import current_settings
     from amkd_core.slides.encoders import ENCODERS, find_weights, weight_places
 
+    stated = current_settings().weights
     for name, card in ENCODERS.items():
         if card.hub_id is None:
             yield Finding(f"Encoder {name}", "ok", f"built in ({card.dimension} features)")
             continue
         path = find_weights(name)
         if path is None:
-            folder = _short(weight_places(name)[-1])
             advice = (
-                f"get them from {card.hub_id} ({card.licence}) and put them into {folder}, name them in the window's "
-                "settings, or give --weights"
+                f"get them from {card.hub_id} ({card.licence}) and put them there, name them in the window's settings, "
+                "or give --weights"
             )
-            yield Finding(f"Encoder {name}", "missing", "no weights found", advice)
+            looked = " or ".join(
+                _short(place) + (" (named in the settings)" if place == stated.get(name) else "")
+                for place in weight_places(name)
+            )
+            yield Finding(f"Encoder {name}", "missing", f"no weights found at {looked}", advice)
         else:
             yield Finding(f"Encoder {name}", "ok", f"weights at {_short(path)}")
 

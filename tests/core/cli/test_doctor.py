@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 import typer
@@ -50,6 +51,21 @@ def test_missing_encoder_weights_name_their_source() -> None:
     _, output = run_doctor()
     assert "Encoder uni: no weights found" in output
     assert "MahmoodLab/UNI" in output
+
+
+def test_missing_encoder_weights_name_the_places_that_were_looked_at(
+    own_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("AMKD_WEIGHTS", raising=False)
+    change_settings(weights={"uni": tmp_path / "gone"})
+    own = tmp_path / "data" / "amkd" / "weights"
+    _, output = run_doctor()
+    assert (
+        f"Encoder uni: no weights found at {tmp_path / 'gone'} (named in the settings) or {own / 'uni'}\n"
+        in output
+    )
+    assert f"Encoder conch: no weights found at {own / 'conch'}\n" in output
 
 
 def test_an_old_openslide_is_a_problem_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
