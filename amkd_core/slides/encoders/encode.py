@@ -184,7 +184,7 @@ def _image_notices(slide: Slide) -> list[Notice]:
         return []
     which, how = f"scene {info.scene} (counted from 0)", ""
     if info.scene == 0:
-        which, how = "the first (scene 0)", "; --scene chooses another"
+        which, how = "the first (scene 0)", "; amkd extract and amkd predict take another by --scene"
     return [
         Notice(
             "several_images",
@@ -208,8 +208,8 @@ def _scale_notices(slide: Slide) -> list[Notice]:
             Notice(
                 "scale_source",
                 f"The slide records {microns.mean:.4g} micrometres per pixel, but its nominal objective power means "
-                f"about {microns.contradicted_by:.3g}; the former was taken, and --mpp (of amkd extract, --mpp-table) "
-                "overrules it.",
+                f"about {microns.contradicted_by:.3g}; the former was taken (amkd predict overrules it by --mpp, "
+                "amkd extract by --mpp-table).",
             )
         ]
     if microns.source != "objective_power":

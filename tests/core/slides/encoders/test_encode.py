@@ -154,7 +154,7 @@ def test_a_scale_that_the_objective_power_contradicts_is_said(slide_file: Path) 
     assert notice.code == "scale_source"
     assert notice.sentence == (
         "The slide records 0.5 micrometres per pixel, but its nominal objective power means about 0.25; the former was "
-        "taken, and --mpp (of amkd extract, --mpp-table) overrules it."
+        "taken (amkd predict overrules it by --mpp, amkd extract by --mpp-table)."
     )
     assert bag.slide_mpp == pytest.approx((0.5, 0.5))
 
@@ -162,7 +162,11 @@ def test_a_scale_that_the_objective_power_contradicts_is_said(slide_file: Path) 
 @pytest.mark.parametrize(
     ("scene", "sentence"),
     [
-        (0, "holds 3 images; the first (scene 0) was read, the others were not; --scene chooses another."),
+        (
+            0,
+            "holds 3 images; the first (scene 0) was read, the others were not; amkd extract and amkd predict take "
+            "another by --scene.",
+        ),
         (1, "holds 3 images; scene 1 (counted from 0) was read, the others were not."),
     ],
 )
