@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
+from pathlib import Path
+
+from typer.main import get_command
 
 from amkd_core import __version__
+from amkd_core.cli.main import app
 
 HEAVY = {
     "torch",
@@ -72,3 +77,16 @@ def test_a_wrong_option_is_a_usage_error() -> None:
     assert answer.returncode == 2
     assert "No such option" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_every_command_of_the_readme_exists_with_its_options_and_the_trained_model_is_opened() -> None:
+    readme = Path(__file__).resolve().parents[3] / "README.md"
+    block = readme.read_text(encoding="utf-8").split("## For the researcher")[1].split("```")[1]
+    lines = [shlex.split(line, comments=True) for line in block.replace("\\\n", "").splitlines()]
+    assert lines[1] == [".", ".venv/bin/activate"]
+    assert ["amkd", "view", "slide.svs", "--bundle", "RUN/model.amkd"] in lines
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for line in lines:
+        if line and line[0] == "amkd":
+            known = {option for parameter in commands[line[1]].params for option in parameter.opts}
+            assert {word for word in line if word.startswith("--")} <= known, line
