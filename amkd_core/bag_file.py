@@ -125,13 +125,12 @@ def _record(bag: FeatureBag) -> dict[str, Any]:
         "slide_size_level0": bag.slide_size_level0,
         "slide_mpp": bag.slide_mpp,
         "slide_mpp_source": bag.slide_mpp_source,
-        "slide_scene": bag.slide_scene,
         "notices": [notice.to_dict() for notice in bag.notices],
         "verified": bag.verified,
     }
-    if bag.slide_bounds_xy is not None:  # so that a bag which tells none is written as it ever was
-        record["slide_bounds_xy"] = bag.slide_bounds_xy
-    return record
+    later = {"slide_bounds_xy": bag.slide_bounds_xy, "slide_scene": bag.slide_scene}
+    # A bag that tells none of them is written as it ever was.
+    return record | {name: value for name, value in later.items() if value is not None}
 
 
 def _trident_attributes(bag: FeatureBag) -> dict[str, Any]:

@@ -181,11 +181,12 @@ def plant_images(folder: Path, seeds: range, counted: list[FaultCount]) -> None:
 
 
 def _cohort(patients: tuple[Patient, ...]) -> Cohort:
-    from types import SimpleNamespace
-
+    from amkd_core.cohort.cohort import CohortFile
     from amkd_core.cohort.genes import ExpressionTable
 
-    file = SimpleNamespace(encoder="texture", name="planted")
+    file = CohortFile(
+        name="planted", clinical="c.csv", expression="e.csv", pathways="p.gmt", encoder="texture"
+    )
     return Cohort(None, file, patients, ExpressionTable((), (), np.zeros((0, 0))), ())
 
 
