@@ -216,27 +216,21 @@ def test_a_map_is_shown_on_its_own_slide_only(opened, viewer, second_slide_path,
     assert opened.result.isVisible()
 
 
-def test_a_viewer_closes_with_results_of_several_slides(
-    opened, viewer, second_slide_path, qtbot, spin
-) -> None:
+def test_a_viewer_closes_with_results_of_several_slides(predicted, viewer, second_slide_path, spin) -> None:
     """napari takes the layers away one by one when it can draw no other any more."""
-    click(qtbot, opened.run_button)
-    spin(finished(opened))
-    opened.open_slide(second_slide_path, run=True)
-    spin(lambda: opened.outcome is not None)
+    predicted.open_slide(second_slide_path, run=True)
+    spin(lambda: predicted.outcome is not None)
     assert roles(viewer).count("boxes") == 2
     viewer.close()
     assert list(viewer.layers) == []
 
 
-def test_another_slide_is_looked_at_when_one_goes(opened, viewer, second_slide_path, qtbot, spin) -> None:
-    click(qtbot, opened.run_button)
-    spin(finished(opened))
-    opened.open_slide(second_slide_path)
+def test_another_slide_is_looked_at_when_one_goes(predicted, viewer, second_slide_path, spin) -> None:
+    predicted.open_slide(second_slide_path)
     spin(lambda: roles(viewer).count("slide") == 2)
     viewer.layers.remove(viewer.layers["second"])
-    spin(opened.result.isVisible)
-    assert opened.inputs.slide is viewer.layers["first"]
+    spin(predicted.result.isVisible)
+    assert predicted.inputs.slide is viewer.layers["first"]
     assert all(layer.visible for layer in viewer.layers)
     assert roles(viewer).count("boxes") == 1
 

@@ -136,6 +136,7 @@ def test_a_used_folder_holds_exports_of_one_prediction_only(
         assert {path.name for path in (tmp_path / "out" / "export").iterdir()} == expected
 
 
+@pytest.mark.slow
 def test_the_map_of_a_slide_with_bounds_is_the_same_from_its_bag(
     amkd: Run, bundle_path: Path, tmp_path: Path
 ) -> None:
