@@ -118,7 +118,7 @@ class PageFlow:
     def wrapped(self, text: str, width: float, size: float, weight: str = "normal") -> list[str]:
         """Lines of a text, none wider than a share of the page; broken after spaces and underscores, else anywhere."""
         lines, line = [], ""
-        for piece in re.findall(r"[^ _]+[ _]*|[ _]+", " ".join(text.split())):
+        for piece in re.findall(r"[^ _]+[ _]*|[ _]+", _in_one_line(text)):
             if self._width((line + piece).rstrip(), size, weight) <= width:
                 line += piece
                 continue
@@ -164,7 +164,9 @@ class PageFlow:
         if table.is_long:
             return [0.0, 0.12]
         if len(table.header) == 2:
-            widest = max(self._width(row[0], 8, "normal") for row in (table.header, *table.rows))
+            widest = max(
+                self._width(_in_one_line(row[0]), 8, "normal") for row in (table.header, *table.rows)
+            )
             return [0.0, min(max(0.5, widest + _GAP), _FAR)]
         return [0.0, 0.1, 0.4, 0.6][: len(table.header)]
 
@@ -204,6 +206,10 @@ class PageFlow:
         font = FontProperties(size=size, weight=weight)
         width, _, _ = canvas.get_renderer().get_text_width_height_descent(text, font, False)
         return float(width / self.figure.bbox.width)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _height(lines: int, size: float) -> float:

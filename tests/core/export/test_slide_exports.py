@@ -243,13 +243,23 @@ def _with_long_names(prediction: Prediction) -> Prediction:
 
 
 @pytest.mark.parametrize(
-    ("what", "n_pages"), [("expression", 2), ("long names", 3), ("many notices", 4), ("a long name", 2)]
+    ("what", "n_pages"),
+    [
+        ("expression", 2),
+        ("long names", 3),
+        ("names with a line break", 2),
+        ("many notices", 4),
+        ("a long name", 2),
+    ],
 )
 def test_no_word_of_the_report_lies_off_its_pages(
     prediction: Prediction, white: SlidePictures, what: str, n_pages: int
 ) -> None:
     """A banner that breaks off and a provenance below the paper are as good as none."""
     found = _with_long_names(prediction) if what == "long names" else prediction
+    if what == "names with a line break":
+        names = tuple(f"PATHWAY\n{name}" for name in found.teacher.pathways)
+        found = replace(found, teacher=replace(found.teacher, pathways=names))
     if what == "many notices":
         found = replace(found, notices=found.notices + (Notice("scale_source", "word " * 60),) * 40)
     if what == "a long name":
