@@ -42,6 +42,13 @@ def one_run(words: list[str], start: int, other_ended: int, report: Path) -> Non
     report.write_text(json.dumps({"code": result.exit_code, "said": result.stderr}))
 
 
+def scale_table(folder: Path, slides: list[str], scale: float) -> Path:
+    """A table that overrules what the slides record, so that their bags tell whose run made them."""
+    table = folder / f"scales-{scale}.csv"
+    table.write_text("slide,mpp\n" + "".join(f"{Path(slide).name},{scale}\n" for slide in slides))
+    return table
+
+
 def one_pair(folder: Path, slides: list[str], index: int) -> dict[str, Any]:
     out = folder / f"pair{index}"
     go_read, go_write = os.pipe()
@@ -53,7 +60,14 @@ def one_pair(folder: Path, slides: list[str], index: int) -> dict[str, Any]:
             try:
                 os.close(go_write)
                 os.close(ends[1 - number][1])
-                words = ["extract", *slides, "--out", str(out), "--mpp", str(scale)]
+                words = [
+                    "extract",
+                    *slides,
+                    "--out",
+                    str(out),
+                    "--mpp-table",
+                    str(scale_table(folder, slides, scale)),
+                ]
                 one_run(words, go_read, ends[1 - number][0], folder / f"report{number}")
             finally:
                 os._exit(0)
