@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from amkd_core.bag import EncoderIdentity
 from amkd_core.errors import BundleError
+from amkd_core.survival.endpoints import Endpoint
 
 FORMAT_VERSION = 1
 RESEARCH_USE_ONLY = "Research use only. Not for diagnosis or treatment decisions."
@@ -98,7 +99,7 @@ class BundleCard(_Strict):
     encoder: EncoderCard
     patch_size_px: int = Field(ge=1, le=8_192)
     mpp: float = Field(gt=0, lt=50)
-    endpoint: Literal["os", "dss", "pfi"]
+    endpoint: Endpoint
     expression_scale: Literal["log", "linear", "zscore"] = "log"
     created: str
     software_version: str

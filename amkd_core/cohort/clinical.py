@@ -117,7 +117,7 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
     CohortError
         When columns are missing or rows contradict themselves or each other: a patient twice, a slide of two
         patients, times that are not above 0, flags that are neither 0 nor 1. All of it is listed at once. Also when
-            1 is said to mean censored in an event column of words.
+        1 is said to mean censored in an event column of words.
     """
     frame = read_table(path, text=(keys.patient_column, keys.slide_column, keys.group))
     columns = recognise(list(frame.columns), keys, path.name)

@@ -81,13 +81,13 @@ def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
         ),
         KeyFigure("Risk group", prediction.risk_group, "cut at the training cohort's median risk"),
     ]
-    known = [(year, share) for year, share in summarise(prediction.curve).at_years if share is not None]
+    found = summarise(prediction.curve)
+    known = [(year, share) for year, share in found.at_years if share is not None]
     if known:
         shares = " / ".join(f"{share:.0%}" for _, share in known)
         names = " / ".join(str(year) for year, _ in known)
         rest, told = median_sentence(prediction), told_until(prediction)
-        median = summarise(prediction.curve).median_months
-        if 12 * known[-1][0] > told or (median is not None and median > told):
+        if max(12 * known[-1][0], found.median_months or 0) > told:
             rest += f"; from {told:.0f} months on the model tells how many, not when"
         keys.append(KeyFigure(f"Predicted {cohort.words.free} at {names} years", shares, rest))
     return tuple(keys)
