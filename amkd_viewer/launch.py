@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from amkd_core.atomic import atomic_path
+from amkd_viewer.waiting import settle, wait_until
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 PANEL = "Predict survival risk"
 _PLUGIN = "amkd-viewer"
-_SETTLED_S = 0.6
 _log = logging.getLogger(__name__)
 
 
@@ -111,45 +109,13 @@ def screenshot(
         viewer.close()
 
 
-def settle(viewer: Viewer, timeout_s: float = 60.0) -> None:
-    """Process events until every visible layer is drawn at its final resolution."""
-    quiet_since = time.monotonic()
-
-    def settled() -> bool:
-        nonlocal quiet_since
-        if not all(layer.loaded for layer in viewer.layers if layer.visible):
-            quiet_since = time.monotonic()
-        return time.monotonic() - quiet_since > _SETTLED_S
-
-    wait_until(settled, timeout_s, "drawing")
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Let the window live until a condition holds.
-
-    Raises
-    ------
-    TimeoutError
-        If that takes too long; `what` names it.
-    """
-    from napari.qt import get_qapp
-
-    app: Any = get_qapp()
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} took longer than {timeout_s:.0f} s")
-        app.processEvents()
-        time.sleep(0.01)
-    app.processEvents()
-
-
 def _open_window(bundle: Path | str | None) -> tuple[Viewer, PredictWidget]:
     # Read by napari as it is imported; see amkd_viewer.slicing for what it is for.
     os.environ.setdefault("NAPARI_ASYNC", "1")
     import napari
 
     from amkd_core.slides.isolate import keep_reader_ready
+    from amkd_viewer.rehearsal import rehearse
     from amkd_viewer.warm_up import keep_loaded, warm_up_layers, warm_up_prediction
 
     keep_reader_ready()
@@ -157,7 +123,9 @@ def _open_window(bundle: Path | str | None) -> tuple[Viewer, PredictWidget]:
     warm_up_layers()
     warm_up_prediction()
 
-    viewer = napari.Viewer(title="AMKD Viewer")
+    viewer = napari.Viewer(title="AMKD Viewer", show=False)
+    rehearse(viewer)
+    viewer.show()
     _, panel = viewer.window.add_plugin_dock_widget(_PLUGIN, PANEL)
     if bundle is not None:
         panel.bundle_path = Path(bundle)

@@ -43,7 +43,7 @@ def main() -> None:
 
     from amkd_viewer import slide_layers
     from amkd_viewer.events import Finished, PredictionRequest
-    from amkd_viewer.launch import settle
+    from amkd_viewer.waiting import settle
     from amkd_viewer.warm_up import keep_loaded, warm_up_layers, warm_up_prediction
 
     # As `amkd view` does before and after it opens the window.

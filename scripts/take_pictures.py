@@ -30,7 +30,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "docs" / "pictures")
     out = parser.parse_args().out
     os.environ.setdefault("AMKD_CONFIG_DIR", "/nonexistent")  # the user's own settings change no picture
-    from amkd_viewer.launch import settle, view, wait_until
+    from amkd_viewer.launch import view
+    from amkd_viewer.waiting import settle, wait_until
 
     viewer = view(demo_slide_path(), demo_bundle_path(), run=False, block=False)
     viewer.window.resize(*SIZE)
@@ -58,7 +59,7 @@ def main() -> None:
 def teach(panel: Any) -> None:
     """Predict with the demo patient's expression."""
     from amkd_viewer.events import Expression
-    from amkd_viewer.launch import wait_until
+    from amkd_viewer.waiting import wait_until
 
     path = demo_expression_path()
     genes = read_genes(path, SAMPLE_NAME)

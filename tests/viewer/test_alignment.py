@@ -21,9 +21,9 @@ from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
 from amkd_core.slides import open_slide
 from amkd_viewer import exports, slide_layers
-from amkd_viewer.launch import settle
 from amkd_viewer.layers import MapLook, boxes_layer, prediction_layers
 from amkd_viewer.reader import slide_layer
+from amkd_viewer.waiting import settle
 
 N_MARKED = MARK_CELLS[0] * MARK_CELLS[1]
 TOP_PERCENT = 100 * N_MARKED / 20

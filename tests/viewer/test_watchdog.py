@@ -26,12 +26,16 @@ OURS_MS = 100.0
 
 
 class Stall(NamedTuple):
-    """How long the event loop stood still, how much of it was ours (by the clock, of the processor), and where."""
+    """How long the event loop stood still, how much of it was ours (by the clock, of the processor), and where.
+
+    `whole_ms` is what its thread computed in all of it, whoever's code that was.
+    """
 
     lasted_ms: float
     ours_ms: float
     computed_ms: float
     where: str
+    whole_ms: float
 
 
 class Pulse:
@@ -75,7 +79,7 @@ class Pulse:
             own = [look for look in looks if look]
             share = len(own) / max(1, len(looks))
             where = max(set(own), key=own.count) if own else ""
-            self.stalls.append(Stall(clock, share * (clock - queued), share * computed, where))
+            self.stalls.append(Stall(clock, share * (clock - queued), share * computed, where, computed))
 
     def _now(self) -> tuple[float, float, float]:
         """Seconds by the clock, of this thread's computing, and in the system's queue for a processor, if it tells."""
@@ -139,7 +143,7 @@ def test_a_scripted_session_never_holds_the_window(  # noqa: PLR0917 (fixtures)
     places = []
     for _ in range(2):
         pulse.stalls.clear()
-        _session(panel, viewer, dock, (slide_path, second_slide_path), spin, qtbot)
+        session(panel, viewer, dock, (slide_path, second_slide_path), spin, qtbot.wait)
         computed, held = pulse.over()
         worst = sorted(pulse.stalls, key=lambda stall: -stall.ours_ms)[:5]
         _log.info("worst stalls: %s", worst)
@@ -150,7 +154,7 @@ def test_a_scripted_session_never_holds_the_window(  # noqa: PLR0917 (fixtures)
     assert len(places) < 2 or not set.intersection(*places), worst
 
 
-def _session(panel, viewer, dock, paths, spin, qtbot) -> None:  # noqa: PLR0917
+def session(panel, viewer, dock, paths, spin, wait) -> None:  # noqa: PLR0917
     """Predict, restyle the map, open and close panels, open a second slide, close both."""
     panel.open_slide(paths[0], run=True)
     spin(lambda: panel.outcome is not None)
@@ -163,19 +167,19 @@ def _session(panel, viewer, dock, paths, spin, qtbot) -> None:  # noqa: PLR0917
         {"kind": "percentile", "smooth": False},
     ):
         workspace.set_look(**changes)
-        qtbot.wait(30)
+        wait(30)
     for name in ("View and heatmap", "Top patches", "Survival", "Export", "Settings"):
         widget = dock(name)
-        qtbot.wait(150)
+        wait(150)
         viewer.window.remove_dock_widget(widget)
         widget.deleteLater()
-        qtbot.wait(50)
+        wait(50)
     panel.open_slide(paths[1])
     spin(lambda: len(workspace.slides) == 2)
-    qtbot.wait(200)
+    wait(200)
     for layer in list(workspace.slides):
         viewer.layers.remove(layer)
-        qtbot.wait(50)
+        wait(50)
 
 
 def test_a_map_that_cannot_be_drawn_is_a_sentence(panel, viewer, slide_path, spin, monkeypatch) -> None:
