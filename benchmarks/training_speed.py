@@ -67,27 +67,32 @@ def measure(folder: Path, n_bags: int, membership: Tensor) -> None:
         )
         for i in range(n_bags)
     ]
-    teacher, plain, ours, drawn = networks(membership)
+    teacher, plain, ours, short, drawn = networks(membership)
     started = time.perf_counter()
     taught = [Example(**{**vars(e), "targets": targets_of(teacher, e, "cpu")}) for e in examples]
     cached = time.perf_counter() - started
     config = TrainingConfig(distill=DistillConfig(pathway_weight=0.0))  # as the plain loop
-    seconds: dict[str, list[float]] = {"plain": [], "ours": [], "drawn": []}
+    seconds: dict[str, list[float]] = {"plain": [], "ours": [], "bfloat16": [], "drawn": []}
     for part in np.array_split(np.arange(n_bags), SLICES):
         with written_out():
             first = plain_loop(plain, with_loop(teacher), [examples[i] for i in part], folder, config)
         seconds["plain"].append(first["all"])
-        for name, model, share in (("ours", ours, 1.0), ("drawn", drawn, config.distill.patch_share)):
+        for name, model, share, precision in (
+            ("ours", ours, 1.0, "float32"),
+            ("bfloat16", short, 1.0, "bfloat16"),
+            ("drawn", drawn, config.distill.patch_share, "float32"),
+        ):
+            stage = Stage("student", folder, 0, precision=precision, patch_share=share)
             started = time.perf_counter()
             our_epoch(
                 model, [taught[i] for i in part], distillation_objective(config), adam(model, fused=True),
-                config=OptimConfig(), stage=Stage("student", folder, 0, patch_share=share), epoch=1,
+                config=OptimConfig(), stage=stage, epoch=1,
             )  # fmt: skip
             seconds[name].append(time.perf_counter() - started)
         last = {name: values[-1] for name, values in seconds.items() if name != "plain"}
         print({name: round(value, 1) for name, value in {**first, **last}.items()}, flush=True)
     print(f"\n{n_bags} bags: the teacher's outputs once: {cached:.1f} s")
-    for name in ("ours", "drawn"):
+    for name in ("ours", "bfloat16", "drawn"):
         ratios = np.divide(seconds["plain"], seconds[name])
         print(f"plain / {name}: median {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     print_split(ours, taught[: min(8, n_bags)], config)
@@ -107,10 +112,10 @@ def write_bags(folder: Path, n_bags: int) -> None:
 
 
 def networks(membership: Tensor) -> tuple[SurvivalModel, ...]:
-    """A teacher, and three students that begin alike."""
+    """A teacher, and four students that begin alike."""
     sizes = {"d_encoder": D_ENCODER}
     teacher = build_model("amkd_teacher", sizes, membership=membership, seed=0).eval()
-    return teacher, *(build_model("amkd_student", sizes, seed=1) for _ in range(3))
+    return teacher, *(build_model("amkd_student", sizes, seed=1) for _ in range(4))
 
 
 def with_loop(teacher: SurvivalModel) -> SurvivalModel:

@@ -196,8 +196,10 @@ def train_epoch(
     parts = parts or _all_at_once(config, stage)
 
     def forward(examples: Sequence[Example]) -> ModelOutput:
+        # Outside of mixed precision, which joins no bags that are kept in halves of the other kind.
+        batch = batch_input(examples, stage.device)
         with stage.autocast():
-            output = model(batch_input(examples, stage.device))
+            output = model(batch)
         return output.float()
 
     def gradients(examples: Sequence[Example], at_once: int) -> Terms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,13 @@ def test_an_epoch_that_was_finite_is_kept_when_later_ones_are_not(inputs, tmp_pa
         assert torch.equal(value, network.state_dict()[name]), name
 
 
-def test_mixed_precision_trains_float32_weights_close_to_the_plain_ones(inputs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept_as", [torch.float32, torch.float16])
+def test_mixed_precision_trains_float32_weights_close_to_the_plain_ones(
+    inputs, tmp_path: Path, kept_as: torch.dtype
+) -> None:
+    """Also of bags that are kept as halves of another kind, several patients at a time."""
     *_, data = inputs
+    halves = [replace(example, patches=example.patches.to(kept_as)) for example in data.train]
     config = OptimConfig(learning_rate=0.01, epochs=2, batch_patients=5)
     seen: list[torch.dtype] = []
 
@@ -95,9 +101,7 @@ def test_mixed_precision_trains_float32_weights_close_to_the_plain_ones(inputs, 
         network = build_model("amkd_student", {"d_encoder": D, "dim": 8, "dropout": 0.0}, seed=1)
         network.patch_attention.out.register_forward_hook(lambda *hook: seen.append(hook[2].dtype))
         stage = Stage("student", tmp_path / precision, 7, precision=precision)
-        history = drain(
-            fit(network, data.train, data.validation, survival_objective, config=config, stage=stage)
-        )
+        history = drain(fit(network, halves, data.validation, survival_objective, config=config, stage=stage))
         return network, [row["total"] for row in history]
 
     _, first = train("auto")
