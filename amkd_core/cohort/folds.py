@@ -83,7 +83,9 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
     event = np.array([patient.event for patient in cohort.patients])
     group = np.array([patient.group for patient in cohort.patients])
     if cohort.file.folds is not None:
-        splits = read_folds(cohort.file.folds, cohort.patients, seed=seed)
+        splits = read_folds(
+            cohort.file.folds, cohort.patients, seed=seed, patient_column=cohort.file.patient_column
+        )
     else:
         if cohort.file.group:
             _refuse_groups(group, cohort.file.group, n_folds)
@@ -100,11 +102,18 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
     return splits
 
 
-def read_folds(path: Path, patients: Sequence[Patient], *, seed: int) -> tuple[Split, ...]:
+def read_folds(
+    path: Path, patients: Sequence[Patient], *, seed: int, patient_column: str = ""
+) -> tuple[Split, ...]:
     """Folds of a file: a column of fold numbers, or one column a fold with train, val or test in it.
 
     With a column of numbers (``val_fold``, ``fold`` or ``test_fold``) the patients of a number are tested in that fold,
     and a fifth of the others, stratified by event, chooses the epoch.
+
+    Parameters
+    ----------
+    patient_column
+        What the clinical table's column of patients is stated to be called; looked for here before the common names.
 
     Raises
     ------
@@ -112,11 +121,13 @@ def read_folds(path: Path, patients: Sequence[Patient], *, seed: int) -> tuple[S
         When the file has neither kind of column, lacks patients or contradicts itself, names an unknown part, or gives
         something else than a whole number as a fold.
     """
-    frame = read_table(path)
-    ids = next((name for name in frame.columns if plain(str(name)) in PATIENT_NAMES), None)
+    frame = read_table(path, text=(patient_column,))
+    common = (name for name in frame.columns if plain(str(name)) in PATIENT_NAMES)
+    ids = patient_column if patient_column in frame.columns else next(common, None)
     if ids is None:
         raise CohortError(
-            f"{path.name}: no column of patients, expected patient_id; found {_listed(frame.columns)}"
+            f"{path.name}: no column of patients, expected {patient_column or 'patient_id'}; "
+            f"found {_listed(frame.columns)}"
         )
     rows: dict[str, int] = {}
     told = frame.drop(columns=ids)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.cohort.clinical import Patient
+from amkd_core.cohort.clinical_rows import PARTS
 from amkd_core.errors import CohortError
 
 
@@ -32,6 +33,10 @@ class Split:
         if len(set(everyone)) < len(everyone):
             twice = next(name for name in everyone if everyone.count(name) > 1)
             raise CohortError(f"patient {twice} is in two parts of the split, expected one")
+
+    def to_record(self) -> dict[str, list[str]]:
+        """Parts as they are written into a run's ``folds.json``."""
+        return {name: list(getattr(self, name)) for name in PARTS}
 
 
 def stratified_split(

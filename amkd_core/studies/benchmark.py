@@ -108,7 +108,7 @@ def compare(
         reads_slides = _as_begun(out, reads_slides)
         cohort = with_slides(cohort, out) if reads_slides else cohort
         splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
-        keep_record(out / "folds.json", {"folds": [_record_of(split) for split in splits]})
+        keep_record(out / "folds.json", {"folds": [split.to_record() for split in splits]})
         bags = yield from _bags(cohort, out, config, jobs) if reads_slides else _no_bags(cohort)
         key = data_record(cohort, bags if reads_slides else None)
         keep_record(out / DATA, key)
@@ -203,7 +203,3 @@ def _bins(out: Path, n_folds: int) -> dict[int, TimeBins]:
         edges = json.loads((out / CELLS / f"bins-{fold}.json").read_text(encoding="utf-8"))
         found[fold] = TimeBins.from_list([edge for edge in edges if edge is not None])
     return found
-
-
-def _record_of(split: Split) -> dict[str, list[str]]:
-    return {name: list(getattr(split, name)) for name in ("train", "validation", "test")}

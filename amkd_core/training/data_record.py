@@ -63,6 +63,7 @@ def _tables(cohort: Cohort) -> dict[str, str]:
     read = {
         "clinical": True,
         "expression": bool(cohort.expression.patients),
+        "probe_map": bool(cohort.expression.patients) and cohort.file.probe_map is not None,
         "pathways": bool(cohort.pathways),
         "gene_groups": bool(cohort.gene_groups),
     }

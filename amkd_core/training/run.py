@@ -113,7 +113,7 @@ def train_run(
             client = held.enter_context(connect(scheduler))
         cohort = with_slides(cohort, out)
         splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
-        keep_record(out / "folds.json", {"folds": [_record_of(split) for split in splits]})
+        keep_record(out / "folds.json", {"folds": [split.to_record() for split in splits]})
         yield from extract_missing(
             cohort, out, jobs=jobs or 2, weights=weights, device=config.device, client=client
         )
@@ -187,7 +187,3 @@ def _mean_scores(scored: Sequence[Sequence[Score]]) -> dict[str, float]:
         if len(values) > 1
     }
     return metrics | spread
-
-
-def _record_of(split: Split) -> dict[str, list[str]]:
-    return {name: list(getattr(split, name)) for name in ("train", "validation", "test")}

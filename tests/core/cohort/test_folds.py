@@ -25,7 +25,8 @@ def cohort_of(
         for i in range(n)
     )  # fmt: skip
     return SimpleNamespace(
-        patients=patients, file=SimpleNamespace(folds=folds, group="site" if groups else "")
+        patients=patients,
+        file=SimpleNamespace(folds=folds, group="site" if groups else "", patient_column=""),
     )
 
 
@@ -71,6 +72,22 @@ def test_a_file_of_tested_folds_and_one_of_parts(tmp_path: Path) -> None:
     path.write_text("case_id,fold0\n" + "".join(f"{name},{marks[i % 4]}\n" for i, name in enumerate(names)))
     (split,) = make_folds(cohort, n_folds=5, seed=0)
     assert (split.validation, split.test) == (tuple(names[1::4]), tuple(names[2::4]))
+
+
+def test_the_stated_column_of_patients_names_them_in_a_file_of_folds_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    cohort = cohort_of(60, folds=path)
+    # Another column with a common name holds something else.
+    rows = "".join(f"{i},P{i:04d},{i % 3}\n" for i in range(60))
+    path.write_text("case_id,ward number,val_fold\n" + rows)
+    with pytest.raises(CohortError, match="60 patients of the cohort are in no fold"):
+        make_folds(cohort, n_folds=5, seed=0)
+    cohort.file.patient_column = "ward number"
+    splits = make_folds(cohort, n_folds=5, seed=0)
+    assert [split.test[0] for split in splits] == ["P0000", "P0001", "P0002"]
+    path.write_text("nobody,val_fold\n" + "".join(f"P{i:04d},{i % 3}\n" for i in range(60)))
+    with pytest.raises(CohortError, match=r"no column of patients, expected ward number; found nobody"):
+        make_folds(cohort, n_folds=5, seed=0)
 
 
 def numbered(folder: Path, numbers: list[str], column: str = "val_fold") -> Any:

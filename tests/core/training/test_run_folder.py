@@ -15,6 +15,7 @@ from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.training.config import TrainingConfig, load_config
+from amkd_core.training.data_record import data_record
 from amkd_core.training.packed_cache import pack_cohort
 from amkd_core.training.run_folder import run_folder
 
@@ -101,3 +102,16 @@ def test_half_written_files_of_killed_runs_are_cleared(inputs, cohort_toml: Path
     enter(tmp_path, TrainingConfig(), cohort)
     pack_cohort(tmp_path / "cache", cohort, bags, key={}, dtype="auto")
     assert not any(path.exists() for path in left_overs)
+
+
+def test_the_map_of_probes_is_part_of_what_a_run_was_made_from(cohort_toml: Path, tmp_path: Path) -> None:
+    cohort = read_cohort(cohort_toml)
+    assert "probe_map_sha256" not in data_record(cohort, None)
+    probes = tmp_path / "probes.tsv"
+    probes.write_text("id\tgene\nENSG1\tTP53\n")
+    mapped = replace(cohort, file=cohort.file.model_copy(update={"probe_map": probes}))
+    before = data_record(mapped, None)
+    probes.write_text("id\tgene\nENSG1\tKRAS\n")
+    assert [key for key, value in data_record(mapped, None).items() if value != before[key]] == [
+        "probe_map_sha256"
+    ]
