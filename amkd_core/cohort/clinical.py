@@ -10,14 +10,19 @@ from typing import Any
 import numpy as np
 
 from amkd_core.cohort.barcodes import patient_of, site_of
-from amkd_core.cohort.clinical_rows import event_note, fault_of_row, slide_ids_of
+from amkd_core.cohort.clinical_rows import (
+    contradiction_notes,
+    event_note,
+    event_of,
+    fault_of_row,
+    part_of,
+    slide_ids_of,
+)
 from amkd_core.cohort.clinical_values import (
     age_notes,
     age_number,
     age_unit,
-    flag_of,
     in_words,
-    is_death_word,
     is_empty,
     is_untold,
     number_of,
@@ -125,8 +130,9 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
     words = in_words(frame[columns.event])
     meaning = event_note(columns, keys, frame[columns.event], path.name)
     rows = _Rows(columns, keys, words, unit)
+    told = frame.to_dict("records")
     # As a spreadsheet counts them: the names of the columns are row 1.
-    for number, row in enumerate(frame.to_dict("records"), start=2):
+    for number, row in enumerate(told, start=2):
         rows.take(row, number)
     problems = [*rows.problems, *_shared_slides(tuple(rows.kept.values()))]
     if problems:
@@ -139,7 +145,7 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         for reason, names in rows.out.items()
         if (out := tuple(name for name in names if name not in rows.kept))
     )
-    notes = [*columns.notes, meaning]
+    notes = [*columns.notes, meaning, *contradiction_notes(columns, told, path.name)]
     if columns.age:
         notes += age_notes(columns.age, frame[columns.age], unit)
     if columns.stage:
@@ -269,14 +275,12 @@ def _patient(
     def text(column: str) -> str:
         return "" if not column or is_empty(row[column]) else str(row[column]).strip()
 
-    words = is_death_word(row[columns.event])
-    flag = bool(flag_of(row[columns.event], words))
     return Patient(
         name,
         slide_ids_of(row, columns),
         float(row[columns.time]) * columns.months,
-        flag if columns.event_is_death or words else not flag,
-        text(columns.split),
+        bool(event_of(row[columns.event], is_death=columns.event_is_death)),
+        part_of(text(columns.split)) or "",
         age_years=age_number(row[columns.age], age_unit) if text(columns.age) else None,
         sex=text(columns.sex).lower(),
         stage=stage_number(text(columns.stage)),

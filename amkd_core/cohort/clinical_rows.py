@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from amkd_core.cohort.clinical_values import flag_of, in_words, is_empty, number_of
@@ -13,6 +13,7 @@ from amkd_core.file_names import fault_of_file_name, slide_named
 from amkd_core.survival.endpoints import words_of
 
 PARTS = ("train", "validation", "test")
+_PART_WORDS = {"training": "train", "val": "validation", **{part: part for part in PARTS}}
 LONGEST_MONTHS = 1_500.0
 
 
@@ -23,6 +24,11 @@ def slide_ids_of(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str,
         return ()
     names = (name.strip() for name in str(value).split(";"))
     return tuple(slide_named(name) for name in names if name)
+
+
+def part_of(value: Any) -> str | None:
+    """Part of a split that a cell names ("train", "validation", "test", also "training" and "val"); None otherwise."""
+    return _PART_WORDS.get(str(value).strip().lower())
 
 
 def fault_of_row(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) -> str:
@@ -37,9 +43,11 @@ def fault_of_row(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) 
         meaning = "1 (death) or 0 (censored)" if columns.event_is_death else "1 (censored) or 0 (death)"
         meaning = "Dead or Alive" if words else meaning
         return f"{columns.event} is {row[columns.event]}, expected {meaning}"
-    if not is_empty(split) and split not in PARTS:
+    if not is_empty(split) and part_of(split) is None:
         return f"split is {split}, expected train, validation or test"
     slides = slide_ids_of(row, columns)
+    if not columns.one_slide_a_row and "," in str(row[columns.slide]):
+        return f"{columns.slide} is {row[columns.slide]}, expected names joined by ;"
     unsafe = next((name for name in slides if fault_of_file_name(name)), "")
     if unsafe:
         return f"slide {unsafe!r} {fault_of_file_name(unsafe)}"
@@ -47,6 +55,55 @@ def fault_of_row(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) 
         twice = next(name for name in slides if slides.count(name) > 1)
         return f"slide {twice} stands there more than once"
     return ""
+
+
+def event_of(value: Any, *, is_death: bool) -> bool | None:
+    """Whether a cell of an event column tells of an event; None where it does not tell.
+
+    Parameters
+    ----------
+    is_death
+        What 1 means in the column; words mean what they say.
+    """
+    words = flag_of(value, words=True)
+    flag = flag_of(value, words=False)
+    if words is not None or flag is None:
+        return words
+    return flag if is_death else not flag
+
+
+def contradiction_notes(
+    columns: ClinicalColumns, rows: Sequence[Mapping[Any, Any]], file_name: str
+) -> list[str]:
+    """In how many rows another recognised column says otherwise than the event column that is taken.
+
+    Raises
+    ------
+    CohortError
+        When they disagree in more rows than they agree in: one of them is turned round, or means something else.
+    """
+    notes = []
+    for other, is_death in columns.other_events.items():
+        told = [
+            (
+                event_of(row[columns.event], is_death=columns.event_is_death),
+                event_of(row[other], is_death=is_death),
+            )
+            for row in rows
+        ]
+        pairs = [(first, second) for first, second in told if first is not None and second is not None]
+        against = sum(first != second for first, second in pairs)
+        if 2 * against > len(pairs):
+            raise CohortError(
+                f"{file_name}: columns {columns.event} and {other} contradict each other in {against} of {len(pairs)} "
+                "rows; state event_column, and event_means where 1 is not what its name says"
+            )
+        if against:
+            notes.append(
+                f"Columns {columns.event} and {other} contradict each other in {against} of {len(pairs)} rows; "
+                f"{columns.event} is taken."
+            )
+    return notes
 
 
 def event_note(columns: ClinicalColumns, keys: ClinicalKeys, values: Iterable[Any], file_name: str) -> str:

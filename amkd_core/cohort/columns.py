@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -102,6 +102,8 @@ class ClinicalColumns:
         Of the time column, and months in one of it.
     event_is_death
         What 1 means; words mean what they say.
+    other_events
+        Further recognised columns of the same endpoint's event, and what 1 means in each.
     notes
         Each interpretation in a sentence, except that of the event, which depends on what the column holds.
     """
@@ -114,6 +116,7 @@ class ClinicalColumns:
     months: float
     event: str
     event_is_death: bool
+    other_events: Mapping[str, bool]
     age: str
     sex: str
     stage: str
@@ -135,7 +138,7 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
     one = find.optional(keys.slide_column, () if keys.slide_column else ONE_SLIDE_NAMES)
     many = "" if keys.slide_column else find.optional("", MANY_SLIDES_NAMES)
     time, unit = _time(find, keys)
-    event, is_death = _event(find, keys)
+    event, is_death, others = _event(find, keys)
     slide = many or one
     if not slide:
         find.missing["slide_ids"] = "slide_column"
@@ -157,6 +160,7 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
         months=months,
         event=event,
         event_is_death=is_death,
+        other_events=others,
         age=find.optional(keys.age_column, AGE_NAMES),
         sex=find.optional(keys.sex_column, SEX_NAMES),
         stage=find.optional(keys.stage_column, STAGE_NAMES),
@@ -195,7 +199,7 @@ def _unit_in(column: str) -> TimeUnit | None:
     return next((unit for unit in units if unit in plain(column).split("_")), None)
 
 
-def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool]:
+def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool, Mapping[str, bool]]:
     end = keys.endpoint
     deaths = (f"{end}_event", end, f"{end}_status", *_EVENT_NAMES[end])
     # A flag without an endpoint in its name is that of overall survival.
@@ -203,10 +207,13 @@ def _event(find: _Finder, keys: ClinicalKeys) -> tuple[str, bool]:
         ("censorship", "censored") if end == "os" else ()
     )
     column = find.column(keys.event_column, (*deaths, *censored), f"{end}_event", "event_column")
-    is_death = "censor" not in plain(column)
-    if keys.event_means is not None:
-        is_death = keys.event_means == "death"
-    return column, is_death
+    is_death = _means_death(column) if keys.event_means is None else keys.event_means == "death"
+    others = [] if keys.event_column else find.all((*deaths, *censored))
+    return column, is_death, {name: _means_death(name) for name in others if name != column}
+
+
+def _means_death(column: str) -> bool:
+    return "censor" not in plain(column)
 
 
 class _Finder:
@@ -226,6 +233,9 @@ class _Finder:
                 )
             return stated
         return next((self._by_name[name] for name in names if name in self._by_name), "")
+
+    def all(self, names: Sequence[str]) -> list[str]:
+        return [self._by_name[name] for name in names if name in self._by_name]
 
     def column(self, stated: str, names: Sequence[str], usual: str, key: str) -> str:
         found = self.optional(stated, names)

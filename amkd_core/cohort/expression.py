@@ -67,6 +67,9 @@ def read_cohort_expression(
     """
     frame = read_table(path, first_is_text=True)
     notes: list[str] = []
+    if _begins_with_a_counter(frame, known):
+        frame = frame.iloc[:, 1:]
+        notes.append("The first column, which has no name and counts the rows, is passed over.")
     samples, genes, values = _oriented(frame, known, path.name, notes)
     genes, values = _symbols(genes, values, probe_map, path.name, notes)
     samples, values = _patients(samples, values, path.name, notes)
@@ -78,6 +81,15 @@ def read_cohort_expression(
     if still:
         notes.append(f"{still} of {len(genes)} genes have the same value in all patients and tell nothing.")
     return ReadExpression(ExpressionTable(tuple(samples), tuple(genes), values), tuple(notes), found)
+
+
+def _begins_with_a_counter(frame: pd.DataFrame, known: AbstractSet[str]) -> bool:
+    """As pandas writes a table whose patients are a column of their own."""
+    if frame.shape[1] < 3 or str(frame.columns[0]) not in {"", "Unnamed: 0"}:
+        return False
+    first, second = ([str(value).strip() for value in frame.iloc[:, place]] for place in (0, 1))
+    counts = first == [str(place) for place in range(len(frame))]
+    return counts and not known & set(first) and any(patient_of(value) in known for value in second)
 
 
 def _oriented(

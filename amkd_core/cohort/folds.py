@@ -12,24 +12,17 @@ from numpy.typing import NDArray
 
 from amkd_core.cohort.barcodes import patient_of
 from amkd_core.cohort.clinical import Patient
-from amkd_core.cohort.clinical_rows import PARTS
+from amkd_core.cohort.clinical_rows import PARTS, part_of
 from amkd_core.cohort.clinical_values import is_empty, number_of
 from amkd_core.cohort.columns import PATIENT_NAMES, plain
 from amkd_core.cohort.splits import Split, carve, deal_out, stratified_split
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 from amkd_core.feature_range import MIN_SLIDES
+from amkd_core.survival.endpoints import words_of
 
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
-
-_PART_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 
 # Fewer deaths than this in training or validation teach or choose nothing.
 MIN_EVENTS = 2
@@ -77,33 +70,62 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
         When a file of folds does not know the patients or tests one twice, or a part has too few patients or deaths
         to be of use.
     """
+    file = cohort.file
     if any(patient.split for patient in cohort.patients):
-        return (make_split(cohort.patients, seed=seed),)
+        if file.folds is not None:
+            raise CohortError(
+                f"the clinical table has a column split, and {file.folds.name} tells other folds; expected one of them "
+                "(use_split = false, or --ignore-split, passes over the column)"
+            )
+        splits: tuple[Split, ...] = (make_split(cohort.patients, seed=seed),)
+        _refuse_torn_groups(splits, cohort.patients, "the column split", file.group)
+        return splits
     names = np.array([patient.patient_id for patient in cohort.patients])
     event = np.array([patient.event for patient in cohort.patients])
     group = np.array([patient.group for patient in cohort.patients])
-    if cohort.file.folds is not None:
+    if file.group:
+        _refuse_groups(group, file.group, 1 if file.folds is not None else n_folds)
+    if file.folds is not None:
         splits = read_folds(
-            cohort.file.folds, cohort.patients, seed=seed, patient_column=cohort.file.patient_column
+            file.folds,
+            cohort.patients,
+            seed=seed,
+            patient_column=file.patient_column,
+            grouped=bool(file.group),
         )
+        _refuse_torn_groups(splits, cohort.patients, file.folds.name, file.group)
     else:
-        if cohort.file.group:
-            _refuse_groups(group, cohort.file.group, n_folds)
+        apart = group if file.group else None
         splits = tuple(
-            carve(names, event, group if cohort.file.group else None, tested, [seed, fold])
-            for fold, tested in enumerate(
-                deal_out(event, group if cohort.file.group else None, n_folds, seed)
-            )
+            carve(names, event, apart, tested, [seed, fold])
+            for fold, tested in enumerate(deal_out(event, apart, n_folds, seed))
         )
     for fold, split in enumerate(splits, start=1):
         _refuse_few(split, cohort.patients, f"fold {fold}: ")
-    if cohort.file.folds is not None:
-        _refuse_tested_twice(splits, cohort.file.folds.name)
+    if file.folds is not None:
+        _refuse_tested_twice(splits, file.folds.name)
     return splits
 
 
+def origin_of_folds(cohort: Cohort) -> str:
+    """Who said which patients are tested together, for the reader of a report."""
+    file = cohort.file
+    if any(patient.split for patient in cohort.patients):
+        return "as the column split of the clinical table says"
+    if file.folds is not None:
+        return f"as {file.folds.name} says"
+    if file.group:
+        return f"patients of one {file.group} together, {words_of(file.endpoint).events} shared out alike"
+    return f"drawn, {words_of(file.endpoint).events} shared out alike"
+
+
 def read_folds(
-    path: Path, patients: Sequence[Patient], *, seed: int, patient_column: str = ""
+    path: Path,
+    patients: Sequence[Patient],
+    *,
+    seed: int,
+    patient_column: str = "",
+    grouped: bool = False,
 ) -> tuple[Split, ...]:
     """Folds of a file: a column of fold numbers, or one column a fold with train, val or test in it.
 
@@ -114,6 +136,8 @@ def read_folds(
     ----------
     patient_column
         What the clinical table's column of patients is stated to be called; looked for here before the common names.
+    grouped
+        Whether the patients that choose the epoch are to be of other groups than those trained on.
 
     Raises
     ------
@@ -144,6 +168,7 @@ def read_folds(
         )
     names = np.array([patient.patient_id for patient in patients])
     event = np.array([patient.event for patient in patients])
+    group = np.array([patient.group for patient in patients]) if grouped else None
     places = [rows[name] for name in names.tolist()]
     parts = [name for name in frame.columns if re.fullmatch(r"(fold|split)_?\d+", str(name))]
     number = next((name for name in ("test_fold", "val_fold", "fold") if name in frame.columns), None)
@@ -155,7 +180,7 @@ def read_folds(
         )
     folds = _numbers(path.name, str(number), frame[number].iloc[places], names)
     return tuple(
-        carve(names, event, None, np.flatnonzero(folds == fold), [seed, place])
+        carve(names, event, group, np.flatnonzero(folds == fold), [seed, place])
         for place, fold in enumerate(sorted(set(folds.tolist())))
     )
 
@@ -177,7 +202,7 @@ def _numbers(file_name: str, column: str, marks: Any, names: NDArray[Any]) -> ND
 
 
 def _marked(file_name: str, column: str, marks: Any, names: NDArray[Any]) -> Split:
-    words = [_PART_WORDS.get(str(mark).strip().lower()) for mark in marks]
+    words = [part_of(mark) for mark in marks]
     if None in words:
         wrong = str(list(marks)[words.index(None)])
         raise CohortError(f"{file_name}: column {column} says {wrong}, expected train, val or test")
@@ -199,6 +224,24 @@ def _refuse_groups(group: NDArray[Any], column: str, n_folds: int) -> None:
         raise CohortError(
             f"{column} has {len(found)} groups, expected at least one for each of {n_folds} folds"
         )
+
+
+def _refuse_torn_groups(
+    splits: Sequence[Split], patients: Sequence[Patient], source: str, column: str
+) -> None:
+    """Folds that are given may not test a group that they also learn from, where groups are to be kept apart."""
+    if not column:
+        return
+    group = {patient.patient_id: patient.group for patient in patients}
+    for fold, split in enumerate(splits, start=1):
+        learnt = {group[name] for name in (*split.train, *split.validation)}
+        torn = sorted({group[name] for name in split.test} & learnt)
+        if torn:
+            shown = ", ".join(torn[:5]) + (", ..." if len(torn) > 5 else "")
+            raise CohortError(
+                f"{source}: fold {fold} tests patients of {len(torn)} groups of {column} that it also learns from "
+                f"({shown}), although group = {column} keeps them apart; expected one of the two"
+            )
 
 
 def _refuse_few(split: Split, patients: Sequence[Patient], which: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.pathways import MIN_COVERAGE, cover
 from amkd_core.errors import BagError, CohortError
@@ -65,6 +66,11 @@ def bag_sizes(cohort: Cohort, folder: Path) -> list[int]:
             except (BagError, AttributeError):
                 continue
     return sizes
+
+
+def patches_by_slide(bags: Mapping[str, FeatureBag]) -> list[int]:
+    """Patches of each slide in bags that were read, of one patient or one slide each."""
+    return [int(count) for bag in bags.values() for count in np.bincount(bag.slide_index) if count]
 
 
 _ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV"}

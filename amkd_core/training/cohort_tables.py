@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.folds import origin_of_folds
 from amkd_core.cohort.splits import Split
 from amkd_core.cohort.table_one import table_one
 from amkd_core.export.run_report import ReportTable
 from amkd_core.survival.endpoints import words_of
 
 
-def cohort_table(cohort: Cohort) -> ReportTable:
-    """Table 1 of the cohort, as `amkd cohort` prints it."""
-    rows = tuple((name.capitalize(), text) for name, text in table_one(cohort).items())
+def cohort_table(cohort: Cohort, n_patches: Sequence[int] = ()) -> ReportTable:
+    """Table 1 of the cohort, as `amkd cohort` prints it; `n_patches` of each slide."""
+    told = table_one(cohort, n_patches=n_patches)
+    rows = tuple((name.capitalize(), text) for name, text in told.items())
     return ReportTable("Table 1. The cohort", ("", "Patients with complete data"), rows)
 
 
@@ -30,6 +32,6 @@ def fold_table(cohort: Cohort, splits: Sequence[Split]) -> ReportTable:
     )
     return ReportTable(
         f"Patients ({words_of(cohort.file.endpoint).events}) by fold", ("Fold", "Training", "Validation", "Test"), rows,
-        "Everything that is fitted is fitted on a fold's training patients; validation patients choose the epoch; test "
-        "patients are scored once.",
+        f"Folds: {origin_of_folds(cohort)}. Everything that is fitted is fitted on a fold's training patients; "
+        "validation patients choose the epoch; test patients are scored once.",
     )  # fmt: skip

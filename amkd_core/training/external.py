@@ -16,6 +16,7 @@ from amkd_core.bundle import Bundle
 from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.expression import UNITS, same_units
+from amkd_core.cohort.table_one import patches_by_slide
 from amkd_core.errors import CohortError, ModalityError
 from amkd_core.export.run_report import write_report
 from amkd_core.inference.predict import predict_bag
@@ -102,6 +103,8 @@ def evaluate_bundle(
     """
     refuse_training_slides(bags, bundle.card.training_slides, f"model {bundle.card.name} was")
     genes, remark = usable_genes(cohort, bundle)
+    if not genes:
+        remark = f"{remark}, so the student alone was scored."
     results: list[_Result] = []
     for number, patient in enumerate(cohort.patients):
         yield Progress("Scoring patients", number, len(cohort.patients), patient.patient_id)
@@ -110,7 +113,9 @@ def evaluate_bundle(
         results.append(_Result.of(name, prediction))
     yield Progress("Computing statistics", 0, 1)
     models = _scored(cohort, bundle, results)
-    statistics = run_statistics(cohort, (), models, seed=seed, effort=effort)
+    statistics = run_statistics(cohort, (), models, seed=seed, effort=effort).model_copy(
+        update={"remark": remark}
+    )
     _write_table(out / "predictions.csv", _table(models))
     write_text(out / METRICS, statistics.model_dump_json(indent=1) + "\n")
     pictures = write_figures(out / FIGURES, models, statistics)
@@ -121,22 +126,28 @@ def evaluate_bundle(
         "members": len(bundle.members), "seed": seed, "environment": environment(),
     }  # fmt: skip
     write_report(
-        out / REPORT, external_report(cohort, bundle.card, statistics, pictures, (provenance, remark))
+        out / REPORT,
+        external_report(
+            cohort, bundle.card, statistics, pictures, provenance, n_patches=patches_by_slide(bags)
+        ),
     )
     return statistics
 
 
 def usable_genes(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[str, float]], str]:
-    """Expression of the patients who have it, by gene symbol; empty with the reason when the teacher cannot use it."""
+    """Expression of the patients who have it, by gene symbol; empty with the reason when the teacher cannot use it.
+
+    The reason has no full stop: what follows from it is for the caller to say.
+    """
     table = cohort.expression
     if not bundle.has_teacher:
-        return {}, "The bundle has no teacher, so the student alone was scored."
+        return {}, "The bundle has no teacher"
     if not table.patients:
-        return {}, "The cohort has no expression, so the student alone was scored."
+        return {}, "The cohort has no expression"
     if not same_units(cohort.expression_scale, bundle.card.expression_scale):
         return {}, (
             f"The teacher was left out: it learned from {UNITS[bundle.card.expression_scale]}, but the expression of "
-            f"this cohort holds {UNITS[cohort.expression_scale]}."
+            f"this cohort holds {UNITS[cohort.expression_scale]}"
         )
     measured, patients = set(table.genes), set(table.patients)
     wanted = [name for name in bundle.card.genes if name in measured]
@@ -148,7 +159,7 @@ def usable_genes(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[s
     try:
         check_genes(bundle, wanted)
     except ModalityError as error:
-        return {}, f"The teacher was left out: {error}."
+        return {}, f"The teacher was left out: {error}"
     missing = len(cohort.patients) - len(known)
     return (
         genes,

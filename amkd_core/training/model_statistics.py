@@ -57,6 +57,7 @@ def model_statistics(scored: Scored, *, seed: int, n_resamples: int = 1000) -> M
     months = month_grid(outcome, limit)
     curve, integrated = _curve(scored, months)
     return ModelStatistics(
+        n_patients=len(scored.outcome),
         c_index=over_folds(scored, lambda own, mask: concordance_index(own.time, own.event, scored.risk[mask])),
         c_index_within_folds=Estimate.of(
             lambda: bootstrap_within(

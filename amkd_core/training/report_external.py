@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from amkd_core.training.report_text import (
     reading,
     result_sections,
 )
+from amkd_core.training.statistics import TEACHER
 from amkd_core.training.statistics_record import RunStatistics
 from amkd_core.training.strangers import unlike_the_training
 
@@ -34,16 +35,19 @@ def external_report(
     card: BundleCard,
     statistics: RunStatistics,
     pictures: Mapping[str, Path],
-    made: tuple[Mapping[str, Any], str],
+    provenance: Mapping[str, Any],
+    *,
+    n_patches: Sequence[int] = (),
 ) -> Report:
     """Report of a bundle on a cohort.
 
     Parameters
     ----------
-    made
-        Provenance, and a remark on which models could be scored (may be empty).
+    provenance
+        What made the figures.
+    n_patches
+        Of each slide.
     """
-    provenance, remark = made
     warnings = unlike_the_training(cohort, "the model was", endpoint=card.endpoint, synthetic=card.synthetic)
     return Report(
         title=f"{card.name} on {cohort.file.name}: external validation",
@@ -53,8 +57,8 @@ def external_report(
         key_figures=key_figures(statistics),
         sections=(
             ReportSection("What this says", points=(*reading(statistics), *warnings)),
-            ReportSection("What was done", _method(card, remark)),
-            cohort_section(cohort),
+            ReportSection("What was done", _method(card, statistics)),
+            cohort_section(cohort, n_patches),
             *result_sections(statistics, pictures),
             limits_section(statistics, LIMITS),
             provenance_section(provenance),
@@ -63,14 +67,19 @@ def external_report(
     )
 
 
-def _method(card: BundleCard, remark: str) -> tuple[str, ...]:
+def _method(card: BundleCard, statistics: RunStatistics) -> tuple[str, ...]:
     members = f"the mean of its {len(card.members)} networks" if len(card.members) > 1 else "its network"
     texts = (
         f"Model {card.name} was trained on {card.cohort_size} patients with {card.cohort_events} "
         f"{words_of(card.endpoint).events} (endpoint {card.endpoint}). Every patient of this cohort was scored by "
-        f"{members}, from the slides alone.",
+        f"{members}, from the slides alone."
+        + (
+            " The teacher also read their genes, where it scored them."
+            if TEACHER in statistics.models
+            else ""
+        ),
         "Nothing was fitted here: time bins, scaling and the border between low and high risk are those of the "
         "training patients. Neither a clinical model nor a chance line was fitted either.",
-        remark,
+        statistics.remark,
     )
     return tuple(text for text in texts if text)

@@ -40,6 +40,7 @@ def report_run(
     features_of: FeaturesOf | None = None,
     network_chance: Mapping[str, Sequence[float]] | None = None,
     bundle: Bundle | None = None,
+    n_patches: Sequence[int] = (),
 ) -> RunStatistics:
     """Write ``metrics.json``, ``figures/`` and ``report.html`` into a run's folder.
 
@@ -65,6 +66,8 @@ def report_run(
         C-indices of the networks themselves on shuffled outcomes, by model.
     bundle
         The run's; with one the report has a section on the teacher's pathways.
+    n_patches
+        Of each slide, for table 1.
 
     Returns
     -------
@@ -93,6 +96,8 @@ def report_run(
     explanations = () if bundle is None else (pathway_section(bundle, out / FIGURES),)
     write_report(
         out / REPORT,
-        training_report(cohort, splits, statistics, pictures, provenance, explanations=explanations),
+        training_report(
+            cohort, splits, statistics, pictures, provenance, explanations=explanations, n_patches=n_patches
+        ),
     )
     return statistics

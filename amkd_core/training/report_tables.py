@@ -35,10 +35,15 @@ def order_table(statistics: RunStatistics) -> ReportTable:
             " Networks of two folds have risk scales of their own: pairs within folds compare patients, all pairs "
             "pooled compare scales as well."
         )
-    header = ("", *statistics.models, "age and stage") if beside else ("", *statistics.models)
+    header = row("", _names(statistics), "age and stage")
     return ReportTable(
         "How well risks order patients (0.5 is chance, 1 is perfect)", header, tuple(rows), note
     )
+
+
+def _names(statistics: RunStatistics) -> list[str]:
+    """Models, with how many patients they scored where those are not all."""
+    return [f"{name}{statistics.of_how_many(name)}" for name in statistics.models]
 
 
 def error_table(statistics: RunStatistics) -> ReportTable:

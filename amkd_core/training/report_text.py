@@ -42,9 +42,12 @@ CHANCE = 0.5
 
 def training_report(
     cohort: Cohort, splits: Sequence[Split], statistics: RunStatistics, pictures: Mapping[str, Path],
-    provenance: Mapping[str, Any], *, explanations: Sequence[ReportSection] = (),
+    provenance: Mapping[str, Any], *, explanations: Sequence[ReportSection] = (), n_patches: Sequence[int] = (),
 ) -> Report:  # fmt: skip
-    """Report of a run with its own folds; `explanations` of its models come after the results."""
+    """Report of a run with its own folds; `explanations` of its models come after the results.
+
+    `n_patches` are those of each slide.
+    """
     return Report(
         title=f"{cohort.file.name}: cross-validated survival model",
         subtitle=f"Endpoint {cohort.file.endpoint}; {_sentence_of_size(statistics)}",
@@ -53,7 +56,7 @@ def training_report(
         sections=(
             ReportSection("What this says", points=reading(statistics)),
             ReportSection("What was done", _method(statistics, splits), tables=(fold_table(cohort, splits),)),
-            cohort_section(cohort),
+            cohort_section(cohort, n_patches),
             *result_sections(statistics, pictures),
             *explanations,
             limits_section(statistics),
@@ -70,7 +73,9 @@ def key_figures(statistics: RunStatistics) -> tuple[KeyFigure, ...]:
     how = "all test patients, within folds" if several else "95 % interval by patient"
     for name, item in statistics.models.items():
         note = f"{how}: {item.c_index_within_folds.text()}"
-        found.append(KeyFigure(f"C-index of the {name}", item.c_index.text(), note))
+        found.append(
+            KeyFigure(f"C-index of the {name}{statistics.of_how_many(name)}", item.c_index.text(), note)
+        )
     if statistics.clinical.c_index.mean is not None:
         text = f"{how}: {statistics.clinical.c_index_within_folds.text()}"
         found.append(KeyFigure("C-index of age and stage alone", statistics.clinical.c_index.text(), text))
@@ -90,7 +95,8 @@ def reading(statistics: RunStatistics) -> tuple[str, ...]:
     difference = statistics.student_minus_teacher
     if difference.value is not None:
         points.append(
-            f"Student minus teacher: {difference.text(sign=True)} in C-index, on the same patients; "
+            f"Student minus teacher: {difference.text(sign=True)} in C-index, on the same patients"
+            f"{statistics.of_how_many('teacher')}; "
             + _meaning(difference, "the student is better", "the teacher is better", "no difference is shown")
             + "."
         )
@@ -182,12 +188,15 @@ def _method(statistics: RunStatistics, splits: Sequence[Split]) -> tuple[str, ..
     )
 
 
-def cohort_section(cohort: Cohort) -> ReportSection:
-    """Table 1, who was kept out, how columns were understood, and what looks suspicious."""
+def cohort_section(cohort: Cohort, n_patches: Sequence[int] = ()) -> ReportSection:
+    """Table 1, who was kept out, how columns were understood, and what looks suspicious.
+
+    `n_patches` are those of each slide, where they are known.
+    """
     points = [*(str(item) for item in cohort.findings)]
     points += [f"Warning: {sentence}" for sentence in cohort.warnings]
     points += list(cohort.notes)
-    return ReportSection("The cohort", points=tuple(points), tables=(cohort_table(cohort),))
+    return ReportSection("The cohort", points=tuple(points), tables=(cohort_table(cohort, n_patches),))
 
 
 def result_sections(statistics: RunStatistics, pictures: Mapping[str, Path]) -> tuple[ReportSection, ...]:

@@ -17,6 +17,7 @@ from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import make_folds
 from amkd_core.cohort.splits import Split
+from amkd_core.cohort.table_one import patches_by_slide
 from amkd_core.progress import Progress
 from amkd_core.training.chance_networks import chance_of_networks
 from amkd_core.training.config import TrainingConfig
@@ -167,7 +168,7 @@ def _finish(
         effort = Effort(config.report.resamples, config.report.shuffles)
         statistics = report_run(
             cohort, splits, predictions, bins, out=out, seed=config.seed, provenance=provenance, effort=effort,
-            network_chance=chance, bundle=bundle,
+            network_chance=chance, bundle=bundle, n_patches=patches_by_slide(bags),
         )  # fmt: skip
     groups = groups_of(folds[0].predictions)
     return Run(cohort, tuple(splits), folds, scored[0], groups, statistics, bundle, out / BUNDLE)

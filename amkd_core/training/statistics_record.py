@@ -75,8 +75,12 @@ class RiskGroups(Record):
 
 
 class ModelStatistics(Record):
-    """Everything about one model's out-of-fold predictions; docs/statistics.md explains each figure."""
+    """Everything about one model's out-of-fold predictions; docs/statistics.md explains each figure.
 
+    `n_patients` are those that it scored: without expression a teacher scores nobody. None in records of before.
+    """
+
+    n_patients: int | None = None
     c_index: Spread
     c_index_within_folds: Estimate
     c_index_pooled: Estimate
@@ -144,6 +148,8 @@ class RunStatistics(Record):
         fitted.
     network_chance
         The chance line of the networks themselves by model, where it was asked for.
+    remark
+        Which patients or models were left out, and why; empty where none were.
     """
 
     format_version: int = 1
@@ -159,11 +165,26 @@ class RunStatistics(Record):
     added: dict[str, AddedStatistics] = Field(default_factory=dict)
     chance: ChanceStatistics | None = None
     network_chance: dict[str, ChanceStatistics] = Field(default_factory=dict)
+    remark: str = ""
+
+    def of_how_many(self, name: str) -> str:
+        """`` (52 of 56 patients)`` where a model scored only some of them; else empty."""
+        scored = self.models[name].n_patients if name in self.models else None
+        return f" ({scored} of {self.n_patients} patients)" if scored not in (None, self.n_patients) else ""
 
     def __str__(self) -> str:
-        lines = [line for name, item in self.models.items() for line in _model_lines(name, item)]
+        lines = [
+            line
+            for name, item in self.models.items()
+            for line in _model_lines(name, self.of_how_many(name), item)
+        ]
+        if self.remark:
+            lines.insert(0, self.remark)
         if len(self.models) > 1:
-            lines.append(f"student minus teacher, paired: {self.student_minus_teacher.text(sign=True)}")
+            lines.append(
+                f"student minus teacher, paired: {self.student_minus_teacher.text(sign=True)}"
+                f"{self.of_how_many('teacher')}"
+            )
         lines.append(
             f"age and stage alone: C-index {self.clinical.c_index.text()}{_why(self.clinical.reason)}"
         )
@@ -182,11 +203,11 @@ class RunStatistics(Record):
         return "\n".join(lines)
 
 
-def _model_lines(name: str, item: ModelStatistics) -> list[str]:
+def _model_lines(name: str, some: str, item: ModelStatistics) -> list[str]:
     folds = len(item.c_index.by_fold)
     within = item.c_index_within_folds.text()
     several = f"{item.c_index.text()} over {folds} folds; all test patients, within folds: {within}"
-    lines = [f"{name} on test: C-index {several if folds > 1 else within}"]
+    lines = [f"{name} on test{some}: C-index {several if folds > 1 else within}"]
     if item.risk_groups is not None:
         groups = item.risk_groups
         lines.append(

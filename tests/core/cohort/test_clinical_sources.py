@@ -266,3 +266,39 @@ def test_a_split_of_the_table_may_be_ignored(tmp_path: Path) -> None:
         for use in (True, False)
     ]
     assert splits == [["train", "test"], ["", ""]]
+
+
+def test_event_columns_that_contradict_each_other_are_told_or_refused(tmp_path: Path) -> None:
+    head = "patient_id,slide_ids,os_months,os_event,vital_status\n"
+    rows = [f"P{i},S{i},{i + 3},{i % 2},{'Dead' if i % 2 else 'Alive'}" for i in range(20)]
+    agreeing = read_clinical_table(write(tmp_path, head + "\n".join(rows)), ClinicalKeys())
+    assert not [note for note in agreeing.notes if "contradict" in note]
+    turned = [row.replace("Dead", "?").replace("Alive", "Dead").replace("?", "Alive") for row in rows]
+    few = read_clinical_table(
+        write(tmp_path, head + "\n".join([*turned[:3], *rows[3:], "Q,SQ,4,1,Not Reported"])), ClinicalKeys()
+    )
+    assert (
+        "Columns os_event and vital_status contradict each other in 3 of 20 rows; os_event is taken."
+        in few.notes
+    )
+    path = write(tmp_path, head + "\n".join(turned))
+    with pytest.raises(
+        CohortError,
+        match="columns os_event and vital_status contradict each other in 20 of 20 rows; state event_col",
+    ):
+        read_clinical_table(path, ClinicalKeys())
+    (first, *_) = read_clinical_table(path, ClinicalKeys(event_column="vital_status")).patients
+    assert first.event
+    flags = "patient_id,slide_ids,os_months,censorship,event\n"
+    agreeing = read_clinical_table(write(tmp_path, flags + "A,A1,5,1,0\nB,B1,6,0,1\n"), ClinicalKeys())
+    assert not [note for note in agreeing.notes if "contradict" in note]
+
+
+def test_slides_joined_by_commas_and_short_words_for_parts(tmp_path: Path) -> None:
+    head = "patient_id,slide_ids,os_months,os_event,split\n"
+    with pytest.raises(CohortError, match="row 2, patient A: slide_ids is s1,s2, expected names joined by ;"):
+        read_clinical_table(write(tmp_path, head + 'A,"s1,s2",5,1,train\n'), ClinicalKeys())
+    table = read_clinical_table(
+        write(tmp_path, head + "A,s1;s2,5,1,training\nB,s3,5,0,val\n"), ClinicalKeys()
+    )
+    assert [patient.split for patient in table.patients] == ["train", "validation"]

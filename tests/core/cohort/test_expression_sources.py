@@ -106,3 +106,14 @@ def test_patients_named_by_digits_keep_their_zeros_in_either_layout(tmp_path: Pa
         table = read_cohort_expression(path, {"007", "010"}).table
         assert table.patients == ("007", "010")
         np.testing.assert_array_equal(table.rows(["010"], ["G1", "G2"]), [[3, 4]])
+
+
+def test_a_counter_without_a_name_before_the_patients_is_passed_over(tmp_path: Path) -> None:
+    """As `DataFrame.to_csv` writes it, unless it is told not to."""
+    table = write(tmp_path, ",patient_id,G1,G2\n0,A,1,2\n1,B,3,4\n", "counted.csv")
+    read = read_cohort_expression(table, {"A", "B"})
+    assert (read.table.patients, read.table.genes) == (("A", "B"), ("G1", "G2"))
+    assert "The first column, which has no name and counts the rows, is passed over." in read.notes
+    # Patients may be numbers themselves.
+    numbered = write(tmp_path, ",G1,G2\n0,1,2\n1,3,4\n", "numbered.csv")
+    assert read_cohort_expression(numbered, {"0", "1"}).table.patients == ("0", "1")

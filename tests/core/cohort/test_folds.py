@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -203,3 +204,37 @@ def test_the_shared_folds_are_read(shared: Path) -> None:
         event = {patient.patient_id: patient.event for patient in cohort.patients}
         splits = make_folds(cohort, n_folds=5, seed=0)
         assert [sum(event[who] for who in split.test) for split in splits] == deaths
+
+
+def test_given_folds_that_tear_the_groups_that_are_to_be_kept_apart_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    cohort = cohort_of(80, groups=8, folds=path)
+    site = {patient.patient_id: patient.group for patient in cohort.patients}
+    path.write_text("patient_id,val_fold\n" + "".join(f"{name},{i % 2}\n" for i, name in enumerate(site)))
+    with pytest.raises(
+        CohortError,
+        match=r"folds\.csv: fold 1 tests patients of \d groups of site that it also learns from \(H0, ",
+    ):
+        make_folds(cohort, n_folds=5, seed=0)
+    path.write_text(
+        "patient_id,val_fold\n" + "".join(f"{name},{int(at[1]) % 2}\n" for name, at in site.items())
+    )
+    for split in make_folds(cohort, n_folds=5, seed=0):
+        parts = [{site[name] for name in part} for part in (split.train, split.validation, split.test)]
+        assert not any(first & second for first, second in itertools.combinations(parts, 2))
+    marked = cohort_of(60, groups=4)
+    marked.patients = tuple(
+        replace(patient, split=("train", "validation", "test")[i % 3])
+        for i, patient in enumerate(marked.patients)
+    )
+    with pytest.raises(CohortError, match="the column split: fold 1 tests patients of 4 groups of site"):
+        make_folds(marked, n_folds=5, seed=0)
+
+
+def test_a_split_beside_a_file_of_folds_is_refused(tmp_path: Path) -> None:
+    cohort = numbered(tmp_path, [str(i % 3) for i in range(60)])
+    cohort.patients = tuple(replace(patient, split="train") for patient in cohort.patients)
+    with pytest.raises(
+        CohortError, match=r"a column split, and folds\.csv tells other folds.*--ignore-split"
+    ):
+        make_folds(cohort, n_folds=5, seed=0)

@@ -138,7 +138,9 @@ def test_the_report_says_external_and_names_the_model(evaluated, bundle):
     for text in (
         "random on Made cohort: external validation", "Nothing was fitted here", "SYNTHETIC COHORT",
         "4 patients without expression were scored by the student alone", bundle.sha256,
-        "the mean of its 2 networks", "make sure that none of them is in this cohort",
+        "the mean of its 2 networks", f"<th>teacher ({N - 4} of {N} patients)</th>", "<td>Patches</td>",
+        f"on the same patients ({N - 4} of {N} patients)", "The teacher also read their genes",
+        "make sure that none of them is in this cohort",
     ):  # fmt: skip
         assert text in page, text
     assert "Chance line" not in page
@@ -329,6 +331,8 @@ def test_amkd_evaluate_from_files(on_disk, tmp_path):
     assert code == 0, output
     assert "SYNTHETIC: outside" in output
     assert "student on test: C-index" in output
+    assert "4 patients without expression were scored by the student alone" in output
+    assert f"teacher on test ({N - 4} of {N} patients): C-index" in output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "predictions.csv", "metrics.json", "figures", "report.html",
     }  # fmt: skip
@@ -346,6 +350,8 @@ def test_patients_without_expression_are_read_and_scored(on_disk, tmp_path):
     assert code == 0, output
     page = (tmp_path / "report.html").read_text()
     assert "The cohort has no expression, so the student alone was scored" in page
+    assert "The cohort has no expression, so the student alone was scored" in output
+    assert "also read their genes" not in page
     assert "teacher" not in json.loads((tmp_path / "metrics.json").read_text())["models"]
 
 
