@@ -33,12 +33,16 @@ def cohort_command(
         rows = table_one(found, n_patches=sizes)
         splits = make_folds(found, n_folds=folds, seed=seed)
         without, about_slides = _slides(found)
-    events = words_of(found.file.endpoint).events
+    words = words_of(found.file.endpoint)
+    events = words.events
     event = {patient.patient_id: patient.event for patient in found.patients}
     tested = [sum(event[name] for name in split.test) for split in splits]
     warnings = [*found.warnings, *_coverage(found), *about_slides]
     if min(tested) < 10 and any(split.test for split in splits):
-        warnings.append(f"A fold is tested on only {min(tested)} {events}; its C-index will say little.")
+        few = {0: f"no {events} at all", 1: f"only 1 {words.event}"}.get(
+            min(tested), f"only {min(tested)} {events}"
+        )
+        warnings.append(f"A fold is tested on {few}; its C-index will say little.")
     if as_json:
         record = {
             "name": found.file.name,

@@ -12,6 +12,7 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import PATHS, Cohort, read_cohort, read_cohort_file
 from amkd_core.errors import RunFolderError
+from amkd_core.training.cell import CELLS
 from amkd_core.training.data_record import DATA, require_same_tables
 from amkd_core.training.fold_record import FoldResult, finished_fold, out_of_fold
 from amkd_core.training.foreign_bags import bag_assumptions
@@ -91,6 +92,8 @@ def open_run(folder: Path, cohort: Path | None = None) -> FinishedRun:
     CohortError, ConfigError
         When the cohort's tables cannot be read.
     """
+    if (folder / CELLS).is_dir():
+        raise RunFolderError(f"{folder}: holds a comparison of models, expected a run of amkd-train")
     record, parts = _record(folder / RUN), _record(folder / FOLDS).get("folds", ())
     numbers = range(1, len(parts) + 1)
     found = [finished_fold(folder, number) for number in numbers]

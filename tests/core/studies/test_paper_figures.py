@@ -185,6 +185,10 @@ def test_a_representative_slide_is_the_median_one_among_the_dead_with_a_file() -
         (lambda folder: (folder / "run.json").unlink(), "is no run of amkd-train (there is no run.json)"),
         (lambda folder: (folder / "run.json").write_text("{"), "run.json: is damaged"),
         (lambda folder: (folder / "fold-2" / "done.json").unlink(), "fold 2 of 2 is not finished"),
+        (
+            lambda folder: (folder / "cells").mkdir(),
+            "holds a comparison of models, expected a run of amkd-train",
+        ),
         (lambda folder: _forget_places(folder), "give --cohort"),
     ],
 )
