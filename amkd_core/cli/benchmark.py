@@ -45,6 +45,7 @@ def benchmark_command(
     from amkd_core.training.config import load_config
     from amkd_core.training.external_cohort import read_external_cohort
     from amkd_core.training.recipes import COMPARED, recipes_of
+    from amkd_core.training.strangers import numbered_alike
 
     with user_errors():
         settings = load_config(config, set_ or ())
@@ -58,6 +59,9 @@ def benchmark_command(
     if found.external is not None:
         for finding in found.external.findings:
             typer.echo(f"External cohort {found.external.file.name}: {finding}")
+        alike = numbered_alike(found.external, found.cohort)
+        if alike:
+            typer.echo(alike)
     say(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
     typer.echo(f"Report: {out / REPORT}; tables as CSV and LaTeX beside it")
 

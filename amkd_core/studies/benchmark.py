@@ -97,8 +97,8 @@ def compare(
     RunFolderError
         When the folder holds another comparison, or was begun without slides and a model reads them.
     CohortError, BundleMismatchError
-        Before anything is trained, when the external cohort shares slides (without slides: patients) with the cohort,
-        or its bags were made with another encoder, patch size or scale.
+        Before anything is trained, when the external cohort shares patients or slides with the cohort, or its
+        bags were made with another encoder, patch size or scale.
     AmkdError
         One sentence on cohort, settings or folder.
     """
@@ -178,11 +178,12 @@ def _pack_external(
     """
     check_external_expression(external, cohort)
     place = out / "external-slides"
+    if trained is not None:
+        external = with_slides(external, place)
+    check_external_patients(external, cohort, have_slides=trained is not None)
     if trained is None:
-        check_external_patients(external, cohort)
         bags = without_slides(external)
     else:
-        external = with_slides(external, place)
         bags = yield from _bags(external, place, config, 1)
         check_external_bags(bags, cohort, trained)
     key = {"cohort": settings_of(external), **data_record(external, None if trained is None else bags)}

@@ -21,7 +21,7 @@ from amkd_core.training.cell import EXTERNAL
 from amkd_core.training.estimates import Spread
 from amkd_core.training.model_statistics import over_folds, risk_groups
 from amkd_core.training.recipes import AMKD, TITLES
-from amkd_core.training.strangers import unlike_the_training
+from amkd_core.training.strangers import numbered_alike, unlike_the_training
 
 Array = NDArray[np.float64]
 PUBLISHED = "published (the paper's own data)"
@@ -215,7 +215,7 @@ def external_table(
     )  # fmt: skip
     trained = comparison.cohort.file
     notes = (
-        "Nothing was fitted on these patients.",
+        numbered_alike(comparison.external, comparison.cohort) or "Nothing was fitted on these patients.",
         *unlike_the_training(
             comparison.external, "the models were", endpoint=trained.endpoint, synthetic=trained.synthetic
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from amkd_core.bag import FeatureBag
@@ -12,6 +13,9 @@ from amkd_core.errors import CohortError
 from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.inputs import config_mpp
 from amkd_core.training.packed_cache import digests_of
+
+# `amkd simulate` numbers the patients of every cohort from 1, so that two cohorts share these names and nobody.
+_RUNNING_NUMBER = re.compile(r"SIM-\d{4,}")
 
 
 def check_external_bags(
@@ -44,18 +48,45 @@ def check_external_bags(
         kind.check_bag(bag)
 
 
-def check_external_patients(external: Cohort, cohort: Cohort) -> None:
-    """Refuse an external cohort that shares patients with the training cohort of models that read genes alone.
+def check_external_patients(external: Cohort, cohort: Cohort, *, have_slides: bool) -> None:
+    """Refuse an external cohort that shares patients with the training cohort, whatever their slides are.
+
+    Other slides of a patient make nobody a stranger: follow-up and genes were trained on.
+
+    Parameters
+    ----------
+    have_slides
+        Simulated patients that bear the running number of another one are told apart by their slides, where there are
+        any; `numbered_alike` names them.
 
     Raises
     ------
     CohortError
-        Naming them; without slides their identifiers are all that tells them apart.
+        Naming them.
     """
+    shared = _shared(external, cohort)
+    if have_slides:
+        shared = [name for name in shared if not _RUNNING_NUMBER.fullmatch(name)]
+    _refuse(
+        shared, len(external.patients), f"the models of cohort {cohort.file.name} are trained on",
+        ", or give those who are other people identifiers of their own",
+    )  # fmt: skip
+
+
+def numbered_alike(external: Cohort, cohort: Cohort) -> str:
+    """A warning that names external patients who are called as patients of the training cohort; empty without any."""
+    shared = _shared(external, cohort)
+    if not shared:
+        return ""
+    return (
+        f"Warning: {len(shared)} of these patients bear identifiers of patients that the models were trained on "
+        f"({_listed(shared)}), on other slides; the figures are external only if they are others."
+    )
+
+
+def _shared(external: Cohort, cohort: Cohort) -> list[str]:
     known = {patient.patient_id for patient in cohort.patients}
-    names = [patient.patient_id for patient in external.patients]
-    shared = [name for name in names if name in known]
-    _refuse(shared, len(names), f"the models of cohort {cohort.file.name} are trained on")
+    return [patient.patient_id for patient in external.patients if patient.patient_id in known]
 
 
 def check_external_expression(external: Cohort, cohort: Cohort) -> None:
@@ -96,13 +127,16 @@ def refuse_training_slides(bags: Mapping[str, FeatureBag], seen: Collection[str]
     _refuse(shared, len(bags), f"{models} trained on slides of")
 
 
-def _refuse(shared: Sequence[str], n_patients: int, beginning: str) -> None:
+def _refuse(shared: Sequence[str], n_patients: int, beginning: str, remedy: str = "") -> None:
     if shared:
-        more = ", ..." if len(shared) > 5 else ""
         raise CohortError(
             f"{beginning} {len(shared)} of the {n_patients} patients "
-            f"({', '.join(shared[:5])}{more}), so this is no external cohort; leave them out of the clinical table"
+            f"({_listed(shared)}), so this is no external cohort; leave them out of the clinical table{remedy}"
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def unlike_the_training(cohort: Cohort, models: str, *, endpoint: str, synthetic: bool) -> tuple[str, ...]:

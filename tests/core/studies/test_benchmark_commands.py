@@ -20,10 +20,11 @@ from typer.testing import CliRunner
 
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cli.main import app
-from amkd_core.cohort.cohort import read_cohort
+from amkd_core.cohort.cohort import Cohort, read_cohort
 from amkd_core.cohort.folds import make_folds
 from amkd_core.errors import BundleMismatchError, CohortError, ConfigError, ModalityError, RunFolderError
 from amkd_core.export.run_report import ReportTable
+from amkd_core.simulate.tables import patient_id as simulated_id
 from amkd_core.studies import cells
 from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
 from amkd_core.studies.benchmark import compare
@@ -42,6 +43,7 @@ from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.external_cohort import read_external_cohort
 from amkd_core.training.inputs import make_inputs, read_bags
 from amkd_core.training.recipes import AMKD, COMPARED, Recipe, changed, recipes_of, train_recipe
+from amkd_core.training.strangers import check_external_patients
 
 QUICK = (
     "folds=2", "model.dim=8", "teacher.epochs=1", "student.epochs=2", "student.learning_rate=0.01",
@@ -531,6 +533,55 @@ def test_patients_of_the_cohort_make_no_external_cohort_for_models_of_genes(
     with pytest.raises(CohortError, match=sentence):
         drain(compare(cohort, recipes_of(["snn"]), config, tmp_path / "run", external=cohort))
     assert not (tmp_path / "run" / "cells").exists()
+
+
+def _called_like_the_training(finished, tmp_path: Path, first: str = "") -> tuple[Cohort, Cohort]:
+    """Cohort and external cohort whose first patient has another slide, and the identifier of one trained on."""
+    _, cohort, found = finished
+    other, known = found.external, cohort.patients[0].patient_id
+    bag = replace(read_bag(other.file.bags / "Q00s.h5"), slide_id="other")
+    shutil.copytree(other.file.bags, tmp_path / "bags")
+    write_bag(tmp_path / "bags" / "other.h5", bag)
+    stranger = replace(other.patients[0], patient_id=known, slide_ids=("other",))
+    genes = replace(other.expression, patients=(known, *other.expression.patients[1:]))
+    file = other.file.model_copy(update={"bags": tmp_path / "bags"})
+    external = replace(other, file=file, patients=(stranger, *other.patients[1:]), expression=genes)
+    return (_renamed(cohort, first), _renamed(external, first)) if first else (cohort, external)
+
+
+def _renamed(cohort: Cohort, first: str) -> Cohort:
+    patients, table = cohort.patients, cohort.expression
+    old = patients[0].patient_id
+    names = tuple(first if name == old else name for name in table.patients)
+    renamed = (replace(patients[0], patient_id=first), *patients[1:])
+    return replace(cohort, patients=renamed, expression=replace(table, patients=names))
+
+
+def test_a_patient_of_the_cohort_with_another_slide_makes_no_external_cohort(
+    finished, config, tmp_path: Path
+) -> None:
+    cohort, other = _called_like_the_training(finished, tmp_path)
+    sentence = (
+        r"^the models of cohort TCGA-BRCA are trained on 1 of the 12 patients \(P00\), so .* of their own$"
+    )
+    with pytest.raises(CohortError, match=sentence):
+        drain(compare(cohort, recipes_of(NAMES), config, tmp_path / "run", external=other))
+    assert not (tmp_path / "run" / "cells").exists()
+
+
+def test_running_numbers_of_simulated_patients_are_warned_of_below_table_4(finished, tmp_path: Path) -> None:
+    cohort, other = _called_like_the_training(finished, tmp_path, simulated_id(0))
+    check_external_patients(other, cohort, have_slides=True)
+    with pytest.raises(CohortError, match=r"trained on 1 of the 12 patients \(SIM-0001\)"):
+        check_external_patients(other, cohort, have_slides=False)
+    found = finished[2]
+    predictions = found.predictions.replace({"patient_id": {"Q00": "SIM-0001"}})
+    renamed = replace(found, cohort=cohort, external=other, predictions=predictions)
+    note = external_table(renamed, n_resamples=50).note
+    assert note.startswith(
+        "Warning: 1 of these patients bear identifiers of patients that the models were trained on"
+    )
+    assert "Nothing was fitted" not in note
 
 
 def test_another_endpoint_is_warned_of_below_table_4(finished) -> None:
