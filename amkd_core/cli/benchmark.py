@@ -42,10 +42,10 @@ def benchmark_command(
     from amkd_core.cohort.cohort import read_cohort
     from amkd_core.studies.benchmark import compare
     from amkd_core.studies.comparison_report import REPORT, write_benchmark
+    from amkd_core.studies.external_table import external_remarks
     from amkd_core.training.config import load_config
     from amkd_core.training.external_cohort import read_external_cohort
     from amkd_core.training.recipes import COMPARED, recipes_of
-    from amkd_core.training.strangers import numbered_alike
 
     with user_errors():
         settings = load_config(config, set_ or ())
@@ -56,12 +56,8 @@ def benchmark_command(
         paper = _cohort_of_paper(published, patients.file.name)
         found = drain(compare(patients, recipes, settings, out, external=other, jobs=jobs))
         rows = write_benchmark(out, found, settings, paper)
-    if found.external is not None:
-        for finding in found.external.findings:
-            typer.echo(f"External cohort {found.external.file.name}: {finding}")
-        alike = numbered_alike(found.external, found.cohort)
-        if alike:
-            typer.echo(alike)
+    for remark in external_remarks(found):
+        typer.echo(f"External cohort {other.file.name if other else ''}: {remark}")
     say(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
     typer.echo(f"Report: {out / REPORT}; tables as CSV and LaTeX beside it")
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import make_folds
-from amkd_core.cohort.genes import ExpressionTable
+from amkd_core.cohort.pathways import cover
 from amkd_core.cohort.splits import Split
 from amkd_core.errors import ModalityError, RunFolderError
 from amkd_core.models import READS_SLIDES
@@ -22,6 +20,7 @@ from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cell import CELLS, EXTERNAL
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.data_record import BAGS_SHA256, DATA, data_record
+from amkd_core.training.external_genes import ReadableGenes, readable_genes, with_gaps
 from amkd_core.training.inputs import read_bags, without_slides
 from amkd_core.training.packed_cache import pack_cohort, share_bags
 from amkd_core.training.recipes import Recipe
@@ -56,6 +55,8 @@ class Comparison:
         Out-of-fold predictions by model.
     external
         The other cohort, without the patients that have no slide where models read slides; its findings name them.
+    external_genes
+        Whom of it models that predict from genes could score.
     """
 
     cohort: Cohort
@@ -64,6 +65,7 @@ class Comparison:
     predictions: pd.DataFrame
     scored: Mapping[str, Scored]
     external: Cohort | None
+    external_genes: ReadableGenes | None = None
 
 
 def compare(
@@ -113,13 +115,14 @@ def compare(
         key = data_record(cohort, bags if reads_slides else None)
         keep_record(out / DATA, key)
         bags = share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
+        genes = None
         if external is not None:
             trained = bags if reads_slides else None
-            external = yield from _pack_external(external, cohort, out, config, trained)
+            external, genes = yield from _pack_external(external, cohort, out, config, trained)
         yield from run_cells(out, recipes, len(splits), jobs=jobs, threads=config.threads or 1)
         predictions = gathered(out, recipes, len(splits))
         scored = scored_models(cohort, splits, predictions, _bins(out, len(splits)))
-    return Comparison(cohort, tuple(splits), tuple(recipes), predictions, scored, external)
+    return Comparison(cohort, tuple(splits), tuple(recipes), predictions, scored, external, genes)
 
 
 def _read_slides(cohort: Cohort, recipes: Sequence[Recipe]) -> bool:
@@ -171,10 +174,10 @@ def _pack_external(
     out: Path,
     config: TrainingConfig,
     trained: Mapping[str, FeatureBag] | None,
-) -> Generator[Progress, None, Cohort]:
+) -> Generator[Progress, None, tuple[Cohort, ReadableGenes]]:
     """Write the external cohort's cache after it was held against the cohort, whose bags are None without slides.
 
-    Gives the external cohort as it is scored back.
+    Gives the external cohort as it is scored back, and whose genes models read.
     """
     check_external_expression(external, cohort)
     place = out / "external-slides"
@@ -186,14 +189,19 @@ def _pack_external(
     else:
         bags = yield from _bags(external, place, config, 1)
         check_external_bags(bags, cohort, trained)
-    key = {"cohort": settings_of(external), **data_record(external, None if trained is None else bags)}
+    wanted = cover(cohort.pathways, cohort.expression.genes, min_coverage=config.min_coverage).genes
+    genes = readable_genes(external, wanted)
+    key = {
+        "cohort": settings_of(external),
+        **data_record(external, None if trained is None else bags),
+        # Earlier releases scored nobody by genes where a patient or a gene was missing.
+        "scored_by_genes": f"{len(genes.patients)} patients, {len(genes.missing)} genes missing",
+    }
     keep_record(out / "external.json", {EXTERNAL: key})
-    names = tuple(patient.patient_id for patient in external.patients)
-    packed = external
-    if not set(names) <= set(external.expression.patients):  # then nobody's genes are used
-        packed = replace(external, expression=ExpressionTable(names, (), np.zeros((len(names), 0))))
+    # A cache keeps the genes that pathways name, and here those of the models' pathways are wanted.
+    packed = replace(with_gaps(external), pathways=cohort.pathways)
     pack_cohort(out / EXTERNAL, packed, bags, key=key, dtype=config.cache_dtype)
-    return external
+    return external, genes
 
 
 def _bins(out: Path, n_folds: int) -> dict[int, TimeBins]:

@@ -22,12 +22,12 @@ from amkd_core.studies.comparison_tables import (
     ABBREVIATIONS,
     Row,
     concordance_table,
-    external_table,
     interval,
     log_rank_table,
     rows_of,
     spread,
 )
+from amkd_core.studies.external_table import external_table
 from amkd_core.studies.published import published
 from amkd_core.studies.tables import write_table_files
 from amkd_core.survival.endpoints import EndpointWords, words_of

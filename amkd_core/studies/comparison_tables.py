@@ -1,4 +1,4 @@
-"""Tables 2 to 6 of the paper, measured: C-index by fold, differences to AMKD, risk groups, an external cohort."""
+"""Tables 2, 3, 5 and 6 of the paper, measured: C-index by fold, differences to AMKD, risk groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.cohort.clinical import outcome_of
 from amkd_core.errors import OutcomeError
 from amkd_core.export.run_report import ReportTable
 from amkd_core.studies.benchmark import Comparison
@@ -17,11 +16,9 @@ from amkd_core.studies.published import published
 from amkd_core.survival.comparison import PairedDifference, bootstrap_within, paired_difference
 from amkd_core.survival.endpoints import words_of
 from amkd_core.survival.metrics import Interval, concordance_index
-from amkd_core.training.cell import EXTERNAL
 from amkd_core.training.estimates import Spread
 from amkd_core.training.model_statistics import over_folds, risk_groups
 from amkd_core.training.recipes import AMKD, TITLES
-from amkd_core.training.strangers import numbered_alike, unlike_the_training
 
 Array = NDArray[np.float64]
 PUBLISHED = "published (the paper's own data)"
@@ -126,7 +123,7 @@ def concordance_table(rows: Sequence[Row], caption: str, beside: Mapping[str, st
     for row in rows:
         modality = TITLES[row.name].modality if row.name in TITLES else ""
         lines.append([modality, row.title, spread(row.folds), interval(row.within), *_gap(row)])
-    table = _with_published(
+    table = with_published(
         caption, header, lines, [beside.get(row.name, "") for row in rows], not with_modality
     )
     return replace(table, note=f"{table.note} {MODALITIES}") if with_modality else table
@@ -140,9 +137,10 @@ def _gap(row: Row) -> tuple[str, str]:
     return f"{found.estimate:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})", p_value
 
 
-def _with_published(
+def with_published(
     caption: str, header: list[str], lines: list[list[str]], beside: list[str], drop_first: bool = False
 ) -> ReportTable:
+    """A table with the paper's figures in a last column, where there are any."""
     if any(beside):
         header = [*header, PUBLISHED]
         lines = [[*line, value] for line, value in zip(lines, beside, strict=True)]
@@ -168,61 +166,12 @@ def log_rank_table(comparison: Comparison, cohort: str | None) -> ReportTable:
                 [title, *sizes, f"{p_value:.2e}" if p_value is not None else groups.log_rank.reason or ""]
             )
             marks.append(beside.get(name, ""))
-    table = _with_published(
+    table = with_published(
         f"Table 3: {events} in the low and the high risk group, and the log-rank test",
         ["model", f"{events}, low risk", f"{events}, high risk", "log-rank p"], lines, marks,
     )  # fmt: skip
     note = "Out-of-fold predictions of all folds together; the cut of a fold is its training patients' median risk."
     return replace(table, note=note)
-
-
-def external_table(
-    comparison: Comparison, cohort: str | None = None, *, seed: int = 0, n_resamples: int = 1000
-) -> ReportTable | None:
-    """Table 4: the external cohort by the models of all folds; None without one.
-
-    Parameters
-    ----------
-    cohort
-        The paper's cohort that the training patients are of; None leaves out the published figures.
-    """
-    if comparison.external is None:
-        return None
-    rows = comparison.predictions[comparison.predictions["part"] == EXTERNAL]
-    known = {patient.patient_id: patient for patient in comparison.external.patients}
-    lines, marks, beside = [], [], {} if cohort is None else published(4, cohort)
-    for recipe in comparison.recipes:
-        for name in recipe.predicts:
-            title = TITLES[name].title if name in TITLES else name
-            wide = rows[rows["model"] == name].pivot(index="patient_id", columns="fold", values="risk")
-            marks.append(beside.get(name, ""))
-            if wide.empty:
-                lines.append([title, "needs genes, which the cohort lacks", ""])
-                continue
-            outcome = outcome_of([known[patient] for patient in wide.index])
-            each = [
-                concordance_index(outcome.time, outcome.event, wide[fold].to_numpy()) for fold in wide.columns
-            ]
-            together = wide.rank().mean(axis=1).to_numpy()  # folds have scales of their own; ranks have one
-            found = bootstrap_within(
-                outcome, together, generator=np.random.default_rng([seed, 4]), n_resamples=n_resamples
-            )
-            sd = f" ± {np.std(each, ddof=1):.3f}" if len(each) > 1 else ""
-            lines.append([title, f"{np.mean(each):.3f}{sd}", interval(found)])
-    table = _with_published(
-        f"Table 4: external cohort {comparison.external.file.name}, {len(known)} patients",
-        ["model", "C-index of the folds' models, mean ± sd", "mean rank of all folds (95 %)"], lines, marks,
-    )  # fmt: skip
-    trained = comparison.cohort.file
-    notes = (
-        numbered_alike(comparison.external, comparison.cohort) or "Nothing was fitted on these patients.",
-        *unlike_the_training(
-            comparison.external, "the models were", endpoint=trained.endpoint, synthetic=trained.synthetic
-        ),
-        *(f"{finding}." for finding in comparison.external.findings),
-        *(("The published figures are TCGA-HNSC on CPTAC-HNSC.",) if any(marks) else ()),
-    )
-    return replace(table, note=" ".join(notes))
 
 
 def spread(value: Spread) -> str:

@@ -9,18 +9,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.splits import Split
 from amkd_core.progress import Progress
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.crossval import PARTS, config_of_fold
-from amkd_core.training.fold_predictions import predict_models
+from amkd_core.training.external_genes import external_examples
+from amkd_core.training.fold_predictions import RiskScale, predict_models
 from amkd_core.training.fold_record import (
     fold_folder,
     fold_lock,
@@ -29,15 +26,14 @@ from amkd_core.training.fold_record import (
     write_json,
     write_table,
 )
-from amkd_core.training.inputs import Example, Inputs, make_examples, make_inputs
+from amkd_core.training.inputs import Example, Inputs, make_inputs
 from amkd_core.training.packed_cache import CACHE, INDEX, read_packed
 from amkd_core.training.recipes import Recipe, train_recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from amkd_core.bag import FeatureBag
-    from amkd_core.cohort.cohort import Cohort
+    from amkd_core.models import SurvivalModel
 
 EXTERNAL = "external"
 CELLS = "cells"
@@ -64,13 +60,18 @@ def is_finished(run: Path, recipe: Recipe, fold: int) -> bool:
 
 def finished_cell(run: Path, recipe: Recipe, fold: int) -> pd.DataFrame | None:
     """What a cell predicted, an external cohort's patients last; None when it is not finished."""
-    import pandas as pd
-
     if not is_finished(run, recipe, fold):
         return None
     paths = (cell_path(run, recipe, fold), external_path(run, recipe, fold))
-    tables = [read_predictions(path) for path in paths if path.exists()]
-    return pd.concat([table for table in tables if not table.empty], ignore_index=True)
+    return _joined([read_predictions(path) for path in paths if path.exists()])
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One table of those that have rows; the first where none has."""
+    import pandas as pd
+
+    full = [table for table in tables if not table.empty]
+    return pd.concat(full, ignore_index=True) if full else tables[0]
 
 
 def run_cell(run: Path, recipe: Recipe, fold: int) -> Generator[Progress, None, None]:
@@ -105,32 +106,32 @@ def run_cell(run: Path, recipe: Recipe, fold: int) -> Generator[Progress, None, 
         external_path(run, recipe, fold).unlink(missing_ok=True)
         write_table(cell_path(run, recipe, fold), predictions)
         if (run / EXTERNAL / INDEX).exists():
-            other, other_bags = read_packed(run / EXTERNAL)
-            examples, with_genes = external_examples(other, other_bags, inputs)
-            able = {
-                name: net for name, net in networks.items() if with_genes or "genes" not in net.predicts_from
-            }
-            found, _ = predict_models(
-                other, {EXTERNAL: examples}, able, device=config.device, fold=fold, bins=bins, scales=scales
-            )
+            found = _predict_external(run, inputs, networks, config_of_fold(config, fold), (fold, scales))
             write_table(external_path(run, recipe, fold), found)
         shutil.rmtree(work / recipe.slug, ignore_errors=True)
 
 
-def external_examples(
-    cohort: Cohort, bags: Mapping[str, FeatureBag], inputs: Inputs
-) -> tuple[tuple[Example, ...], bool]:
-    """Patients of another cohort with what was fitted on this one's, and whether they have all genes that models read.
-
-    Where a gene or a patient is missing from the other cohort's expression, nobody gets genes, and models that predict
-    from them cannot score it.
-    """
-    names = [patient.patient_id for patient in cohort.patients]
-    wanted, table = inputs.fitted.membership.genes, cohort.expression
-    if set(wanted) <= set(table.genes) and set(names) <= set(table.patients):
-        return make_examples(cohort, bags, names, inputs.fitted), True
-    blank = ExpressionTable(tuple(names), wanted, np.tile(inputs.fitted.scaling.mean, (len(names), 1)))
-    return make_examples(replace(cohort, expression=blank), bags, names, inputs.fitted), False
+def _predict_external(
+    run: Path,
+    inputs: Inputs,
+    networks: Mapping[str, SurvivalModel],
+    config: TrainingConfig,
+    about: tuple[int, Mapping[str, RiskScale]],
+) -> pd.DataFrame:
+    """What a fold's models say of the external cohort: of everybody, or of those whose genes they predict from."""
+    fold, scales = about
+    cohort, bags = read_packed(run / EXTERNAL)
+    everybody, readable = external_examples(cohort, bags, inputs)
+    told = tuple(example for example in everybody if example.patient_id in readable)
+    found = []
+    for takes_genes, examples in ((False, everybody), (True, told)):
+        able = {name: net for name, net in networks.items() if ("genes" in net.predicts_from) is takes_genes}
+        table, _ = predict_models(
+            cohort, {EXTERNAL: examples}, able if examples else {}, device=config.device, fold=fold,
+            bins=inputs.fitted.time_bins, scales=scales,
+        )  # fmt: skip
+        found.append(table)
+    return _joined(found)
 
 
 def _parts(inputs: Inputs) -> dict[str, Sequence[Example]]:

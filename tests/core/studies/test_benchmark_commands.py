@@ -22,6 +22,7 @@ from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cli.main import app
 from amkd_core.cohort.cohort import Cohort, read_cohort
 from amkd_core.cohort.folds import make_folds
+from amkd_core.cohort.genes import ExpressionTable, GeneScaling
 from amkd_core.errors import BundleMismatchError, CohortError, ConfigError, ModalityError, RunFolderError
 from amkd_core.export.run_report import ReportTable
 from amkd_core.simulate.tables import patient_id as simulated_id
@@ -30,7 +31,8 @@ from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
 from amkd_core.studies.benchmark import compare
 from amkd_core.studies.cells import tasks_of
 from amkd_core.studies.comparison_report import write_ablation, write_benchmark
-from amkd_core.studies.comparison_tables import PUBLISHED, external_table, rows_of
+from amkd_core.studies.comparison_tables import PUBLISHED, rows_of
+from amkd_core.studies.external_table import external_table
 from amkd_core.studies.holm import holm
 from amkd_core.studies.published import cohort_of, published
 from amkd_core.studies.tables import escaped, latex_of
@@ -41,6 +43,7 @@ from amkd_core.training import worker
 from amkd_core.training.cell import run_cell
 from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.external_cohort import read_external_cohort
+from amkd_core.training.external_genes import external_examples, readable_genes
 from amkd_core.training.inputs import make_inputs, read_bags
 from amkd_core.training.recipes import AMKD, COMPARED, Recipe, changed, recipes_of, train_recipe
 from amkd_core.training.strangers import check_external_patients
@@ -533,6 +536,63 @@ def test_patients_of_the_cohort_make_no_external_cohort_for_models_of_genes(
     with pytest.raises(CohortError, match=sentence):
         drain(compare(cohort, recipes_of(["snn"]), config, tmp_path / "run", external=cohort))
     assert not (tmp_path / "run" / "cells").exists()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_models_of_genes_score_the_external_patients_whose_genes_are_known(
+    tiny_toml: Path, other_toml: Path, config, tmp_path: Path
+) -> None:
+    toml = _copied(other_toml, tmp_path)
+    table = pd.read_csv(toml.parent / "expression.csv", dtype={"patient_id": str})
+    (tmp_path / "expression.csv").unlink()
+    table.drop(index=[3, 4]).to_csv(tmp_path / "expression.csv", index=False)
+    short = changed(config, ["student.epochs=1"])
+    cohort, recipes = read_cohort(tiny_toml), recipes_of(["mlp", "mcat", "ghanet"])
+    found = drain(compare(cohort, recipes, short, tmp_path / "run", external=read_external_cohort(toml)))
+    shown = external_table(found, n_resamples=50)
+    assert [row[3] for row in shown.rows] == ["10", "10", "12"]
+    assert all("±" in row[1] for row in shown.rows)
+    assert (
+        "2 of 12 patients have no expression (Q03, Q04) and are not scored by models that predict from"
+        in shown.note
+    )
+    scored = found.predictions[
+        (found.predictions["part"] == "external") & (found.predictions["model"] == "mlp")
+    ]
+    assert not set(scored["patient_id"]) & {"Q03", "Q04"}
+
+
+def test_a_missing_gene_counts_as_the_training_mean_and_many_are_refused(other_toml: Path, inputs) -> None:
+    other = read_external_cohort(other_toml)
+    wanted = tuple(f"G{i}" for i in range(10))
+    measured = tuple(name for name in wanted if name != "G2")
+    table = ExpressionTable(other.expression.patients, measured, np.full((12, 9), 3.0))
+    lacking = replace(other, expression=table)
+    fitted = replace(
+        inputs.fitted,
+        scaling=GeneScaling(np.full(10, 2.0), np.ones(10)),
+        membership=replace(inputs.fitted.membership, genes=wanted),
+    )
+    examples, readable = external_examples(
+        lacking, read_bags(other, other.file.bags), replace(inputs, fitted=fitted)
+    )
+    assert len(readable) == 12
+    assert examples[0].genes.tolist() == [1, 1, 0, 1, 1, 1, 1, 1, 1, 1]
+    few = readable_genes(lacking, wanted[:9])
+    assert few.patients == ()
+    assert few.reason == "needs genes, of which the cohort's expression covers 89%, not 90%"
+
+
+def test_an_external_cohort_without_a_comparable_pair_is_not_estimable(
+    finished, config, tmp_path: Path
+) -> None:
+    found = finished[2]
+    alive = tuple(replace(patient, event=False) for patient in found.external.patients)
+    silent = replace(found, external=replace(found.external, patients=alive))
+    table = external_table(silent, n_resamples=50)
+    assert [row[1:4] for row in table.rows] == [("not estimable", "not estimable", "12")] * 4
+    assert table.note.count("Not estimable: ") == 1
+    assert "(0 deaths)" in table.note
 
 
 def _called_like_the_training(finished, tmp_path: Path, first: str = "") -> tuple[Cohort, Cohort]:
