@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from amkd_core.cli.benchmark import say
+from amkd_core.cli.study_cohort import IgnoreSplitOption, SetOption, study_cohort, study_settings
 from amkd_core.cli.terminal import drain, user_errors
 
 
@@ -25,26 +26,23 @@ def ablate_command(
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; see docs/training.md.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Override any setting, as in student.epochs=40.")
-    ] = None,
+    set_: SetOption = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, over rows and folds.")] = 1,
+    ignore_split: IgnoreSplitOption = False,
 ) -> None:
     """Leave out or change one thing at a time: tables 5 and 6 of the paper, or switches of your own."""
-    from amkd_core.cohort.cohort import read_cohort
     from amkd_core.errors import ConfigError
     from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
     from amkd_core.studies.benchmark import compare
     from amkd_core.studies.comparison_report import REPORT, write_ablation
     from amkd_core.studies.published import cohort_of
-    from amkd_core.training.config import load_config
 
     with user_errors():
         if (table is None) == (not switch):
             raise ConfigError("give either --table 5 or 6, or --switch section.key=value,value")
-        settings = load_config(config, set_ or ())
+        settings = study_settings(config, set_ or ())
         recipes = {5: ABLATION, 6: ALPHA}[table] if table else switch_rows(switch or (), settings)
-        patients = read_cohort(cohort)
+        patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
         found = drain(compare(patients, recipes, settings, out, jobs=jobs))
         rows = write_ablation(out, found, settings, (table, cohort_of(patients.file.name)))
     say(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from amkd_core.cli.study_cohort import IgnoreSplitOption, SetOption, study_cohort, study_settings
 from amkd_core.cli.terminal import drain, user_errors
 
 if TYPE_CHECKING:
@@ -33,26 +34,25 @@ def benchmark_command(
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; see docs/training.md.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Override any setting, as in student.epochs=40.")
-    ] = None,
+    set_: SetOption = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, over models and folds.")] = 1,
+    ignore_split: IgnoreSplitOption = False,
 ) -> None:
     """Compare models under one protocol: tables 2 to 4 and figure 2 of the paper (research use only)."""
-    from amkd_core.cohort.cohort import read_cohort
     from amkd_core.studies.benchmark import compare
     from amkd_core.studies.comparison_report import REPORT, write_benchmark
     from amkd_core.studies.external_table import external_remarks
-    from amkd_core.training.config import load_config
     from amkd_core.training.external_cohort import read_external_cohort
     from amkd_core.training.recipes import COMPARED, recipes_of
 
     with user_errors():
-        settings = load_config(config, set_ or ())
+        settings = study_settings(config, set_ or ())
         names = [name.strip() for name in models.split(",") if name.strip()] if models else COMPARED
         recipes = recipes_of(names)
-        patients = read_cohort(cohort)
+        patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
         other = None if external is None else read_external_cohort(external)
+        if other is not None:
+            typer.echo(f"External cohort {other.summary}")
         paper = _cohort_of_paper(published, patients.file.name)
         found = drain(compare(patients, recipes, settings, out, external=other, jobs=jobs))
         rows = write_benchmark(out, found, settings, paper)

@@ -28,6 +28,7 @@ from amkd_core.studies.comparison_tables import (
     spread,
 )
 from amkd_core.studies.external_table import external_table
+from amkd_core.studies.fold_words import folds_in_words
 from amkd_core.studies.published import published
 from amkd_core.studies.tables import write_table_files
 from amkd_core.survival.endpoints import EndpointWords, words_of
@@ -169,9 +170,9 @@ def _own_settings(comparison: Comparison, config: TrainingConfig) -> Iterator[st
 
 
 def _protocol(comparison: Comparison, config: TrainingConfig) -> tuple[str, ...]:
-    optim = config.student
+    optim, folds = config.student, folds_in_words(comparison.cohort, config)
     return (
-        f"{len(comparison.splits)} folds, the same for all models; bins, scaling of genes and features and the cut of "
+        f"{folds[0].upper()}{folds[1:]}, the same for all models; bins, scaling of genes and features and the cut of "
         "the risk groups are fitted on each fold's training patients.",
         f"Budget: {optim.epochs} epochs of Adam at {optim.learning_rate:g}, weight decay {optim.weight_decay:g}; "
         f"{optim.batch_patients} patients a step, at most {optim.patches_per_bag} patches a bag and epoch; the "

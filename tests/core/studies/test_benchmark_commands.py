@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import html
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bundle_fixtures import encoder_identity
+from cohort_fixtures import write_tiny_cohort
 from typer.testing import CliRunner
 
 from amkd_core.bag_file import read_bag, write_bag
@@ -33,6 +36,7 @@ from amkd_core.studies.cells import tasks_of
 from amkd_core.studies.comparison_report import write_ablation, write_benchmark
 from amkd_core.studies.comparison_tables import PUBLISHED, rows_of
 from amkd_core.studies.external_table import external_table
+from amkd_core.studies.fold_words import folds_in_words
 from amkd_core.studies.holm import holm
 from amkd_core.studies.published import cohort_of, published
 from amkd_core.studies.tables import escaped, latex_of
@@ -450,6 +454,44 @@ def test_commands(tiny_toml: Path, tmp_path: Path) -> None:
     neither = CliRunner().invoke(app, ["ablate", "--cohort", str(tiny_toml)])
     assert neither.exit_code == 2
     assert "either --table 5 or 6, or --switch" in neither.output
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_commands_say_how_folds_are_made_and_cross_validate_a_table_with_a_split(tmp_path: Path) -> None:
+    parts = ("train", "train", "train", "validation", "test")
+    toml = write_tiny_cohort(
+        tmp_path / "cohort", name="mine", n_patients=40, split=parts,
+        width=5, patches=(4, 9), pathways=((0, 1, 2), (3, 4, 5), (6, 7)),
+    )  # fmt: skip
+    sets = [part for item in (*QUICK, "student.epochs=1") for part in ("--set", item)]
+
+    def run(command: str, out: str, *more: str) -> str:
+        start = [*command.split(), "--cohort", str(toml), "--out", str(tmp_path / out), *sets, *more]
+        found = CliRunner().invoke(app, start)
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    own = "one split, that of the clinical table's column split (the setting folds = 2 is not used; --ignore-split"
+    said = run("benchmark --models mlp", "one")
+    assert said.index(f"Folds: {own}") < said.index("MLP: C-index")
+    assert own[1:] in html.unescape((tmp_path / "one" / "report.html").read_text())
+    assert "Folds: 2 folds, deaths shared out alike" in run("benchmark --models mlp", "two", "--ignore-split")
+    assert "2 folds, deaths shared out alike, the same" in (tmp_path / "two" / "report.html").read_text()
+    assert len(json.loads((tmp_path / "two" / "folds.json").read_text())["folds"]) == 2
+    again = run("benchmark --models mlp", "two", "--set", "cohort.use_split=false")
+    assert "Folds: 2 folds" in again
+    switch = "ablate --switch student.patience=1"
+    assert "Folds: 2 folds" in run(switch, "three", "--ignore-split")
+
+
+def test_folds_of_a_file_and_groups_are_named(tiny_toml: Path, config) -> None:
+    cohort = read_cohort(tiny_toml)
+    given = replace(cohort, file=cohort.file.model_copy(update={"folds": Path("given.csv")}))
+    assert folds_in_words(given, config) == "the folds of given.csv (the setting folds = 2 is not used)"
+    grouped = replace(cohort, file=cohort.file.model_copy(update={"group": "hospital"}))
+    assert folds_in_words(grouped, config).endswith(
+        "shared out alike, patients of one hospital kept together"
+    )
 
 
 def test_p_value_is_small_for_a_real_difference_and_one_for_none() -> None:

@@ -1,0 +1,59 @@
+"""Cohort and settings of `amkd benchmark` and `amkd ablate`, asked for as those of `amkd-train`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from amkd_core.cohort.cohort import Cohort
+    from amkd_core.training.config import TrainingConfig
+
+_OF_COHORT = "cohort."
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override any setting, as in student.epochs=40 or cohort.endpoint=pfi."),
+]
+IgnoreSplitOption = Annotated[
+    bool, typer.Option("--ignore-split", help="Cross-validate although the table has a column split.")
+]
+
+
+def study_settings(config: Path | None, overrides: Sequence[str]) -> TrainingConfig:
+    """Settings of a file and of `--set`, those of the cohort left to `study_cohort`.
+
+    Raises
+    ------
+    ConfigError
+        As `amkd_core.training.config.load_config`.
+    """
+    from amkd_core.training.config import load_config
+
+    return load_config(config, [item for item in overrides if not item.startswith(_OF_COHORT)])
+
+
+def study_cohort(
+    path: Path, overrides: Sequence[str], *, ignore_split: bool, settings: TrainingConfig
+) -> Cohort:
+    """The cohort, with keys that ``--set cohort.key=value`` replaces; how its folds are made is said at once.
+
+    Raises
+    ------
+    ConfigError, CohortError
+        As `amkd_core.cohort.cohort.read_cohort`.
+    """
+    from amkd_core.cohort.cohort import read_cohort
+    from amkd_core.studies.fold_words import folds_in_words
+    from amkd_core.training.config import merge_overrides
+
+    given: dict[str, Any] = {"use_split": False} if ignore_split else {}
+    merge_overrides(
+        given, [item.removeprefix(_OF_COHORT) for item in overrides if item.startswith(_OF_COHORT)]
+    )
+    found = read_cohort(path, given)
+    typer.echo(f"Folds: {folds_in_words(found, settings)}")
+    return found
