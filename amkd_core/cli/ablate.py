@@ -32,7 +32,7 @@ def ablate_command(
 ) -> None:
     """Leave out or change one thing at a time: tables 5 and 6 of the paper, or switches of your own."""
     from amkd_core.errors import ConfigError
-    from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
+    from amkd_core.studies.ablation import rows_of_table, switch_rows
     from amkd_core.studies.benchmark import compare
     from amkd_core.studies.comparison_report import REPORT, write_ablation
     from amkd_core.studies.published import cohort_of
@@ -41,7 +41,7 @@ def ablate_command(
         if (table is None) == (not switch):
             raise ConfigError("give either --table 5 or 6, or --switch section.key=value,value")
         settings = study_settings(config, set_ or ())
-        recipes = {5: ABLATION, 6: ALPHA}[table] if table else switch_rows(switch or (), settings)
+        recipes = rows_of_table(table, settings) if table else switch_rows(switch or (), settings)
         patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
         found = drain(compare(patients, recipes, settings, out, jobs=jobs))
         rows = write_ablation(out, found, settings, (table, cohort_of(patients.file.name)))

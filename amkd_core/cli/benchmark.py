@@ -64,7 +64,7 @@ def benchmark_command(
 
 def say(heading: str, rows: list[Row]) -> None:
     """The rows in short."""
-    from amkd_core.studies.comparison_tables import spread
+    from amkd_core.studies.comparison_tables import spread, title_of
 
     typer.echo(heading)
     for row in rows:
@@ -73,6 +73,8 @@ def say(heading: str, rows: list[Row]) -> None:
             if row.gap is None
             else f"; minus AMKD {row.gap.interval.estimate:+.3f}, p {row.p_corrected:.3f}"
         )
+        if row.same_as is not None:
+            gap = f"; same as {title_of(row.same_as)}"
         typer.echo(f"{row.title}: C-index {spread(row.folds)}{gap}")
 
 

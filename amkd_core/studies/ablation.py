@@ -31,9 +31,36 @@ ALPHA: tuple[Recipe, ...] = (
 )
 """Table 6; the run's own alpha, 0.75 unless the settings say otherwise, is the row "amkd"."""
 
+PAPER_ALPHA = Recipe("alpha 0.75", AMKD, ("distill.alpha=0.75",))
+"""The paper's own alpha, where the settings have another one."""
+
 SWITCHED = ("model", "teacher", "student", "distill")
 """Sections of the settings that a row may change; `precision` beside them. All else (folds, time bins, coverage, seed,
 device) is settled before a row is trained, and is the same for all rows."""
+
+
+def rows_of_table(number: int, config: TrainingConfig) -> tuple[Recipe, ...]:
+    """Rows of the paper's table 5 or 6; table 6 has all of the paper's alphas, whichever the settings have."""
+    if number == 5:
+        return ABLATION
+    own_is_paper = changed(config, PAPER_ALPHA.overrides) == config
+    return ALPHA if own_is_paper else (*ALPHA[:2], PAPER_ALPHA, *ALPHA[2:])
+
+
+def repeated_rows(recipes: Sequence[Recipe], config: TrainingConfig) -> dict[str, str]:
+    """Rows that have the settings of another one, by name: of AMKD's own where it is among them, else of the first.
+
+    Trained again such a row would be the same figures, and one comparison more to correct for.
+    """
+    first: dict[tuple[str, str, TrainingConfig], str] = {}
+    found = {}
+    for recipe in sorted(recipes, key=lambda recipe: recipe.name != AMKD):
+        same = first.setdefault(
+            (recipe.model, recipe.teacher, changed(config, recipe.overrides)), recipe.name
+        )
+        if same != recipe.name:
+            found[recipe.name] = same
+    return found
 
 
 def switch_rows(switches: Sequence[str], config: TrainingConfig) -> tuple[Recipe, ...]:

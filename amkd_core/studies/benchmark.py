@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from amkd_core.cohort.splits import Split
 from amkd_core.errors import ModalityError, RunFolderError
 from amkd_core.models import READS_SLIDES
 from amkd_core.progress import Progress
+from amkd_core.studies.ablation import repeated_rows
 from amkd_core.studies.cells import gathered, run_cells
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cell import CELLS, EXTERNAL
@@ -57,6 +58,8 @@ class Comparison:
         The other cohort, without the patients that have no slide where models read slides; its findings name them.
     external_genes
         Whom of it models that predict from genes could score.
+    same_as
+        Rows that have the settings of another one, which alone was trained, and its name.
     """
 
     cohort: Cohort
@@ -66,6 +69,13 @@ class Comparison:
     scored: Mapping[str, Scored]
     external: Cohort | None
     external_genes: ReadableGenes | None = None
+    same_as: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of what was trained, in the order of the tables."""
+        names = (name for recipe in self.recipes for name in recipe.predicts)
+        return tuple(name for name in names if name not in self.same_as)
 
 
 def compare(
@@ -84,7 +94,7 @@ def compare(
     cohort
         As read. It needs slides or bags unless all models read genes alone.
     recipes
-        Rows.
+        Rows; those that have the settings of another one are not trained again.
     out
         Folder of the comparison.
     external
@@ -119,10 +129,12 @@ def compare(
         if external is not None:
             trained = bags if reads_slides else None
             external, genes = yield from _pack_external(external, cohort, out, config, trained)
-        yield from run_cells(out, recipes, len(splits), jobs=jobs, threads=config.threads or 1)
-        predictions = gathered(out, recipes, len(splits))
+        same_as = repeated_rows(recipes, config)
+        distinct = [recipe for recipe in recipes if recipe.name not in same_as]
+        yield from run_cells(out, distinct, len(splits), jobs=jobs, threads=config.threads or 1)
+        predictions = gathered(out, distinct, len(splits))
         scored = scored_models(cohort, splits, predictions, _bins(out, len(splits)))
-    return Comparison(cohort, tuple(splits), tuple(recipes), predictions, scored, external, genes)
+    return Comparison(cohort, tuple(splits), tuple(recipes), predictions, scored, external, genes, same_as)
 
 
 def _read_slides(cohort: Cohort, recipes: Sequence[Recipe]) -> bool:

@@ -17,6 +17,7 @@ from amkd_core.export.run_report import (
     write_report,
 )
 from amkd_core.models import READS_GROUPS
+from amkd_core.studies.ablation import PAPER_ALPHA
 from amkd_core.studies.benchmark import Comparison
 from amkd_core.studies.comparison_tables import (
     ABBREVIATIONS,
@@ -85,6 +86,8 @@ def write_ablation(
     rows = rows_of(comparison, seed=config.seed, n_resamples=config.report.resamples)
     caption = f"Table {number}: ablation" if number else "Ablation"
     beside = published(number, cohort) if number else {}
+    if any(recipe == PAPER_ALPHA for recipe in comparison.recipes) and AMKD in beside:
+        beside[PAPER_ALPHA.name] = beside.pop(AMKD)  # the settings' alpha is not the paper's
     name = f"table-{number}" if number else "ablation"
     table = concordance_table(rows, caption, beside)
     table = replace(table, note=f"{table.note} {own_values(comparison.recipes, config)}".rstrip())
@@ -130,9 +133,8 @@ def _write(
         tables = {name: replace(item, caption=f"SYNTHETIC. {item.caption}") for name, item in tables.items()}
     for name, table in tables.items():
         write_table_files(out, name, table)
-    best = max(
-        (row for row in rows if row.folds.mean is not None), key=lambda row: row.folds.mean or 0, default=None
-    )
+    ranked = [row for row in rows if row.folds.mean is not None and row.same_as is None]
+    best = max(ranked, key=lambda row: row.folds.mean or 0, default=None)
     keys = [KeyFigure(row.title, spread(row.folds), interval(row.within)) for row in rows if row.name == AMKD]
     if best is not None and best.name != AMKD:
         keys.append(KeyFigure(f"highest: {best.title}", spread(best.folds), interval(best.within)))

@@ -38,6 +38,9 @@ PAIRED = (
     "are over pairs of patients of one fold, by a bootstrap of patients that judges both models on the same pairs; "
     "p values are two-sided, corrected by Holm for all rows."
 )
+REPEATED = (
+    "A row that has the settings of another one is that row: it is trained once and counts once for Holm."
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Row:
         This model minus AMKD.
     p_corrected : float or None
         By Holm, over all rows with a difference.
+    same_as : str or None
+        Of a row that has the settings of another one: its name. It has no difference of its own.
     """
 
     name: str
@@ -61,20 +66,25 @@ class Row:
     within: Interval | None
     gap: PairedDifference | None = None
     p_corrected: float | None = None
+    same_as: str | None = None
 
     @property
     def title(self) -> str:
         """As the paper prints it."""
-        return TITLES[self.name].title if self.name in TITLES else self.name
+        return title_of(self.name)
+
+
+def title_of(name: str) -> str:
+    """Name of a row as the paper prints it."""
+    return TITLES[name].title if name in TITLES else name
 
 
 def rows_of(comparison: Comparison, *, seed: int = 0, n_resamples: int = 1000) -> list[Row]:
     """Figures of every model, in the order of the recipes."""
     scored = comparison.scored
     reference = scored.get(AMKD)
-    names = [name for recipe in comparison.recipes for name in recipe.predicts]
     rows: list[Row] = []
-    for name in names:
+    for name in comparison.models:
         item = scored[name]
         folds = over_folds(
             item, lambda own, mask, risk=item.risk: concordance_index(own.time, own.event, risk[mask])  # type: ignore[misc]
@@ -97,15 +107,20 @@ def rows_of(comparison: Comparison, *, seed: int = 0, n_resamples: int = 1000) -
         except OutcomeError:
             within = None
         rows.append(Row(name, folds, within, gap))
-    return _corrected(rows)
+    return _with_repeated(comparison, _corrected(rows))
+
+
+def _with_repeated(comparison: Comparison, rows: Sequence[Row]) -> list[Row]:
+    """The rows, and in their places those that are one of them again."""
+    by_name = {row.name: row for row in rows}
+    for name, same in comparison.same_as.items():
+        by_name[name] = replace(by_name[same], name=name, gap=None, p_corrected=None, same_as=same)
+    return [by_name[name] for recipe in comparison.recipes for name in recipe.predicts]
 
 
 def _corrected(rows: Sequence[Row]) -> list[Row]:
     values = iter(holm([row.gap.p_value for row in rows if row.gap is not None]))
-    return [
-        Row(row.name, row.folds, row.within, row.gap, None if row.gap is None else next(values))
-        for row in rows
-    ]
+    return [replace(row, p_corrected=None if row.gap is None else next(values)) for row in rows]
 
 
 def concordance_table(rows: Sequence[Row], caption: str, beside: Mapping[str, str]) -> ReportTable:
@@ -126,10 +141,14 @@ def concordance_table(rows: Sequence[Row], caption: str, beside: Mapping[str, st
     table = with_published(
         caption, header, lines, [beside.get(row.name, "") for row in rows], not with_modality
     )
+    if any(row.same_as is not None for row in rows):
+        table = replace(table, note=f"{table.note} {REPEATED}")
     return replace(table, note=f"{table.note} {MODALITIES}") if with_modality else table
 
 
 def _gap(row: Row) -> tuple[str, str]:
+    if row.same_as is not None:
+        return f"same as {title_of(row.same_as)}", ""
     if row.gap is None:
         return "", ""
     found = row.gap.interval
@@ -154,18 +173,15 @@ def log_rank_table(comparison: Comparison, cohort: str | None) -> ReportTable:
     beside = published(3, cohort)
     events = words_of(comparison.cohort.file.endpoint).events
     lines, marks = [], []
-    for recipe in comparison.recipes:
-        for name in recipe.predicts:
-            groups = risk_groups(comparison.scored[name])
-            title = TITLES[name].title if name in TITLES else name
-            if groups is None:
-                continue
-            sizes = [f"{part.n_events} of {part.n_patients}" for part in (groups.low, groups.high)]
-            p_value = groups.log_rank.p_value
-            lines.append(
-                [title, *sizes, f"{p_value:.2e}" if p_value is not None else groups.log_rank.reason or ""]
-            )
-            marks.append(beside.get(name, ""))
+    for name in comparison.models:
+        groups = risk_groups(comparison.scored[name])
+        if groups is None:
+            continue
+        sizes = [f"{part.n_events} of {part.n_patients}" for part in (groups.low, groups.high)]
+        p_value = groups.log_rank.p_value
+        tested = f"{p_value:.2e}" if p_value is not None else groups.log_rank.reason or ""
+        lines.append([title_of(name), *sizes, tested])
+        marks.append(beside.get(name, ""))
     table = with_published(
         f"Table 3: {events} in the low and the high risk group, and the log-rank test",
         ["model", f"{events}, low risk", f"{events}, high risk", "log-rank p"], lines, marks,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from amkd_core.cohort.clinical import Patient, outcome_of
 from amkd_core.export.run_report import ReportTable
 from amkd_core.studies.benchmark import Comparison
-from amkd_core.studies.comparison_tables import with_published
+from amkd_core.studies.comparison_tables import title_of, with_published
 from amkd_core.studies.published import published
 from amkd_core.survival.comparison import bootstrap_within
 from amkd_core.survival.metrics import concordance_index
@@ -51,7 +51,7 @@ class ExternalRow:
     @property
     def title(self) -> str:
         """As the paper prints it."""
-        return TITLES[self.name].title if self.name in TITLES else self.name
+        return title_of(self.name)
 
 
 def external_rows(comparison: Comparison, *, seed: int = 0, n_resamples: int = 1000) -> list[ExternalRow]:
@@ -61,7 +61,7 @@ def external_rows(comparison: Comparison, *, seed: int = 0, n_resamples: int = 1
     rows = comparison.predictions[comparison.predictions["part"] == EXTERNAL]
     known = {patient.patient_id: patient for patient in comparison.external.patients}
     found = []
-    for name in (name for recipe in comparison.recipes for name in recipe.predicts):
+    for name in comparison.models:
         wide = rows[rows["model"] == name].pivot(index="patient_id", columns="fold", values="risk")
         if wide.empty:
             genes = comparison.external_genes
@@ -138,8 +138,7 @@ def external_remarks(comparison: Comparison) -> tuple[str, ...]:
         return ()
     alike = numbered_alike(external, comparison.cohort)
     found = [*([alike] if alike else []), *(f"{finding}." for finding in external.findings)]
-    names = [name for recipe in comparison.recipes for name in recipe.predicts]
-    if genes is None or not genes.patients or not any(map(_reads_genes, names)):
+    if genes is None or not genes.patients or not any(map(_reads_genes, comparison.models)):
         return tuple(found)
     having = set(genes.patients)
     without = [patient.patient_id for patient in external.patients if patient.patient_id not in having]

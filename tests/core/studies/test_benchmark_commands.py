@@ -30,7 +30,7 @@ from amkd_core.errors import BundleMismatchError, CohortError, ConfigError, Moda
 from amkd_core.export.run_report import ReportTable
 from amkd_core.simulate.tables import patient_id as simulated_id
 from amkd_core.studies import cells
-from amkd_core.studies.ablation import ABLATION, ALPHA, switch_rows
+from amkd_core.studies.ablation import ABLATION, ALPHA, repeated_rows, rows_of_table, switch_rows
 from amkd_core.studies.benchmark import compare
 from amkd_core.studies.cells import tasks_of
 from amkd_core.studies.comparison_report import write_ablation, write_benchmark
@@ -359,6 +359,44 @@ def test_a_row_named_twice_is_refused_before_training(config) -> None:
         switch_rows(["distill.alpha=0.5", "distill.alpha=1,0.5"], config)
     # Two settings at their defaults are two rows: the table is read by switch.
     assert len(switch_rows(["distill.tau_logits=1,2", "distill.tau_features=1,2"], config)) == 5
+
+
+def test_rows_with_the_settings_of_another_are_found(config) -> None:
+    rows = switch_rows(["distill.tau_logits=1,2", "distill.arr=gated,attract"], config)
+    assert repeated_rows(rows, config) == {"distill.tau_logits=1": AMKD, "distill.arr=gated": AMKD}
+    bare = changed(config, ["distill.pathway_weight=0", "distill.guidance_weight=0"])
+    same = {"without ARR and GE": "without ARR", "without pathways": AMKD}
+    assert repeated_rows(ABLATION, bare) == same
+    assert repeated_rows(ABLATION, changed(config, ["distill.alpha=1"]))["without ARR"] == AMKD
+    assert repeated_rows(ABLATION, config) == repeated_rows(recipes_of(COMPARED), config) == {}
+
+
+def test_table_6_has_the_papers_alpha_whatever_the_settings_have(config) -> None:
+    assert rows_of_table(6, config) == ALPHA
+    half = changed(config, ["distill.alpha=0.5"])
+    rows = rows_of_table(6, half)
+    assert [row.name for row in rows] == ["alpha 0.25", "alpha 0.5", "alpha 0.75", "alpha 1", AMKD]
+    assert repeated_rows(rows, half) == {"alpha 0.5": AMKD}
+    assert rows_of_table(5, half) == ABLATION
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_row_that_is_amkd_is_not_trained_again_nor_corrected_for(
+    tiny_toml: Path, config, tmp_path: Path
+) -> None:
+    half = changed(config, ["distill.alpha=0.5", "student.epochs=1"])
+    rows = [row for row in rows_of_table(6, half) if row.name not in ("alpha 0.25", "alpha 1")]
+    found = drain(compare(read_cohort(tiny_toml), rows, half, tmp_path))
+    assert set(found.scored) == {"alpha 0.75", AMKD, "amkd_teacher"}
+    shown = {row.name: row for row in write_ablation(tmp_path, found, half, (6, "brca"))}
+    assert shown["alpha 0.5"].folds == shown[AMKD].folds
+    p_values = [shown[name].gap.p_value for name in ("alpha 0.75", "amkd_teacher")]
+    assert [shown[name].p_corrected for name in ("alpha 0.75", "amkd_teacher")] == holm(p_values)
+    table = list(csv.DictReader((tmp_path / "table-6.csv").read_text().splitlines()))
+    assert [row["model"] for row in table] == ["alpha 0.5", "alpha 0.75", "AMKD", "AMKD teacher"]
+    assert table[0]["minus AMKD (95 %)"] == "same as AMKD"
+    assert [row[PUBLISHED] for row in table] == ["0.673 ± 0.087", "0.693 ± 0.101", "", ""]
+    assert not (tmp_path / "cells" / "alpha-0-5").exists()
 
 
 def test_unknown_models_are_refused() -> None:
