@@ -10,8 +10,8 @@ from amkd_core.file_names import FORMULA_STARTS
 if TYPE_CHECKING:
     import pandas as pd
 
-# A number, or numbers with their interval, may begin with a sign.
-_NUMBERS = re.compile(r"[-+]?[\d.](?:[\d.,()%±\s–-]|to|e[-+]?\d)*")
+# A number, or numbers with their interval, may begin with a sign; a plus within only where another number begins.
+_NUMBERS = re.compile(r"[-+]?[\d.](?:[\d.,()%±\s–-]|to|(?<=[(\s])\+(?=\d)|e[-+]?\d)*")
 
 
 def plain_cell(text: str) -> str:

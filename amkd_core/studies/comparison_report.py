@@ -1,4 +1,4 @@
-"""What a finished comparison writes: a page, and each table as CSV and LaTeX, and Kaplan-Meier panels."""
+"""What a finished comparison writes: a page, each table as CSV and LaTeX, all figures as JSON, Kaplan-Meier panels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
+from amkd_core.atomic import write_text
 from amkd_core.export.cohort_figures import draw_kaplan_meier, write_cohort_figure
 from amkd_core.export.run_report import (
     KeyFigure,
@@ -19,6 +20,7 @@ from amkd_core.export.run_report import (
 from amkd_core.models import READS_GROUPS
 from amkd_core.studies.ablation import PAPER_ALPHA
 from amkd_core.studies.benchmark import Comparison
+from amkd_core.studies.comparison_record import ComparisonRecord, comparison_record
 from amkd_core.studies.comparison_tables import (
     ABBREVIATIONS,
     Row,
@@ -28,7 +30,7 @@ from amkd_core.studies.comparison_tables import (
     rows_of,
     spread,
 )
-from amkd_core.studies.external_table import external_table
+from amkd_core.studies.external_table import external_rows, external_table
 from amkd_core.studies.fold_words import folds_in_words
 from amkd_core.studies.published import published
 from amkd_core.studies.tables import write_table_files
@@ -38,6 +40,7 @@ from amkd_core.training.fold_record import write_table
 from amkd_core.training.model_statistics import risk_groups
 from amkd_core.training.recipes import AMKD, TITLES, UNDISTILLED, Recipe
 from amkd_core.training.report_figures import group_curves
+from amkd_core.training.report_run import METRICS
 from amkd_core.training.run_folder import environment
 from amkd_core.training.scored import Scored
 
@@ -59,7 +62,8 @@ def write_benchmark(
         "table-2": concordance_table(rows, "Table 2: C-index of every model", published(2, cohort)),
         "table-3": log_rank_table(comparison, cohort),
     }
-    other = external_table(comparison, cohort, seed=config.seed, n_resamples=config.report.resamples)
+    others = external_rows(comparison, seed=config.seed, n_resamples=config.report.resamples)
+    other = external_table(comparison, cohort, rows=others)
     if other is not None:
         tables["table-4"] = other
     pictures = kaplan_meier_panels(
@@ -69,6 +73,7 @@ def write_benchmark(
         synthetic=comparison.cohort.file.synthetic,
     )
     _write(out, comparison, config, ("Benchmark", rows, tables, pictures))
+    _write_record(out, comparison_record(comparison, config, rows, others))
     return rows
 
 
@@ -92,6 +97,7 @@ def write_ablation(
     table = concordance_table(rows, caption, beside)
     table = replace(table, note=f"{table.note} {own_values(comparison.recipes, config)}".rstrip())
     _write(out, comparison, config, ("Ablation", rows, {name: table}, {}))
+    _write_record(out, comparison_record(comparison, config, rows))
     return rows
 
 
@@ -118,6 +124,10 @@ def kaplan_meier_panels(
             size=(5.8, 4.6),
         )  # fmt: skip
     return found
+
+
+def _write_record(out: Path, record: ComparisonRecord) -> None:
+    write_text(out / METRICS, record.model_dump_json(indent=1) + "\n")
 
 
 def _write(

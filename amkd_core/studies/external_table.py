@@ -92,7 +92,12 @@ def _concordance(outcome: Outcome, risk: NDArray[np.float64]) -> Estimate:
 
 
 def external_table(
-    comparison: Comparison, cohort: str | None = None, *, seed: int = 0, n_resamples: int = 1000
+    comparison: Comparison,
+    cohort: str | None = None,
+    *,
+    rows: Sequence[ExternalRow] | None = None,
+    seed: int = 0,
+    n_resamples: int = 1000,
 ) -> ReportTable | None:
     """Table 4; None without an external cohort.
 
@@ -100,10 +105,13 @@ def external_table(
     ----------
     cohort
         The paper's cohort that the training patients are of; None leaves out the published figures.
+    rows
+        As `external_rows` gives them, which is asked with seed and number of resamples when None.
     """
     if comparison.external is None:
         return None
-    rows = external_rows(comparison, seed=seed, n_resamples=n_resamples)
+    if rows is None:
+        rows = external_rows(comparison, seed=seed, n_resamples=n_resamples)
     beside = {} if cohort is None else published(4, cohort)
     marks = [beside.get(row.name, "") for row in rows]
     lines = [

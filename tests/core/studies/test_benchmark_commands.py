@@ -33,13 +33,14 @@ from amkd_core.studies import cells
 from amkd_core.studies.ablation import ABLATION, ALPHA, repeated_rows, rows_of_table, switch_rows
 from amkd_core.studies.benchmark import compare
 from amkd_core.studies.cells import tasks_of
+from amkd_core.studies.comparison_record import comparison_record
 from amkd_core.studies.comparison_report import write_ablation, write_benchmark
 from amkd_core.studies.comparison_tables import PUBLISHED, rows_of
-from amkd_core.studies.external_table import external_table
+from amkd_core.studies.external_table import external_rows, external_table
 from amkd_core.studies.fold_words import folds_in_words
 from amkd_core.studies.holm import holm
 from amkd_core.studies.published import cohort_of, published
-from amkd_core.studies.tables import escaped, latex_of
+from amkd_core.studies.tables import escaped, latex_of, write_table_files
 from amkd_core.survival.comparison import paired_difference
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.survival.outcome import Outcome
@@ -228,6 +229,36 @@ def test_tables_hold_what_the_predictions_say(finished, config) -> None:
     assert (out / "figures" / "kaplan-meier-amkd.svg").exists()
 
 
+def test_figures_of_the_tables_lie_beside_them_as_numbers(finished, config) -> None:
+    out, _, found = finished
+    shown = write_benchmark(out, found, config, "brca")
+    record = json.loads((out / "metrics.json").read_text())
+    assert [row["name"] for row in record["rows"]] == [row.name for row in shown] == [*NAMES, "amkd_teacher"]
+    assert (record["cohort"], record["n_patients"], record["n_folds"]) == ("TCGA-BRCA", 40, 2)
+    first = record["rows"][0]
+    assert first["c_index"]["mean"] == shown[0].folds.mean
+    assert len(first["c_index"]["by_fold"]) == 2
+    gap = shown[0].gap
+    numbers = (gap.interval.estimate, gap.interval.lower, gap.interval.upper, gap.p_value)
+    assert tuple(first["minus_amkd"][key] for key in ("value", "lower", "upper", "p_value")) == numbers
+    assert first["p_holm"] == shown[0].p_corrected
+    assert record["rows"][2]["minus_amkd"] is None
+    assert first["risk_groups"]["low"]["n_patients"] + first["risk_groups"]["high"]["n_patients"] == 40
+    other = record["external"]
+    assert [row["n_patients"] for row in other["rows"]] == [12] * 4
+    cells = [row[1] for row in csv.reader((out / "table-4.csv").read_text().splitlines())][1:]
+    assert [f"{row['c_index']['mean']:.3f}" for row in other["rows"]] == [
+        cell.split(" ")[0] for cell in cells
+    ]
+
+
+def test_differences_stand_in_tables_without_an_apostrophe(tmp_path: Path) -> None:
+    rows = (("+0.111 (-0.035 to +0.269)", "-0.1 (-0.2 to +0.3)", "+1+cmd", "=1"),)
+    write_table_files(tmp_path, "t", ReportTable("c", ("a", "b", "c", "d"), rows))
+    found = [*csv.reader((tmp_path / "t.csv").read_text().splitlines())][1]
+    assert found == ["+0.111 (-0.035 to +0.269)", "-0.1 (-0.2 to +0.3)", "'+1+cmd", "'=1"]
+
+
 def test_published_column_is_left_out_for_another_cohort(finished, config) -> None:
     out, _, found = finished
     write_benchmark(out, found, config, None)
@@ -397,6 +428,8 @@ def test_a_row_that_is_amkd_is_not_trained_again_nor_corrected_for(
     assert table[0]["minus AMKD (95 %)"] == "same as AMKD"
     assert [row[PUBLISHED] for row in table] == ["0.673 ± 0.087", "0.693 ± 0.101", "", ""]
     assert not (tmp_path / "cells" / "alpha-0-5").exists()
+    first = json.loads((tmp_path / "metrics.json").read_text())["rows"][0]
+    assert (first["name"], first["same_as"], first["minus_amkd"]) == ("alpha 0.5", AMKD, None)
 
 
 def test_unknown_models_are_refused() -> None:
@@ -671,6 +704,9 @@ def test_an_external_cohort_without_a_comparable_pair_is_not_estimable(
     silent = replace(found, external=replace(found.external, patients=alive))
     table = external_table(silent, n_resamples=50)
     assert [row[1:4] for row in table.rows] == [("not estimable", "not estimable", "12")] * 4
+    record = comparison_record(silent, config, [], external_rows(silent, n_resamples=50)).external
+    assert record.rows[0].c_index.mean is None
+    assert "(0 deaths)" in record.rows[0].c_index_mean_rank.reason
     assert table.note.count("Not estimable: ") == 1
     assert "(0 deaths)" in table.note
 
