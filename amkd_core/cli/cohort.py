@@ -23,7 +23,7 @@ def cohort_command(
     """Print table 1 of a cohort, how its tables were understood, who is kept out, and what looks wrong."""
     from amkd_core.cli.terminal import user_errors
     from amkd_core.cohort.cohort import read_cohort
-    from amkd_core.cohort.folds import make_folds, origin_of_folds
+    from amkd_core.cohort.folds import folds_in_words, make_folds
     from amkd_core.cohort.table_one import bag_sizes, table_one
     from amkd_core.survival.endpoints import words_of
 
@@ -48,7 +48,7 @@ def cohort_command(
             "name": found.file.name,
             "synthetic": found.file.synthetic,
             "table": rows,
-            "folds": origin_of_folds(found),
+            "folds": folds_in_words(found, len(splits)),
             "deaths_tested_by_fold": tested,
             "notes": list(found.notes),
             "kept_out": {item.reason: list(item.patients) for item in found.findings},
@@ -61,10 +61,8 @@ def cohort_command(
     width = max(map(len, rows))
     for name, text in rows.items():
         typer.echo(f"  {name:<{width}}  {text}")
-    made = origin_of_folds(found)
-    typer.echo(
-        f"  {'folds':<{width}}  {len(splits)}, {made}; tested on {', '.join(map(str, tested))} {events}"
-    )
+    made = folds_in_words(found, len(splits))
+    typer.echo(f"  {'folds':<{width}}  {made}; tested on {', '.join(map(str, tested))} {events}")
     for title, lines in (
         ("Understood as", found.notes),
         ("Kept out", [str(item) for item in found.findings]),

@@ -47,7 +47,7 @@ def study_cohort(
         As `amkd_core.cohort.cohort.read_cohort`.
     """
     from amkd_core.cohort.cohort import read_cohort
-    from amkd_core.studies.fold_words import folds_in_words
+    from amkd_core.cohort.folds import folds_in_words
     from amkd_core.training.config import merge_overrides
 
     given: dict[str, Any] = {"use_split": False} if ignore_split else {}
@@ -55,5 +55,5 @@ def study_cohort(
         given, [item.removeprefix(_OF_COHORT) for item in overrides if item.startswith(_OF_COHORT)]
     )
     found = read_cohort(path, given)
-    typer.echo(f"Folds: {folds_in_words(found, settings)}")
+    typer.echo(f"Folds: {folds_in_words(found, settings.folds, setting=True)}")
     return found

@@ -107,16 +107,24 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
     return splits
 
 
-def origin_of_folds(cohort: Cohort) -> str:
-    """Who said which patients are tested together, for the reader of a report."""
-    file = cohort.file
+def folds_in_words(cohort: Cohort, n_folds: int, *, setting: bool = False) -> str:
+    """What `make_folds` does with a cohort, as a part of a sentence for the reader of a report.
+
+    Parameters
+    ----------
+    n_folds
+        As for `make_folds`.
+    setting
+        Whether that is a setting of the user's, which is then named where it is not used.
+    """
+    file, unused = cohort.file, f"the setting folds = {n_folds} is not used"
     if any(patient.split for patient in cohort.patients):
-        return "as the column split of the clinical table says"
+        way_out = f" ({unused}; --ignore-split makes folds instead)" if setting else ""
+        return f"one split, that of the clinical table's column split{way_out}"
     if file.folds is not None:
-        return f"as {file.folds.name} says"
-    if file.group:
-        return f"patients of one {file.group} together, {words_of(file.endpoint).events} shared out alike"
-    return f"drawn, {words_of(file.endpoint).events} shared out alike"
+        return f"the folds of {file.folds.name}" + (f" ({unused})" if setting else "")
+    kept = f", patients of one {file.group} kept together" if file.group else ""
+    return f"{n_folds} folds, {words_of(file.endpoint).events} shared out alike{kept}"
 
 
 def read_folds(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from amkd_core.cohort.folds import folds_in_words
 from amkd_core.studies.benchmark import Comparison
 from amkd_core.studies.comparison_tables import Row
 from amkd_core.studies.external_table import ExternalRow
-from amkd_core.studies.fold_words import folds_in_words
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.estimates import Estimate, Record, Spread
 from amkd_core.training.model_statistics import risk_groups
@@ -109,7 +109,7 @@ def comparison_record(
     return ComparisonRecord(
         cohort=cohort.file.name, endpoint=cohort.file.endpoint, synthetic=cohort.file.synthetic,
         n_patients=len(cohort.patients), n_events=cohort.outcome.n_events, n_folds=len(comparison.splits),
-        folds=folds_in_words(cohort, config), seed=config.seed,
+        folds=folds_in_words(cohort, config.folds, setting=True), seed=config.seed,
         rows=[_figures(comparison, row) for row in rows], external=_external(comparison, external),
     )  # fmt: skip
 

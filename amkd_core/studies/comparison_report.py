@@ -8,6 +8,7 @@ from functools import reduce
 from pathlib import Path
 
 from amkd_core.atomic import write_text
+from amkd_core.cohort.folds import folds_in_words
 from amkd_core.export.cohort_figures import draw_kaplan_meier, write_cohort_figure
 from amkd_core.export.run_report import (
     KeyFigure,
@@ -31,7 +32,6 @@ from amkd_core.studies.comparison_tables import (
     spread,
 )
 from amkd_core.studies.external_table import external_rows, external_table
-from amkd_core.studies.fold_words import folds_in_words
 from amkd_core.studies.published import published
 from amkd_core.studies.tables import write_table_files
 from amkd_core.survival.endpoints import EndpointWords, words_of
@@ -182,7 +182,7 @@ def _own_settings(comparison: Comparison, config: TrainingConfig) -> Iterator[st
 
 
 def _protocol(comparison: Comparison, config: TrainingConfig) -> tuple[str, ...]:
-    optim, folds = config.student, folds_in_words(comparison.cohort, config)
+    optim, folds = config.student, folds_in_words(comparison.cohort, config.folds, setting=True)
     return (
         f"{folds[0].upper()}{folds[1:]}, the same for all models; bins, scaling of genes and features and the cut of "
         "the risk groups are fitted on each fold's training patients.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.folds import origin_of_folds
+from amkd_core.cohort.folds import folds_in_words
 from amkd_core.cohort.splits import Split
 from amkd_core.cohort.table_one import table_one
 from amkd_core.export.run_report import ReportTable
@@ -32,6 +32,6 @@ def fold_table(cohort: Cohort, splits: Sequence[Split]) -> ReportTable:
     )
     return ReportTable(
         f"Patients ({words_of(cohort.file.endpoint).events}) by fold", ("Fold", "Training", "Validation", "Test"), rows,
-        f"Folds: {origin_of_folds(cohort)}. Everything that is fitted is fitted on a fold's training patients; "
-        "validation patients choose the epoch; test patients are scored once.",
+        f"Folds: {folds_in_words(cohort, len(splits))}. Everything that is fitted is fitted on a fold's training "
+        "patients; validation patients choose the epoch; test patients are scored once.",
     )  # fmt: skip

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cli.main import app
 from amkd_core.cohort.cohort import Cohort, read_cohort
-from amkd_core.cohort.folds import make_folds
+from amkd_core.cohort.folds import folds_in_words, make_folds
 from amkd_core.cohort.genes import ExpressionTable, GeneScaling
 from amkd_core.errors import BundleMismatchError, CohortError, ConfigError, ModalityError, RunFolderError
 from amkd_core.export.run_report import ReportTable
@@ -37,7 +37,6 @@ from amkd_core.studies.comparison_record import comparison_record
 from amkd_core.studies.comparison_report import write_ablation, write_benchmark
 from amkd_core.studies.comparison_tables import PUBLISHED, rows_of
 from amkd_core.studies.external_table import external_rows, external_table
-from amkd_core.studies.fold_words import folds_in_words
 from amkd_core.studies.holm import holm
 from amkd_core.studies.published import cohort_of, published
 from amkd_core.studies.tables import escaped, latex_of, write_table_files
@@ -558,9 +557,12 @@ def test_commands_say_how_folds_are_made_and_cross_validate_a_table_with_a_split
 def test_folds_of_a_file_and_groups_are_named(tiny_toml: Path, config) -> None:
     cohort = read_cohort(tiny_toml)
     given = replace(cohort, file=cohort.file.model_copy(update={"folds": Path("given.csv")}))
-    assert folds_in_words(given, config) == "the folds of given.csv (the setting folds = 2 is not used)"
+    assert (
+        folds_in_words(given, config.folds, setting=True)
+        == "the folds of given.csv (the setting folds = 2 is not used)"
+    )
     grouped = replace(cohort, file=cohort.file.model_copy(update={"group": "hospital"}))
-    assert folds_in_words(grouped, config).endswith(
+    assert folds_in_words(grouped, config.folds).endswith(
         "shared out alike, patients of one hospital kept together"
     )
 

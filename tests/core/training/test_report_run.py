@@ -69,7 +69,7 @@ def test_the_page_says_what_a_reader_must_know(reported):
     page = re.sub(r"\s+", " ", (out / "report.html").read_text())
     for text in (
         '<div class="banner synthetic">SYNTHETIC COHORT: these', "Research use only. Not for diagnosis",
-        "Table 1. The cohort", "Folds: drawn, deaths shared out alike.",
+        "Table 1. The cohort", "folds, deaths shared out alike. Everything",
         "1 patient kept out: no expression (SIM-999)", "What this says", "What was done", "Limits", "Provenance",
         "config.model.dim", "a" * 64, "Chance line", "Beside age and stage, and chance", "female", "II",
         statistics.models["student"].c_index.text(), statistics.models["teacher"].c_index_within_folds.text(),
