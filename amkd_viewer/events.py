@@ -148,11 +148,14 @@ class QueueRequest:
         Files or folders.
     bundle_path, device
         As for one slide.
+    mpp
+        Micrometres per level-0 pixel of those slides that do not tell their own, where the user gave them.
     """
 
     paths: tuple[Path, ...]
     bundle_path: Path
     device: str = "cpu"
+    mpp: float | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from amkd_core.errors import AmkdError, BundleMismatchError, RegionError
+from amkd_core.errors import AmkdError, BundleMismatchError, MissingMicronsError, RegionError
 from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_viewer.events import (
@@ -19,9 +19,11 @@ from amkd_viewer.events import (
     RegionRequest,
     Request,
 )
+from amkd_viewer.wording import QUEUE_NO_SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from amkd_core.bag import FeatureBag
     from amkd_core.bundle import Bundle
@@ -189,8 +191,9 @@ def _predict_queue(request: QueueRequest, bundle: Bundle) -> Generator[Progress 
         try:
             with open_slide(path, isolated=True) as slide:
                 info = slide.info
+            mpp = _scale_in_queue(request, path, info)
             one = PredictionRequest(
-                path, info.fingerprint, request.bundle_path, device=request.device, info=info
+                path, info.fingerprint, request.bundle_path, mpp=mpp, device=request.device, info=info
             )
             steps = predict_one(one, bundle)
             prediction = yield from _numbered(steps, f"{index + 1} of {len(request.paths)}, {path.name}: ")
@@ -204,6 +207,15 @@ def _predict_queue(request: QueueRequest, bundle: Bundle) -> Generator[Progress 
                 None,
                 f"{path.name}: a fault in AMKD Viewer ({type(error).__name__}); the log says more",
             )
+
+
+def _scale_in_queue(request: QueueRequest, path: Path, info: SlideInfo) -> tuple[float, float] | None:
+    """The scale that the user gave for the queue, where the slide does not tell its own."""
+    if info.microns is not None:
+        return None
+    if request.mpp is None:
+        raise MissingMicronsError(QUEUE_NO_SCALE.format(slide=path.name))
+    return request.mpp, request.mpp
 
 
 def _numbered(steps: Generator[Progress, None, T], before: str) -> Generator[Progress, None, T]:

@@ -6,29 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex
-from qtpy.QtWidgets import QFileDialog, QProgressBar, QPushButton
+from qtpy.QtWidgets import QFileDialog, QHeaderView, QLabel, QProgressBar, QPushButton
 
-from amkd_viewer import events
+from amkd_viewer import events, queue_rows
 from amkd_viewer.events import QueueRequest, QueueRow, SessionEvent
+from amkd_viewer.inputs_widget import ScaleBox
 from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.pathway_model_widget import SortedTable
-from amkd_viewer.wording import NO_MODEL, QUEUE_HINT, progress_text
+from amkd_viewer.wording import NO_MODEL, QUEUE_HINT, QUEUE_SCALE_HINT, progress_text
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from amkd_core.inference.prediction import Prediction
 
-_NAN = float("nan")
-_HEADINGS = ("Slide", "Risk", "Percentile", "State")
-
 
 class QueueWidget(WorkspacePanel):
     """A queue that may be cancelled, whose table is sorted by a click and exported as CSV."""
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, 420)
+        super().__init__(napari_viewer, 480)
         self.paths: tuple[Path, ...] = ()
         self.rows: dict[int, QueueRow] = {}
 
@@ -36,26 +34,37 @@ class QueueWidget(WorkspacePanel):
         self.folder_button = QPushButton("Folder…")
         self.run_button = QPushButton("Predict all")
         self.cancel_button = QPushButton("Cancel")
-        self.table = SortedTable(_HEADINGS, stretched=0)
+        self.mpp = ScaleBox()
+        self.table = SortedTable(queue_rows.HEADINGS, stretched=4)
         self.export_button = QPushButton("Export table…")
 
         # Read-only elements
         self.progress = QProgressBar()
         self.stage = wrapped_label(QUEUE_HINT, role="amkdMuted")
+        self.detail = wrapped_label()
 
         # Event handlers
         self.folder_button.clicked.connect(self._on_folder_clicked)
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.workspace.session.cancel)
+        self.table.selectionModel().currentRowChanged.connect(self._on_row_chosen)
         self.table.doubleClicked.connect(self._on_row_opened)
         self.export_button.clicked.connect(self._on_export_clicked)
         self.workspace.told.connect(self._on_told)
 
         # Layout
         self.table.setMinimumHeight(320)
+        # Long names would leave the notices no room; a tool tip shows all of one.
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        header.resizeSection(0, 120)
         self.progress.setVisible(False)
+        self.mpp.setSpecialValueText("not given")
+        self.mpp.setToolTip(QUEUE_SCALE_HINT)
+        self.mpp.setAccessibleName("µm per pixel of slides without a scale")
         self.add(row(self.folder_button, self.run_button, self.cancel_button, stretch=1))
-        for item in (self.stage, self.progress, self.table, self.export_button):
+        self.add(row(QLabel("µm per pixel of slides without a scale"), self.mpp, stretch=1))
+        for item in (self.stage, self.progress, self.table, self.detail, self.export_button):
             self.add(item)
         self._show()
 
@@ -77,17 +86,20 @@ class QueueWidget(WorkspacePanel):
             self.say_error(NO_MODEL)
             return
         self.rows = {}
-        self.workspace.start(QueueRequest(self.paths, self.workspace.bundle_path, self.workspace.device))
+        workspace = self.workspace
+        workspace.start(
+            QueueRequest(self.paths, workspace.bundle_path, workspace.device, self.mpp.value() or None)
+        )
         self._show()
 
     def export(self, path: Path | str) -> None:
-        """Write the table as CSV."""
-        predictions = self.predictions
+        """Write the table as CSV: every slide of the queue, also those without a result."""
+        paths, rows = self.paths, dict(self.rows)
 
         def write() -> str:
             from amkd_core.export.scores import write_results_table
 
-            write_results_table(Path(path), predictions)
+            write_results_table(Path(path), queue_rows.table_rows(paths, rows))
             return Path(path).name
 
         self.workspace.do(
@@ -108,14 +120,29 @@ class QueueWidget(WorkspacePanel):
         if path:
             self.export(path)
 
+    def _on_row_chosen(self, index: QModelIndex) -> None:
+        place = self._place_of(index)
+        if place is not None:
+            self.detail.setText(queue_rows.row_text(self.paths[place], self.rows.get(place)))
+
     def _on_row_opened(self, index: QModelIndex) -> None:
+        place = self._place_of(index)
+        if place is not None:
+            entry = self.rows.get(place)
+            found = None if entry is None else entry.prediction
+            # At the scale that it was predicted with, so that its result is found again.
+            given = found is not None and found.bag.slide_mpp_source == "user"
+            mpp = found.bag.slide_mpp[0] if given and found and found.bag.slide_mpp else None
+            self.workspace.open_slide(self.paths[place], mpp=mpp)
+
+    def _place_of(self, index: QModelIndex) -> int | None:
+        """Place in the queue of a row on the screen."""
         name = self.table.value(index.row(), 0)
-        path = next((path for path in self.paths if path.name == name), None)
-        if path is not None:
-            self.workspace.open_slide(path)
+        return next((place for place, path in enumerate(self.paths) if path.name == name), None)
 
     def _on_slides_found(self, paths: tuple[Path, ...]) -> None:
         self.paths, self.rows = paths, {}
+        self.detail.setText("")
         self.stage.setText(f"{len(paths)} slides found." if paths else "No slides found in this folder.")
         self._show()
 
@@ -145,27 +172,18 @@ class QueueWidget(WorkspacePanel):
         self.run_button.setEnabled(bool(self.paths) and not running)
         self.cancel_button.setEnabled(running)
         self.folder_button.setEnabled(not running)
-        self.export_button.setEnabled(bool(self.predictions))
+        self.export_button.setEnabled(bool(self.rows))
         self.progress.setVisible(running)
         self.progress.setRange(0, max(1, len(self.paths)))
         self.progress.setValue(len(self.rows))
-        rows = [_cells(path, self.rows.get(index)) for index, path in enumerate(self.paths)]
-        self.table.set_rows(rows, (str, _three, _whole, str))
+        rows = [queue_rows.cells(path, self.rows.get(index)) for index, path in enumerate(self.paths)]
+        self.table.set_rows(rows, (str, _three, _whole, queue_rows.state_text, queue_rows.first_line))
 
 
 def _slides_in(folder: Path) -> tuple[Path, ...]:
     from amkd_core.slides.folders import slides_in
 
     return tuple(slides_in(folder))
-
-
-def _cells(path: Path, entry: QueueRow | None) -> tuple[object, ...]:
-    if entry is None:
-        return path.name, _NAN, _NAN, "waiting"
-    found = entry.prediction
-    if found is None:
-        return path.name, _NAN, _NAN, "failed: " + entry.error
-    return path.name, found.risk, found.risk_percentile, f"{found.risk_group} risk"
 
 
 def _whole(value: float) -> str:

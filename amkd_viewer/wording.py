@@ -55,9 +55,18 @@ REGION_HINT = (
     "ticked above, each slide's regions count on that slide, and all tissue of a slide without any. The model was "
     "trained on all tissue of a slide."
 )
+SCALE_HINT = "About 0.25 for a 40× scan, 0.5 for 20×."
 WHOLE_FIRST = "Predict the whole slide first; the region is then computed from its features."
 QUEUE_RUNNING = "The slides of a folder are being predicted; wait for them or cancel that first."
-QUEUE_HINT = "Choose a folder; each slide is predicted by itself. A double click on a row opens the slide."
+QUEUE_HINT = (
+    "Choose a folder; each slide is predicted by itself. A click on a row says all about it, a double click opens the "
+    "slide."
+)
+QUEUE_NO_SCALE = (
+    "{slide} does not tell its scale; enter the µm per pixel of slides without a scale above the table and predict "
+    "again."
+)
+QUEUE_SCALE_HINT = f"Taken for those slides alone that do not tell their own. {SCALE_HINT}"
 SURVIVAL_LIMITS = (
     "A model's estimate from one slide. The bands are those of the cohort's curves, not of this patient's."
 )
@@ -100,7 +109,6 @@ MAP_FAULT = (
     "The map of {slide} cannot be drawn because of a fault in AMKD Viewer ({kind}); the log has the details."
 )
 NO_MODEL = "No model is chosen, and the demo's is not installed; choose a bundle (.amkd)."
-SCALE_HINT = "About 0.25 for a 40× scan, 0.5 for 20×."
 SCALE_QUESTION = (
     "This slide does not tell its scale; enter its micrometres per pixel: "
     "about 0.25 for a 40× scan, 0.5 for 20×."

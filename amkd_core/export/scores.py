@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,26 @@ from amkd_core.export.pseudonym import shown_name
 from amkd_core.inference.maps import percentile_ranks
 from amkd_core.inference.prediction import Prediction
 from amkd_core.inference.survival_summary import summarise
+from amkd_core.private_names import pseudonym
+
+
+@dataclass(frozen=True)
+class NoResult:
+    """A slide of a table of results that has none.
+
+    Attributes
+    ----------
+    slide
+        Its name.
+    outcome
+        "failed", or "waiting" where its turn has not come.
+    reason
+        One sentence; empty where there is nothing to tell.
+    """
+
+    slide: str
+    outcome: str
+    reason: str = ""
 
 
 def write_scores_csv(path: Path, prediction: Prediction) -> None:
@@ -38,33 +59,56 @@ def write_scores_csv(path: Path, prediction: Prediction) -> None:
     _write(path, table)
 
 
-def write_results_table(path: Path, predictions: Sequence[Prediction], *, identified: bool = True) -> None:
+def write_results_table(
+    path: Path, results: Sequence[Prediction | NoResult], *, identified: bool = True
+) -> None:
     """Write one row a slide or patient, atomically: risk, group, percentile, survival and what to beware of.
 
     Parameters
     ----------
+    results
+        Also those slides that have none: a table that leaves them out looks whole.
     identified
-        Name the slides; else pseudonyms.
+        Name the slides; else pseudonyms, and no reasons of failures, which may name files.
     """
-    rows = []
-    for prediction in predictions:
-        row: dict[str, object] = {
-            "slide": plain_name(shown_name(prediction, identified=identified)),
-            "risk": prediction.risk,
-            "risk_percentile": prediction.risk_percentile,
-            "risk_group": prediction.risk_group,
-            "risk_lowest": prediction.member_risks.min(),
-            "risk_highest": prediction.member_risks.max(),
-        }
-        for year, share in summarise(prediction.curve).at_years:
-            row[f"survival_{year}_years"] = np.nan if share is None else share
-        row["endpoint"] = prediction.cohort.endpoint
-        row["patches"] = len(prediction.patch_scores)
-        row["teacher_risk"] = np.nan if prediction.teacher is None else prediction.teacher.risk
-        row["bundle"] = plain_name(str(prediction.provenance["bundle"]["name"]))
-        row["notices"] = " ".join(notice.code for notice in prediction.notices)
-        rows.append(row)
-    _write(path, pd.DataFrame(rows))
+    rows = [
+        _result_row(result, identified=identified)
+        if isinstance(result, Prediction)
+        else _missing_row(result, identified=identified)
+        for result in results
+    ]
+    # Columns in the order of a result, also where the first slide has none.
+    rows_with_result = [row for row in rows if "risk" in row]
+    columns = list(rows_with_result[0]) if rows_with_result else None
+    _write(path, pd.DataFrame(rows, columns=columns))
+
+
+def _result_row(prediction: Prediction, *, identified: bool) -> dict[str, object]:
+    row: dict[str, object] = {
+        "slide": plain_name(shown_name(prediction, identified=identified)),
+        "risk": prediction.risk,
+        "risk_percentile": prediction.risk_percentile,
+        "risk_group": prediction.risk_group,
+        "risk_lowest": prediction.member_risks.min(),
+        "risk_highest": prediction.member_risks.max(),
+    }
+    for year, share in summarise(prediction.curve).at_years:
+        row[f"survival_{year}_years"] = np.nan if share is None else share
+    row["endpoint"] = prediction.cohort.endpoint
+    row["patches"] = len(prediction.patch_scores)
+    row["teacher_risk"] = np.nan if prediction.teacher is None else prediction.teacher.risk
+    row["bundle"] = plain_name(str(prediction.provenance["bundle"]["name"]))
+    row["notices"] = " ".join(notice.code for notice in prediction.notices)
+    row["outcome"], row["reason"] = "predicted", ""
+    return row
+
+
+def _missing_row(missing: NoResult, *, identified: bool) -> dict[str, object]:
+    return {
+        "slide": plain_name(missing.slide if identified else pseudonym(missing.slide.encode())),
+        "outcome": missing.outcome,
+        "reason": plain_name(missing.reason) if identified else "",
+    }
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

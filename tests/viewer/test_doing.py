@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 
 import numpy as np
+from qtpy.QtCore import Qt
 
 from amkd_core.errors import AmkdError
 from amkd_core.inference.patient import predict_patient
@@ -14,18 +16,19 @@ from amkd_viewer import events, slide_layers
 
 
 def click(qtbot, button) -> None:
-    from qtpy.QtCore import Qt
-
     assert button.isEnabled()
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def shown(table, row: int, column: int) -> str:
+    """Text of a cell as it is read on the screen."""
+    return table.model().index(row, column).data(Qt.ItemDataRole.DisplayRole)
 
 
 def test_two_slides_are_one_patient(predicted, dock, second_slide_path, qtbot, spin) -> None:
     predicted.open_slide(second_slide_path)
     panel = dock("Patient and region")
     spin(lambda: panel.slides.count() == 2)
-    from qtpy.QtCore import Qt
-
     for place in range(2):
         panel.slides.item(place).setCheckState(Qt.CheckState.Checked)
     panel.patient_id.setText("P1")
@@ -70,8 +73,6 @@ def test_a_drawn_region_is_predicted_from_kept_features(predicted, dock, viewer,
 def test_regions_on_two_slides_restrict_and_exclude_the_patients_tissue(  # noqa: PLR0917 (fixtures)
     predicted, dock, viewer, second_slide_path, qtbot, spin, monkeypatch
 ) -> None:
-    from qtpy.QtCore import Qt
-
     predicted.open_slide(second_slide_path, run=True)
     spin(lambda: predicted.outcome is not None and predicted.outcome.slide_id == "second")
     panel, session = dock("Patient and region"), predicted.session
@@ -165,6 +166,70 @@ def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
     queue.export(tmp_path / "table.csv")
     spin((tmp_path / "table.csv").exists)
     assert "b" in (tmp_path / "table.csv").read_text()
+    rows = {row["slide"]: row for row in csv.DictReader((tmp_path / "table.csv").read_text().splitlines())}
+    assert rows["b"]["outcome"] == "predicted"
+    assert rows["a"]["outcome"] == "failed", "a slide without a result is in the file, too"
+    assert rows["a"]["reason"].startswith("a.tif does not tell its scale")
+
+
+def test_a_folders_slide_without_a_scale_is_told_of_in_the_windows_words_and_given_one(  # noqa: PLR0917 (fixtures)
+    kept, panel, dock, slide_path, slide_without_scale, tmp_path, qtbot, spin
+) -> None:
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    shutil.copy(slide_path, folder / "b.tif")
+    shutil.copy(slide_without_scale, folder / "a.tif")
+    queue = dock("Folder of slides")
+    queue.choose(folder)
+    spin(lambda: len(queue.paths) == 2 and queue.run_button.isVisible())
+    click(qtbot, queue.run_button)
+    spin(lambda: queue.stage.text() == "Done: 1 predicted, 1 not.")
+    place = next(row for row in range(2) if queue.table.value(row, 0) == "a.tif")
+    assert shown(queue.table, place, 3) == "failed"
+    assert shown(queue.table, place, 4).startswith("does not tell its scale")
+    queue.table.selectRow(place)
+    assert "enter the µm per pixel of slides without a scale above the table" in queue.detail.text()
+    assert "--" not in queue.detail.text()
+    queue.mpp.setValue(0.5)
+    click(qtbot, queue.run_button)
+    spin(lambda: queue.stage.text() == "Done: 2 predicted, 0 not.")
+    scales = {prediction.slide_id: prediction.bag.slide_mpp_source for prediction in queue.predictions}
+    assert scales["a"] == "user"
+    assert scales["b"] != "user", "the scale of a slide that tells its own stays"
+
+
+def test_a_folders_doubtful_results_do_not_read_as_plain_ones(  # noqa: PLR0917 (fixtures)
+    kept, panel, dock, slide_path, tmp_path, spin
+) -> None:
+    from dataclasses import replace
+
+    from amkd_core.notices import Notice
+    from amkd_viewer.events import Queued, QueueRequest, QueueRow
+
+    queue = dock("Folder of slides")
+    for name in ("a", "b"):
+        shutil.copy(slide_path, tmp_path / f"{name}.tif")
+    queue.choose(tmp_path)
+    spin(lambda: len(queue.paths) == 2)
+    panel.open_slide(slide_path, run=True)
+    spin(lambda: panel.outcome is not None)
+    plain = replace(panel.outcome, notices=(Notice("research_only", "Research use only."),))
+    sentence = (
+        "This slide does not look like H&E (blue); the models know H&E only, so do not use this result."
+    )
+    doubtful = replace(plain, notices=(*plain.notices, Notice("not_he", sentence)))
+    request = QueueRequest(queue.paths, panel.workspace.bundle_path)
+    for index, prediction in enumerate((plain, doubtful)):
+        panel.workspace.told.emit(Queued(request, QueueRow(index, prediction)))
+    rows = {queue.table.value(row, 0): row for row in range(2)}
+    assert shown(queue.table, rows["a.tif"], 3) == f"{plain.risk_group} risk"
+    assert shown(queue.table, rows["b.tif"], 3) == f"doubtful: {plain.risk_group} risk"
+    assert shown(queue.table, rows["b.tif"], 4) == "not H&E"
+    assert queue.table.columnWidth(4) > queue.table.fontMetrics().horizontalAdvance("not H&E")
+    tip = queue.table.model().index(rows["b.tif"], 4).data(Qt.ItemDataRole.ToolTipRole)
+    assert sentence in tip.replace("\n", " ")
+    queue.table.selectRow(rows["b.tif"])
+    assert sentence in queue.detail.text()
 
 
 def test_a_folder_is_queued_with_its_broken_slides(dock, slide_path, tmp_path, spin) -> None:

@@ -24,7 +24,7 @@ from amkd_core.export.prediction_report import _report as prediction_report
 from amkd_core.export.prediction_report import key_figures, median_sentence, write_report
 from amkd_core.export.pseudonym import shown_provenance
 from amkd_core.export.report_pages import draw_pages
-from amkd_core.export.scores import write_results_table, write_scores_csv
+from amkd_core.export.scores import NoResult, write_results_table, write_scores_csv
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
 from amkd_core.inference.patient import on_slide, predict_patient
 from amkd_core.inference.predict import predict_bag
@@ -131,6 +131,24 @@ def test_results_are_no_formulas(prediction: Prediction, tmp_path: Path, name: s
     assert table["slide"].tolist() == [NAME, f"'{name}"]
     assert table["risk"].tolist() == [prediction.risk] * 2
     assert table["survival_1_years"].between(0, 1).all()
+
+
+def test_slides_without_a_result_stay_in_the_table(prediction: Prediction, tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    results = [
+        NoResult(NAME, "failed", f"=/data/{NAME}.svs: no tissue"),
+        prediction,
+        NoResult("b", "waiting"),
+    ]
+    write_results_table(path, results)
+    table = pd.read_csv(path, keep_default_na=False)
+    assert table["outcome"].tolist() == ["failed", "predicted", "waiting"]
+    assert table["reason"].tolist() == [f"'=/data/{NAME}.svs: no tissue", "", ""]
+    assert table["risk"].tolist() == ["", str(prediction.risk), ""]
+    write_results_table(path, results, identified=False)
+    assert NAME not in path.read_text(encoding="utf-8")
+    write_results_table(path, results[:1])
+    assert pd.read_csv(path)["slide"].tolist() == [NAME]
 
 
 def test_names_stay_behind_unless_asked_for(
