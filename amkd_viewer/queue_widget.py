@@ -82,14 +82,12 @@ class QueueWidget(WorkspacePanel):
     def run(self) -> None:
         """Predict all that are queued and not done."""
         self.say_error("")
-        if self.workspace.bundle_path is None:
+        bundle, device = self.workspace.bundle_path, self.workspace.device
+        if bundle is None:
             self.say_error(NO_MODEL)
             return
         self.rows = {}
-        workspace = self.workspace
-        workspace.start(
-            QueueRequest(self.paths, workspace.bundle_path, workspace.device, self.mpp.value() or None)
-        )
+        self.workspace.start(QueueRequest(self.paths, bundle, device, self.mpp.value() or None))
         self._show()
 
     def export(self, path: Path | str) -> None:

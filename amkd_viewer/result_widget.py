@@ -22,6 +22,7 @@ from amkd_viewer.wording import (
     notice_sentences,
     prediction_facts,
     risk_sentence,
+    teacher_sentence,
     told_text,
 )
 
@@ -67,6 +68,7 @@ class ResultWidget(QFrame):
         self.group = QLabel()
         self.group.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.sentence = wrapped_label()
+        self.teacher = wrapped_label()
         self.plot = FigureWidget(workspace, colours, size_px=(340, 240))
         self.legend = LegendWidget(colours)
         self.notices = NoticeList()
@@ -82,6 +84,7 @@ class ResultWidget(QFrame):
         column.setSpacing(8)
         column.addLayout(head)
         column.addWidget(self.sentence)
+        column.addWidget(self.teacher)
         column.addWidget(self.notices)
         self.heading = heading_label()
         column.addWidget(self.heading)
@@ -109,6 +112,8 @@ class ResultWidget(QFrame):
             f"background: {colour}; color: {ink_on(colour)}; font-weight: 600; padding: 5px 10px; border-radius: 4px;"
         )
         self.sentence.setText(risk_sentence(prediction))
+        self.teacher.setText(teacher_sentence(prediction))
+        self.teacher.setVisible(prediction.teacher is not None)
         self.heading.setText(curve_heading(prediction))
         self.plot.draw(partial(draw_survival, prediction=prediction, compact=True))
         self.told.setText(told_text(prediction))

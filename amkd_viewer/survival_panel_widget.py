@@ -11,7 +11,7 @@ from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.plots import draw_risk_place, draw_survival, survival_table
-from amkd_viewer.wording import SURVIVAL_LIMITS, risk_sentence, survival_facts, told_text
+from amkd_viewer.wording import SURVIVAL_LIMITS, risk_sentence, survival_facts, teacher_sentence, told_text
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -34,6 +34,7 @@ class SurvivalPanel(WorkspacePanel):
         self.place_heading = heading_label("The risk among the training cohort")
         self.place = FigureWidget(self.workspace, self.colours, size_px=(360, 170))
         self.sentence = wrapped_label()
+        self.teacher = wrapped_label()
         self.limits = wrapped_label(role="amkdMuted")
 
         # Event handlers
@@ -44,7 +45,7 @@ class SurvivalPanel(WorkspacePanel):
         # Layout
         for item in (self.empty, self.curve, row(self.copy_button, self.save_button, stretch=1), self.facts):
             self.add(item)
-        for item in (self.place_heading, self.place, self.sentence, self.limits):
+        for item in (self.place_heading, self.place, self.sentence, self.teacher, self.limits):
             self.add(item)
         self._show()
 
@@ -57,9 +58,12 @@ class SurvivalPanel(WorkspacePanel):
         ):  # fmt: skip
             widget.setVisible(prediction is not None)
         if prediction is None:
+            self.teacher.setVisible(False)
             return
         self.curve.draw(partial(draw_survival, prediction=prediction), partial(survival_table, prediction))
         self.place.draw(partial(draw_risk_place, prediction=prediction))
         self.facts.set_facts(survival_facts(prediction))
         self.sentence.setText(risk_sentence(prediction))
+        self.teacher.setText(teacher_sentence(prediction))
+        self.teacher.setVisible(prediction.teacher is not None)
         self.limits.setText(f"{told_text(prediction)} {SURVIVAL_LIMITS}")

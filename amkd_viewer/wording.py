@@ -133,6 +133,20 @@ def risk_sentence(prediction: Prediction) -> str:
     )
 
 
+def teacher_sentence(prediction: Prediction) -> str:
+    """Say whose the headline is, and the teacher's risk beside it; empty where the teacher did not predict.
+
+    A model file keeps the risks of its training patients by the student alone, so the teacher's has no percentile.
+    """
+    if prediction.teacher is None:
+        return ""
+    return (
+        "Percentile, group and curve are the student's, from the slide alone. With the expression the teacher predicts "
+        f"a risk of {prediction.teacher.risk:.3f}, on its own scale (higher is worse); it has no percentile and no "
+        "group, because the model file keeps no risks of its training patients by the teacher."
+    )
+
+
 def group_text(prediction: Prediction) -> str:
     """Name the risk group."""
     return f"{prediction.risk_group} risk".upper()

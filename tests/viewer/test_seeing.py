@@ -130,6 +130,22 @@ def test_sources_are_offered_only_where_there_are_any(taught, dock, viewer) -> N
     np.testing.assert_array_equal(map_of(viewer).data, heatmap(prediction, source=pathway).image)
 
 
+def test_the_teachers_risk_stands_beside_the_students_headline(taught, dock) -> None:
+    prediction, survival = taught.workspace.prediction, dock("Survival")
+    for panel, label in ((taught, taught.result.teacher), (survival, survival.teacher)):
+        assert label.isVisibleTo(panel)
+        assert "Percentile, group and curve are the student's" in label.text()
+        assert f"a risk of {prediction.teacher.risk:.3f}" in label.text()
+        assert "no percentile" in label.text(), "the bundle keeps no risks to rank it among"
+    assert taught.result.percentile.text() == f"{prediction.risk_percentile:.0f}"
+
+
+def test_without_expression_no_teacher_is_spoken_of(predicted, dock) -> None:
+    survival = dock("Survival")
+    assert not predicted.result.teacher.isVisibleTo(predicted)
+    assert not survival.teacher.isVisibleTo(survival)
+
+
 def test_the_gallery_flies_and_marks(predicted, dock, viewer, qtbot, spin) -> None:
     gallery = dock("Top patches")
     spin(lambda: gallery.view.n_pictures == 5)
