@@ -80,7 +80,7 @@ class PatientRequest:
     slides
         All with the same bundle, device and expression.
     patient_id
-        For the result's name.
+        Stands in the result and in exports that name slides.
     polygons
         Per slide what is drawn on it, (k, 2) level-0 (x, y) each; empty for all tissue of all slides.
     exclude
@@ -90,7 +90,7 @@ class PatientRequest:
     """
 
     slides: tuple[PredictionRequest, ...]
-    patient_id: str
+    patient_id: str = field(repr=False)  # a log that tells of the request must not name the patient
     polygons: tuple[tuple[NDArray[Any], ...], ...] = field(default=(), repr=False)
     exclude: bool = False
     wholes: tuple[Prediction | None, ...] = field(default=(), repr=False)

@@ -32,7 +32,7 @@ class ExportWidget(WorkspacePanel):
         self.kinds = {kind: QCheckBox(title) for kind, title in exports.KINDS.items()}
         self.source = QComboBox()
         self.number = QSpinBox()
-        self.identified = QCheckBox("Name the slide (else a pseudonym)")
+        self.identified = QCheckBox("Name slide and patient (else a pseudonym)")
         self.export_button = QPushButton("Export into a folder…")
 
         # Read-only elements

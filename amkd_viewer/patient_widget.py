@@ -55,7 +55,7 @@ class PatientWidget(WorkspacePanel):
         self.workspace.failed.connect(self.say_error)
 
         # Initial values and layout
-        self.patient_id.setPlaceholderText("name of the patient, for the result")
+        self.patient_id.setPlaceholderText("name of the patient, for result and named exports")
         self.mode.addItem("Only tissue inside the region", False)
         self.mode.addItem("All tissue but the region", True)
         self.mode.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)

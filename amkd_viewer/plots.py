@@ -113,7 +113,7 @@ def draw_survival(
                 label="each fold's model" if place == 0 else None,
             )
     told, drawn_on = told_and_drawn_on(prediction)
-    axes.plot(told.time_months, told.survival, color=colours.text, linewidth=2.2, label="this slide")
+    axes.plot(told.time_months, told.survival, color=colours.text, linewidth=2.2, label=prediction.subject)
     axes.plot(
         drawn_on.time_months, drawn_on.survival, color=colours.text, linewidth=1.3, linestyle=(0, (4, 3))
     )
@@ -125,7 +125,7 @@ def survival_table(prediction: Prediction) -> list[list[Any]]:
     rows: list[list[Any]] = [["curve", "month", "survival", "lower_95", "upper_95"]]
     curve = prediction.curve
     for month, value in zip(curve.time_months, curve.survival, strict=True):
-        rows.append(["this slide", f"{month:.4g}", f"{value:.6g}", "", ""])
+        rows.append([prediction.subject, f"{month:.4g}", f"{value:.6g}", "", ""])
     for group, table in prediction.cohort.kaplan_meier.items():
         for point in zip(table.time, table.survival, table.lower, table.upper, strict=True):
             rows.append([f"training cohort, {group}", *(f"{value:.6g}" for value in point)])

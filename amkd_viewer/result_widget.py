@@ -20,6 +20,7 @@ from amkd_viewer.wording import (
     group_text,
     map_hint,
     notice_sentences,
+    patient_text,
     prediction_facts,
     risk_sentence,
     teacher_sentence,
@@ -63,6 +64,7 @@ class ResultWidget(QFrame):
     def __init__(self, workspace: Workspace, colours: WindowColours, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._workspace = workspace
+        self.patient = heading_label()
         self.percentile = QLabel()
         self.percentile.setObjectName("amkdNumber")
         self.group = QLabel()
@@ -82,6 +84,7 @@ class ResultWidget(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
+        column.addWidget(self.patient)
         column.addLayout(head)
         column.addWidget(self.sentence)
         column.addWidget(self.teacher)
@@ -105,6 +108,8 @@ class ResultWidget(QFrame):
 
     def show_prediction(self, prediction: Prediction, asked: PredictionRequest | None = None) -> None:
         """Replace what is shown; `asked` tells whose expression went into it."""
+        self.patient.setText(patient_text(prediction))
+        self.patient.setVisible(prediction.patient is not None)
         self.percentile.setText(f"{prediction.risk_percentile:.0f}")
         self.group.setText(group_text(prediction))
         colour = HIGH_RISK if prediction.risk_group == "high" else LOW_RISK

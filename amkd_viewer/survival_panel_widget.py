@@ -11,7 +11,14 @@ from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.plots import draw_risk_place, draw_survival, survival_table
-from amkd_viewer.wording import SURVIVAL_LIMITS, risk_sentence, survival_facts, teacher_sentence, told_text
+from amkd_viewer.wording import (
+    SURVIVAL_LIMITS,
+    patient_text,
+    risk_sentence,
+    survival_facts,
+    teacher_sentence,
+    told_text,
+)
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -29,6 +36,7 @@ class SurvivalPanel(WorkspacePanel):
 
         # Read-only elements
         self.empty = wrapped_label("Predict the slide to see its survival curve here.", role="amkdMuted")
+        self.patient = heading_label()
         self.curve = FigureWidget(self.workspace, self.colours, size_px=(360, 290))
         self.facts = FactsTable()
         self.place_heading = heading_label("The risk among the training cohort")
@@ -43,7 +51,9 @@ class SurvivalPanel(WorkspacePanel):
         self.workspace.prediction_changed.connect(self._show)
 
         # Layout
-        for item in (self.empty, self.curve, row(self.copy_button, self.save_button, stretch=1), self.facts):
+        for item in (self.empty, self.patient, self.curve):
+            self.add(item)
+        for item in (row(self.copy_button, self.save_button, stretch=1), self.facts):
             self.add(item)
         for item in (self.place_heading, self.place, self.sentence, self.teacher, self.limits):
             self.add(item)
@@ -58,8 +68,11 @@ class SurvivalPanel(WorkspacePanel):
         ):  # fmt: skip
             widget.setVisible(prediction is not None)
         if prediction is None:
-            self.teacher.setVisible(False)
+            for widget in (self.patient, self.teacher):
+                widget.setVisible(False)
             return
+        self.patient.setText(patient_text(prediction))
+        self.patient.setVisible(prediction.patient is not None)
         self.curve.draw(partial(draw_survival, prediction=prediction), partial(survival_table, prediction))
         self.place.draw(partial(draw_risk_place, prediction=prediction))
         self.facts.set_facts(survival_facts(prediction))

@@ -223,10 +223,21 @@ def drawn_text(counts: Mapping[str, int]) -> str:
     )
 
 
+def patient_text(prediction: Prediction) -> str:
+    """Name the patient whose slides were predicted together, and them; empty where one slide was predicted."""
+    patient = prediction.patient
+    if patient is None:
+        return ""
+    return (
+        f"{patient.patient_id}: one patient, {len(patient.slide_ids)} slides ({', '.join(patient.slide_ids)})"
+    )
+
+
 def result_line(prediction: Prediction) -> str:
     """Say a result in one sentence, with what it rests on."""
+    name = prediction.slide_id if prediction.patient is None else prediction.patient.patient_id
     rests = next((notice.sentence for notice in prediction.notices if notice.code == "region"), "")
-    return f"{prediction.slide_id}: {group_text(prediction).lower()}. {risk_sentence(prediction)} {rests}".strip()
+    return f"{name}: {group_text(prediction).lower()}. {risk_sentence(prediction)} {rests}".strip()
 
 
 def size_text(n_bytes: int) -> str:
@@ -310,13 +321,14 @@ def curve_heading(prediction: Prediction) -> str:
 
 def prediction_facts(prediction: Prediction, expression: Expression | None = None) -> list[tuple[str, str]]:
     """What a reader needs to judge a result, as pairs of label and text; `expression` is what the teacher saw."""
-    bag = prediction.bag
+    bag, patient = prediction.bag, prediction.patient
     model = prediction.provenance["bundle"]
+    together = "" if patient is None else f" on this slide, {patient.n_patches:,} on all of the patient's"
     facts = [
         ("Model", f"{model['name']} ({model['sha256'][:12]})"),
         ("Endpoint", prediction.cohort.words.name),
         ("Cohort", cohort_text(prediction)),
-        ("Tissue", f"{len(bag.features):,} patches of {bag.patch_size_px * bag.mpp:.0f} µm"),
+        ("Tissue", f"{len(bag.features):,} patches of {bag.patch_size_px * bag.mpp:.0f} µm{together}"),
         ("Encoder", f"{bag.encoder.name} {bag.encoder.version}".strip()),
         ("Licence", bag.encoder.licence),
     ]

@@ -24,7 +24,7 @@ def draw_curve(axes: Axes, prediction: Prediction) -> None:
         )
     words = prediction.cohort.words
     told, drawn_on = told_and_drawn_on(prediction)
-    axes.plot(told.time_months, told.survival, color="black", linewidth=2.4, label="this slide")
+    axes.plot(told.time_months, told.survival, color="black", linewidth=2.4, label=prediction.subject)
     axes.plot(
         drawn_on.time_months,
         drawn_on.survival,

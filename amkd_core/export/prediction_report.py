@@ -102,14 +102,16 @@ def median_sentence(prediction: Prediction) -> str:
 
 
 def _report(prediction: Prediction, figures: dict[str, ReportFigure], *, identified: bool) -> Report:
-    name = shown_name(prediction, identified=identified)
     shown = [figures[key] for key in ("map", "patches") if key in figures]
     curve = [figures["curve"]] if "curve" in figures else []
     sections = [
         ReportSection("What to beware of", points=tuple(notice.sentence for notice in prediction.notices)),
         ReportSection(
             "Where the model looked",
-            ("Colours say what the model weighed, not what causes the risk.",),
+            (
+                *_joined_sentence(prediction, identified=identified),
+                "Colours say what the model weighed, not what causes the risk.",
+            ),
             tables=_patch_table(prediction),
             figures=tuple(shown),
         ),
@@ -119,13 +121,38 @@ def _report(prediction: Prediction, figures: dict[str, ReportFigure], *, identif
     ]
     made = str(prediction.provenance["created"])
     return Report(
-        title=f"Survival risk predicted from {name}",
+        title=_title(prediction, identified=identified),
         subtitle=f"Model {prediction.provenance['bundle']['name']}, {made}",
         synthetic=bool(prediction.provenance["bundle"]["synthetic"]),
         key_figures=key_figures(prediction),
         sections=tuple(sections),
         footer=f"AMKD Viewer {prediction.provenance['software']['amkd']}"
-        + ("" if identified else "; the slide's name was left out"),
+        + ("" if identified else f"; {_left_out(prediction)} left out"),
+    )
+
+
+def _title(prediction: Prediction, *, identified: bool) -> str:
+    patient = prediction.patient
+    if patient is None:
+        return f"Survival risk predicted from {shown_name(prediction, identified=identified)}"
+    whom = patient.patient_id if identified else "a patient"
+    return f"Survival risk predicted for {whom} from {len(patient.slide_ids)} slides"
+
+
+def _left_out(prediction: Prediction) -> str:
+    return "the slide's name was" if prediction.patient is None else "names of patient and slides were"
+
+
+def _joined_sentence(prediction: Prediction, *, identified: bool) -> tuple[str, ...]:
+    """Which slides were predicted together, and which of them is shown."""
+    patient = prediction.patient
+    if patient is None:
+        return ()
+    names = f": {', '.join(patient.slide_ids)}" if identified else ""
+    shown = shown_name(prediction, identified=identified)
+    return (
+        f"Predicted from {len(patient.slide_ids)} slides of the patient together{names}. What is shown here is on one "
+        f"of them, {shown}; risk and curve are the patient's.",
     )
 
 
@@ -142,7 +169,13 @@ def _patch_table(prediction: Prediction) -> tuple[ReportTable, ...]:
         for patch in top_patches(prediction)
     )
     size = prediction.bag.patch_size_px * prediction.bag.mpp
-    note = f"Each patch is {size:.0f} µm wide; {len(prediction.patch_scores):,} patches were weighed."
+    here, patient = len(prediction.patch_scores), prediction.patient
+    counted = (
+        f"{here:,} patches were weighed"
+        if patient is None
+        else f"of the {patient.n_patches:,} patches of the patient that were weighed, {here:,} are on this slide"
+    )
+    note = f"Each patch is {size:.0f} µm wide; {counted}."
     header = ("rank", "x, y at full resolution", "weight / mean", "percentile")
     return (ReportTable("The most telling patches", header, rows, note),)
 
@@ -190,15 +223,30 @@ def _provenance_table(prediction: Prediction, *, identified: bool) -> ReportTabl
         if slide["mpp"] is None
         else f"{slide['mpp'][0]:.4g} x {slide['mpp'][1]:.4g} µm ({slide['mpp_source']})"
     )
+    patient = prediction.patient
+    on_this = "" if patient is None else f", {len(prediction.patch_scores):,} of them on this slide"
     rows = [
+        *_patient_rows(prediction, identified=identified),
         ("slide", f"{slide['id']}, content {slide['fingerprint'] or 'not recorded'}"),
         ("pixel size", mpp),
-        ("patches", f"{patches['count']:,} of {patches['size_px']} px at {patches['mpp']:g} µm"),
+        ("patches", f"{patches['count']:,} of {patches['size_px']} px at {patches['mpp']:g} µm{on_this}"),
         ("encoder", f"{record['encoder']['name']}, weights {record['encoder']['weights_sha256']}"),
         ("model", f"{record['bundle']['name']}, file {record['bundle']['sha256'] or 'not saved'}"),
         ("software", ", ".join(f"{name} {version}" for name, version in software.items())),
     ]
     return ReportTable("Provenance", ("what", "value"), tuple(rows), is_long=True)
+
+
+def _patient_rows(prediction: Prediction, *, identified: bool) -> list[tuple[str, str]]:
+    patient = prediction.patient
+    if patient is None:
+        return []
+    together = f"{len(patient.slide_ids)} slides together"
+    return [
+        ("patient", f"{patient.patient_id}, {together} ({', '.join(patient.slide_ids)})")
+        if identified
+        else ("patient", together)
+    ]
 
 
 def _pictures(
@@ -208,7 +256,7 @@ def _pictures(
     figures = {
         "curve": (
             plain_curve(prediction),
-            "The slide's curve on the Kaplan-Meier curves of the training cohort.",
+            f"The curve of {prediction.subject} on the Kaplan-Meier curves of the training cohort.",
         )
     }
     if prediction.has_map:

@@ -11,7 +11,7 @@ from amkd_core.bag import FeatureBag, concatenate_bags
 from amkd_core.bundle import Bundle
 from amkd_core.errors import BagError
 from amkd_core.inference.predict import predict_bag
-from amkd_core.inference.prediction import Prediction
+from amkd_core.inference.prediction import PatientSlides, Prediction
 from amkd_core.inference.record import slide_record
 from amkd_core.notices import Notice
 
@@ -30,6 +30,8 @@ def predict_patient(
     ----------
     bags : sequence of FeatureBag
         One per slide, each of one slide.
+    patient_id : str
+        Kept in the prediction's `patient`, where there are several slides.
     genes, device
         As for `predict_bag`.
 
@@ -50,7 +52,12 @@ def predict_patient(
                 "leave one of them out"
             )
         seen[bag.slide_fingerprint] = bag.slide_id
-    return predict_bag(concatenate_bags(bags, patient_id=patient_id), bundle, genes=genes, device=device)
+    joined = concatenate_bags(bags, patient_id=patient_id)
+    prediction = predict_bag(joined, bundle, genes=genes, device=device)
+    if len(bags) == 1:
+        return prediction
+    slides = PatientSlides(patient_id, tuple(bag.slide_id for bag in bags), len(joined))
+    return replace(prediction, patient=slides)
 
 
 def on_slide(prediction: Prediction, bag: FeatureBag, index: int) -> Prediction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -119,6 +119,25 @@ class MemberPrediction:
     bin_edges_months: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class PatientSlides:
+    """The slides of a patient that were predicted together.
+
+    Attributes
+    ----------
+    patient_id
+        As the user calls him; exports show it only where slides are named.
+    slide_ids
+        In the order in which they were joined.
+    n_patches
+        On all of them.
+    """
+
+    patient_id: str = field(repr=False)
+    slide_ids: tuple[str, ...] = field(repr=False)
+    n_patches: int
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """A patient's predicted survival, and where on the slide the model looked.
@@ -154,6 +173,8 @@ class Prediction:
         What made it, JSON-able, without paths.
     teacher : TeacherPrediction, optional
         When expression was given and the bundle has a teacher.
+    patient : PatientSlides, optional
+        When several slides of a patient were predicted together.
     """
 
     slide_id: str
@@ -172,6 +193,13 @@ class Prediction:
     provenance: Mapping[str, Any]
     teacher: TeacherPrediction | None = None
     members: tuple[MemberPrediction, ...] = ()
+    patient: PatientSlides | None = None
+
+    @property
+    def subject(self) -> str:
+        """What risk and curve are of, in words: a slide, or the patient where several slides were joined."""
+        several = self.patient is not None or self.bag.n_slides > 1
+        return "this patient" if several else "this slide"
 
     @property
     def has_map(self) -> bool:

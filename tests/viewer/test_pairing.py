@@ -27,6 +27,16 @@ def facts_of(panel) -> dict[str, str]:
     return dict(zip(lines[::2], lines[1::2], strict=True))
 
 
+def curve_of(prediction):
+    from matplotlib.figure import Figure
+
+    from amkd_viewer.plots import PAPER, draw_survival
+
+    figure = Figure()
+    draw_survival(figure, PAPER, prediction=prediction)
+    return figure
+
+
 def one_patient(table: Path, folder: Path, patient: str, name: str = "one.csv") -> Path:
     rows = list(csv.reader(table.read_text().splitlines()))
     column = rows[0].index(patient)
@@ -148,6 +158,7 @@ def test_a_patients_result_says_so_in_panel_and_report_and_is_written_beside_the
     spin(lambda: panel.slides.count() == 2)
     for place in range(2):
         panel.slides.item(place).setCheckState(Qt.CheckState.Checked)
+    panel.patient_id.setText("Mrs X")
     panel.together_button.click()
     spin(lambda: workspace.outcome is not None)
     workspace.choose(workspace.slides[0])
@@ -168,6 +179,23 @@ def test_a_patients_result_says_so_in_panel_and_report_and_is_written_beside_the
     page = next((tmp_path / "out").glob("*-patient-report.html")).read_text()
     assert "of the patient together" in page
     assert "content not recorded" not in page
+    texts = [text.get_text() for text in curve_of(prediction).axes[0].get_legend().get_texts()]
+    assert texts[-1] == "this patient"
+    assert "Mrs X" not in page
+    assert "first" not in re.sub(r"<style.*?</style>|<img[^>]*>", "", page, flags=re.DOTALL)
+    assert predicted.result.patient.text() == "Mrs X: one patient, 2 slides (first, second)"
+    assert panel.outcome.text().startswith("Mrs X: ")
+    assert f"{record['patches']['count']:,} on all of the patient's" in facts_of(predicted)["Tissue"]
+    named = named_report(export, tmp_path / "named", spin)
+    assert "Survival risk predicted for Mrs X from 2 slides" in named
+    assert "2 slides together (first, second)" in named
+
+
+def named_report(export, folder: Path, spin) -> str:
+    export.identified.setChecked(True)
+    export.export(folder)
+    spin(lambda: "Written: first" in export.written.text())
+    return next(folder.glob("*-patient-report.html")).read_text()
 
 
 def test_a_scale_that_is_stated_anew_takes_the_old_result_along(  # noqa: PLR0917 (fixtures)

@@ -170,6 +170,42 @@ def test_names_stay_behind_unless_asked_for(
     assert b"slide-" in (tmp_path / "hidden" / "r.html").read_bytes()
 
 
+PATIENT, OTHER = "Erika Mustermann", "SECOND-5678"
+
+
+def test_a_patients_name_and_slides_stand_in_named_reports_alone(
+    white: SlidePictures, tmp_path: Path
+) -> None:
+    bags = [random_bag(30, seed=1, slide_id=NAME), random_bag(21, seed=2, slide_id=OTHER)]
+    bags[1] = replace(bags[1], slide_fingerprint="2" * 16)
+    whole = predict_patient(bags, random_bundle(), patient_id=PATIENT)
+    prediction = on_slide(whole, bags[1], 1)
+
+    def write(folder: Path, *, identified: bool) -> bytes:
+        folder.mkdir()
+        write_geojson(folder / "g.geojson", prediction, identified=identified)
+        write_heatmap_tiff(folder / "h.ome.tif", prediction, identified=identified)
+        write_report(folder / "r.html", prediction, white, identified=identified)
+        write_report(folder / "r.pdf", prediction, white, identified=identified)
+        write_scores_csv(folder / "s.csv", prediction)
+        write_results_table(folder / "t.csv", [prediction], identified=identified)
+        return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+
+    hidden = write(tmp_path / "hidden", identified=False)
+    for name in (PATIENT, "Mustermann", NAME, OTHER):
+        assert name.encode() not in hidden
+    assert "Survival risk predicted for a patient from 2 slides" in (tmp_path / "hidden/r.html").read_text()
+    write(tmp_path / "named", identified=True)
+    page = (tmp_path / "named/r.html").read_text()
+    assert f"Survival risk predicted for {PATIENT} from 2 slides" in page
+    assert f"2 slides together ({NAME}, {OTHER})" in page
+    assert PATIENT.encode() in (tmp_path / "named/r.pdf").read_bytes()
+    # What was weighed, and how much of it is shown, is the same number wherever it stands.
+    assert "of the 51 patches of the patient that were weighed, 21 are on this slide" in page
+    assert "51 of 256 px at 0.5 µm, 21 of them on this slide" in page
+    assert PATIENT not in repr(whole.patient)
+
+
 def test_notices_name_no_slide_and_are_exported_as_they_are(tmp_path: Path) -> None:
     """Names were replaced in sentences once: of a slide "a" all words with an a were garbled."""
     bundle, bags = (
