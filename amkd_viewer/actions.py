@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from amkd_viewer import navigation, slide_layers
 from amkd_viewer.colours import COLOUR_MAPS
+from amkd_viewer.shown_map import draw_map_again
 from amkd_viewer.wording import NO_RESULT_YET, NO_SLIDE_YET, NO_TEACHER_MAP, patch_text
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ class WindowActions:
         slide = self._workspace.slide
         if slide is not None and self._result() is not None:
             layer = slide_layers.overlay(self._viewer, slide, "map")
-            if layer is not None:
+            if layer is None:
+                draw_map_again(self._workspace)
+            else:
                 layer.visible = not layer.visible
 
     def change_opacity(self, step: float) -> None:
@@ -136,7 +139,8 @@ class WindowActions:
     def next_colours(self) -> None:
         """Show the map in the next colour map."""
         if self._result() is not None:
-            place = COLOUR_MAPS.index(self._workspace.look.colour_map)
+            shown = self._workspace.look.colour_map
+            place = COLOUR_MAPS.index(shown) if shown in COLOUR_MAPS else -1  # napari's own
             self._workspace.set_look(colour_map=COLOUR_MAPS[(place + 1) % len(COLOUR_MAPS)])
 
     def open_panel(self, name: str) -> None:

@@ -11,14 +11,14 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QS
 from amkd_viewer import slide_layers
 from amkd_viewer.colours import COLOUR_MAPS, WindowColours
 from amkd_viewer.labels_widget import wrapped_label
-from amkd_viewer.layers import sources_of
-from amkd_viewer.legend_widget import LegendWidget
+from amkd_viewer.layers import look_colours, sources_of
+from amkd_viewer.legend_widget import LegendWidget, colours_of
+from amkd_viewer.map_watch_widget import MapWatch
 from amkd_viewer.plots import short_name
-from amkd_viewer.wording import MAP_CAUTION
+from amkd_viewer.shown_map import draw_map_again, map_of
+from amkd_viewer.wording import MAP_CAUTION, MAP_TAKEN_AWAY
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
-
     from amkd_viewer.workspace_widget import Workspace
 
 _KINDS = (("Percentile within the slide", "percentile"), ("Raw: weight / mean", "raw"))
@@ -42,6 +42,7 @@ class HeatControls(QWidget):
         self.smooth = QCheckBox("Smooth over neighbouring patches")
 
         # Read-only elements
+        self._watch = MapWatch(workspace, self)
         self.legend = LegendWidget(colours)
         self.what = wrapped_label(role="amkdMuted")
 
@@ -61,6 +62,7 @@ class HeatControls(QWidget):
         workspace.look_changed.connect(self._show_look)
         workspace.prediction_changed.connect(self._offer_sources)
         workspace.drawn.connect(self._show_look)
+        self._watch.changed.connect(self._show_look)
 
         # Initial values and layout
         self._lay_out()
@@ -96,13 +98,11 @@ class HeatControls(QWidget):
         form.addRow(wrapped_label(MAP_CAUTION, role="amkdMuted"))
 
     def _on_shown_toggled(self, checked: bool) -> None:
-        layer = self._map()
+        layer = map_of(self._workspace)
         if layer is not None:
             layer.visible = checked
-
-    def _map(self) -> Layer | None:
-        slide = self._workspace.slide
-        return None if slide is None else slide_layers.overlay(self._workspace.viewer, slide, "map")
+        elif checked:
+            draw_map_again(self._workspace)
 
     def _offer_sources(self) -> None:
         prediction = self._workspace.prediction
@@ -112,33 +112,39 @@ class HeatControls(QWidget):
         self.setEnabled(prediction is not None)
         self._show_look()
 
-    def refresh(self) -> None:
-        """Show how the map is shown now."""
-        self._show_look()
-
     def _show_look(self) -> None:
-        look = self._workspace.look
+        look, layer, known = (
+            self._workspace.look,
+            map_of(self._workspace),
+            self._workspace.prediction is not None,
+        )
+        colours = look.colour_map if layer is None else look_colours(layer.colormap.name)
         controls = (self.source, self.colour_map, self.kind, self.opacity, self.top_percent, self.smooth)
         for control in (*controls, self.shown):
             control.blockSignals(True)
         self.source.setCurrentIndex(max(0, self.source.findData(look.source)))
-        self.colour_map.setCurrentText(look.colour_map)
+        # Colours that were chosen in napari's own controls are named and not offered.
+        self.colour_map.setPlaceholderText(colours)
+        self.colour_map.setCurrentIndex(self.colour_map.findText(colours))
         self.kind.setCurrentIndex(self.kind.findData(look.kind))
-        self.opacity.setValue(round(100 * look.opacity))
+        self.opacity.setValue(round(100 * (look.opacity if layer is None else layer.opacity)))
         self.top_percent.setValue(look.top_percent)
         self.smooth.setChecked(look.smooth)
-        layer = self._map()
-        if layer is not None:
-            self.shown.setChecked(layer.visible)
+        self.shown.setChecked(not known if layer is None else layer.visible)
         for control in (*controls, self.shown):
             control.blockSignals(False)
-        self.legend.set_look(look, None if layer is None else slide_layers.limits_of(layer))
+        if layer is None:
+            self.legend.set_look(look)
+        else:
+            self.legend.set_look(look, slide_layers.limits_of(layer), colours_of(layer))
         self.what.setText(self._what_is_shown())
 
     def _what_is_shown(self) -> str:
-        layer, prediction = self._map(), self._workspace.prediction
-        if layer is None or prediction is None:
+        layer, prediction = map_of(self._workspace), self._workspace.prediction
+        if prediction is None:
             return "Predict the slide to see its map."
+        if layer is None:
+            return MAP_TAKEN_AWAY if prediction.has_map else "This result has no map."
         style = self._workspace.look.style_for(prediction)
         n_cells = int(np.isfinite(layer.data).sum())
         title = _TITLES.get(style.source, short_name(style.source, 60))

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_viewer.colours import BOX, DEFAULT_MAP, HEAT_NAME, MARK, difference_colours, heat_colours
+from amkd_viewer.colours import (
+    BOX,
+    COLOUR_MAPS,
+    DEFAULT_MAP,
+    HEAT_NAME,
+    MARK,
+    difference_colours,
+    heat_colours,
+)
 from amkd_viewer.reader import SLIDE_KEY, LayerData, pixel_geometry
 
 if TYPE_CHECKING:
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
 
 N_TOP_PATCHES = 5
+_NAPARI = "napari's "
 _EDGE_SHARE = 0.05
 """Width of a box's edge as a share of the patch's side."""
 
@@ -37,7 +46,7 @@ class MapLook:
     source, kind, top_percent, smooth
         As for `MapStyle`.
     colour_map
-        One of `amkd_viewer.colours.COLOUR_MAPS`.
+        One of `amkd_viewer.colours.COLOUR_MAPS`, or one of napari's own as `look_colours` calls it.
     opacity
         Of the whole map, in [0, 1].
     """
@@ -89,7 +98,7 @@ def prediction_layers(
     Returns
     -------
     list of layer data tuples
-        The map, and the boxes of the student's top patches.
+        The map, and the boxes of the student's top patches, whosever map is shown.
 
     Raises
     ------
@@ -102,7 +111,7 @@ def prediction_layers(
         return []
     layers = [map_layer(prediction, look or MapLook(), mpp=mpp, name=f"Attention: {name}")]
     boxes = top_patches(prediction, N_TOP_PATCHES)
-    layers.append(boxes_layer(boxes, mpp=mpp, name=f"Top patches: {name}"))
+    layers.append(boxes_layer(boxes, mpp=mpp, name=f"Student's top patches: {name}"))
     for role, layer in zip(("map", "boxes"), layers, strict=True):
         layer[1]["metadata"] = {SLIDE_KEY: {"role": role, "fingerprint": fingerprint}}
     return layers
@@ -132,9 +141,24 @@ def difference_layer(heat: Heatmap, *, mpp: tuple[float, float], name: str) -> L
     return image, options, kind
 
 
-def _colormap(name: str) -> Any:
-    from napari.utils.colormaps import Colormap
+def look_colours(layer_colours: str) -> str:
+    """How `MapLook.colour_map` calls the colours of a layer, by their name there; napari has a "viridis", too."""
+    ours = f"{HEAT_NAME} "
+    return layer_colours.removeprefix(ours) if layer_colours.startswith(ours) else _NAPARI + layer_colours
 
+
+def is_known_colour_map(name: str) -> bool:
+    """Whether layers can be drawn in a colour map of this name, as `MapLook` has it."""
+    from napari.utils.colormaps import AVAILABLE_COLORMAPS
+
+    return name in COLOUR_MAPS or name.removeprefix(_NAPARI) in AVAILABLE_COLORMAPS
+
+
+def _colormap(name: str) -> Any:
+    from napari.utils.colormaps import Colormap, ensure_colormap
+
+    if name.startswith(_NAPARI):
+        return ensure_colormap(name.removeprefix(_NAPARI))
     colours = difference_colours() if name == "difference" else heat_colours(name)
     return Colormap(colours, name=f"{HEAT_NAME} {name}", nan_color=(0, 0, 0, 0))
 

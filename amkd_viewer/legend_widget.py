@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from amkd_viewer.colours import WindowColours, heat_colours
+from amkd_viewer.colours import COLOUR_MAPS, DEFAULT_MAP, WindowColours, heat_colours
 from amkd_viewer.layers import MapLook
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
 
 _PAPER = QColor("#f3e9f0")
 """Colour of pale tissue, on which the map's clear end lies."""
@@ -23,6 +30,7 @@ class LegendWidget(QWidget):
         self._text = QColor(colours.text)
         self._look = MapLook()
         self._limits = (0.0, 100.0)
+        self.colours: NDArray[np.floating] = _colours_of_look(self._look)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._name()
 
@@ -31,9 +39,23 @@ class LegendWidget(QWidget):
         self._text = QColor(colours.text)
         self.update()
 
-    def set_look(self, look: MapLook, limits: tuple[float, float] | None = None) -> None:
-        """Show another map's colours, between the values that its ends stand for."""
+    def set_look(
+        self,
+        look: MapLook,
+        limits: tuple[float, float] | None = None,
+        colours: NDArray[np.floating] | None = None,
+    ) -> None:
+        """Show another map's colours, between the values that its ends stand for.
+
+        Parameters
+        ----------
+        limits
+            Where a map is drawn; else those of its kind.
+        colours
+            From the left end to the right, (n, 4) RGBA in [0, 1], as `colours_of` a map that is drawn; else the look's.
+        """
         self._look = look
+        self.colours = _colours_of_look(look) if colours is None else np.asarray(colours)
         if limits is not None:
             self._limits = limits
         elif look.kind == "percentile":
@@ -60,12 +82,8 @@ class LegendWidget(QWidget):
         painter = QPainter(self)
         bar = QRectF(0.5, 0.5, self.width() - 1, _BAR_HEIGHT)
         gradient = QLinearGradient(QPointF(bar.left(), 0), QPointF(bar.right(), 0))
-        colours = heat_colours(self._look.colour_map)
-        for step in range(_STOPS):
-            share = step / (_STOPS - 1)
-            gradient.setColorAt(
-                share, QColor.fromRgbF(*map(float, colours[round(share * (len(colours) - 1))]))
-            )
+        for step, colour in enumerate(self.colours):
+            gradient.setColorAt(step / (len(self.colours) - 1), QColor.fromRgbF(*map(float, colour)))
         painter.fillRect(bar, _PAPER)
         painter.fillRect(bar, gradient)
         painter.setPen(self._text)
@@ -81,3 +99,16 @@ class LegendWidget(QWidget):
             "percentile within the slide" if self._look.kind == "percentile" else "weight divided by the mean"
         )
         self.setAccessibleName(f"Legend of the attention map: {text}, {low} to {high}")
+
+
+def colours_of(layer: Layer) -> NDArray[np.floating]:
+    """Colours of a map's layer from its lower limit to its upper one, whoever chose them, (n, 4) RGBA in [0, 1]."""
+    share = np.linspace(0, 1, _STOPS)
+    return np.asarray(layer.colormap.map(share ** float(layer.gamma)))
+
+
+def _colours_of_look(look: MapLook) -> NDArray[np.floating]:
+    name = look.colour_map if look.colour_map in COLOUR_MAPS else DEFAULT_MAP
+    colours = heat_colours(name)
+    stops: NDArray[np.floating] = colours[np.rint(np.linspace(0, len(colours) - 1, _STOPS)).astype(int)]
+    return stops

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from amkd_viewer import slide_layers
 from amkd_viewer.colours import HIGH_RISK, LOW_RISK, WindowColours, ink_on
 from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
-from amkd_viewer.legend_widget import LegendWidget
+from amkd_viewer.legend_widget import LegendWidget, colours_of
+from amkd_viewer.map_watch_widget import MapWatch
 from amkd_viewer.plots import draw_survival
+from amkd_viewer.shown_map import map_of
 from amkd_viewer.wording import (
     MAP_CAPTION,
     curve_heading,
@@ -64,6 +67,8 @@ class ResultWidget(QFrame):
     def __init__(self, workspace: Workspace, colours: WindowColours, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._workspace = workspace
+        self._watch = MapWatch(workspace, self)
+        self._watch.changed.connect(self._on_map_changed)
         self.patient = heading_label()
         self.percentile = QLabel()
         self.percentile.setObjectName("amkdNumber")
@@ -103,8 +108,13 @@ class ResultWidget(QFrame):
 
     def show_look(self, look: MapLook, limits: tuple[float, float] | None) -> None:
         """Say what the map's colours mean; `limits` are the values of their ends where a map is drawn."""
-        self.legend.set_look(look, limits)
+        layer = map_of(self._workspace)
+        self.legend.set_look(look, limits, None if layer is None else colours_of(layer))
         self.hint.setText(map_hint(look.kind))
+
+    def _on_map_changed(self) -> None:
+        layer = map_of(self._workspace)
+        self.show_look(self._workspace.look, None if layer is None else slide_layers.limits_of(layer))
 
     def show_prediction(self, prediction: Prediction, asked: PredictionRequest | None = None) -> None:
         """Replace what is shown; `asked` tells whose expression went into it."""

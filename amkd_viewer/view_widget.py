@@ -144,8 +144,6 @@ class ViewWidget(WorkspacePanel):
         if event.type == "affine" and layer is self.workspace.slide:
             self._show_angle()
             self._show_field()
-        elif event.type == "visible" and slide_layers.role_of(layer) == "map":
-            self.heat.refresh()
 
     def _on_camera_moved(self, event: Event) -> None:
         if not self._follow.isActive():

@@ -105,6 +105,7 @@ READING_HINT = (
 KEYS_HINT = (
     "Keys work while a panel of AMKD is open. A key that napari or its user has given away is left to it."
 )
+MAP_TAKEN_AWAY = "The map is not drawn; tick “Show the map” to draw it."
 MAP_FAULT = (
     "The map of {slide} cannot be drawn because of a fault in AMKD Viewer ({kind}); the log has the details."
 )

@@ -12,8 +12,10 @@ from qtpy.QtWidgets import QApplication
 
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
 from amkd_viewer import navigation, slide_layers
+from amkd_viewer.actions import WindowActions
 from amkd_viewer.events import Finished
 from amkd_viewer.plots import short_name
+from amkd_viewer.wording import MAP_TAKEN_AWAY
 
 
 @pytest.fixture
@@ -116,6 +118,55 @@ def test_the_maps_controls_change_what_is_drawn(view, viewer, qtbot) -> None:
     assert layer.opacity == pytest.approx(0.4)
     heat.shown.setChecked(False)
     assert not layer.visible
+
+
+def test_legend_and_controls_follow_naparis_own(predicted, view, viewer) -> None:
+    layer, heat = map_of(viewer), view.heat
+    legends = (heat.legend, predicted.result.legend)
+    layer.contrast_limits = (20, 80)
+    layer.opacity = 0.3
+    layer.gamma = 2.0
+    layer.colormap = "magma"  # napari's, which is opaque at its low end
+    assert all(legend.labels == ("20", "50", "80") for legend in legends)
+    assert heat.opacity.value() == 30
+    assert (heat.colour_map.currentIndex(), heat.colour_map.placeholderText()) == (-1, "napari's magma")
+    expected = layer.colormap.map(np.array([0.0, 0.25, 1.0]))
+    for legend in legends:
+        np.testing.assert_allclose(legend.colours[[0, 8, 16]], expected, atol=0.01)
+    # What was chosen there outlives the next change here.
+    heat.top_percent.setValue(5)
+    assert (layer.colormap.name, layer.opacity) == ("magma", pytest.approx(0.3))
+    WindowActions(view.workspace).next_colours()
+    assert layer.colormap.name.endswith(" viridis")
+    assert heat.colour_map.currentText() == "viridis"
+
+
+def test_a_map_that_was_taken_away_is_drawn_again(taught, dock, viewer, qtbot) -> None:
+    view = dock("View and heatmap")
+    heat, pathway = view.heat, view.workspace.prediction.teacher.pathways[1]
+    heat.opacity.setValue(40)
+
+    def again() -> None:
+        layer = map_of(viewer)
+        assert layer.opacity == pytest.approx(0.4)
+        assert heat.shown.isChecked()
+        boxes = slide_layers.overlay(viewer, view.workspace.slide, "boxes")
+        assert viewer.layers.index(layer) == viewer.layers.index(boxes) - 1, "the boxes are read above it"
+        viewer.screenshot(flash=False)  # what goes before it was drawn once ends Mesa's process
+        viewer.layers.remove(layer)
+        assert not heat.shown.isChecked()
+        assert heat.what.text() == MAP_TAKEN_AWAY
+
+    again()
+    heat.shown.click()
+    again()
+    WindowActions(view.workspace).toggle_map()
+    again()
+    view.workspace.set_look(source=pathway)
+    np.testing.assert_array_equal(
+        map_of(viewer).data, heatmap(view.workspace.prediction, source=pathway).image
+    )
+    assert "patches drawn" in heat.what.text()
 
 
 def test_sources_are_offered_only_where_there_are_any(taught, dock, viewer) -> None:

@@ -212,7 +212,7 @@ def test_a_map_is_shown_on_its_own_slide_only(opened, viewer, second_slide_path,
     assert not opened.result.isVisible()
     opened.inputs.slides.setCurrentIndex(0)
     visible = {layer.name for layer in viewer.layers if layer.visible}
-    assert visible == {"first", "Attention: first", "Top patches: first"}
+    assert visible == {"first", "Attention: first", "Student's top patches: first"}
     assert opened.result.isVisible()
 
 
