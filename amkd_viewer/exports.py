@@ -29,6 +29,7 @@ KINDS = {
 }
 _WITH_PICTURES = frozenset({"figure", "report_pdf", "report_html"})
 _CURVE_IN = (7.0, 5.0)
+_MODEL_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def write_all(order: ExportOrder, prediction: Prediction) -> list[str]:
 
     order.folder.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(order, prediction) if _WITH_PICTURES & set(order.kinds) else None
-    stem = safe_file_name(shown_name(prediction, identified=order.identified)) + scope_of(prediction)
+    name = safe_file_name(shown_name(prediction, identified=order.identified))
+    stem = f"{name}{_model_of(prediction)}{scope_of(prediction)}"
     written = []
     for kind in order.kinds:
         path = order.folder / f"{stem}{_suffix(kind, order.source)}"
@@ -86,6 +88,15 @@ def write_all(order: ExportOrder, prediction: Prediction) -> list[str]:
 def scope_of(prediction: Prediction) -> str:
     """End of a file's name where a result is of more or less than the slide: beside the slide's own it stays apart."""
     return "".join(f"-{word}" for word in scope_words(prediction))
+
+
+def _model_of(prediction: Prediction) -> str:
+    """Part of a file's name that tells the results of two models apart, which may be called alike.
+
+    The beginning of the model file's hash, as panel and report show it; empty where the model was never saved.
+    """
+    digest = str(prediction.provenance["bundle"]["sha256"] or "")[:_MODEL_DIGITS]
+    return f"-{digest}" if digest else ""
 
 
 def _suffix(kind: str, source: str) -> str:

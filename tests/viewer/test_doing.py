@@ -266,6 +266,30 @@ def test_exports_are_written_and_a_full_disk_is_one_sentence(
     assert panel.export_button.isEnabled()
 
 
+def test_exports_of_two_models_of_one_slide_are_both_kept(
+    predicted, dock, bundle_path, tmp_path, spin
+) -> None:
+    from dataclasses import replace
+
+    from amkd_core.bundle_file import open_bundle, write_bundle
+
+    export, first = dock("Export"), predicted.outcome
+    for kind, box in export.kinds.items():
+        box.setChecked(kind == "scores")
+    export.export(tmp_path / "out")
+    spin(lambda: "Written" in export.written.text())
+    # Of the same name, as a model that was trained again.
+    bundle = open_bundle(bundle_path)
+    write_bundle(
+        tmp_path / "again.amkd", replace(bundle, card=bundle.card.model_copy(update={"cohort_events": 1}))
+    )
+    predicted.bundle_path = tmp_path / "again.amkd"
+    predicted.run()
+    spin(lambda: predicted.outcome is not None and predicted.outcome is not first)
+    export.export(tmp_path / "out")
+    spin(lambda: len(list((tmp_path / "out").iterdir())) == 2)
+
+
 def test_a_replaced_slide_is_refused_at_export(  # noqa: PLR0917 (fixtures)
     panel, dock, slide_path, second_slide_path, tmp_path, spin
 ) -> None:

@@ -32,6 +32,20 @@ def test_a_pathway_whose_name_holds_a_slash_stays_in_the_folder(prediction, tmp_
     assert all(path.is_file() for path in (tmp_path / "out").iterdir())
 
 
+def test_results_of_two_models_lie_beside_each_other(prediction, tmp_path: Path) -> None:
+    order = exports.ExportOrder(
+        tmp_path, ("scores", "curve_csv"), "student", 5, identified=False, info=_info()
+    )
+    written: list[str] = []
+    for sha256 in ("0123456789abcdef", "fedcba9876543210", "0123456789abcdef"):
+        model = {"name": "same", "sha256": sha256, "synthetic": False}
+        result = replace(prediction, provenance={**prediction.provenance, "bundle": model})
+        written += exports.write_all(order, result)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(set(written))
+    assert len(set(written)) == 4, "the same result anew takes its own place, another model's none"
+    assert all("-01234567-" in name or "-fedcba98-" in name for name in written)
+
+
 @pytest.mark.parametrize(
     ("codes", "scope", "title"),
     [
