@@ -21,7 +21,21 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
+    from amkd_viewer.colours import WindowColours
+
     Polygons = tuple[NDArray[np.float64], ...]
+
+
+class TickList(QListWidget):
+    """A list with a tick box on each line; napari's style draws only those of check boxes in the theme's colours."""
+
+    def set_colours(self, colours: WindowColours) -> None:
+        """Follow the window's theme."""
+        theme = "dark" if colours.dark else "light"
+        self.setStyleSheet(f"""
+        QListView::indicator {{ width: 12px; height: 12px; border: 1px solid {colours.text}; border-radius: 2px; }}
+        QListView::indicator:checked {{ image: url("theme_{theme}:/check.svg"); }}
+        """)
 
 
 class PatientWidget(WorkspacePanel):
@@ -31,7 +45,7 @@ class PatientWidget(WorkspacePanel):
         super().__init__(napari_viewer)
 
         # Interactive elements
-        self.slides = QListWidget()
+        self.slides = TickList()
         self.patient_id = QLineEdit()
         self.together_button = QPushButton("Predict as one patient")
         self.draw_button = QPushButton("Draw a region")
@@ -60,6 +74,7 @@ class PatientWidget(WorkspacePanel):
         self.mode.addItem("All tissue but the region", True)
         self.mode.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.slides.setMaximumHeight(150)
+        self.slides.set_colours(self.colours)
         for item in (
             heading_label("Several slides of one patient"),
             wrapped_label(PATIENT_HINT, role="amkdMuted"),

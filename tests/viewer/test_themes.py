@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtCore import QCoreApplication, QEvent, Qt
 from qtpy.QtWidgets import QDockWidget, QLabel, QWidget
 
 from amkd_viewer.actions import ACTIONS
@@ -102,3 +102,23 @@ def test_contrast_is_that_of_the_standard() -> None:
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
     assert ink_on("#0072b2") == "#ffffff"
     assert np.isclose(contrast("#d55e00", "#d55e00"), 1)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_tick_boxes_of_a_patients_slides_are_seen(panel, viewer, dock, slide_path, theme: str, spin) -> None:  # noqa: PLR0917 (fixtures)
+    patient = dock("Patient and region")
+    viewer.theme = theme
+    panel.open_slide(slide_path)
+    spin(lambda: patient.slides.count() == 1 and patient.slides.isVisible())
+    boxes = []
+    for state in (Qt.CheckState.Unchecked, Qt.CheckState.Checked):
+        patient.slides.item(0).setCheckState(state)
+        picture = patient.slides.grab().toImage()
+        line = patient.slides.visualItemRect(patient.slides.item(0))
+        # Left of the name.
+        pixels = [picture.pixelColor(x, y).name() for y in range(line.height()) for x in range(2, 18)]
+        boxes.append(pixels)
+        ground = picture.pixelColor(picture.width() // 2, picture.height() - 10).name()
+        # Parts of controls want 3 by WCAG 2.2.
+        assert sum(contrast(colour, ground) >= 3 for colour in pixels) > 20
+    assert sum(one != other for one, other in zip(*boxes, strict=True)) > 10, "a tick is seen in the box"
