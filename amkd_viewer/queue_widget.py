@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
 
 
+_WIDTHS = (100, 56, 80)
+"""Pixels of the columns of name, risk and percentile at first."""
+
+
 class QueueWidget(WorkspacePanel):
     """A queue that may be cancelled, whose table is sorted by a click and exported as CSV."""
 
@@ -54,10 +58,11 @@ class QueueWidget(WorkspacePanel):
 
         # Layout
         self.table.setMinimumHeight(320)
-        # Long names would leave the notices no room; a tool tip shows all of one.
+        # Long names would leave the notices no room; a tool tip shows all of one, and columns can be drawn wider.
         header = self.table.horizontalHeader()
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
-        header.resizeSection(0, 120)
+        for column, width in enumerate(_WIDTHS):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
+            header.resizeSection(column, width)
         self.progress.setVisible(False)
         self.mpp.setSpecialValueText("not given")
         self.mpp.setToolTip(QUEUE_SCALE_HINT)

@@ -68,7 +68,7 @@ QUEUE_NO_SCALE = (
 )
 QUEUE_SCALE_HINT = f"Taken for those slides alone that do not tell their own. {SCALE_HINT}"
 SURVIVAL_LIMITS = (
-    "A model's estimate from one slide. The bands are those of the cohort's curves, not of this patient's."
+    "A model's estimate from slides alone. The bands are those of the cohort's curves, not of this patient's."
 )
 EXPORT_HINT = (
     "Research use only. Names of slides and patients stay out unless you ask for them; the notices go along."
