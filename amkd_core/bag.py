@@ -29,6 +29,8 @@ __all__ = [
 
 # More patches than any slide holds; a file that claims more is damaged or hostile.
 MAX_PATCHES = 2_000_000
+# More slides than any patient has; whoever goes through a bag slide by slide relies on it.
+MAX_SLIDES = 10_000
 # No slide has so many pixels a side.
 _FARTHEST = 2**31
 
@@ -182,6 +184,11 @@ class FeatureBag:
             raise BagError(
                 f"{self.slide_id}: slide_index must not be negative, found {self.slide_index.min()}"
             )
+        if self.slide_index.max() >= MAX_SLIDES:
+            raise BagError(
+                f"{self.slide_id}: slide_index {self.slide_index.max()}, but no patient has {MAX_SLIDES} slides"
+            )
+        self._set("slide_index", self.slide_index.astype(np.int32, copy=False))
 
     def _check_sizes(self) -> None:
         """Plain Python numbers above zero, whatever kind of number the caller had."""
@@ -200,7 +207,7 @@ class FeatureBag:
             pair = getattr(self, name)
             if pair is None:
                 continue
-            if len(pair) != 2 or not all(0 < value < np.inf for value in pair):
+            if len(pair) != 2 or not all(0 < value < _FARTHEST for value in pair):
                 raise BagError(f"{self.slide_id}: {name} must be two positive numbers (x, y), found {pair}")
             self._set(name, (kind(pair[0]), kind(pair[1])))
         corner = self.slide_bounds_xy

@@ -18,14 +18,13 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from amkd_core import __version__
 from amkd_core.atomic import write_bytes
-from amkd_core.bag import MAX_PATCHES, EncoderIdentity, FeatureBag
+from amkd_core.bag import MAX_PATCHES, FeatureBag
 from amkd_core.bag_formats import BagAssumptions, read_foreign_bag
+from amkd_core.bag_record import fields_of, record_of
 from amkd_core.errors import BagError, DamagedBagError
 from amkd_core.golden_features import N_PATCHES, GoldenFeatures
 from amkd_core.hdf5_guard import open_hdf5, read_attributes, read_dataset
-from amkd_core.notices import Notice
 
 FORMAT_VERSION = 1
 MAX_RECORD_BYTES = 2**20
@@ -60,7 +59,7 @@ def write_bag(
             f"{bag.slide_id}: features reach {np.abs(bag.features).max():g}, more than {precision} holds"
         )
     coords = None if bag.coords is None else np.ascontiguousarray(bag.coords, dtype=np.int64)
-    record = json.dumps(_record(bag), sort_keys=True)
+    record = json.dumps(record_of(bag), sort_keys=True)
     image = io.BytesIO()
     with h5py.File(image, "w", userblock_size=USER_BLOCK_BYTES) as file:
         file.create_dataset("features", data=features)
@@ -111,26 +110,6 @@ def is_own_bag(path: Path) -> bool:
     """Whether a file begins as our bags do, whole or not; nothing more of it is read."""
     with path.open("rb") as raw:
         return raw.read(len(MAGIC)) == MAGIC
-
-
-def _record(bag: FeatureBag) -> dict[str, Any]:
-    record = {
-        "software_version": __version__,
-        "encoder": bag.encoder.to_dict(),
-        "patch_size_px": bag.patch_size_px,
-        "mpp": bag.mpp,
-        "patch_size_level0": bag.patch_size_level0,
-        "slide_id": bag.slide_id,
-        "slide_fingerprint": bag.slide_fingerprint,
-        "slide_size_level0": bag.slide_size_level0,
-        "slide_mpp": bag.slide_mpp,
-        "slide_mpp_source": bag.slide_mpp_source,
-        "notices": [notice.to_dict() for notice in bag.notices],
-        "verified": bag.verified,
-    }
-    later = {"slide_bounds_xy": bag.slide_bounds_xy, "slide_scene": bag.slide_scene}
-    # A bag that tells none of them is written as it ever was.
-    return record | {name: value for name, value in later.items() if value is not None}
 
 
 def _trident_attributes(bag: FeatureBag) -> dict[str, Any]:
@@ -187,11 +166,10 @@ def _read_ours(file: h5py.File, path: Path) -> FeatureBag:
         index = read_dataset(file, "slide_index", **options, kinds="i")
     golden = _read_golden(file, path) if f"{_GOLDEN}features" in file else None
     try:
-        return _from_record(json.loads(text), features, coords, index, golden)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as cause:
-        raise BagError(
-            f"{path.name}: the bag's record is incomplete ({cause}); extract the slide again"
-        ) from cause
+        fields = fields_of(text)
+    except BagError as cause:
+        raise BagError(f"{path.name}: {cause}; extract the slide again") from cause
+    return FeatureBag(features=features, coords=coords, slide_index=index, golden=golden, **fields)
 
 
 def _read_golden(file: h5py.File, path: Path) -> GoldenFeatures:
@@ -202,36 +180,3 @@ def _read_golden(file: h5py.File, path: Path) -> GoldenFeatures:
         return GoldenFeatures.from_arrays({"features": features, "settings": settings})
     except ValueError as cause:
         raise BagError(f"{path.name}: {cause}; extract the slide again") from cause
-
-
-def _pair(value: Any, kind: type) -> Any:
-    return None if value is None else (kind(value[0]), kind(value[1]))
-
-
-def _scene(value: Any) -> int | None:
-    """Absent in bags of releases that did not record it."""
-    return None if value is None else int(value)
-
-
-def _from_record(
-    record: dict[str, Any], features: Any, coords: Any, index: Any, golden: GoldenFeatures | None
-) -> FeatureBag:
-    return FeatureBag(
-        features=features,
-        encoder=EncoderIdentity.from_dict(record["encoder"]),
-        patch_size_px=int(record["patch_size_px"]),
-        mpp=float(record["mpp"]),
-        slide_id=str(record["slide_id"]),
-        coords=coords,
-        patch_size_level0=_pair(record["patch_size_level0"], int),
-        slide_fingerprint=record["slide_fingerprint"],
-        slide_size_level0=_pair(record["slide_size_level0"], int),
-        slide_mpp=_pair(record["slide_mpp"], float),
-        slide_mpp_source=record["slide_mpp_source"],
-        slide_bounds_xy=_pair(record.get("slide_bounds_xy"), int),
-        slide_scene=_scene(record.get("slide_scene")),
-        slide_index=index.astype(np.int32),
-        notices=tuple(Notice(**notice) for notice in record["notices"]),
-        verified=bool(record["verified"]),
-        golden=golden,
-    )

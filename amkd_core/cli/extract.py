@@ -13,6 +13,7 @@ from amkd_core.cli.terminal import (
     DeviceOption,
     chosen_device,
     drain,
+    say,
     user_errors,
 )
 
@@ -77,10 +78,10 @@ def extract_command(
     for outcome in outcomes:
         if outcome.state != "failed":
             note = "kept" if outcome.state == "skipped" else f"{outcome.seconds:.1f} s"
-            typer.echo(f"{outcome.path.name}: {outcome.n_patches} patches ({note})")
+            say(f"{outcome.path.name}: {outcome.n_patches} patches ({note})")
     for outcome in failed:
-        typer.echo(f"FAILED {outcome.path.name}: {outcome.reason}", err=True)
-    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} slides have a bag in {out}")
+        say(f"FAILED {outcome.path.name}: {outcome.reason}", err=True)
+    say(f"{len(outcomes) - len(failed)} of {len(outcomes)} slides have a bag in {out}")
     if failed:
         raise typer.Exit(EXIT_PARTIAL if len(failed) < len(outcomes) else EXIT_WRONG_INPUT)
 

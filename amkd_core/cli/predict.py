@@ -15,8 +15,10 @@ from amkd_core.cli.terminal import (
     DeviceOption,
     chosen_device,
     drain,
+    say,
     user_errors,
 )
+from amkd_core.private_names import private_logger, remember_name
 from amkd_core.progress import Progress
 from amkd_core.settings import current_settings
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 BAG_SUFFIXES = (".h5", ".hdf5", ".pt")
 EXPORTS = "export"
+
+_log = private_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def predict_command(
     """
     from amkd_core.errors import AmkdError
     from amkd_core.inference.expression import on_training_scale, read_genes
+    from amkd_core.slides import slide_id_of
 
     with user_errors():
         folders = _result_folders(sources, out)
@@ -101,12 +106,26 @@ def predict_command(
             if report:
                 write_exports(folder, prediction, pictures, identified=identified)
             elif (folder / EXPORTS).is_dir():
-                typer.echo(
+                say(
                     f"Note: {folder / EXPORTS} is of an earlier prediction; --report writes it anew.",
                     err=True,
                 )
         except (AmkdError, OSError) as error:
-            typer.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}", err=True)
+            failed += 1
+            continue
+        except (
+            Exception
+        ) as error:  # a mistake of ours; one file of many must not cost the others their results
+            if len(sources) == 1:
+                raise
+            remember_name(source, slide_id_of(source))
+            _log.exception("file %d of %d could not be predicted", sources.index(source) + 1, len(sources))
+            say(
+                f"Error: {source}: an unexpected {type(error).__name__} ended its prediction (details in the log), "
+                "and the others go on; please report it",
+                err=True,
+            )
             failed += 1
             continue
         _report(prediction, folder)
@@ -184,7 +203,7 @@ def write_exports(
     if prediction.has_map:
         bounds_xy = prediction.bag.slide_bounds_xy if pictures is None else pictures.bounds_xy
         if bounds_xy is None:
-            typer.echo(
+            say(
                 f"Note: the bag of {prediction.slide_id} does not record where the scanned area begins; in QuPath "
                 f"{patches} is shifted if the slide has openslide.bounds-*; predict from the slide, or extract it "
                 "again with --force.",
@@ -232,11 +251,11 @@ def _assumptions(
 
 
 def _report(prediction: Prediction, folder: Path) -> None:
-    typer.echo(
+    say(
         f"{prediction.slide_id}: risk {prediction.risk:.3f}, {prediction.risk_group} group, higher than "
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} training patients "
         f"({len(prediction.patch_scores)} patches)"
     )
     for notice in prediction.notices:
-        typer.echo(f"  - {notice.sentence}")
-    typer.echo(f"  results: {folder}")
+        say(f"  - {notice.sentence}")
+    say(f"  results: {folder}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import unicodedata
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -32,18 +33,41 @@ LINE_EVERY_S = 60.0
 """Between lines of progress in a file; short work leaves none."""
 
 
+# Besides control characters and separators of lines: what turns the order of the letters round it.
+_TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def shown(text: object) -> str:
+    """One line as a terminal shows it, whatever names from files stand in it.
+
+    A name with a line break could forge a line of ours, one with an escape could repaint the terminal; such characters
+    are written as in Python's text.
+    """
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if letter in _TURNING or unicodedata.category(letter) in ("Cc", "Zl", "Zp")
+        else letter
+        for letter in str(text)
+    )
+
+
+def say(line: object, *, err: bool = False) -> None:
+    """Write one line to stdout, or to stderr, as `shown`."""
+    typer.echo(shown(line), err=err)
+
+
 @contextmanager
 def user_errors() -> Iterator[None]:
     """Turn an `AmkdError` into its sentence on stderr and exit code 2 (3: folder in use); anything else surfaces."""
     try:
         yield
     except AmkdError as error:
-        typer.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         in_use = isinstance(error, FolderInUseError)
         raise typer.Exit(EXIT_FOLDER_IN_USE if in_use else EXIT_WRONG_INPUT) from None
     except OSError as error:
         # A full disk or a folder without permission is the user's to mend as well.
-        typer.echo(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        say(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)
         raise typer.Exit(EXIT_WRONG_INPUT) from None
 
 
@@ -72,7 +96,7 @@ def drain(steps: Generator[Progress, None, Result]) -> Result:
             bar.refresh()
             if bar.disable and time.monotonic() - told_at >= LINE_EVERY_S:
                 told_at = time.monotonic()
-                typer.echo(_line(step), err=True)
+                say(_line(step), err=True)
     except StopIteration as stop:
         result: Result = stop.value
         return result

@@ -14,8 +14,10 @@ from amkd_core import bag_file
 from amkd_core.bag import EncoderIdentity, FeatureBag, concatenate_bags
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.bag_formats import BagAssumptions
+from amkd_core.bag_record import record_of
 from amkd_core.errors import BagError
 from amkd_core.notices import Notice
+from amkd_core.seen_slides import slide_digests
 
 STATED = BagAssumptions(encoder_identity(8), 0.5, 256, 512)
 
@@ -303,6 +305,90 @@ def test_a_changed_record_fails_the_checksum(tmp_path: Path) -> None:
         file.attrs["amkd_record"] = json.dumps(record, sort_keys=True)
     with pytest.raises(BagError, match="the checksum does not match"):
         read_bag(tmp_path / "slide.h5")
+
+
+def forged(path: Path, monkeypatch: pytest.MonkeyPatch, **odd: object) -> Path:
+    """A bag of ours with odd values in its record and a checksum that fits."""
+    with monkeypatch.context() as patched:
+        patched.setattr(bag_file, "record_of", lambda bag: {**record_of(bag), **odd})
+        write_bag(path, random_bag())
+    return path
+
+
+DEEP = json.loads("[" * 400 + "]" * 400)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"patch_size_px": float("inf")},
+        {"patch_size_px": [256]},
+        {"patch_size_px": "many"},
+        {"mpp": "half"},
+        {"mpp": float("nan")},
+        {"patch_size_level0": []},
+        {"patch_size_level0": [512]},
+        {"patch_size_level0": 512},
+        {"patch_size_level0": [float("inf"), 512]},
+        {"patch_size_level0": [10**300, 512]},
+        {"slide_size_level0": [-1, 5]},
+        {"slide_mpp": [float("nan"), 1]},
+        {"slide_bounds_xy": [1e400, 0]},
+        {"slide_scene": "first"},
+        {"slide_scene": float("inf")},
+        {"slide_scene": -1},
+        {"slide_id": 5},
+        {"slide_id": "half of a letter: \ud800"},
+        {"slide_fingerprint": 5},
+        {"slide_mpp_source": {"a": 1}},
+        {"encoder": []},
+        {"encoder": {"name": "texture"}},
+        {"encoder": None},
+        {"notices": [{"code": "not_he", "sentence": ["a", "list"]}]},
+        {"notices": [{"code": "not_he"}]},
+        {"notices": [5]},
+        {"notices": 5},
+        {"notices": DEEP},
+        {"verified": DEEP},
+        {"verified": "yes"},
+    ],
+    ids=lambda odd: json.dumps(odd)[:40],
+)
+def test_a_record_of_odd_values_with_a_fitting_checksum_is_a_sentence(
+    odd: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BagError) as raised:
+        read_bag(forged(tmp_path / "slide.h5", monkeypatch, **odd))
+    assert "slide" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("index", [2**31 - 2, 10_000, 2**32 + 1])
+def test_a_slide_index_that_no_patient_has_is_refused(
+    index: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes through a bag slide by slide would never end; 2**32 + 1 is 1 in 32 bits."""
+    bag, far = random_bag(3), np.array([0, 0, index], dtype=np.int64)
+    with pytest.raises(BagError, match="slide_index"):
+        replace(bag, slide_index=far)
+    with monkeypatch.context() as patched:
+        patched.setattr(FeatureBag, "_check_shapes", lambda _: None)
+        write_bag(tmp_path / "slide.h5", replace(bag, slide_index=far))
+    with h5py.File(tmp_path / "slide.h5") as file:
+        assert file["slide_index"][2] == index
+    with pytest.raises(BagError, match="slide_index"):
+        read_bag(tmp_path / "slide.h5")
+
+
+def test_slides_without_a_patch_are_not_looked_for_among_seen_ones() -> None:
+    """What is left of a drawn region may be of the last slide alone; nothing is no slide that was seen."""
+    bag = random_bag(6)
+    joined = concatenate_bags([random_bag(6, seed=1), bag], patient_id="P")
+    alone = joined.subset(joined.slide_index == 1)
+    assert set(slide_digests(alone)) <= set(slide_digests(joined))
+    assert set(slide_digests(alone)) & set(slide_digests(bag))
+    everything = replace(joined, slide_index=np.repeat([0, 9_999], 6))
+    assert set(slide_digests(everything)) == set(slide_digests(joined))
 
 
 def test_a_bag_of_ours_without_its_checksum_is_refused(tmp_path: Path) -> None:

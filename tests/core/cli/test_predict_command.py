@@ -17,8 +17,10 @@ from PIL import Image
 from slide_files import halved, tissue_like, write_scn
 from typer.testing import Result
 
+from amkd_core import bag_file
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import write_bag
+from amkd_core.bag_record import record_of
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cli import predict as command
 from amkd_core.file_names import safe_file_name
@@ -203,6 +205,76 @@ def test_one_bad_slide_does_not_stop_the_others(
     assert "bad.svs is not a slide" in done.stderr
     assert strict(tmp_path / "out" / "first" / "prediction.json")["slide_id"] == "first"
     assert not (tmp_path / "out" / "bad").exists()
+
+
+def forged_bag(path: Path, bag: FeatureBag, monkeypatch: pytest.MonkeyPatch, **odd: object) -> Path:
+    """A bag of ours with odd values in its record and a checksum that fits."""
+    with monkeypatch.context() as patched:
+        patched.setattr(bag_file, "record_of", lambda bag: {**record_of(bag), **odd})
+        write_bag(path, bag)
+    return path
+
+
+def test_one_forged_bag_does_not_stop_the_others(
+    amkd: Run, bag: FeatureBag, bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = {"inf": {"patch_size_px": float("inf")}, "pair": {"patch_size_level0": []}}
+    odd |= {"hash": {"slide_fingerprint": 5}, "note": {"notices": [{"code": "not_he", "sentence": []}]}}
+    bad = [forged_bag(tmp_path / f"{name}.h5", bag, monkeypatch, **values) for name, values in odd.items()]
+    write_bag(tmp_path / "good.h5", bag)
+    done = amkd("predict", *bad, tmp_path / "good.h5", "--bundle", bundle_path, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert [line.split(".h5: ")[0] for line in done.stderr.splitlines()] == [f"Error: {name}" for name in odd]
+    assert strict(tmp_path / "out" / "good" / "prediction.json")["slide_id"] == bag.slide_id
+
+
+@pytest.fixture
+def two_bags(bag: FeatureBag, tmp_path: Path) -> list[Path]:
+    """The same bag under two names, one of which tells a patient."""
+    files = [tmp_path / "TCGA-ZZ-9999.h5", tmp_path / "good.h5"]
+    for file in files:
+        write_bag(file, bag)
+    return files
+
+
+def test_our_own_mistake_in_one_file_of_many_is_a_sentence_and_the_others_go_on(
+    amkd: Run,
+    two_bags: list[Path],
+    bundle_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    predict, out = command.predict_any, two_bags[0].parent / "out"
+
+    def broken(request: command.Request, *rest: Any) -> Any:
+        if request.source.stem == "TCGA-ZZ-9999":
+            raise ZeroDivisionError("a mistake of ours")
+        return predict(request, *rest)
+
+    monkeypatch.setattr(command, "predict_any", broken)
+    done = amkd("predict", *two_bags, "--bundle", bundle_path, "--out", out)
+    assert done.exit_code == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert "TCGA-ZZ-9999.h5: an unexpected ZeroDivisionError ended its prediction" in line
+    assert (out / "good" / "prediction.json").exists()
+    assert "a mistake of ours" in caplog.text
+    assert "TCGA-ZZ-9999" not in caplog.text
+
+
+def test_a_name_from_a_file_forges_no_line_on_the_terminal(
+    amkd: Run, bag: FeatureBag, bundle_path: Path, tmp_path: Path
+) -> None:
+    forged = "s1\nother: risk 0.000, low group\x1b[2J\u2028\u202e"
+    write_bag(tmp_path / "a.h5", replace(bag, slide_id=forged))
+    done = amkd("predict", tmp_path / "a.h5", "--bundle", bundle_path, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    first = done.stdout.split("\n")[0]
+    assert first.startswith("s1\\nother: risk 0.000, low group\\x1b[2J\\u2028\\u202e: risk ")
+    write_bag(tmp_path / "b.h5", replace(bag, slide_id=forged, mpp=0.3))
+    done = amkd("predict", tmp_path / "b.h5", "--bundle", bundle_path, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "s1\\nother" in done.stderr
 
 
 def test_slides_of_one_name_are_refused_before_any_work(
