@@ -10,6 +10,7 @@ NoticeCode = Literal[
     "not_he",
     "out_of_range",
     "invalid_patches",
+    "unreadable_places",
     "unverified_bag",
     "synthetic_bundle",
     "research_only",

@@ -18,7 +18,7 @@ from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_core.slides.encoders.golden_patches import golden_features
 from amkd_core.slides.grid import PatchGrid, PatchSpec, grid_shape, lay_patches
-from amkd_core.slides.low_power import read_low_power
+from amkd_core.slides.low_power import LowPower, read_low_power
 from amkd_core.slides.patches import read_patches
 from amkd_core.slides.stain import check_stain
 from amkd_core.slides.tissue import find_tissue
@@ -92,7 +92,7 @@ def encode_slide(
     low = read_low_power(slide)
     tissue = find_tissue(slide, low_power=low)
     grid = lay_patches(slide, tissue, spec)
-    notices = [*_image_notices(slide), *_scale_notices(slide), *grid.notices]
+    notices = [*_image_notices(slide), *_scale_notices(slide), *_damage_notices(low), *grid.notices]
     not_he = check_stain(low.image, tissue)
     if not_he is not None:
         notices.append(not_he)
@@ -219,6 +219,21 @@ def _scale_notices(slide: Slide) -> list[Notice]:
             "scale_source",
             f"The slide tells no micrometres per pixel; {microns.mean:.3g} was taken from its nominal objective "
             "power, which may be off by 20 %.",
+        )
+    ]
+
+
+def _damage_notices(low: LowPower) -> list[Notice]:
+    """Where the overview is damaged no tissue is found, and no patch that fails would tell."""
+    share = float(low.unreadable.mean())
+    if not share:
+        return []
+    words = f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
+    return [
+        Notice(
+            "unreadable_places",
+            f"The slide is damaged: {words} of its area could not be read at low power, and tissue there was not "
+            "looked for.",
         )
     ]
 

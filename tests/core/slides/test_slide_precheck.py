@@ -141,9 +141,14 @@ def test_impossible_counts_are_refused(tmp_path: Path) -> None:
         open_slide(path)
 
 
-@pytest.mark.parametrize("share", np.linspace(0.02, 0.98, 13))
-def test_every_cut_is_noticed(tmp_path: Path, share: float) -> None:
-    whole = write_tiff(tmp_path / "whole.tif", [IMAGE, IMAGE[::2, ::2]]).read_bytes()
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("whole") / "whole.tif"
+    return write_tiff(path, [IMAGE, IMAGE[::2, ::2]]).read_bytes()
+
+
+@pytest.mark.parametrize("share", np.linspace(0.02, 0.999, 50))
+def test_every_cut_is_noticed(tmp_path: Path, whole: bytes, share: float) -> None:
     cut = tmp_path / "cut.tif"
     cut.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(SlideError, match=r"cut\.tif is (truncated or damaged|not a slide)"):
@@ -163,6 +168,19 @@ def test_tiles_beyond_the_end_are_counted(tmp_path: Path) -> None:
         open_slide(path)
 
 
+def test_no_more_tiles_are_read_than_all_directories_may_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each directory alone keeps to the limit; a thousand of them would not."""
+    path = write_tiff(tmp_path / "two.tif", [IMAGE, IMAGE[::2, ::2]])
+    with checked_tags(path) as tags:
+        counts = [directory.numbers(324).size for directory in tags.directories]
+    assert max(counts) < sum(counts) - 1
+    monkeypatch.setattr("amkd_core.slides.precheck.MAX_VALUES", sum(counts) - 1)
+    with pytest.raises(SlideError, match=f"its images claim more than {sum(counts) - 1} tiles together"):
+        checked_tags(path)
+
+
 def test_directory_loop_ends(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "loop.tif", [IMAGE])
     body = bytearray(path.read_bytes())
@@ -176,13 +194,12 @@ def test_directory_loop_ends(tmp_path: Path) -> None:
 
 
 def chain_of(path: Path, n: int) -> Path:
-    """A TIFF of `n` empty directories."""
-    body = bytearray(b"II*\0" + struct.pack("<I", 8))
-    for index in range(n):
-        entries = struct.pack("<HHII", 256, 4, 1, 64) + struct.pack("<HHII", 257, 4, 1, 64)
-        body += struct.pack("<H", 2) + entries
-        body += struct.pack("<I", len(body) + 4 if index < n - 1 else 0)
-    path.write_bytes(body)
+    """A TIFF of `n` directories that hold a width and a height only."""
+    entries = struct.pack("<HHHII", 2, 256, 4, 1, 64) + struct.pack("<HHII", 257, 4, 1, 64)
+    chain = np.zeros(n, np.dtype([("entries", "S1", len(entries)), ("next", "<u4")]))
+    chain["entries"] = np.frombuffer(entries, "S1")
+    chain["next"][:-1] = 8 + chain.itemsize * np.arange(1, n)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + chain.tobytes())
     return path
 
 
@@ -196,7 +213,7 @@ def bombs(folder: Path) -> list[Path]:
     struct.pack_into("<I", body, height, 400_000)
     huge.write_bytes(body)
     many = patch_tag(write_tiff(folder / "many.tif", [IMAGE]), 325, count=0xFFFFFFFF)
-    return [huge, many, chain_of(folder / "chain.tif", 200_000)]
+    return [huge, many, chain_of(folder / "chain.tif", 1_000_000)]
 
 
 def test_bombs_are_refused_quickly_and_without_memory(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from amkd_core.bag import EncoderIdentity, FeatureBag
 from amkd_core.errors import EncoderError, MissingMicronsError, SlideReadError, TissueError
 from amkd_core.progress import Progress
 from amkd_core.slides.encoders import encode_slide, load_encoder
+from amkd_core.slides.encoders.journal import EncodingJournal
 from amkd_core.slides.grid import PatchSpec
 from amkd_core.slides.slide import Slide, open_slide
 
@@ -115,6 +117,41 @@ def test_a_few_unreadable_patches_are_left_out_and_counted(
     assert len(bag) == 5
     assert [notice.code for notice in bag.notices] == ["invalid_patches"]
     assert bag.notices[0].sentence == "1 of 6 patches could not be read and were left out."
+
+
+class DamagedOverview(Damaged):
+    """A slide whose overview cannot be read at its upper left corner, on glass, where no patch lies."""
+
+    def read_region(self, xy: tuple[int, int], level: int, size: tuple[int, int]) -> np.ndarray:
+        if xy[0] < 64 and xy[1] < 64:
+            raise SlideReadError("a damaged tile")
+        return self._slide.read_region(xy, level, size)
+
+
+def test_a_damaged_overview_is_told_where_no_patch_fails(slide_file: Path) -> None:
+    """Places that cannot be read are white there, so that no tissue is found and no patch is left out."""
+    with open_slide(slide_file) as slide:
+        _, whole = run(encode_slide(slide, MeanColour()))
+        _, bag = run(encode_slide(DamagedOverview(slide, set()), MeanColour()))  # type: ignore[arg-type]
+    assert bag.coords.tolist() == whole.coords.tolist()
+    (notice,) = bag.notices
+    assert notice.code == "unreadable_places"
+    assert notice.sentence == (
+        "The slide is damaged: 0.4% of its area could not be read at low power, and tissue there was not looked for."
+    )
+
+
+@pytest.mark.parametrize("other", [{"fingerprint": "sha256:of another slide"}, {"scene": 1}])
+def test_what_a_killed_run_left_is_taken_over_for_the_same_image_only(
+    slide_file: Path, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    """Slides of one size have equal grids, and so may the images of one file."""
+    with open_slide(slide_file) as slide:
+        for facts, first in (({}, 0), ({}, 6), (other, 0)):
+            slide.info = replace(slide.info, **facts)
+            with closing(EncodingJournal(tmp_path, "small")) as journal:
+                progress, _ = run(encode_slide(slide, MeanColour(), journal=journal))
+            assert next(step.done for step in progress if step.total) == first
 
 
 def test_a_damaged_real_slide_fails_in_one_sentence(shared: Path) -> None:

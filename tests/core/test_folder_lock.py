@@ -1,0 +1,33 @@
+"""Who holds a folder is told by a note, which a killed run may have left behind."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from amkd_core import folder_lock
+from amkd_core.errors import FolderInUseError
+from amkd_core.folder_lock import HOLDER, hold_folder
+
+
+def told(folder: Path) -> str:
+    """What a second run is told of the first."""
+    with pytest.raises(FolderInUseError) as raised, hold_folder(folder, "works in", FolderInUseError):
+        pass
+    return str(raised.value)
+
+
+def test_the_note_of_a_dead_process_names_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_lock, "_NOTE_S", 0.1)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with hold_folder(tmp_path, "works in", FolderInUseError):
+        assert f"process {json.loads((tmp_path / HOLDER).read_text())['process']} on" in told(tmp_path)
+        for computer, words in ((platform.node(), "its process is not known"), ("elsewhere", "on elsewhere")):
+            (tmp_path / HOLDER).write_text(json.dumps({"process": ended.pid, "computer": computer}))
+            assert words in told(tmp_path)
