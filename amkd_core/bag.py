@@ -17,6 +17,7 @@ from amkd_core.notices import Notice
 
 __all__ = [
     "MAX_PATCHES",
+    "SCALE_ROUNDING",
     "SCALE_TOLERANCE",
     "EncoderIdentity",
     "FeatureBag",
@@ -36,6 +37,8 @@ _FARTHEST = 2**31
 
 # Physical sizes of patches that differ by this share at most count as alike.
 SCALE_TOLERANCE = 0.05
+# By so much a scale may be off for no other cause than that it was computed.
+SCALE_ROUNDING = 1e-6
 
 
 def alike_in_scale(scales: Sequence[float]) -> bool:
@@ -237,6 +240,9 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
     first = bags[0]
     for other in bags[1:]:
         _check_alike(first, other, patient_id)
+    finest, coarsest = min(bags, key=lambda bag: bag.mpp), max(bags, key=lambda bag: bag.mpp)
+    if not alike_in_scale((finest.mpp, coarsest.mpp)):
+        raise _unlike(finest, coarsest, patient_id, f"scale ({finest.mpp} and {coarsest.mpp})")
     if len(bags) == 1:
         return replace(first, slide_id=patient_id)
     sizes = {bag.patch_size_level0 for bag in bags}
@@ -275,16 +281,19 @@ def _check_alike(first: FeatureBag, other: FeatureBag, patient_id: str) -> None:
     for name, left, right in (
         ("encoder", first.encoder, other.encoder),
         ("patch size", first.patch_size_px, other.patch_size_px),
-        ("scale", first.mpp, other.mpp),
     ):
-        if left != right and not (name == "scale" and alike_in_scale((first.mpp, other.mpp))):
-            raise BagError(
-                f"{patient_id}: the bags of {first.slide_id} and {other.slide_id} differ in {name} "
-                f"({left} and {right}); extract both the same way"
-            )
+        if left != right:
+            raise _unlike(first, other, patient_id, f"{name} ({left} and {right})")
     if first.golden is not None and other.golden is not None and not first.golden.agrees(other.golden):
         raise BagError(
             f"{patient_id}: the encoder {first.encoder.name} was run differently for the bags of {first.slide_id} and "
             f"{other.slide_id} (worst cosine of the golden patches {first.golden.cosine(other.golden):.3f}, expected "
             f"at least {first.golden.least_cosine(other.golden)}); extract both the same way"
         )
+
+
+def _unlike(first: FeatureBag, other: FeatureBag, patient_id: str, difference: str) -> BagError:
+    return BagError(
+        f"{patient_id}: the bags of {first.slide_id} and {other.slide_id} differ in {difference}; "
+        "extract both the same way"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amkd_core.bag import SCALE_TOLERANCE, EncoderIdentity, FeatureBag
+from amkd_core.bag import SCALE_ROUNDING, SCALE_TOLERANCE, EncoderIdentity, FeatureBag
 from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.errors import BundleMismatchError
 from amkd_core.golden_features import GoldenFeatures
@@ -49,7 +49,7 @@ class BagKind:
                 f"{bag.slide_id}: patches of {bag.patch_size_px} px, but {self.model} needs {self.patch_size_px} px; "
                 "extract the slide again"
             )
-        if abs(bag.mpp / self.mpp - 1) > SCALE_TOLERANCE:
+        if abs(bag.mpp / self.mpp - 1) > SCALE_TOLERANCE + 2 * SCALE_ROUNDING:
             raise BundleMismatchError(
                 f"{bag.slide_id}: patches at {bag.mpp:g} um per px, but {self.model} needs {self.mpp:g} um per px; "
                 "extract the slide again at that scale"

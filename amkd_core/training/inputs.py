@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amkd_core.bag import EncoderIdentity, FeatureBag, alike_in_scale, concatenate_bags
+from amkd_core.bag import SCALE_ROUNDING, EncoderIdentity, FeatureBag, alike_in_scale, concatenate_bags
 from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import Cohort, Patient, outcome_of
 from amkd_core.cohort.genes import GeneScaling
@@ -28,6 +28,9 @@ from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
 from amkd_core.training.foreign_bags import bag_assumptions, how_to_state
 from amkd_core.training.time_bins import time_bins_of
+
+# Encoder, side in pixels and micrometres per pixel of a slide's patches.
+_Made = tuple[EncoderIdentity, int, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +143,7 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
     unread: dict[str, list[str]] = {}
     problems: list[str] = []
     owners: dict[str, str] = {}
+    made: list[_Made] = []
     assume = bag_assumptions(cohort.file)
     for patient in cohort.patients:
         try:
@@ -153,8 +157,9 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
             unread.setdefault(asked, []).append(name)
             continue
         problems += _same_slides(patient, slides, owners)
+        made += [(bag.encoder, bag.patch_size_px, bag.mpp) for bag in slides]
     problems = [*(_said_once(names, text) for text, names in unread.items()), *problems]
-    problems += _mixed(bags.values(), cohort.file.encoder)
+    problems += _mixed(made, cohort.file.encoder)
     if problems:
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise CohortError("; ".join(problems[:10]) + more)
@@ -178,11 +183,11 @@ def _same_slides(patient: Patient, slides: Sequence[FeatureBag], owners: dict[st
     return problems
 
 
-def _mixed(bags: Collection[FeatureBag], encoder: str) -> list[str]:
-    """What speaks against training on these bags together."""
+def _mixed(made: Sequence[_Made], encoder: str) -> list[str]:
+    """What speaks against training on these slides together; a patient's joined bag tells the scale of one only."""
     kinds: dict[tuple[EncoderIdentity, int], list[float]] = {}
-    for bag in bags:
-        kinds.setdefault((bag.encoder, bag.patch_size_px), []).append(bag.mpp)
+    for identity, patch_size_px, mpp in made:
+        kinds.setdefault((identity, patch_size_px), []).append(mpp)
     if len(kinds) > 1 or not all(map(alike_in_scale, kinds.values())):
         found = " and ".join(
             sorted(
@@ -190,7 +195,7 @@ def _mixed(bags: Collection[FeatureBag], encoder: str) -> list[str]:
             )
         )
         return [f"the bags were made in different ways ({found}); extract all of them alike"]
-    names = {bag.encoder.name for bag in bags} - {encoder}
+    names = {identity.name for identity, _ in kinds} - {encoder}
     return [
         f"the bags were made by encoder {name}, but the cohort file says {encoder}; correct one of them"
         for name in names
@@ -229,7 +234,8 @@ def make_inputs(
     train, validation, test = (
         make_examples(cohort, bags, names, fitted) for names in (split.train, split.validation, split.test)
     )
-    return Inputs(train, validation, test, fitted, first.encoder, first.patch_size_px, config_mpp(first.mpp))
+    mpp = scale_of_model(bags.values())
+    return Inputs(train, validation, test, fitted, first.encoder, first.patch_size_px, mpp)
 
 
 def make_examples(
@@ -279,9 +285,18 @@ def base_logits_of(bins: NDArray[np.int64], event: NDArray[np.bool_], n_bins: in
     return torch.from_numpy(np.log(deaths + 0.5) - np.log(reached - deaths + 0.5)).float()
 
 
-def config_mpp(mpp: float) -> float:
-    """Scale of a model: the bags' own, rounded to the 1 % that slides of one scanner differ by."""
-    return round(mpp, 2)
+def scale_of_model(bags: Collection[FeatureBag]) -> float:
+    """Micrometres per pixel of models of these bags, by which any bag is taken or refused later.
+
+    The middle of the bags' scales, which `read_bags` holds within `SCALE_TOLERANCE` of each other, and all of the
+    cohort's, so that every fold's model has the same and takes every slide of the cohort. It is rounded to two digits
+    only where that leads to no scale beyond the bags' own: the model would refuse bags that it was trained on.
+    """
+    scales = [bag.mpp for bag in bags]
+    middle = (min(scales) + max(scales)) / 2
+    rounded = round(middle, 2)
+    inside = min(scales) * (1 - SCALE_ROUNDING) <= rounded <= max(scales) * (1 + SCALE_ROUNDING)
+    return rounded if inside else middle
 
 
 def with_targets(examples: Sequence[Example], targets: Mapping[str, TeacherTargets]) -> tuple[Example, ...]:

@@ -11,7 +11,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.expression import UNITS, same_units
 from amkd_core.errors import CohortError
 from amkd_core.training.cohort_golden import cohort_golden
-from amkd_core.training.inputs import config_mpp
+from amkd_core.training.inputs import scale_of_model
 from amkd_core.training.packed_cache import digests_of
 
 # `amkd simulate` numbers the patients of every cohort from 1, so that two cohorts share these names and nobody.
@@ -41,7 +41,7 @@ def check_external_bags(
     refuse_training_slides(bags, seen, f"the models of cohort {cohort.file.name} are")
     first = next(iter(trained.values()))
     kind = BagKind(
-        f"a model of cohort {cohort.file.name}", first.encoder, first.patch_size_px, config_mpp(first.mpp),
+        f"a model of cohort {cohort.file.name}", first.encoder, first.patch_size_px, scale_of_model(trained.values()),
         cohort_golden(trained),
     )  # fmt: skip
     for bag in bags.values():

@@ -13,11 +13,12 @@ from training_fixtures import D
 
 from amkd_core.bag import concatenate_bags
 from amkd_core.bag_file import read_bag, write_bag
+from amkd_core.bag_kind import BagKind
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.splits import Split
 from amkd_core.errors import BagError, CohortError
 from amkd_core.survival.hazard import nll_loss
-from amkd_core.training.inputs import base_logits_of, make_inputs, read_bags
+from amkd_core.training.inputs import base_logits_of, make_inputs, read_bags, scale_of_model
 from amkd_core.training.stages import fresh_model
 from amkd_core.training.time_bins import require_time_bins
 
@@ -140,3 +141,45 @@ def test_slides_of_a_patient_may_differ_in_scale_as_scanners_do() -> None:
     assert (joined.mpp, len(joined)) == (first.mpp, 50)
     with pytest.raises(BagError, match=r"P: the bags of .* differ in scale"):
         concatenate_bags([first, replace(second, mpp=first.mpp * 1.2)], patient_id="P")
+    # The first lies between the others, which are 9.9 % apart.
+    three = [replace(first, mpp=mpp) for mpp in (0.5, 0.477, 0.524)]
+    with pytest.raises(BagError, match=r"P: the bags of .* differ in scale \(0\.477 and 0\.524\)"):
+        concatenate_bags(three, patient_id="P")
+
+
+def test_scales_of_all_slides_of_patients_are_compared(cohort_toml: Path, tmp_path: Path) -> None:
+    """Each patient's slides agree, and so do the patients' first slides; the second ones are 8 % apart."""
+    cohort = read_cohort(cohort_toml)
+    for path in (cohort_toml.parent / "bags").glob("*.h5"):
+        write_bag(tmp_path / path.name, read_bag(path))
+    patients = list(cohort.patients)
+    for index, mpp in ((0, 0.481), (1, 0.52)):
+        name = f"{patients[index].patient_id}second"
+        bag = read_bag(tmp_path / f"{patients[index].slide_ids[0]}.h5")
+        write_bag(tmp_path / f"{name}.h5", replace(bag, mpp=mpp, slide_id=name, slide_fingerprint=name))
+        patients[index] = replace(patients[index], slide_ids=(*patients[index].slide_ids, name))
+    with pytest.raises(CohortError, match=r"different ways \(texture 1 256 px 0\.481 to 0\.52 um/px\)"):
+        read_bags(replace(cohort, patients=tuple(patients)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scales", "expected"),
+    [
+        ((0.475, 0.4985), 0.49),
+        ((0.245, 0.2572), 0.25),
+        ((0.2449, 0.2449), 0.2449),
+        ((0.499, 0.504), 0.5),
+        ((0.49999999, 0.5), 0.5),
+        ((0.4999999, 0.4999999), 0.5),
+        ((0.1041, 0.1049), 0.1045),
+        ((1.0, 1.05), 1.02),
+    ],
+)
+def test_a_model_takes_the_bags_that_it_was_trained_on(scales: tuple[float, float], expected: float) -> None:
+    bags = [replace(random_bag(3), mpp=mpp) for mpp in scales]
+    for given in (bags, bags[::-1]):
+        mpp = scale_of_model(given)
+        assert mpp == pytest.approx(expected, rel=1e-9)
+        kind = BagKind("m", bags[0].encoder, bags[0].patch_size_px, mpp)
+        for bag in bags:
+            kind.check_bag(bag)
