@@ -30,7 +30,7 @@ from amkd_core.training.evaluate import Score
 from amkd_core.training.fold_record import FoldResult
 from amkd_core.training.inputs import Inputs
 from amkd_core.training.packed_cache import digests_of
-from amkd_core.training.run_folder import environment
+from amkd_core.training.run_folder import checkout, environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,7 +191,7 @@ def _card(
     provenance: dict[str, Any] = {
         "cohort": cohort.file.name,
         "config": config.model_dump(mode="json"),
-        "environment": environment(),
+        "environment": {**environment(), **checkout()},
         "pathways_dropped": len(inputs.fitted.membership.dropped),
     }
     return BundleCard(

@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import amkd_core
 from amkd_core import __version__
 from amkd_core.atomic import TEMPORARY_PREFIX, write_text
 from amkd_core.cohort.cohort import BAG_KEYS, Cohort
@@ -19,14 +22,16 @@ from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.folder_lock import hold_folder
 from amkd_core.training.config import TrainingConfig
 
+_CODE = Path(amkd_core.__file__).resolve().parents[1]
+
 
 @contextmanager
 def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator[Path]:
     """Own a run's folder for the length of the block.
 
-    The first run writes ``run.json`` (configuration in full, versions, the cohort's settings without its paths, a
-    hash of the cohort file if there is one); a later one continues when they are the same. Half-written files of
-    a killed run are cleared.
+    The first run writes ``run.json`` (configuration in full, versions, the code's commit, the cohort's settings without
+    its paths, a hash of the cohort file if there is one); a later one continues when they are the same. Half-written
+    files of a killed run are cleared.
 
     Raises
     ------
@@ -57,7 +62,7 @@ def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
     found_at = {name: os.path.relpath(getattr(cohort.file, name), folder) for name in _places_of(cohort)}
     note = {
         "report": config.report.model_dump(mode="json"),
-        "environment": environment(),
+        "environment": {**environment(), **checkout()},
         "cohort_paths": dict(sorted(found_at.items())),
     }
     keep_record(folder / "run.json", record, note=note)
@@ -141,6 +146,32 @@ def environment() -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": numpy.__version__,
     }
+
+
+@lru_cache(maxsize=1)
+def checkout(folder: Path = _CODE) -> dict[str, str]:
+    """The commit that this code was run from, and whether files differed from it; empty when it is no git checkout.
+
+    A version stands for a release; between two of them only the commit tells which code made a run.
+    """
+    if not (folder / ".git").exists():
+        return {}
+    commit = _git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return {}
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "amkd_core")
+    return {"commit": commit + (" with changes" if changed else "")}
+
+
+def _git(folder: Path, *words: str) -> str:
+    """What git says; nothing where it is not installed, hangs, or refuses the folder as somebody else's."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 def _difference(name: str, found: Any, asked: Any) -> str:

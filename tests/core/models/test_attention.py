@@ -84,6 +84,18 @@ def test_row_blocks_equal_the_plain_form(n_queries, n_keys, block_rows):
     assert received.sum().item() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(("n_queries", "n_keys"), [(65_536, 48), (48, 65_536)])
+def test_weights_of_64k_rows_are_those_of_double_precision(n_queries, n_keys):
+    """A thousand blocks are added one to another in single precision, and a softmax goes over 64k keys."""
+    q, k, v = random_rows(n_queries, n_keys, n_keys)
+    expected, weights = plain_attention(q, k, v)
+    rows, received = attention_with_column_mean(q, k, v, block_rows=64)
+    torch.testing.assert_close(rows.double(), expected, rtol=1e-5, atol=5e-5)
+    torch.testing.assert_close(received.double() * n_queries, weights.sum(dim=0), rtol=2e-5, atol=1e-6)
+    assert received.sum().item() == pytest.approx(1, abs=1e-5)
+    torch.testing.assert_close(attention_weights(q, k).sum(dim=1), torch.ones(n_queries))
+
+
 def test_row_blocks_survive_scores_beyond_the_range_of_exp():
     q, k, v = random_rows(50, 50, 50)
     rows, received = attention_with_column_mean(100 * q, 100 * k, v)

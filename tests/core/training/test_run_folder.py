@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from training_fixtures import overrides, run_train
 
+import amkd_core
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.data_record import data_record
 from amkd_core.training.packed_cache import pack_cohort
-from amkd_core.training.run_folder import run_folder
+from amkd_core.training.run_folder import checkout, run_folder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -115,3 +118,26 @@ def test_the_map_of_probes_is_part_of_what_a_run_was_made_from(cohort_toml: Path
     assert [key for key, value in data_record(mapped, None).items() if value != before[key]] == [
         "probe_map_sha256"
     ]
+
+
+def test_the_commit_of_the_code_is_recorded_where_there_is_one(cohort_toml: Path, tmp_path: Path) -> None:
+    """The rules of the computer that runs the test, about signing or hooks, have no say in it."""
+    home = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "PATH": os.environ["PATH"]}
+    code = tmp_path / "code" / "amkd_core" / "a.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("1")
+    assert checkout(tmp_path / "code") == {}
+    named = ("-c", "user.name=n", "-c", "user.email=e")
+    for words in (("init", "-q"), ("add", "."), (*named, "commit", "-qm", "first")):
+        subprocess.run(["git", *words], cwd=tmp_path / "code", env=home, check=True)
+    checkout.cache_clear()
+    commit = checkout(tmp_path / "code")["commit"]
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    code.write_text("2")
+    checkout.cache_clear()
+    assert checkout(tmp_path / "code") == {"commit": f"{commit} with changes"}
+    checkout.cache_clear()
+    enter(tmp_path / "run", TrainingConfig(), read_cohort(cohort_toml))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())["environment"]
+    assert record.get("commit") == checkout().get("commit")
+    assert ("commit" in record) == (Path(amkd_core.__file__).parents[1] / ".git").exists()
