@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amkd_core.cohort.columns import MANY_SLIDES_NAMES, ONE_SLIDE_NAMES, PATIENT_NAMES, plain
+from amkd_core.cohort.compressed import check_gzip, check_parquet
 from amkd_core.cohort.table_text import check_table_text
+from amkd_core.cohort.workbook import check_workbook
 from amkd_core.errors import CohortError
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ TEXT_COLUMNS = frozenset(
     (*PATIENT_NAMES, *MANY_SLIDES_NAMES, *ONE_SLIDE_NAMES, "sample", "sample_id", "split")
 )
 _READERS = ("csv", "tsv", "txt", "parquet", "xlsx")
+_MOST_SAID = 200
 
 
 def read_table(path: Path, *, text: Collection[str] = (), first_is_text: bool = False) -> pd.DataFrame:
@@ -36,10 +40,9 @@ def read_table(path: Path, *, text: Collection[str] = (), first_is_text: bool = 
     Raises
     ------
     CohortError
-        When the file is missing, of another kind, empty, or cannot be parsed; the line is named where there is one.
+        When the file is missing, of another kind, empty, damaged, unfolds to far more than its size, names a column
+        twice, or cannot be parsed; the line is named where there is one.
     """
-    import pandas as pd
-
     if not path.is_file():
         raise CohortError(f"{path}: no such file")
     suffixes = [suffix.lstrip(".").lower() for suffix in path.suffixes]
@@ -47,23 +50,50 @@ def read_table(path: Path, *, text: Collection[str] = (), first_is_text: bool = 
     if kind not in _READERS:
         raise CohortError(f"{path.name}: is no table that can be read; expected {', '.join(_READERS)}")
     try:
-        if kind == "parquet":
-            frame = pd.read_parquet(path)
-            return _with_text(frame, _names(frame, text, first_is_text))
-        if kind == "xlsx":
-            with pd.ExcelFile(path) as book:
-                names = _names(pd.read_excel(book, nrows=0), text, first_is_text)
-                return pd.read_excel(book, dtype=dict.fromkeys(names, str))
-        separator = "," if kind == "csv" else "\t"
-        check_table_text(path, separator)
-        read: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "index_col": False}
-        names = _names(pd.read_csv(path, nrows=0, **read), text, first_is_text)
-        return pd.read_csv(path, dtype=dict.fromkeys(names, str), **read)
+        frame = _read(path, kind, text, first_is_text)
     except CohortError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        said = " ".join(str(error).split())  # some libraries' messages have several lines
-        raise CohortError(f"{path.name}: cannot be read as a table ({said})") from error
+    except Exception as error:  # readers of damaged workbooks and Parquet raise whatever they meet
+        said = " ".join(str(error).split())[:_MOST_SAID]  # some libraries' messages have several lines
+        raise CohortError(
+            f"{path.name}: cannot be read as a table ({said or type(error).__name__})"
+        ) from error
+    _refuse_repeated(frame.columns, path.name)
+    if not len(frame):
+        raise CohortError(f"{path.name}: has names of columns and no rows")
+    return frame
+
+
+def _read(path: Path, kind: str, text: Collection[str], first_is_text: bool) -> pd.DataFrame:
+    """The table, once it is known what it unfolds to and what it says; errors are those of its reader."""
+    import pandas as pd
+
+    if kind == "parquet":
+        check_parquet(path)
+        frame = pd.read_parquet(path, page_checksum_verification=True)  # where its writer kept any
+        return _with_text(frame, _names(frame, text, first_is_text))
+    if kind == "xlsx":
+        check_workbook(path)
+        with pd.ExcelFile(path) as book:
+            # pandas renames columns that repeat; the first row tells what they are called.
+            _refuse_repeated(pd.read_excel(book, nrows=1, header=None).to_numpy().ravel(), path.name)
+            names = _names(pd.read_excel(book, nrows=0), text, first_is_text)
+            return pd.read_excel(book, dtype=dict.fromkeys(names, str))
+    if path.suffix.lower() == ".gz":
+        check_gzip(path)
+    separator = "," if kind == "csv" else "\t"
+    check_table_text(path, separator)
+    read: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "index_col": False}
+    names = _names(pd.read_csv(path, nrows=0, **read), text, first_is_text)
+    return pd.read_csv(path, dtype=dict.fromkeys(names, str), **read)
+
+
+def _refuse_repeated(names: Iterable[Any], file_name: str) -> None:
+    """Of two columns of one name nobody knows which is meant."""
+    counts = Counter(str(name).strip() for name in names if name is not None and name == name)
+    twice = next((name for name, count in counts.items() if count > 1 and name), None)
+    if twice is not None:
+        raise CohortError(f"{file_name}: column {twice} stands there {counts[twice]} times, expected once")
 
 
 def _names(frame: pd.DataFrame, text: Collection[str], first_is_text: bool) -> list[Any]:
