@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -21,6 +20,7 @@ from amkd_core.cohort.pathways import GeneSet, read_gmt
 from amkd_core.errors import CohortError, ConfigError
 from amkd_core.survival.endpoints import words_of
 from amkd_core.survival.outcome import Outcome
+from amkd_core.toml_text import parsed_toml
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -225,6 +225,8 @@ def read_cohort_file(path: Path | None, given: Mapping[str, Any] | None = None) 
     tables = {} if path is None else _toml(path)
     problems = [f"there is no table [{name}], only [cohort]" for name in tables if name != "cohort"]
     values: dict[str, Any] = tables.get("cohort", {})
+    if not isinstance(values, dict):
+        raise ConfigError(f"{'flags' if path is None else path.name}: cohort must be one table, [cohort]")
     folder = Path.cwd() if path is None else path.resolve().parent
     stated = {key: value for key, value in (given or {}).items() if value is not None}
     problems += [_unknown(key) for key in (*values, *stated) if key not in CohortFile.model_fields]
@@ -245,9 +247,10 @@ def _toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such cohort file")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path.name}: is not TOML ({error})") from error
+    return parsed_toml(text, path.name)
 
 
 def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:

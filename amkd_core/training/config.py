@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import reprlib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from amkd_core.cohort.pathways import MIN_COVERAGE
 from amkd_core.errors import ConfigError
+from amkd_core.toml_text import parsed_toml
 from amkd_core.training.distillation import Direction, RedundancyForm
 
 
@@ -203,10 +204,10 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainingCon
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = parsed_toml(path.read_text(encoding="utf-8"), path.name)
         except FileNotFoundError:
             raise ConfigError(f"{path}: no such configuration file") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise ConfigError(f"{path.name}: is not TOML ({error})") from error
     merge_overrides(values, overrides)
     return validated(values)
@@ -226,7 +227,8 @@ def validated(values: Mapping[str, Any]) -> TrainingConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"setting {key} is {first['input']!r}: {first['msg']}") from error
+        # A value may be of any size and depth.
+        raise ConfigError(f"setting {key} is {reprlib.repr(first['input'])}: {first['msg']}") from error
 
 
 def merge_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
@@ -251,8 +253,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise ConfigError(f"override {override!r}: {section} has no settings below it")
     try:
-        values[name] = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        values[name] = parsed_toml(f"value = {text.strip()}", override)["value"]
+    except ConfigError:
         values[name] = text.strip()  # a bare word, such as a form's name
 
 

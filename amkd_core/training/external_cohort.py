@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import read_gmt
 from amkd_core.errors import CohortError
 from amkd_core.survival.endpoints import words_of
+from amkd_core.toml_text import parsed_toml
 
 OPTIONAL = ("expression", "pathways")
 NO_TABLE = ExpressionTable((), (), np.zeros((0, 0)))
@@ -58,7 +58,7 @@ def read_external_cohort(path: Path) -> Cohort:
 def _stated(path: Path) -> dict[str, Any]:
     """Keys of the file; what is wrong with it is said by whoever reads it in full."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = parsed_toml(path.read_text(encoding="utf-8"), path.name)
     except (OSError, ValueError):
         return {}
     stated = tables.get("cohort", {})

@@ -184,6 +184,11 @@ def test_unusable_expression_is_refused(tmp_path: Path, table: str, sentence: st
         (TOML + 'slide = "x"\nendpoint = "rfs"\n', r"no key slide; .*; \[cohort\] endpoint: Input should be"),
         (TOML + 'endpoint = "rfs"\n', r"\[cohort\] endpoint: Input should be 'os', 'dss' or 'pfi'"),
         ("[cohort\n", "cohort.toml: is not TOML"),
+        (TOML + "name2 = " + "[" * 5000 + "]" * 5000, r"cohort\.toml: is not TOML \(nested too deeply\)$"),
+        (TOML + "name2 = " + "1" * 5000, r"cohort\.toml: is not TOML \(Exceeds the limit"),
+        ("cohort = 3\n", r"cohort\.toml: cohort must be one table, \[cohort\]"),
+        ("[[cohort]]\nname = 'a'\n", r"cohort\.toml: cohort must be one table, \[cohort\]"),
+        ("#" * (2**20 + 1), r"cohort\.toml: has 1,048,577 characters, expected at most 1,048,576"),
         (
             '[cohort]\nname = "x"\n',
             r"clinical is missing; name the .* expression is missing; name the table of genes",

@@ -19,6 +19,9 @@ from amkd_core.training.config import TrainingConfig, load_config
         ("distill.arr=loud", r"setting distill.arr is 'loud'"),
         ("epochs", r"override 'epochs' must look like section.key=value"),
         ("seed.x=1", r"setting seed is"),
+        ("seed=" + "1" * 5000, r"setting seed is '1+\.\.\.1+': Unable to parse"),
+        ("seed=" + "[" * 5000 + "]" * 5000, r"setting seed is '\[+\.\.\.\]+': Input"),
+        ("seed" + ".a" * 3000 + "=1", r"setting seed is \{"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(override: str, sentence: str) -> None:
@@ -34,6 +37,14 @@ def test_a_settings_file_and_overrides_join(tmp_path: Path) -> None:
     assert config.distill.arr == "printed_minus"
     with pytest.raises(ConfigError, match="no such configuration file"):
         load_config(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("value", ["[" * 5000 + "]" * 5000, "1" * 5000])
+def test_a_hostile_settings_file_is_a_sentence(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(f"seed = {value}\n")
+    with pytest.raises(ConfigError, match=r"^settings\.toml: is not TOML \("):
+        load_config(path)
 
 
 def test_every_setting_is_explained() -> None:
