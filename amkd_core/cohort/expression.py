@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from amkd_core.cohort.barcodes import choose_samples, patient_of
-from amkd_core.cohort.genes import Array, ExpressionTable, refuse_gaps
+from amkd_core.cohort.genes import Array, ExpressionTable, numbers_of, refuse_dates, refuse_gaps
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 
@@ -27,9 +26,6 @@ _LARGEST_LOG = 40.0
 UNITS = {"log": "logarithms", "linear": "counts or TPM", "zscore": "z-scores"}
 """What the values of a file are called."""
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{11}(\.\d+)?$")
-_DATE = re.compile(
-    r"^(\d{1,2}-(Mar|Sep|Sept|Dec|Oct|Apr|Feb|Nov)|(Mar|Sep|Sept|Dec|Oct|Apr|Feb|Nov)-\d{1,2})$", re.I
-)
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ def read_cohort_expression(
     samples, genes, values = _oriented(frame, known, path.name, notes)
     genes, values = _symbols(genes, values, probe_map, path.name, notes)
     samples, values = _patients(samples, values, path.name, notes)
-    _refuse_dates(genes, path.name)
+    refuse_dates(genes, path.name)
     refuse_gaps(samples, genes, values, path.name)
     found = _found_scale(values, scale, path.name, notes)
     values = brought_to_logs(values, found)
@@ -109,27 +105,11 @@ def _oriented(
             f"{name}: names no patient of the clinical table, neither in rows ({first[0] if first else 'none'}, ...) "
             f"nor in columns ({heads[0]}, ...), expected such as {min(known, default='any')}"
         )
-    try:
-        values = frame.iloc[:, 1:].to_numpy(dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise CohortError(f"{name}: {_no_number(frame)}") from error
+    values = numbers_of(frame.iloc[:, 1:], name)
     if in_rows >= in_columns:
         return first, heads, values
     notes.append("Genes stand in rows and samples in columns.")
     return heads, first, values.T
-
-
-def _no_number(frame: pd.DataFrame) -> str:
-    """The first cell that is no number, by row (the names of the columns are row 1) and column."""
-    import pandas as pd
-
-    for column in frame.columns[1:]:
-        cells = frame[column]
-        wrong = np.flatnonzero(pd.to_numeric(cells, errors="coerce").isna() & cells.notna())
-        if wrong.size:
-            found = str(cells.iloc[wrong[0]])[:40]
-            return f"row {wrong[0] + 2}, column {column}: {found!r} is no number, expected expression"
-    return "expression must be numbers"
 
 
 def _symbols(
@@ -195,15 +175,6 @@ def _patients(samples: list[str], values: Array, name: str, notes: list[str]) ->
             "(the primary tumour is taken, then the first in sorted order)."
         )
     return [patient_of(samples[row]) for row in rows], values[rows]
-
-
-def _refuse_dates(genes: Sequence[str], name: str) -> None:
-    dates = [gene for gene in genes if _DATE.match(gene)]
-    if dates:
-        raise CohortError(
-            f"{name}: {len(dates)} genes are named like dates ({', '.join(dates[:3])}): a spreadsheet has changed "
-            "them; use the original table"
-        )
 
 
 def likely_scale(low: float, high: float) -> FoundScale:

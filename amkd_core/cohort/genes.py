@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +16,30 @@ from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 from amkd_core.pathway_effects import standardised
 
-__all__ = ["PATIENT_COLUMN", "ExpressionTable", "GeneScaling", "read_expression", "read_table", "refuse_gaps"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "PATIENT_COLUMN",
+    "ExpressionTable",
+    "GeneScaling",
+    "numbers_of",
+    "read_expression",
+    "read_table",
+    "refuse_dates",
+    "refuse_gaps",
+]
 
 Array = NDArray[np.float64]
 
 PATIENT_COLUMN = "patient_id"
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*"
+# As spreadsheets show MARCH1 and SEPT2, and as their cells of dates are read: 2024-03-01 00:00:00.
+_DATE = re.compile(
+    rf"^(\d{{1,2}}[-/. ]{_MONTH}([-/. ]\d{{2,4}})?|{_MONTH}[-/. ]\d{{1,4}}"
+    r"|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})$",
+    re.I,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,8 +114,8 @@ def read_expression(path: Path) -> ExpressionTable:
     Raises
     ------
     CohortError
-        When the file is missing or no such table, a patient or gene stands there twice, or a value is no
-        finite number.
+        When the file is missing or no such table, a patient or gene stands there twice, a gene is named like a date, or
+        a value is no finite number.
     """
     frame = read_table(path)
     if PATIENT_COLUMN not in frame.columns:
@@ -112,10 +134,8 @@ def read_expression(path: Path) -> ExpressionTable:
             raise CohortError(
                 f"{path.name}: {kind} {twice[0]} stands there more than once, expected each one once"
             )
-    try:
-        numbers = values.to_numpy(dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise CohortError(f"{path.name}: expression must be numbers ({error})") from error
+    refuse_dates(genes, path.name)
+    numbers = numbers_of(values, path.name)
     refuse_gaps(patients, genes, numbers, path.name)
     return ExpressionTable(tuple(patients), tuple(genes), numbers)
 
@@ -133,4 +153,51 @@ def refuse_gaps(patients: Sequence[str], genes: Sequence[str], values: Array, fi
         raise CohortError(
             f"{file_name}: patient {patients[row]}, gene {genes[column]} is {values[row, column]}, expected a finite "
             f"number ({len(broken)} such values)"
+        )
+
+
+def refuse_dates(genes: Sequence[str], file_name: str) -> None:
+    """Refuse genes whose names a spreadsheet has taken for dates: MARCH1 and MARC1 are both 1-Mar then.
+
+    Raises
+    ------
+    CohortError
+    """
+    dates = [gene for gene in genes if _DATE.match(gene)]
+    if dates:
+        raise CohortError(
+            f"{file_name}: {len(dates)} genes are named like dates ({', '.join(dates[:3])}): a spreadsheet has changed "
+            "them; use the original table"
+        )
+
+
+def numbers_of(frame: pd.DataFrame, file_name: str) -> Array:
+    """Cells of a table as numbers, in its shape. Truth values and dates would pass as numbers, and are none.
+
+    Raises
+    ------
+    CohortError
+        Naming the first cell that is none, by row (the names of the columns are row 1) and column.
+    """
+    odd = [place for place, kind in enumerate(frame.dtypes) if kind.kind not in "iuf"]
+    for place in odd:
+        _refuse_words(frame.iloc[:, place], file_name)
+    try:
+        numbers: Array = frame.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise CohortError(f"{file_name}: expression must be numbers ({said})") from error
+    return numbers
+
+
+def _refuse_words(cells: pd.Series[Any], file_name: str) -> None:
+    import pandas as pd
+
+    read = pd.to_numeric(cells, errors="coerce")
+    no_number = cells.map(lambda cell: isinstance(cell, (bool, np.bool_, date)))
+    wrong = np.flatnonzero((read.isna() & cells.notna()) | no_number)
+    if wrong.size:
+        found = str(cells.iloc[wrong[0]])[:40]
+        raise CohortError(
+            f"{file_name}: row {wrong[0] + 2}, column {cells.name}: {found!r} is no number, expression must be numbers"
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from amkd_core.cohort.expression import brought_to_logs, likely_scale
-from amkd_core.cohort.genes import PATIENT_COLUMN, read_expression, read_table
+from amkd_core.cohort.genes import PATIENT_COLUMN, numbers_of, read_expression, read_table, refuse_dates
 from amkd_core.errors import CohortError
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def read_genes(path: Path, patient: str | None = None) -> dict[str, float]:
     Raises
     ------
     CohortError
-        When the file is no such table, a gene stands there twice, a value is infinite, or the patient is not in it or
-        not stated among several.
+        When the file is no such table, a gene stands there twice or is named like a date, a value is no number or
+        infinite, or the patient is not in it or not stated among several.
     """
     frame = read_table(path)
     if PATIENT_COLUMN in frame.columns:
@@ -54,16 +54,17 @@ def read_genes(path: Path, patient: str | None = None) -> dict[str, float]:
             f"{path.name}: the first column is {frame.columns[0]}, expected patient_id (patients in rows) or gene "
             "(genes in rows)"
         )
-    name = _choose(path, [str(column) for column in frame.columns[1:]], patient)
+    # A workbook may name its patients by numbers.
+    frame.columns = [str(column).strip() for column in frame.columns]
+    name = _choose(path, list(frame.columns[1:]), patient)
     twice = frame["gene"][frame["gene"].duplicated()]
     if len(twice):
         raise CohortError(
             f"{path.name}: gene {twice.iloc[0]} stands there more than once, expected each one once"
         )
-    try:
-        genes = {str(gene): float(value) for gene, value in zip(frame["gene"], frame[name], strict=True)}
-    except (TypeError, ValueError) as error:
-        raise CohortError(f"{path.name}: expression of {name} must be numbers ({error})") from error
+    names = [str(gene) for gene in frame["gene"]]
+    refuse_dates(names, path.name)
+    genes = dict(zip(names, numbers_of(frame[[name]], path.name)[:, 0].tolist(), strict=True))
     infinite = next((gene for gene, value in genes.items() if math.isinf(value)), None)
     if infinite is not None:
         raise CohortError(

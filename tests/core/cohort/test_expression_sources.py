@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from amkd_core.cohort.expression import read_cohort_expression
+from amkd_core.cohort.genes import read_expression, refuse_dates
 from amkd_core.errors import CohortError
 
 KNOWN = frozenset({"TCGA-AA-0001", "TCGA-AA-0002"})
@@ -117,3 +120,40 @@ def test_a_counter_without_a_name_before_the_patients_is_passed_over(tmp_path: P
     # Patients may be numbers themselves.
     numbered = write(tmp_path, ",G1,G2\n0,1,2\n1,3,4\n", "numbered.csv")
     assert read_cohort_expression(numbered, {"0", "1"}).table.patients == ("0", "1")
+
+
+DATE = datetime(2024, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "head", [DATE, "1-Mar", "Sep-2", "01.03.2024", "2024-03-01", "1-Sept-24", "3/1/2024"]
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_genes_that_a_spreadsheet_took_for_dates_are_refused(
+    tmp_path: Path, head: object, turned: bool
+) -> None:
+    frame = pd.DataFrame({"gene": ["TCGA-AA-0001", "TCGA-AA-0002"], head: [1.5, 2.5], "G2": [3.5, 4.5]})
+    frame = frame.set_index("gene").T.rename_axis("gene").reset_index() if turned else frame
+    frame.to_excel(tmp_path / "rna.xlsx", index=False)
+    with pytest.raises(CohortError, match=r"rna\.xlsx: 1 genes are named like dates \("):
+        read_cohort_expression(tmp_path / "rna.xlsx", KNOWN)
+
+
+def test_real_names_of_genes_are_no_dates() -> None:
+    refuse_dates(
+        ["MARCH1", "SEPT2", "DEC1", "RP11-34P13.7", "AC004.1", "1/2-SBSRNA4", "HLA-DRB1", "MAR-8.2B"], "a"
+    )
+
+
+@pytest.mark.parametrize("cell", [True, DATE, "True"])
+def test_truth_values_and_dates_are_no_expression(tmp_path: Path, cell: object) -> None:
+    for second in (cell,) if cell is True else (cell, 2.5):  # pandas itself makes 1.0 of True beside a number
+        frame = pd.DataFrame(
+            {"patient_id": ["TCGA-AA-0001", "TCGA-AA-0002"], "G1": [cell, second], "G2": [3.5, 4.5]}
+        )
+        frame.to_excel(tmp_path / "rna.xlsx", index=False)
+        for read in (lambda path: read_cohort_expression(path, KNOWN), read_expression):
+            with pytest.raises(
+                CohortError, match=r"row 2, column G1: '(True|2024-03-01 00:00:00)' is no number"
+            ):
+                read(tmp_path / "rna.xlsx")

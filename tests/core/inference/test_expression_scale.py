@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from bundle_fixtures import random_bag, random_bundle
 
@@ -94,3 +96,30 @@ def test_an_infinite_value_counts_as_missing_for_the_teacher() -> None:
 def test_the_card_of_former_releases_means_logarithms() -> None:
     old = {name: value for name, value in card("log").model_dump().items() if name != "expression_scale"}
     assert BundleCard.model_validate(old).expression_scale == "log"
+
+
+def test_a_workbook_may_name_its_patients_by_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "rna.xlsx"
+    pd.DataFrame({"gene": ["G1", "G2"], 7: [1.5, 2.5], 8: [3.5, 4.5]}).to_excel(path, index=False)
+    assert read_genes(path, "7") == {"G1": 1.5, "G2": 2.5}
+    with pytest.raises(CohortError, match=r"holds 2 patients \(7, 8\); say which patient with --patient"):
+        read_genes(path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ({"gene": ["1-Mar", "G2"], "P": [1.5, 2.5]}, r"1 genes are named like dates \(1-Mar\)"),
+        ({"gene": [datetime(2024, 3, 1), "G2"], "P": [1.5, 2.5]}, r"named like dates \(2024-03-01 00:00:00\)"),
+        ({"patient_id": ["P"], datetime(2024, 3, 1): [2.5]}, "1 genes are named like dates"),
+        ({"gene": ["G1", "G2"], "P": [True, True]}, "row 2, column P: 'True' is no number"),
+        ({"gene": ["G1", "G2"], "P": ["1,5", "2,5"]}, "row 2, column P: '1,5' is no number"),
+    ],
+)  # fmt: skip
+def test_dates_and_truth_values_of_a_workbook_are_refused(
+    tmp_path: Path, cells: dict[object, list[object]], sentence: str
+) -> None:
+    path = tmp_path / "rna.xlsx"
+    pd.DataFrame(cells).to_excel(path, index=False)
+    with pytest.raises(CohortError, match=rf"rna\.xlsx: .*{sentence}"):
+        read_genes(path)
