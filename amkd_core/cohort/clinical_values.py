@@ -51,7 +51,7 @@ def number_of(value: Any) -> float | None:
     """A cell as a number; None where it is none."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -28,12 +28,19 @@ if TYPE_CHECKING:
 MIN_EVENTS = 2
 # A bundle's range of features is fitted on no fewer.
 MIN_TRAINING = MIN_SLIDES
+# From it on two whole numbers may be the same float.
+_MOST_EXACT = 2**53
 
 
-def make_split(patients: Sequence[Patient], *, seed: int) -> Split:
+def make_split(patients: Sequence[Patient], *, seed: int, events: str = "deaths") -> Split:
     """The table's own split where every patient has one, else 64/16/20 stratified by event.
 
     The table may leave out the test part; a test part without deaths is kept, and scores nothing.
+
+    Parameters
+    ----------
+    events
+        What the endpoint's events are called.
 
     Raises
     ------
@@ -46,7 +53,7 @@ def make_split(patients: Sequence[Patient], *, seed: int) -> Split:
             f"split is given for {len(marked)} of {len(patients)} patients, expected all or none of them"
         )
     split = _marked_split(patients) if marked else stratified_split(patients, seed=seed)
-    _refuse_few(split, patients, "")
+    _refuse_few(split, patients, "", events)
     return split
 
 
@@ -71,13 +78,14 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
         to be of use.
     """
     file = cohort.file
+    events = words_of(file.endpoint).events
     if any(patient.split for patient in cohort.patients):
         if file.folds is not None:
             raise CohortError(
                 f"the clinical table has a column split, and {file.folds.name} tells other folds; expected one of them "
                 "(use_split = false, or --ignore-split, passes over the column)"
             )
-        splits: tuple[Split, ...] = (make_split(cohort.patients, seed=seed),)
+        splits: tuple[Split, ...] = (make_split(cohort.patients, seed=seed, events=events),)
         _refuse_torn_groups(splits, cohort.patients, "the column split", file.group)
         return splits
     names = np.array([patient.patient_id for patient in cohort.patients])
@@ -92,16 +100,17 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
             seed=seed,
             patient_column=file.patient_column,
             grouped=bool(file.group),
+            events=events,
         )
         _refuse_torn_groups(splits, cohort.patients, file.folds.name, file.group)
     else:
         apart = group if file.group else None
         splits = tuple(
-            carve(names, event, apart, tested, [seed, fold])
-            for fold, tested in enumerate(deal_out(event, apart, n_folds, seed))
+            carve(names, event, apart, tested, [seed, fold], events=events)
+            for fold, tested in enumerate(deal_out(event, apart, n_folds, seed, events=events))
         )
     for fold, split in enumerate(splits, start=1):
-        _refuse_few(split, cohort.patients, f"fold {fold}: ")
+        _refuse_few(split, cohort.patients, f"fold {fold}: ", events)
     if file.folds is not None:
         _refuse_tested_twice(splits, file.folds.name)
     return splits
@@ -134,6 +143,7 @@ def read_folds(
     seed: int,
     patient_column: str = "",
     grouped: bool = False,
+    events: str = "deaths",
 ) -> tuple[Split, ...]:
     """Folds of a file: a column of fold numbers, or one column a fold with train, val or test in it.
 
@@ -146,6 +156,8 @@ def read_folds(
         What the clinical table's column of patients is stated to be called; looked for here before the common names.
     grouped
         Whether the patients that choose the epoch are to be of other groups than those trained on.
+    events
+        What the endpoint's events are called.
 
     Raises
     ------
@@ -188,7 +200,7 @@ def read_folds(
         )
     folds = _numbers(path.name, str(number), frame[number].iloc[places], names)
     return tuple(
-        carve(names, event, group, np.flatnonzero(folds == fold), [seed, place])
+        carve(names, event, group, np.flatnonzero(folds == fold), [seed, place], events=events)
         for place, fold in enumerate(sorted(set(folds.tolist())))
     )
 
@@ -197,9 +209,9 @@ def _numbers(file_name: str, column: str, marks: Any, names: NDArray[Any]) -> ND
     """Number of each patient's fold."""
     numbers = [number_of(mark) for mark in marks]
     wrong = [
-        f"{name}: {'nothing' if is_empty(mark) else mark}"
+        f"{name}: {'nothing' if is_empty(mark) else str(mark)[:40]}"
         for name, mark, number in zip(names.tolist(), marks, numbers, strict=True)
-        if number is None or not float(number).is_integer()
+        if number is None or not float(number).is_integer() or abs(number) >= _MOST_EXACT
     ]
     if wrong:
         raise CohortError(
@@ -252,12 +264,14 @@ def _refuse_torn_groups(
             )
 
 
-def _refuse_few(split: Split, patients: Sequence[Patient], which: str) -> None:
+def _refuse_few(split: Split, patients: Sequence[Patient], which: str, events: str) -> None:
     event = {patient.patient_id: patient.event for patient in patients}
     for part in ("train", "validation"):
         n_events = sum(event[name] for name in getattr(split, part))
         if n_events < MIN_EVENTS:
-            raise CohortError(f"{which}the {part} part has {n_events} deaths, expected at least {MIN_EVENTS}")
+            raise CohortError(
+                f"{which}the {part} part has {n_events} {events}, expected at least {MIN_EVENTS}"
+            )
     if len(split.train) < MIN_TRAINING:
         raise CohortError(
             f"{which}the train part has {len(split.train)} patients, expected at least {MIN_TRAINING}"

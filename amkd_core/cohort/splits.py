@@ -63,6 +63,7 @@ def deal_out(
     *,
     of: str = "the cohort",
     parts: str = "folds",
+    events: str = "deaths",
 ) -> list[NDArray[np.int64]]:
     """Places of the patients tested in each fold; deaths shared out alike, groups kept whole.
 
@@ -73,6 +74,8 @@ def deal_out(
         What folds keep apart.
     of, parts
         What is divided into what, for the sentence when it cannot be.
+    events
+        What the endpoint's events are called.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def deal_out(
     smallest = min(int(event.sum()), int((~event).sum()))
     if int(event.sum()) < n_folds:
         raise CohortError(
-            f"{of} has {int(event.sum())} deaths, expected at least one for each of {n_folds} {parts}"
+            f"{of} has {int(event.sum())} {events}, expected at least one for each of {n_folds} {parts}"
         )
     labels = event if smallest >= n_folds else np.zeros_like(event)
     empty = np.zeros((len(event), 1))
@@ -101,6 +104,8 @@ def carve(
     group: NDArray[Any] | None,
     tested: NDArray[np.int64],
     seed: list[int],
+    *,
+    events: str = "deaths",
 ) -> Split:
     """A fold from the patients that it tests: a fifth of the others, in groups of their own, chooses the epoch.
 
@@ -112,6 +117,8 @@ def carve(
         Places of those that the fold tests.
     seed
         Of the choice.
+    events
+        What the endpoint's events are called.
 
     Raises
     ------
@@ -128,8 +135,7 @@ def carve(
         )
     number = int(np.random.default_rng(seed).integers(2**31))
     of = "what is left when a fold's tested patients are taken out"
-    chosen = rest[
-        deal_out(event[rest], groups, n_parts, number, of=of, parts="parts of which one chooses the epoch")[0]
-    ]
+    which = "parts of which one chooses the epoch"
+    chosen = rest[deal_out(event[rest], groups, n_parts, number, of=of, parts=which, events=events)[0]]
     parts = (np.setdiff1d(rest, chosen), chosen, tested)
     return Split(*(tuple(sorted(names[part].tolist())) for part in parts))

@@ -65,9 +65,14 @@ def _rows(table: Path) -> list[tuple[int, str, float]]:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            twice = [name for name in ("slide", "mpp") if reader.fieldnames.count(name) > 1]
+            if twice:
+                raise CohortError(f"{table.name}: column {twice[0]} stands there twice, expected once")
             rows = [(reader.line_num, _file_name(row["slide"]), float(row["mpp"])) for row in reader]
         for _, _, mpp in rows:
             user_microns(mpp)
+    except CohortError:
+        raise
     except (OSError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError, csv.Error) as error:
         raise CohortError(
             f"{table.name}: expected a CSV with the columns slide and mpp, one number per slide ({error})"

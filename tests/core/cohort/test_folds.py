@@ -17,7 +17,13 @@ from amkd_core.errors import CohortError
 
 
 def cohort_of(
-    n: int = 60, *, deaths: float = 0.4, seed: int = 0, groups: int = 0, folds: Path | None = None
+    n: int = 60,
+    *,
+    deaths: float = 0.4,
+    seed: int = 0,
+    groups: int = 0,
+    folds: Path | None = None,
+    endpoint: str = "os",
 ) -> Any:
     rng = np.random.default_rng(seed)
     patients = tuple(
@@ -27,7 +33,9 @@ def cohort_of(
     )  # fmt: skip
     return SimpleNamespace(
         patients=patients,
-        file=SimpleNamespace(folds=folds, group="site" if groups else "", patient_column=""),
+        file=SimpleNamespace(
+            folds=folds, group="site" if groups else "", patient_column="", endpoint=endpoint
+        ),
     )
 
 
@@ -107,6 +115,26 @@ def test_fold_numbers_that_are_words_or_missing_are_refused(tmp_path: Path) -> N
     with pytest.raises(CohortError, match=r"no whole number for 1 patients \(P0007: nothing\)"):
         make_folds(numbered(tmp_path, gaps), n_folds=5, seed=0)
     assert len(make_folds(numbered(tmp_path, [f"{i % 3}.0" for i in range(60)]), n_folds=5, seed=0)) == 3
+    for huge in ("1e30", "1e999", "9" * 400, "9007199254740993"):
+        with pytest.raises(CohortError, match=r"no whole number for 1 patients \(P0000: "):
+            make_folds(numbered(tmp_path, [huge, *("0",) * 59]), n_folds=5, seed=0)
+
+
+def test_what_is_counted_is_called_as_the_endpoint_calls_it(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match=r"the cohort has \d progressions, expected at least one for each"):
+        make_folds(cohort_of(40, deaths=0.04, seed=1, endpoint="pfi"), n_folds=5, seed=0)
+    cohort = cohort_of(60, deaths=0.0, endpoint="pfi", folds=tmp_path / "folds.csv")
+    rows = "".join(f"P{i:04d},{('train', 'val', 'test')[i % 3]}\n" for i in range(60))
+    cohort.file.folds.write_text("patient_id,fold0\n" + rows)
+    with pytest.raises(CohortError, match="fold 1: the train part has 0 progressions, expected at least 2"):
+        make_folds(cohort, n_folds=5, seed=0)
+    cohort.file.folds.write_text("patient_id,fold\n" + "".join(f"P{i:04d},{i % 3}\n" for i in range(60)))
+    with pytest.raises(CohortError, match="tested patients are taken out has 0 progressions"):
+        make_folds(cohort, n_folds=5, seed=0)
+    marked = [replace(p, split=("train", "validation")[i % 2]) for i, p in enumerate(cohort.patients)]
+    cohort.patients, cohort.file.folds = tuple(marked), None
+    with pytest.raises(CohortError, match="the train part has 0 progressions"):
+        make_folds(cohort, n_folds=5, seed=0)
 
 
 def test_a_file_that_tests_a_patient_twice_or_nobody_is_refused_before_training(tmp_path: Path) -> None:

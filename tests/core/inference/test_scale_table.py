@@ -51,6 +51,14 @@ def test_two_scales_of_one_slide_are_refused(tmp_path: Path, second: str) -> Non
         read_scales(table(tmp_path, "a.svs,0.25", "b,0.5", f"{second},0.5"), SLIDES)
 
 
+@pytest.mark.parametrize("heads", ["slide,mpp, mpp", "slide,slide,mpp"])
+def test_a_column_twice_is_refused(tmp_path: Path, heads: str) -> None:
+    with pytest.raises(
+        CohortError, match=r"scales\.csv: column (mpp|slide) stands there twice, expected once"
+    ):
+        read_scales(table(tmp_path, "a,0.25,0.5", heads=heads), SLIDES)
+
+
 @pytest.mark.parametrize("row", ["a,half", "a", "a,", "a,250", "a,nan"])
 def test_what_is_no_scale_is_refused(tmp_path: Path, row: str) -> None:
     with pytest.raises(
