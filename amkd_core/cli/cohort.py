@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
+    from amkd_core.errors import CohortError
 
 
 def cohort_command(
@@ -24,6 +25,7 @@ def cohort_command(
     from amkd_core.cli.terminal import user_errors
     from amkd_core.cohort.cohort import read_cohort
     from amkd_core.cohort.folds import folds_in_words, make_folds
+    from amkd_core.cohort.pathways import coverage_of
     from amkd_core.cohort.table_one import bag_sizes, table_one
     from amkd_core.survival.endpoints import words_of
 
@@ -37,7 +39,8 @@ def cohort_command(
     events = words.events
     event = {patient.patient_id: patient.event for patient in found.patients}
     tested = [sum(event[name] for name in split.test) for split in splits]
-    warnings = [*found.warnings, *_coverage(found), *about_slides]
+    about_genes, refused = _coverage(found)
+    warnings = [*found.warnings, *about_genes, *about_slides]
     if min(tested) < 10 and any(split.test for split in splits):
         few = {0: f"no {events} at all", 1: f"only 1 {words.event}"}.get(
             min(tested), f"only {min(tested)} {events}"
@@ -53,9 +56,11 @@ def cohort_command(
             "notes": list(found.notes),
             "kept_out": {item.reason: list(item.patients) for item in found.findings},
             "no_slide_or_bag": list(without),
+            "coverage": coverage_of(found.pathways, found.expression.genes),
             "warnings": warnings,
         }
         typer.echo(json.dumps(record, indent=1))
+        _end(refused)
         return
     typer.echo(("SYNTHETIC cohort " if found.file.synthetic else "") + found.summary)
     width = max(map(len, rows))
@@ -72,16 +77,30 @@ def cohort_command(
             typer.echo(f"{title}:")
         for line in lines:
             typer.echo(f"  - {line}")
+    _end(refused)
 
 
-def _coverage(cohort: Cohort) -> tuple[str, ...]:
+def _coverage(cohort: Cohort) -> tuple[tuple[str, ...], CohortError | None]:
+    """What is to be said about the pathways' genes, and the refusal where no run would begin on them."""
     from amkd_core.cohort.checks import coverage_warnings
     from amkd_core.errors import CohortError
 
     try:
-        return coverage_warnings(cohort.pathways, cohort.expression.genes)
+        told = coverage_warnings(
+            cohort.pathways, cohort.expression.genes, min_pathways=cohort.file.min_pathways
+        )
     except CohortError as error:
-        return (str(error),)
+        return (str(error),), error
+    return told, None
+
+
+def _end(refused: CohortError | None) -> None:
+    """Say at the end what would stop a run, by the exit code as well."""
+    from amkd_core.cli.terminal import user_errors
+
+    with user_errors():
+        if refused is not None:
+            raise refused
 
 
 def _slides(cohort: Cohort) -> tuple[tuple[str, ...], tuple[str, ...]]:

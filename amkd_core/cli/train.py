@@ -150,7 +150,10 @@ def _check(asked: _Asked, out: Path, weights: Path | None, *, here: bool) -> _Ch
             _attempt(lambda: require_time_bins(cohort, settings, made), problems)
         thin = _attempt(
             lambda: coverage_warnings(
-                cohort.pathways, cohort.expression.genes, min_coverage=settings.min_coverage
+                cohort.pathways,
+                cohort.expression.genes,
+                min_coverage=settings.min_coverage,
+                min_pathways=cohort.file.min_pathways,
             ),
             problems,
         )

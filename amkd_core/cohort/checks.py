@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from amkd_core.cohort.clinical import Patient
-from amkd_core.cohort.pathways import MIN_COVERAGE, GeneSet, cover
+from amkd_core.cohort.pathways import MIN_COVERAGE, GeneSet, cover, coverage_of
 from amkd_core.errors import CohortError
 from amkd_core.survival.endpoints import EndpointWords
 
@@ -15,6 +16,7 @@ from amkd_core.survival.endpoints import EndpointWords
 _LEAST_PATIENTS = 30
 _MOST_EVENTS = 0.6
 _LEAST_COVERED = 0.5
+_MOST_NAMED = 5
 
 
 def follow_up_warnings(
@@ -69,9 +71,13 @@ def follow_up_warnings(
 
 
 def coverage_warnings(
-    pathways: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: float = MIN_COVERAGE
+    pathways: Sequence[GeneSet],
+    measured: Sequence[str],
+    *,
+    min_coverage: float = MIN_COVERAGE,
+    min_pathways: float | None = None,
 ) -> tuple[str, ...]:
-    """What speaks for an expression table of too few genes.
+    """Which pathways the expression table has too few genes of, so that none is lost without a word.
 
     Parameters
     ----------
@@ -79,16 +85,33 @@ def coverage_warnings(
         Genes of the expression table.
     min_coverage
         As for `cover`.
+    min_pathways
+        Least share of the pathways that must be covered, where the cohort's file states it; else half of them.
 
     Raises
     ------
     CohortError
-        When no pathway is covered.
+        When no pathway is covered, or fewer than `min_pathways`: a wrong table, and genes that it names otherwise, look
+        like this.
     """
-    n_kept = len(cover(pathways, measured, min_coverage=min_coverage).pathways)
-    if n_kept >= _LEAST_COVERED * len(pathways):
+    n_kept, n_all = len(cover(pathways, measured, min_coverage=min_coverage).pathways), len(pathways)
+    coverage = coverage_of(pathways, measured)
+    wanted = frozenset[str]().union(*(item.genes for item in pathways))
+    n_known = len(wanted.intersection(measured))
+    table = f"the table has {n_known:,} of the {len(wanted):,} genes of the pathways ({n_known / len(wanted):.0%})"
+    if n_kept < (_LEAST_COVERED if min_pathways is None else min_pathways) * n_all:
+        raise CohortError(
+            f"Only {n_kept} of {n_all} pathways have {min_coverage:.0%} of their genes in the expression table, and "
+            f"the teacher learns of no others; {table}. Check that it is the right one and names genes as the pathways "
+            "do; else give a table of more genes, lower min_coverage, or confirm so few by "
+            f"min_pathways = {math.floor(100 * n_kept / n_all) / 100:g} in the cohort file"
+        )
+    if n_kept == n_all:
         return ()
+    left_out = sorted((share, name) for name, share in coverage.items() if share < min_coverage or not share)
+    shown = ", ".join(f"{name} {share:.0%}" for share, name in left_out[:_MOST_NAMED])
+    more = ", ..." if len(left_out) > _MOST_NAMED else ""
     return (
-        f"Only {n_kept} of {len(pathways)} pathways have {min_coverage:.0%} of their genes in the expression table, "
-        "and the teacher learns of no others; give a table of more genes, or lower min_coverage.",
+        f"{len(left_out)} of {n_all} pathways are left out, with less than {min_coverage:.0%} of their genes in the "
+        f"expression table ({shown}{more}; amkd cohort --json tells all); {table}.",
     )

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
 
 PATHS = ("clinical", "expression", "pathways", "gene_groups", "slides", "bags", "folds", "probe_map")
-BAG_KEYS = ("bag_mpp", "patch_size", "patch_size_level0", "slide_mpp")
+LATER_KEYS = ("bag_mpp", "patch_size", "patch_size_level0", "slide_mpp", "min_pathways")
+"""Keys that came after the first release: unstated, they are None, and no run records them."""
 Table = TypeVar("Table")
 
 
@@ -47,6 +48,8 @@ class CohortFile(ClinicalKeys):
         Table of expression, a table from its identifiers to symbols, and its scale; see `amkd_core.cohort.expression`.
     pathways
         GMT file.
+    min_pathways
+        Least share of the pathways that the expression table must cover; stating less than half confirms that few are.
     gene_groups
         GMT file of the groups of genes that MCAT and G-HANet read in place of pathways; only benchmarks need it.
     slides, bags
@@ -66,6 +69,7 @@ class CohortFile(ClinicalKeys):
     clinical: Path
     expression: Path
     pathways: Path
+    min_pathways: float | None = Field(default=None, ge=0, le=1)
     gene_groups: Path | None = None
     slides: Path | None = None
     bags: Path | None = None

@@ -101,6 +101,12 @@ def groups_over(groups: Sequence[GeneSet], genes: Sequence[str]) -> NDArray[np.b
     return matrix
 
 
+def coverage_of(sets: Sequence[GeneSet], measured: Sequence[str]) -> dict[str, float]:
+    """Share of each pathway's genes that were measured, between 0 and 1, by its name."""
+    known = set(measured)
+    return {item.name: len(item.genes & known) / len(item.genes) for item in sets}
+
+
 def cover(
     sets: Sequence[GeneSet], measured: Sequence[str], *, min_coverage: float = MIN_COVERAGE
 ) -> Membership:
@@ -119,7 +125,7 @@ def cover(
         When no pathway is covered; the sentence says how well the best one is.
     """
     known = set(measured)
-    coverage = {item.name: len(item.genes & known) / len(item.genes) for item in sets}
+    coverage = coverage_of(sets, measured)
     kept = [item for item in sets if coverage[item.name] >= min_coverage and item.genes & known]
     if not kept:
         best = max(coverage, key=lambda name: coverage[name])

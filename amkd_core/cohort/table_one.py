@@ -10,7 +10,7 @@ import numpy as np
 
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.pathways import MIN_COVERAGE, cover
+from amkd_core.cohort.pathways import MIN_COVERAGE, cover, coverage_of
 from amkd_core.errors import BagError, CohortError
 from amkd_core.hdf5_guard import open_hdf5
 from amkd_core.survival.endpoints import words_of
@@ -107,8 +107,7 @@ def _pathways(cohort: Cohort, min_coverage: float) -> str:
         membership = cover(cohort.pathways, cohort.expression.genes, min_coverage=min_coverage)
     except CohortError as error:
         return str(error)
-    known = set(cohort.expression.genes)
-    shares = [len(item.genes & known) / len(item.genes) for item in cohort.pathways]
+    shares = list(coverage_of(cohort.pathways, cohort.expression.genes).values())
     return (
         f"{len(membership.pathways)} of {len(cohort.pathways)} have {min_coverage:.0%} of their genes measured "
         f"({len(membership.genes)} genes); coverage in the median {np.median(shares):.0%}"

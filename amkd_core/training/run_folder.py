@@ -17,7 +17,7 @@ from typing import Any
 import amkd_core
 from amkd_core import __version__
 from amkd_core.atomic import TEMPORARY_PREFIX, write_text
-from amkd_core.cohort.cohort import BAG_KEYS, Cohort
+from amkd_core.cohort.cohort import LATER_KEYS, Cohort
 from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.folder_lock import hold_folder
 from amkd_core.training.config import TrainingConfig
@@ -71,7 +71,7 @@ def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
 def settings_of(cohort: Cohort) -> dict[str, Any]:
     """What a cohort's file states, without its paths; JSON-able."""
     # Unstated, they are left out: a run of a release that did not know them is continued.
-    unstated = {name for name in BAG_KEYS if getattr(cohort.file, name) is None}
+    unstated = {name for name in LATER_KEYS if getattr(cohort.file, name) is None}
     return cohort.file.model_dump(mode="json", exclude=_places_of(cohort) | unstated)
 
 

@@ -50,6 +50,7 @@ def test_it_prints_table_one_how_it_was_understood_and_who_is_out(amkd: Run, coh
     ):
         assert part in done.stdout, part
     assert "pathways have 90% of their genes in the expression table" not in done.stdout
+    assert "1 of 2 pathways are left out" in " ".join(done.stdout.split())
     record = json.loads(amkd("cohort", cohort, "--json", "--folds", "3").stdout)
     assert record["kept_out"] == {"no expression": ["P0"]}
     assert sum(record["deaths_tested_by_fold"]) == 13
@@ -57,8 +58,19 @@ def test_it_prints_table_one_how_it_was_understood_and_who_is_out(amkd: Run, coh
 
 def test_a_table_of_few_genes_is_something_to_look_at(amkd: Run, cohort: Path) -> None:
     (cohort.parent / "sets.gmt").write_text("A\tx\tG1\tG2\nB\tx\tG1\tG7\nC\tx\tG8\n")
-    shown = " ".join(amkd("cohort", cohort).stdout.split())
-    assert "Only 1 of 3 pathways have 90% of their genes in the expression table" in shown
+    done = amkd("cohort", cohort)
+    assert done.exit_code == 2
+    assert "Only 1 of 3 pathways have 90% of their genes in the expression table" in " ".join(
+        done.stdout.split()
+    )
+    assert done.stderr.startswith("Error: Only 1 of 3 pathways")
+    done = amkd("cohort", cohort, "--json")
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["coverage"] == {"A": 1.0, "B": 0.5, "C": 0.0}
+    cohort.write_text(cohort.read_text() + "min_pathways = 0.33\n")
+    done = amkd("cohort", cohort)
+    assert done.exit_code == 0
+    assert "2 of 3 pathways are left out" in " ".join(done.stdout.split())
     (cohort.parent / "sets.gmt").write_text("C\tx\tG8\n")
     shown = " ".join(amkd("cohort", cohort).stdout.split())
     assert "no pathway has 90% of its genes in the expression table" in shown

@@ -136,3 +136,19 @@ def test_bags_of_another_encoder_are_refused_before_the_run_folder_is_claimed(
     assert exit_code == 2
     assert f"but the cohort file says {encoder}; correct one of them" in output
     assert not (tmp_path / "run").exists()
+
+
+def test_a_table_of_few_pathways_stops_before_training_until_it_is_confirmed(tmp_path: Path) -> None:
+    cohort = write_tiny_cohort(
+        tmp_path, name="t", n_patients=40, width=8, patches=(3, 4), pathways=((0, 1), (2, 3))
+    )
+    gmt = tmp_path / "pathways.gmt"
+    gmt.write_text(gmt.read_text() + "".join(f"Q{index}\tx\tENSG{index}\n" for index in range(3)))
+    words = ["--cohort", cohort, "--out", tmp_path / "run", "--encoder", "uni9"]
+    exit_code, output = run(*words)
+    assert exit_code == 2
+    assert "Error: Only 2 of 5 pathways have 90% of their genes in the expression table" in output
+    assert "confirm so few by min_pathways = 0.4 in the cohort file" in output
+    _, output = run(*words, "--set", "cohort.min_pathways=0.4")
+    assert "pathways" not in output
+    assert not (tmp_path / "run").exists()

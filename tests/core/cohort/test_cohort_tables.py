@@ -239,10 +239,28 @@ def test_pathways_below_the_coverage_are_dropped_and_named() -> None:
 
 def test_a_table_of_few_pathways_genes_is_noticed() -> None:
     sets = [GeneSet(name, frozenset(name)) for name in ("AB", "AC", "AD")]
-    assert coverage_warnings(sets, ["A", "B", "C"]) == ()
-    (warning,) = coverage_warnings(sets, ["A", "B"])
-    assert warning.startswith("Only 1 of 3 pathways have 90% of their genes in the expression table")
+    assert coverage_warnings(sets, ["A", "B", "C", "D"]) == ()
+    (warning,) = coverage_warnings(sets, ["A", "B", "C"])
+    assert warning.startswith(
+        "1 of 3 pathways are left out, with less than 90% of their genes in the expression table (AD 50%; amkd"
+    )
+    assert warning.endswith("the table has 3 of the 4 genes of the pathways (75%).")
+    sentence = (
+        r"^Only 1 of 3 pathways have 90% of their genes in the expression table, .*2 of the 4 genes .* \(50%\)\. .*"
+        r"confirm so few by min_pathways = 0\.33 in the cohort file$"
+    )
+    with pytest.raises(CohortError, match=sentence):
+        coverage_warnings(sets, ["A", "B"])
+    (warning,) = coverage_warnings(sets, ["A", "B"], min_pathways=0.33)
+    assert "(AC 50%, AD 50%;" in warning
+    with pytest.raises(CohortError, match="Only 2 of 3 pathways"):
+        coverage_warnings(sets, ["A", "B", "C"], min_pathways=0.9)
     assert coverage_warnings(sets, ["A", "B"], min_coverage=0.5) == ()
+    with pytest.raises(CohortError, match="no pathway has 90% of its genes"):
+        coverage_warnings(sets, ["Q"], min_pathways=0)
+    # A pathway that none of the genes is of is left out even where no share is asked for.
+    (warning,) = coverage_warnings([*sets[:2], GeneSet("YZ", frozenset("YZ"))], ["B", "C"], min_coverage=0)
+    assert "(YZ 0%;" in warning
 
 
 def test_the_papers_pathways_and_real_expression_fit(shared: Path) -> None:
@@ -253,6 +271,13 @@ def test_the_papers_pathways_and_real_expression_fit(shared: Path) -> None:
     kept = cover(sets, table.genes)
     assert len(kept.pathways) + len(kept.dropped) == 331
     assert len(kept.pathways) >= 281  # all pathways but Hallmark's are measured in full
+    (warning,) = coverage_warnings(sets, table.genes)
+    assert warning.startswith("50 of 331 pathways are left out")
+    few = read_expression(shared / "data" / "rna_stad_zscore.parquet").genes
+    with pytest.raises(CohortError, match=r"Only 10 of 331 .* min_pathways = 0\.03 in the cohort file"):
+        coverage_warnings(sets, few)
+    assert coverage_warnings(sets, few, min_pathways=0.03)
+    assert coverage_warnings(sets, few, min_coverage=0)
 
 
 def test_z_scores_use_the_statistics_that_they_were_fitted_on() -> None:
