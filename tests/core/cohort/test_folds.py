@@ -120,6 +120,24 @@ def test_fold_numbers_that_are_words_or_missing_are_refused(tmp_path: Path) -> N
             make_folds(numbered(tmp_path, [huge, *("0",) * 59]), n_folds=5, seed=0)
 
 
+@pytest.mark.parametrize("n_events", [0, 1, 5, 10])
+def test_few_events_are_dealt_to_five_folds_or_refused_with_their_number(n_events: int) -> None:
+    cohort = cohort_of(60)
+    cohort.patients = tuple(replace(patient, event=i < n_events) for i, patient in enumerate(cohort.patients))
+    if n_events < 10:
+        left = n_events if n_events < 5 else 4
+        with pytest.raises(CohortError, match=rf"has {left} deaths, expected at least one for each of 5"):
+            make_folds(cohort, n_folds=5, seed=0)
+        return
+    died = {patient.patient_id for patient in cohort.patients if patient.event}
+    for split in make_folds(cohort, n_folds=5, seed=0):
+        assert [len(died.intersection(part)) for part in (split.train, split.validation, split.test)] == [
+            6,
+            2,
+            2,
+        ]
+
+
 def test_what_is_counted_is_called_as_the_endpoint_calls_it(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match=r"the cohort has \d progressions, expected at least one for each"):
         make_folds(cohort_of(40, deaths=0.04, seed=1, endpoint="pfi"), n_folds=5, seed=0)

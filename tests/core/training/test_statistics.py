@@ -18,6 +18,7 @@ from amkd_core.errors import CohortError, OutcomeError
 from amkd_core.survival.curve import survival_at
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.survival.outcome import Outcome
+from amkd_core.training.crossval import scores_of
 from amkd_core.training.estimates import Estimate, Spread
 from amkd_core.training.external_cohort import NO_TABLE
 from amkd_core.training.model_statistics import (
@@ -237,6 +238,44 @@ def test_a_fold_without_deaths_is_left_out_of_the_mean_and_shown_as_null():
     values = [found.c_index.by_fold[fold] for fold in (1, 3)]
     assert found.c_index.mean == pytest.approx(np.mean(values))
     assert found.integrated_brier.value is not None
+
+
+@pytest.fixture(scope="module")
+def five():
+    return made_run(150, 5)
+
+
+@pytest.mark.parametrize("n_events", [0, 1, 5, 10])
+def test_so_few_events_in_each_of_five_folds_give_intervals_or_a_reason_and_never_one_half(five, n_events):
+    died = {name for split in five.splits for name in split.test[:n_events]}
+    patients = tuple(replace(patient, event=patient.patient_id in died) for patient in five.cohort.patients)
+    cohort = replace(five.cohort, patients=patients)
+    table = five.predictions.assign(event=five.predictions["patient_id"].isin(died).astype(int))
+    models = scored_models(cohort, five.splits, table, five.bins)
+    found = run_statistics(cohort, five.splits, models, seed=0, effort=QUICK)
+    text = found.model_dump_json()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    student = found.models["student"]
+    for fold in range(1, 6):
+        score = next(
+            score for score in scores_of(table[table["fold"] == fold], seed=0) if score.model == "student"
+        )
+        value = student.c_index.by_fold[fold]
+        assert score.n_events == n_events
+        assert (value is None) == (score.interval is None) == ("not estimable" in str(score))
+        if value is None:
+            assert n_events < 2
+            continue
+        assert score.interval.lower <= score.interval.estimate == value <= score.interval.upper
+        assert ("hardly informative" in str(score)) == (n_events < 10)
+    pooled = student.c_index_pooled
+    if n_events:
+        assert pooled.lower <= pooled.value <= pooled.upper
+        assert student.c_index.mean is not None
+    else:
+        assert (pooled.value, student.c_index.mean) == (None, None)
+        assert pooled.reason
 
 
 @pytest.mark.parametrize(
