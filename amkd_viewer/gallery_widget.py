@@ -52,6 +52,7 @@ class GalleryWidget(WorkspacePanel):
         self.view.clicked.connect(self._on_patch_clicked)
         self.view.hovered.connect(self._on_patch_hovered)
         self.workspace.prediction_changed.connect(self._on_prediction_changed)
+        self.workspace.look_changed.connect(self._offer_pathway)
 
         # Initial values
         self.end.addItem("Most telling", False)
@@ -71,11 +72,17 @@ class GalleryWidget(WorkspacePanel):
             self.source.addItem("Teacher and student, side by side", _BOTH)
             self.source.addItem("Teacher", "teacher")
         self.source.addItem("Student", "student")
-        look = self.workspace.look.source
-        if prediction is not None and prediction.teacher is not None and look in prediction.teacher.pathways:
-            self.source.addItem(short_name(look, 50), look)
+        self._offer_pathway()
         self.source.setCurrentIndex(max(0, self.source.findData(chosen)))
         self._show()
+
+    def _offer_pathway(self) -> None:
+        """Offer the pathway whose map is shown, beside those that were shown before."""
+        prediction, name = self.workspace.prediction, self.workspace.look.source
+        if prediction is None or prediction.teacher is None or name not in prediction.teacher.pathways:
+            return
+        if self.source.findData(name) < 0:
+            self.source.addItem(short_name(name, 50), name)
 
     def _show(self) -> None:
         prediction, layer = self.workspace.prediction, self.workspace.slide

@@ -35,16 +35,16 @@ def magnify(viewer: ViewerModel, magnification: float) -> None:
 def field_of(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
     """Corners of what the canvas shows, (4, 2) level-0 (x, y), clockwise from the canvas's upper left."""
     height, width = (float(side) for side in viewer.canvas.size)
-    y, x = viewer.scene.camera.center[-2:]
+    down, across = viewer.scene.camera.center[-2:]
     zoom = viewer.scene.camera.zoom
-    half_y, half_x = height / zoom / 2, width / zoom / 2
+    half_down, half_across = height / zoom / 2, width / zoom / 2
     corners = [
-        (y - half_y, x - half_x),
-        (y - half_y, x + half_x),
-        (y + half_y, x + half_x),
-        (y + half_y, x - half_x),
+        (down - half_down, across - half_across),
+        (down - half_down, across + half_across),
+        (down + half_down, across + half_across),
+        (down + half_down, across - half_across),
     ]
-    return np.array([pixel_of(layer, corner) for corner in corners])
+    return np.array([pixel_of(layer, _swapped(viewer, corner)) for corner in corners])
 
 
 def pixel_of(layer: Layer, world: Any) -> tuple[float, float]:
@@ -56,7 +56,7 @@ def pixel_of(layer: Layer, world: Any) -> tuple[float, float]:
 def move_to(viewer: ViewerModel, layer: Layer, xy_level0: tuple[float, float]) -> None:
     """Centre the canvas on a level-0 place of a slide."""
     x, y = xy_level0
-    viewer.scene.camera.center = (0.0, *_world(layer, (y - 0.5, x - 0.5)))
+    viewer.scene.camera.center = (0.0, *_swapped(viewer, _world(layer, (y - 0.5, x - 0.5))))
 
 
 def fly_to(
@@ -90,6 +90,13 @@ def angle_of(layer: Layer) -> float:
     """Degrees by which a slide is turned, in (-180, 180]."""
     affine = layer.affine.affine_matrix[-3:, -3:]
     return float(np.rad2deg(np.arctan2(affine[1, 0], affine[0, 0])))
+
+
+def _swapped(viewer: ViewerModel, place: tuple[float, float]) -> tuple[float, float]:
+    """A place in the world as one on the canvas, (down, across), and back: napari's transpose button swaps the axes."""
+    first, second = place
+    vertical, horizontal = viewer.dims.displayed[-2:]
+    return (second, first) if vertical > horizontal else (first, second)
 
 
 def _world(layer: Layer, row_column: tuple[float, float]) -> tuple[float, float]:

@@ -224,6 +224,41 @@ def test_the_gallery_flies_and_marks(predicted, dock, viewer, qtbot, spin) -> No
     assert percentile_ranks(gallery.workspace.prediction.patch_scores)[least.row] == 0
 
 
+def test_the_gallery_flies_to_its_patch_under_napari_s_transpose_button_too(
+    predicted, dock, viewer, qtbot, spin
+) -> None:
+    gallery, slide = dock("Top patches"), predicted.workspace.slide
+    spin(lambda: gallery.view.n_pictures == 5)
+    viewer.dims.transpose()
+    card = gallery.view.cards[2]
+    qtbot.mouseClick(gallery.view, Qt.MouseButton.LeftButton, pos=card.box.center().toPoint())
+    (x, y), (width, height) = card.patch.xy_level0, card.patch.size_level0
+    middle = slide.data_to_world((y + height / 2 - 0.5, x + width / 2 - 0.5))
+    # The canvas shows columns downwards now, so the camera is told of them first.
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], middle[::-1], atol=0.01)
+    field = navigation.field_of(viewer, slide)
+    np.testing.assert_allclose(field.mean(axis=0), (x + width / 2, y + height / 2), atol=1)
+    # Clockwise on the canvas from its upper left: across lie rows, down lie columns.
+    assert field[1, 1] > field[0, 1]
+    assert field[2, 0] > field[1, 0]
+
+
+def test_the_gallery_offers_a_pathway_that_is_chosen_while_it_is_open(taught, dock, spin) -> None:
+    gallery, pathways = dock("Top patches"), dock("Pathways")
+    pathways.table.selectRow(1)
+    name = pathways.pathway
+    place = gallery.source.findData(name)
+    assert place > 0
+    assert gallery.source.currentData() == "both"
+    pathways.table.selectRow(0)
+    pathways.table.selectRow(1)
+    assert [gallery.source.itemData(row) for row in range(gallery.source.count())].count(name) == 1
+    gallery.source.setCurrentIndex(gallery.source.findData(name))
+    gallery.source.activated.emit(gallery.source.currentIndex())
+    best = top_patches(gallery.workspace.prediction, 5, source=name)
+    assert [card.patch for card in gallery.view.cards] == list(best)
+
+
 def test_teachers_and_students_patches_are_joined_where_they_coincide(taught, dock, spin) -> None:
     gallery = dock("Top patches")
     gallery.number.setValue(30)
