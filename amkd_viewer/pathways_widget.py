@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLineEdit, QPushButton
 
-from amkd_viewer.canvases_widget import described, show_beside
+from amkd_viewer.beside_widget import beside_of, end_beside, show_beside
+from amkd_viewer.canvases_widget import described
 from amkd_viewer.expression_widget import ExpressionWidget
 from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import heading_label, wrapped_label
@@ -17,12 +19,13 @@ from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.pathway_bars import attention_bars, effect_bars
 from amkd_viewer.pathway_model_widget import SortedTable
 from amkd_viewer.plots import draw_pathway_bars, short_name
-from amkd_viewer.wording import MAP_CAUTION, NO_EXPRESSION
+from amkd_viewer.wording import MAP_CAUTION, NO_EXPRESSION, result_title
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from amkd_core.inference.pathway_table import GeneValue, PathwayRow
+    from amkd_core.inference.prediction import Prediction
 
 MOST_PINNED = 3
 CHART_PX = 225
@@ -34,7 +37,8 @@ class PathwaysWidget(WorkspacePanel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, 380)
-        self.pinned: list[str] = []
+        self._pinned: dict[str, list[str]] = {}  # by the fingerprint of their slide
+        self._beside: tuple[str, Prediction] | None = None  # whose pathways were shown side by side last
 
         # Interactive elements
         self.expression = ExpressionWidget(self.workspace)
@@ -97,14 +101,23 @@ class PathwaysWidget(WorkspacePanel):
         chosen = self.table.chosen
         return None if chosen is None else str(self.table.value(chosen, 1))
 
+    @property
+    def pinned(self) -> list[str]:
+        """Pathways that are pinned on the slide that is looked at, the first first."""
+        prediction = self.workspace.prediction
+        if prediction is None or prediction.teacher is None:
+            return []
+        kept = self._pinned.get(self.workspace.fingerprint or "", [])
+        return [name for name in kept if name in prediction.teacher.pathways]
+
     def _on_prediction_changed(self) -> None:
         prediction = self.workspace.prediction
         teacher = None if prediction is None else prediction.teacher
         self.missing.setVisible(teacher is None)
         for widget in self._shown:
             widget.setVisible(teacher is not None)
-        self.pinned = []
         self._show_pins()
+        self._end_outdated()
         if prediction is None or teacher is None:
             return
         from amkd_core.inference.pathway_table import patient_effects, ranked_pathways
@@ -135,6 +148,7 @@ class PathwaysWidget(WorkspacePanel):
 
     def _on_pathway_chosen(self) -> None:
         name = self.pathway
+        self._show_pins()
         if name is None:
             return
         self.workspace.set_look(source=name)
@@ -166,25 +180,50 @@ class PathwaysWidget(WorkspacePanel):
         )
 
     def _on_pin_clicked(self) -> None:
-        name = self.pathway
-        if name is None:
+        name, fingerprint, pinned = self.pathway, self.workspace.fingerprint, self.pinned
+        if name is None or fingerprint is None:
             return
-        if name in self.pinned:
-            self.pinned.remove(name)
-        else:
-            self.pinned = [*self.pinned, name][-MOST_PINNED:]
+        others = [one for one in pinned if one != name]
+        self._pinned[fingerprint] = others if name in pinned else [*pinned, name][-MOST_PINNED:]
         self._show_pins()
 
     def _on_beside_clicked(self) -> None:
-        prediction, layer = self.workspace.prediction, self.workspace.slide
-        if prediction is not None and layer is not None:
-            look = self.workspace.look
-            show_beside(self._viewer, [described((layer, prediction, name), look) for name in self.pinned])
+        prediction, layer, fingerprint = (
+            self.workspace.prediction,
+            self.workspace.slide,
+            self.workspace.fingerprint,
+        )
+        if prediction is None or layer is None or fingerprint is None:
+            return
+        look = self.workspace.look
+        maps = [
+            described(
+                result_title(prediction, short_name(name, 50)), layer, prediction, replace(look, source=name)
+            )
+            for name in self.pinned
+        ]
+        show_beside(self._viewer, maps, owner=self, asked=True)
+        self._beside = fingerprint, prediction
+
+    def _end_outdated(self) -> None:
+        """Take the maps side by side away once another result has taken the place of theirs.
+
+        Those of a slide that is not looked at stay, under its name.
+        """
+        beside = beside_of(self._viewer)
+        if beside is None or beside.owner is not self:
+            self._beside = None
+        elif (
+            self._beside is not None and self.workspace.session.result(self._beside[0]) is not self._beside[1]
+        ):
+            end_beside(self._viewer, self)
 
     def _show_pins(self) -> None:
-        names = "; ".join(short_name(name, 40) for name in self.pinned)
-        self.pins.setText(f"Pinned ({len(self.pinned)} of {MOST_PINNED}): {names}" if names else "")
-        self.beside_button.setEnabled(bool(self.pinned))
+        pinned = self.pinned
+        names = "; ".join(short_name(name, 40) for name in pinned)
+        self.pins.setText(f"Pinned ({len(pinned)} of {MOST_PINNED}): {names}" if names else "")
+        self.pin_button.setText("Unpin" if self.pathway in pinned else "Pin")
+        self.beside_button.setEnabled(bool(pinned))
 
 
 def _number(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from amkd_core.inference.maps import Agreement, TopPatch
     from amkd_core.inference.prediction import Prediction
@@ -48,6 +48,10 @@ WEAK_EFFECTS = (
 NOTHING_TO_COMPARE = (
     "There are not two maps to compare. With the patient's expression (panel Pathways) teacher and student are; "
     "so are two models on one slide, or two slides of one patient, once both are predicted."
+)
+CHOOSE_MAPS = (
+    "Choose the two maps to compare. Teacher and student are compared by themselves where the slide was predicted with "
+    "the patient's expression (panel Pathways)."
 )
 PATIENT_HINT = "Open the patient's slides, tick them, and predict them as the model was trained: as one bag."
 REGION_HINT = (
@@ -208,10 +212,48 @@ def scope_words(prediction: Prediction) -> list[str]:
     return [word for code, word in (("several_slides", "patient"), ("region", "region")) if code in codes]
 
 
+def apart_text(first: Prediction, second: Prediction) -> str:
+    """Say why no number tells how alike two maps are, and whose they are."""
+    one, other = first.slide_id, second.slide_id
+    if first.bag.slide_fingerprint == second.bag.slide_fingerprint:
+        return f"The two rest on different patches of {one}; only the pictures can be compared."
+    together = (
+        first.risk == second.risk and "patient" in scope_words(first) and "patient" in scope_words(second)
+    )
+    whose = "predicted together as one patient's" if together else "which may be of two patients"
+    return f"The two are of different slides, {one} and {other}, {whose}; only the pictures can be compared."
+
+
 def result_title(prediction: Prediction, source: str) -> str:
-    """Name one map of one result."""
+    """Name one map of one result; `source` as it is to be read."""
     scope = "".join(f", {word}" for word in scope_words(prediction))
-    return f"{source.capitalize()}: {prediction.slide_id}{scope}, {prediction.provenance['bundle']['name']}"
+    whose = source[:1].upper() + source[1:]
+    return f"{whose}: {prediction.slide_id}{scope}, {prediction.provenance['bundle']['name']}"
+
+
+def result_titles(maps: Sequence[tuple[Prediction, str]]) -> list[str]:
+    """Name maps, the newest first, so that no two read alike.
+
+    Where slide and name of the model are the same, the model's hash tells them apart, then the number of patches, as of
+    two regions, and at last their order: the first result is the oldest.
+    """
+    titles = [result_title(prediction, source) for prediction, source in maps]
+    hashes = [f" ({prediction.provenance['bundle']['sha256'][:8]})" for prediction, _ in maps]
+    patches = [f", {len(prediction.bag):,} patches" for prediction, _ in maps]
+    for details in (hashes, patches):
+        titles = [
+            title + detail if len(_details_of(title, titles, details)) > 1 else title
+            for title, detail in zip(titles, details, strict=True)
+        ]
+    return [
+        f"{title}, result {titles[place:].count(title)}" if titles.count(title) > 1 else title
+        for place, title in enumerate(titles)
+    ]
+
+
+def _details_of(title: str, titles: Sequence[str], details: Sequence[str]) -> set[str]:
+    """What the maps of one title differ in."""
+    return {detail for other, detail in zip(titles, details, strict=True) if other == title}
 
 
 def drawn_text(counts: Mapping[str, int]) -> str:

@@ -32,8 +32,15 @@ def click(qtbot, button) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+def choose(box, title: str) -> None:
+    """Choose from a list as the user does."""
+    box.setCurrentText(title)
+    box.activated.emit(box.currentIndex())
+
+
 def test_teacher_and_student_side_by_side_with_one_camera(taught, dock, viewer, qtbot, spin) -> None:
     compare = dock("Compare teacher and student")
+    spin(lambda: compare.beside is not None)
     prediction = compare.workspace.prediction
     left, right = (canvas.model for canvas in compare.beside.row.canvases)
     for model, source in ((left, "teacher"), (right, "student")):
@@ -73,9 +80,19 @@ def test_two_slides_are_shown_beside_one_another_without_a_number(
     predicted.open_slide(second_slide_path, run=True)
     spin(lambda: predicted.outcome is not None and predicted.outcome.slide_id == "second")
     compare = dock("Compare teacher and student")
-    names = {canvas.model.layers[0].name for canvas in compare.beside.row.canvases}
-    assert names == {"first", "second"}
-    assert "different patches or slides" in compare.agreement.text()
+    # They may be of two patients: nobody pairs them but the user.
+    spin(lambda: "Choose the two maps" in compare.missing.text())
+    assert compare.beside is None
+    for box, name in ((compare.left, "first"), (compare.right, "second")):
+        choose(box, f"Student: {name}, random")
+    canvases = compare.beside.row.canvases
+    assert [canvas.model.layers[0].name for canvas in canvases] == ["first", "second"]
+    assert [canvas.title.text() for canvas in canvases] == [
+        "Student: first, random",
+        "Student: second, random",
+    ]
+    assert not compare.missing.isVisible()
+    assert "different slides, first and second, which may be of two patients" in compare.agreement.text()
 
 
 def test_the_pathways_panel_says_what_is_missing(predicted, dock, spin) -> None:
@@ -254,7 +271,12 @@ def test_genes_are_sorted_by_z_score_and_pathways_unpinned(taught, dock, qtbot, 
     click(qtbot, panel.pin_button)
     assert panel.pinned == [panel.pathway]
     assert "Pinned (1 of 3)" in panel.pins.text()
+    assert panel.pin_button.text() == "Unpin"
+    panel.table.selectRow(2)
+    assert panel.pin_button.text() == "Pin"
+    panel.table.selectRow(1)
     click(qtbot, panel.pin_button)
+    assert panel.pin_button.text() == "Pin"
     assert panel.pinned == []
     assert not panel.beside_button.isEnabled()
 
