@@ -82,6 +82,7 @@ class MapsBeside(QWidget):
                     self._end_soon.start()
         elif event.type() == QEvent.Type.Close and isinstance(watched, QMainWindow):
             self.row.let_go()
+            self.owner = None
         return False
 
     def _on_layer_event(self, event: Event) -> None:
