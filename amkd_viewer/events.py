@@ -201,11 +201,14 @@ class Finished:
     ----------
     fingerprint
         Of the slide that it belongs to; of several slides each is told apart.
+    recalled
+        Whether it was found among the kept results, and no run was asked for.
     """
 
     request: Request
     prediction: Prediction
     fingerprint: str
+    recalled: bool = False
 
 
 @dataclass(frozen=True)

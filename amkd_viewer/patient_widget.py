@@ -156,14 +156,16 @@ class PatientWidget(WorkspacePanel):
         if len(ready) < len(requests):
             return
         name = self.patient_id.text().strip() or " + ".join(layer.name for layer in slides)
-        wholes = tuple(self.workspace.session.whole(request.fingerprint) for request in ready)
+        wholes = tuple(
+            self.workspace.session.whole(request.fingerprint, request.bundle_path) for request in ready
+        )
         self.workspace.start(PatientRequest(ready, name, polygons, self._excludes, wholes))
 
     def _predict_part(self, slide: Layer, polygons: Polygons) -> None:
         request = self.workspace.request_for(slide)
         if request is None:
             return
-        whole = self.workspace.session.whole(request.fingerprint)
+        whole = self.workspace.session.whole(request.fingerprint, request.bundle_path)
         if whole is None:
             self.say_error(WHOLE_FIRST)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from amkd_viewer.events import (
@@ -14,68 +15,106 @@ from amkd_viewer.events import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from amkd_core.inference.prediction import Prediction
 
 HISTORY = 8
-"""Predictions that are kept for comparing."""
+"""As many results are kept for comparing."""
+MODELS = 2
+"""Of so many models used last each slide's results are at hand; those of others are found among the kept ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A result and what it rests on.
+
+    Attributes
+    ----------
+    prediction
+        Of one slide.
+    asked
+        With which model, scale and expression.
+    slides
+        Fingerprints of all slides whose tissue went into it.
+    is_whole
+        Whether it rests on all tissue of them, and not on a drawn region.
+    """
+
+    prediction: Prediction
+    asked: PredictionRequest
+    slides: frozenset[str]
+    is_whole: bool
 
 
 class Results:
-    """The last result of each slide, by the fingerprint of its content."""
+    """The last results of each slide, by the fingerprint of its content and by model."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[Prediction, PredictionRequest]] = {}
-        self._others: dict[str, frozenset[str]] = {}
-        self._wholes: dict[str, Prediction] = {}
-        self._history: list[tuple[str, Prediction]] = []
+        self._kept: dict[str, list[Result]] = {}
+        self._history: list[tuple[str, Result]] = []
 
     def __len__(self) -> int:
-        return len(self._last)
+        return len(self._kept)
 
     def __contains__(self, fingerprint: object) -> bool:
-        return fingerprint in self._last
+        return fingerprint in self._kept
 
     def remember(self, event: Finished) -> None:
-        """Keep a result as its slide's last."""
+        """Keep a result as its slide's last; of a region, beside that of the whole slide by the same model."""
         fingerprint, request = event.fingerprint, event.request
         if isinstance(request, QueueRequest):
             raise TypeError("a queue's rows are kept by its panel")
-        self._last[fingerprint] = event.prediction, asked_of(request, fingerprint)
-        self._others[fingerprint] = slides_of(request)
-        if is_of_all_tissue(request):
-            self._wholes[fingerprint] = event.prediction
-        self._history = [*self._history, (fingerprint, event.prediction)][-HISTORY:]
+        new = Result(
+            event.prediction, asked_of(request, fingerprint), slides_of(request), is_of_all_tissue(request)
+        )
+        model = new.asked.bundle_path
+        # A new result of the whole slide replaces both, so that no older region comes back after it.
+        others = [
+            old
+            for old in self._kept.get(fingerprint, [])
+            if old.asked.bundle_path != model or (old.is_whole and not new.is_whole)
+        ]
+        newest = list(dict.fromkeys(old.asked.bundle_path for old in reversed([*others, new])))[:MODELS]
+        self._kept[fingerprint] = [old for old in (*others, new) if old.asked.bundle_path in newest]
+        self._history = [*self._history, (fingerprint, new)][-HISTORY:]
 
-    def last(self, fingerprint: str) -> Prediction | None:
-        """The last result of a slide, or None."""
-        return self._last[fingerprint][0] if fingerprint in self._last else None
+    def last(self, fingerprint: str, bundle_path: Path | None = None) -> Result | None:
+        """The last result of a slide, by one model where it is named; None where there is none."""
+        of_model = self._of(fingerprint, bundle_path)
+        return of_model[-1] if of_model else None
 
-    def asked_with(self, fingerprint: str) -> PredictionRequest | None:
-        """What the last result of a slide was asked with, or None."""
-        return self._last[fingerprint][1] if fingerprint in self._last else None
-
-    def whole(self, fingerprint: str) -> Prediction | None:
-        """The last result of all of a slide's tissue, or None."""
-        return self._wholes.get(fingerprint)
+    def whole(self, fingerprint: str, bundle_path: Path | None = None) -> Result | None:
+        """The last result of all of a slide's tissue, by the named model where it has one; None where there is none."""
+        wholes = [one for path in (None, bundle_path) for one in self._of(fingerprint, path) if one.is_whole]
+        return wholes[-1] if wholes else None
 
     def history(self) -> list[tuple[str, Prediction]]:
         """Results with the fingerprints of their slides, the newest first."""
-        return list(reversed(self._history))
+        return [(name, one.prediction) for name, one in reversed(self._history)]
 
     def forget(self, fingerprint: str) -> None:
         """Drop what a slide has to do with, a patient's results on his other slides among it."""
-        gone = {name for name, slides in self._others.items() if fingerprint in slides} | {fingerprint}
-        for kept in (self._last, self._others, self._wholes):
-            for name in gone & kept.keys():
-                del kept[name]
-        self._history = [entry for entry in self._history if entry[0] not in gone]
+        self._keep_only(lambda one: fingerprint not in one.slides)
+        self._history = [(name, one) for name, one in self._history if fingerprint not in one.slides]
+
+    def forget_regions(self, fingerprint: str) -> None:
+        """Drop what rests on regions of a slide, on a patient's other slides too; older whole results come back."""
+        self._keep_only(lambda one: one.is_whole or fingerprint not in one.slides)
 
     def clear(self) -> None:
         """Drop all."""
-        for kept in (self._last, self._others, self._wholes, self._history):
-            kept.clear()
+        self._kept.clear()
+        self._history.clear()
+
+    def _of(self, fingerprint: str, bundle_path: Path | None) -> list[Result]:
+        kept = self._kept.get(fingerprint, [])
+        return [one for one in kept if bundle_path is None or one.asked.bundle_path == bundle_path]
+
+    def _keep_only(self, wanted: Callable[[Result], bool]) -> None:
+        kept = {name: [one for one in results if wanted(one)] for name, results in self._kept.items()}
+        self._kept = {name: results for name, results in kept.items() if results}
 
 
 def slides_of(request: Request | Path) -> frozenset[str]:

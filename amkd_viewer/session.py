@@ -98,15 +98,17 @@ class PredictionSession:
         with self._lock:
             return None if self._run is None else self._run.request
 
-    def result(self, fingerprint: str) -> Prediction | None:
-        """Return the last prediction of the slide with this content, or None."""
+    def result(self, fingerprint: str, bundle_path: Path | None = None) -> Prediction | None:
+        """Return the last prediction of the slide with this content, by one model where it is named, or None."""
         with self._lock:
-            return self._results.last(fingerprint)
+            last = self._results.last(fingerprint, bundle_path)
+            return None if last is None else last.prediction
 
-    def asked_with(self, fingerprint: str) -> PredictionRequest | None:
-        """Return what the last prediction of this slide was asked with (model, scale, expression), or None."""
+    def asked_with(self, fingerprint: str, bundle_path: Path | None = None) -> PredictionRequest | None:
+        """Return what that prediction was asked with (model, scale, expression), or None."""
         with self._lock:
-            return self._results.asked_with(fingerprint)
+            last = self._results.last(fingerprint, bundle_path)
+            return None if last is None else last.asked
 
     def forget(self, fingerprint: str) -> None:
         """Drop the results of a slide whose scale was stated anew; a prediction under way about it is cancelled."""
@@ -115,10 +117,19 @@ class PredictionSession:
                 self.cancel()
             self._results.forget(fingerprint)
 
-    def whole(self, fingerprint: str) -> Prediction | None:
-        """Return the last prediction of the whole slide, of which regions are made; None where there is none."""
+    def forget_regions(self, fingerprint: str) -> None:
+        """Drop the results that rest on a slide's regions, which are gone; those of the whole slide come back."""
         with self._lock:
-            return self._results.whole(fingerprint)
+            self._results.forget_regions(fingerprint)
+
+    def whole(self, fingerprint: str, bundle_path: Path | None = None) -> Prediction | None:
+        """Return the last prediction of the whole slide, of which regions are made; None where there is none.
+
+        Of the named model where it has one: another's features may be of another encoder.
+        """
+        with self._lock:
+            whole = self._results.whole(fingerprint, bundle_path)
+            return None if whole is None else whole.prediction
 
     def history(self) -> list[tuple[str, Prediction]]:
         """Predictions of this session with the fingerprints of their slides, the newest first."""
@@ -272,9 +283,9 @@ class PredictionSession:
         with self._lock:
             if prediction is None or self._closed or self._run is not None:
                 return
-            if request.fingerprint in self._results:
+            if self._results.last(request.fingerprint, request.bundle_path) is not None:
                 return
-            event = Finished(request, prediction, request.fingerprint)
+            event = Finished(request, prediction, request.fingerprint, recalled=True)
             self._results.remember(event)
             self._tell(event)
 
