@@ -76,8 +76,8 @@ class WindowActions:
             navigation.magnify(self._viewer, power)
 
     def fit(self) -> None:
-        """Show the whole slide."""
-        self._viewer.reset_view()
+        """Show the whole slide that is looked at."""
+        slide_layers.fit(self._viewer, self._workspace.slide)
 
     def turn(self, degrees: float) -> None:
         """Turn the slide on."""

@@ -118,9 +118,12 @@ class InputsWidget(QWidget):
     @bundle_path.setter
     def bundle_path(self, path: Path | None) -> None:
         self._bundle_path = path
-        name = "none chosen" if path is None else path.name
-        self.bundle_name.setText(DEMO_MODEL if path is not None and path == self._demo_path else name)
+        self.bundle_name.setText("none chosen" if path is None else self.name_of(path))
         self.bundle_name.setToolTip("" if path is None else str(path))
+
+    def name_of(self, bundle_path: Path) -> str:
+        """A model's name as it stands here when it is chosen."""
+        return DEMO_MODEL if bundle_path == self._demo_path else bundle_path.name
 
     @property
     def device_name(self) -> str:
@@ -133,13 +136,8 @@ class InputsWidget(QWidget):
 
     def set_slides(self, layers: Sequence[Layer], chosen: Layer | None) -> None:
         """Offer these slide layers and show which is chosen; nothing is told."""
-        self.slides.blockSignals(True)
-        self.slides.clear()
-        for layer in layers:
-            self.slides.addItem(layer.name, layer)
-        self.slides.setCurrentIndex(layers.index(chosen) if chosen in layers else len(layers) - 1)
+        offer_slides(self.slides, layers, chosen)
         self.slides.setEnabled(bool(layers))
-        self.slides.blockSignals(False)
 
     def ask_scale(self, *, asked: bool, mpp: float | None = None) -> None:
         """Show or hide the question for micrometres per pixel, with the answer given so far."""
@@ -165,6 +163,16 @@ class InputsWidget(QWidget):
         if value > 0:
             self._form.setRowVisible(self.scale_question, False)
             self.scale_given.emit(value)
+
+
+def offer_slides(box: QComboBox, layers: Sequence[Layer], chosen: Layer | None) -> None:
+    """Offer these slide layers in a box and show which is chosen; nothing is told."""
+    box.blockSignals(True)
+    box.clear()
+    for layer in layers:
+        box.addItem(layer.name, layer)
+    box.setCurrentIndex(layers.index(chosen) if chosen in layers else len(layers) - 1)
+    box.blockSignals(False)
 
 
 def choose_device(box: QComboBox, device: str) -> None:

@@ -45,9 +45,14 @@ class OverlayPainter(QObject):
         self._waiting = [data for data in self._waiting if _fingerprint(data) not in drawn] + list(overlays)
         self._turn.start()
 
+    def drop(self, fingerprint: str) -> None:
+        """Leave undrawn what is not drawn yet of a slide."""
+        self._waiting = [data for data in self._waiting if _fingerprint(data) != fingerprint]
+
     def _draw_next(self) -> None:
         if not self._waiting:
-            if self._map is not None and self._map in self._viewer.layers:
+            # Another slide may be looked at by now.
+            if self._map is not None and self._map in self._viewer.layers and self._is_chosen(self._map):
                 # The chosen layer's value under the cursor stands in the status bar, and its opacity at hand.
                 self._viewer.layers.selection.active = self._map
             self._map = None
@@ -57,16 +62,25 @@ class OverlayPainter(QObject):
         fingerprint = _fingerprint(data)
         # The slide may have been taken away meanwhile.
         if slide_layers.slide_of(fingerprint, self._viewer.layers) is not None:
-            self._draw(data, fingerprint)
+            self._draw(data)
         self._turn.start()
 
-    def _draw(self, data: LayerData, fingerprint: str) -> None:
+    def _draw(self, data: LayerData) -> None:
+        active = slide_layers.selected(self._viewer)
         layer = slide_layers.draw_overlay(self._viewer, data)
-        chosen = self._chosen()
-        if chosen is None or slide_layers.fingerprint_of(chosen) != fingerprint:
-            layer.visible = False
+        slide_layers.bring_back(layer)
+        if not self._is_chosen(layer):
+            slide_layers.hide(layer)
+            # napari selects what is added; the user has not turned to this slide.
+            self._viewer.layers.selection.active = active
         elif slide_layers.role_of(layer) == "map":
             self._map = layer
+
+    def _is_chosen(self, layer: Layer) -> bool:
+        chosen = self._chosen()
+        return chosen is not None and slide_layers.fingerprint_of(chosen) == slide_layers.fingerprint_of(
+            layer
+        )
 
 
 def _fingerprint(data: LayerData) -> str:

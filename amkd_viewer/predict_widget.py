@@ -14,8 +14,9 @@ from amkd_viewer.inputs_widget import InputsWidget
 from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.panel_widget import PanelWidget, follow_theme
 from amkd_viewer.result_widget import ResultWidget
+from amkd_viewer.results import slides_of
 from amkd_viewer.session import PredictionSession
-from amkd_viewer.wording import NO_SLIDE_YET, RESEARCH_USE, progress_text
+from amkd_viewer.wording import NO_SLIDE_YET, OTHER_MODEL, RESEARCH_USE, progress_text
 from amkd_viewer.workspace_widget import workspace_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 WIDTH_PX = 380
 _PROGRESS_STEPS = 1000
+_FIRST_STAGE = "Starting"
 
 
 class PredictWidget(PanelWidget):
@@ -46,6 +48,7 @@ class PredictWidget(PanelWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(WIDTH_PX)
         self._viewer = napari_viewer
+        self._stage_text = _FIRST_STAGE
         self.workspace = workspace_of(napari_viewer)
         self.session: PredictionSession = self.workspace.session
 
@@ -71,6 +74,7 @@ class PredictWidget(PanelWidget):
         self.workspace.told.connect(self._on_told)
         self.workspace.failed.connect(self._on_failed)
         self.workspace.slide_changed.connect(self._on_slide_changed)
+        self.workspace.slides_renamed.connect(self._show_slides)
         self.workspace.prediction_changed.connect(self._on_prediction_changed)
         self.workspace.look_changed.connect(self._on_look_changed)
         self.workspace.drawn.connect(self._on_look_changed)
@@ -114,7 +118,7 @@ class PredictWidget(PanelWidget):
             self.inputs.mpp.setFocus()
         if self.workspace.run():
             self._set_running(True)
-            self._say("Starting")
+            self._say_stage(_FIRST_STAGE)
 
     # What the user does
 
@@ -138,15 +142,23 @@ class PredictWidget(PanelWidget):
                 if not self.progress.isVisible():
                     self._set_running(True)
                 self._show_progress(event.progress)
-            case events.Finished() | events.QueueEnded():
+            case events.Finished():
+                self._set_running(self.session.running is not None)
+                other = not event.recalled and event.request.bundle_path != self.workspace.bundle_path
+                name = self.inputs.name_of(event.request.bundle_path)
+                self._say(OTHER_MODEL.format(model=name) if other else "")
+            case events.QueueEnded():
                 self._set_running(self.session.running is not None)
                 self._say("")
             case events.Cancelled():
                 self._set_running(False)
                 self._say("Cancelled")
             case events.Opened():
-                self._say("Starting" if self.session.running is not None else "")
                 self._set_running(self.session.running is not None)
+                if self.session.running is None:
+                    self._say("")
+                else:
+                    self._say_stage(self._stage_text)
             case events.Crashed():
                 self._set_running(self.session.running is not None)
 
@@ -156,17 +168,22 @@ class PredictWidget(PanelWidget):
 
     def _on_slide_changed(self) -> None:
         layer = self.workspace.slide
-        self.inputs.set_slides(self.workspace.slides, layer)
+        self._show_slides()
         self._show_error("")
         self.run_button.setEnabled(layer is not None and self.session.running is None)
         if self.session.running is None:
             self._say(NO_SLIDE_YET if layer is None else "")
+        else:
+            self._say_stage(self._stage_text)
         if layer is None:
             self.inputs.ask_scale(asked=False)
             return
         mpp = slide_layers.mpp_of(layer)
         asked = slide_layers.info_of(layer).microns is None
         self.inputs.ask_scale(asked=asked, mpp=None if mpp is None else mpp[0])
+
+    def _show_slides(self) -> None:
+        self.inputs.set_slides(self.workspace.slides, self.workspace.slide)
 
     def _on_prediction_changed(self) -> None:
         prediction = self.workspace.prediction
@@ -192,6 +209,8 @@ class PredictWidget(PanelWidget):
         self.progress.setRange(0, 0)
         if running:
             self._show_error("")
+        else:
+            self._stage_text = _FIRST_STAGE
 
     def _show_progress(self, progress: Progress) -> None:
         if self.session.running is None:
@@ -199,7 +218,19 @@ class PredictWidget(PanelWidget):
         fraction = progress.fraction if progress.total > 1 else None
         self.progress.setRange(0, 0 if fraction is None else _PROGRESS_STEPS)
         self.progress.setValue(0 if fraction is None else round(_PROGRESS_STEPS * fraction))
-        self._say(progress_text(progress))
+        self._say_stage(progress_text(progress))
+
+    def _say_stage(self, text: str) -> None:
+        """Say how far the run has come, and whose it is where it is not the run of the slide on the screen."""
+        self._stage_text = text
+        running = self.session.running
+        about = frozenset() if running is None else slides_of(running)
+        if not about or self.workspace.fingerprint in about:
+            self._say(text)
+        else:
+            layers = (slide_layers.slide_of(fingerprint, self._viewer.layers) for fingerprint in about)
+            names = " and ".join(sorted(layer.name for layer in layers if layer is not None))
+            self._say(f"{names or 'Another slide'}: {text}")
 
     def _say(self, text: str) -> None:
         self.stage.setText(text)

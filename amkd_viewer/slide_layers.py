@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amkd_viewer.reader import SLIDE_KEY, LayerData, pixel_geometry
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
+    from napari.utils.events import Event
 
     from amkd_core.inference.maps import TopPatch
     from amkd_core.inference.prediction import Prediction
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 SHOWN_ROLES = ("slide", "map", "boxes", "region")
 """Of layers that are shown together with their slide."""
+_FIT_MARGIN = 0.05
+"""Share of the canvas that is left free, as napari leaves it."""
+_SPECK = 0.1
+"""A slide whose longer side takes less of the canvas is none that anybody looks at."""
 
 
 def role_of(layer: Layer) -> str:
@@ -66,7 +72,7 @@ def restate_mpp(viewer: ViewerModel, layer: Layer, mpp: tuple[float, float]) -> 
     for kept in (layer, *overlays_of(fingerprint_of(layer), viewer.layers)):
         kept.units = geometry["units"]
         kept.scale = geometry["scale"]
-    viewer.reset_view()
+    fit(viewer, layer)
 
 
 def slides_in(layers: Iterable[Layer]) -> list[Layer]:
@@ -122,9 +128,9 @@ def _set_changed(layer: Layer, name: str, value: Any) -> None:
 
 
 def overlay(viewer: ViewerModel, layer: Layer, role: str) -> Layer | None:
-    """The layer of a role that belongs to a slide layer, or None."""
+    """The layer of a role that belongs to a slide layer, or None; what is put away is none."""
     found = overlays_of(fingerprint_of(layer), viewer.layers)
-    return next((one for one in found if role_of(one) == role), None)
+    return next((one for one in found if role_of(one) == role and not _is_away(one)), None)
 
 
 def limits_of(layer: Layer) -> tuple[float, float]:
@@ -180,8 +186,42 @@ def heat_at(viewer: ViewerModel, slide: Layer, world: Any) -> float | None:
 def add_slide(viewer: ViewerModel, layer: LayerData) -> Layer:
     """Add a slide layer and fit it into the canvas."""
     added = add_layer(viewer, layer)
-    viewer.reset_view()
+    fit(viewer, added)
     return added
+
+
+def fit(viewer: ViewerModel, slide: Layer | None) -> None:
+    """Fit a slide into the canvas, whatever else is open; without one all that is there."""
+    box = None if slide is None else _box_on_canvas(viewer, slide)
+    if box is None:
+        viewer.reset_view()
+        return
+    low, high = box
+    viewer.scene.camera.center = (0.0, *((low + high) / 2))
+    viewer.scene.camera.zoom = (1 - _FIT_MARGIN) * np.min(
+        np.array(viewer.canvas.viewbox_size(viewer.layers)) / (high - low)
+    )
+
+
+def fit_where_lost(viewer: ViewerModel, slide: Layer) -> None:
+    """Fit a slide into the canvas where it is out of view, or so small that it cannot be told for a slide."""
+    box = _box_on_canvas(viewer, slide)
+    if box is None:
+        return
+    low, high = box
+    field = np.array(viewer.canvas.size) / viewer.scene.camera.zoom
+    away = np.abs((low + high) / 2 - np.array(viewer.scene.camera.center[-2:]))
+    if np.any(away > (high - low + field) / 2) or np.max(high - low) < _SPECK * np.min(field):
+        fit(viewer, slide)
+
+
+def _box_on_canvas(viewer: ViewerModel, slide: Layer) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Lowest and highest world coordinates of a slide along the canvas's (vertical, horizontal) axis; None in 3D."""
+    axes = [axis - viewer.dims.ndim + slide.ndim for axis in viewer.dims.displayed]
+    if len(axes) != 2 or min(axes) < 0:
+        return None
+    low, high = slide.extent.world[:, axes]
+    return low, high
 
 
 def overlays_of(fingerprint: str, layers: Iterable[Layer]) -> list[Layer]:
@@ -196,13 +236,93 @@ def remove_overlays(viewer: ViewerModel, fingerprint: str, *, but: str = "") -> 
             viewer.layers.remove(layer)
 
 
-def show_only(viewer: ViewerModel, fingerprint: str) -> None:
-    """Show one slide with its map and boxes, and hide the other slides with theirs."""
+def show_only(viewer: ViewerModel, slide: Layer) -> None:
+    """Show one slide with its map and boxes as the user left them, and hide the other slides with theirs."""
+    fingerprint = fingerprint_of(slide)
+    in_view = {fingerprint_of(layer) for layer in viewer.layers if layer.visible}
     for layer in viewer.layers:
         role, own = role_of(layer), fingerprint_of(layer) == fingerprint
-        wanted = own if role in SHOWN_ROLES else own and layer.visible
-        if role and layer.visible != wanted:
-            layer.visible = wanted
+        if role == "slide":
+            # Of a slide that is open twice only the one copy.
+            _set_changed(layer, "visible", layer is slide)
+        elif role and not own:
+            # Where the user hid a slide with all that is on it, he has not said that he wants no map.
+            hide(layer, wanted=None if fingerprint_of(layer) in in_view else True)
+        elif role in SHOWN_ROLES and not _is_away(layer):
+            _set_changed(layer, "visible", _entry(layer).pop("wanted", layer.visible))
+
+
+def hide(layer: Layer, *, wanted: bool | None = None) -> None:
+    """Hide what lies on a slide for as long as another one is looked at; `show_only` brings it back.
+
+    Parameters
+    ----------
+    wanted
+        Whether it is to come back; as it is in view now by default.
+    """
+    _entry(layer).setdefault("wanted", layer.visible if wanted is None else wanted)
+    _set_changed(layer, "visible", False)
+
+
+def put_away(layer: Layer) -> None:
+    """Hide what no result stands for any more until it is drawn anew; the user cannot show it either.
+
+    It is not removed: a layer that goes before it was drawn once leaves vispy a buffer too few, and Mesa ends the
+    process.
+    """
+    hide(layer)
+    if not _is_away(layer):
+        _entry(layer)["away"] = True
+        layer.events.visible.connect(_stay_away)
+
+
+def bring_back(layer: Layer) -> None:
+    """Show what is drawn anew as the user left it."""
+    entry = _entry(layer)
+    if entry.pop("away", False):
+        layer.events.visible.disconnect(_stay_away)
+        _set_changed(layer, "visible", entry.pop("wanted", layer.visible))
+
+
+def _stay_away(event: Event) -> None:
+    layer = event.source
+    if layer.visible:
+        layer.visible = False
+
+
+def _is_away(layer: Layer) -> bool:
+    return bool(_entry(layer).get("away"))
+
+
+def selected(viewer: ViewerModel) -> Layer | None:
+    """The layer that is selected in napari's list; None where there is none or several.
+
+    It is the layer itself: what a plugin gets of `selection.active` is a proxy, which is no layer of the list.
+    """
+    selection = viewer.layers.selection
+    return next(iter(selection)) if len(selection) == 1 else None
+
+
+def select(viewer: ViewerModel, slide: Layer) -> None:
+    """Select a slide's map, or itself, in napari's list, unless it, what lies on it or the user's own is selected."""
+    selection = viewer.layers.selection
+    active = selected(viewer)
+    if active is None:
+        settled = bool(selection)  # several
+    else:
+        other_copy = role_of(active) == "slide" and active is not slide
+        settled = fingerprint_of(active) in ("", fingerprint_of(slide)) and not other_copy
+    if not settled:
+        selection.active = overlay(viewer, slide, "map") or slide
+
+
+def raise_overlays(viewer: ViewerModel, slide: Layer) -> None:
+    """Bring what belongs to a slide above it: of one that is open twice it may lie under this copy."""
+    place, layers = viewer.layers.index(slide), viewer.layers
+    below = [layers.index(one) for one in overlays_of(fingerprint_of(slide), layers)]
+    below = sorted(index for index in below if index < place)
+    if below:
+        layers.move_multiple(below, place + 1)
 
 
 def _entry(layer: Layer) -> dict[str, Any]:

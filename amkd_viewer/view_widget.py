@@ -47,7 +47,7 @@ class ViewWidget(WorkspacePanel):
         self.overview.clicked.connect(self._on_overview_clicked)
         for power, button in zip(navigation.PRESETS, self.presets, strict=True):
             button.clicked.connect(lambda _=False, power=power: self._on_preset(power))
-        self.fit.clicked.connect(lambda: napari_viewer.reset_view())
+        self.fit.clicked.connect(lambda: slide_layers.fit(napari_viewer, self.workspace.slide))
         self.angle.valueChanged.connect(self._on_angle_changed)
         self.dial.valueChanged.connect(lambda value: self.angle.setValue(value))
         self.upright.clicked.connect(lambda: self.angle.setValue(0))

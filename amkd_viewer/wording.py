@@ -91,6 +91,7 @@ WEIGHTS_HINT = (
     "Choose an encoder and name its file, or a folder that holds model.safetensors or pytorch_model.bin."
 )
 NO_SLIDE_YET = "Open a slide first: File > Open Files, or File > Open Sample for the demo slide."
+OTHER_MODEL = "Predicted with {model}; choose that model again to see the result."
 NO_RESULT_YET = "Predict the slide first; there is no map yet."
 NO_TEACHER_MAP = "There is no teacher's map: predict with the patient's expression first (panel Pathways)."
 FIRST_STEPS = (

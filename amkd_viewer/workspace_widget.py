@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,21 +11,23 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
-from amkd_core.errors import AmkdError, BundleError, MissingMicronsError
+from amkd_core.errors import AmkdError
 from amkd_core.settings import read_settings
 from amkd_viewer import events, slide_layers
+from amkd_viewer.asking import is_expression_of, request_of
 from amkd_viewer.bridge_widget import SessionBridge
+from amkd_viewer.drawing_widget import ResultDrawing
 from amkd_viewer.errands import Errands, Then
 from amkd_viewer.events import Expression, PredictionRequest, QueueRequest, Request, SessionEvent
+from amkd_viewer.follower_widget import SlideFollower
 from amkd_viewer.inputs_widget import demo_path
-from amkd_viewer.layers import MapLook, prediction_layers
-from amkd_viewer.painter_widget import OverlayPainter
+from amkd_viewer.layers import MapLook
 from amkd_viewer.reader import slide_layer
 from amkd_viewer.scale_bar_widget import ScaleBar
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.shortcuts_widget import Shortcuts
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
-from amkd_viewer.wording import MAP_FAULT, NO_MODEL, QUEUE_RUNNING, SCALE_QUESTION
+from amkd_viewer.wording import QUEUE_RUNNING
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
 
 WARM_UP_AFTER_MS = 3000
-
-_log = logging.getLogger(__name__)
 
 
 def workspace_of(viewer: Viewer) -> Workspace:
@@ -73,6 +72,7 @@ class Workspace(QObject):
 
     told = Signal(object)
     slide_changed = Signal()
+    slides_renamed = Signal()
     prediction_changed = Signal()
     look_changed = Signal()
     inputs_changed = Signal()
@@ -92,7 +92,6 @@ class Workspace(QObject):
         self.outcome: Prediction | BaseException | None = None
         self.closed = False
         self.shortcuts: Shortcuts | None = None
-        self._finished: Prediction | None = None
         self._run_when_opened = False
         self.panels: list[QWidget] = []
 
@@ -101,7 +100,11 @@ class Workspace(QObject):
         self._errands = Errands(self.session.tasks, self.fail)
         self._bridge.told.connect(self._on_told, Qt.ConnectionType.QueuedConnection)
         self._scale_bar = ScaleBar(viewer, self)
-        self._painter = OverlayPainter(viewer, chosen=lambda: self.slide, done=self._on_painted, parent=self)
+        self._drawing = ResultDrawing(self)
+        self._drawing.done.connect(self._on_drawn)
+        self._follower = SlideFollower(self)
+        self._follower.turned_to.connect(self.choose)
+        self._follower.renamed.connect(self.slides_renamed)
 
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -114,12 +117,11 @@ class Workspace(QObject):
         self.session.expect_slide()
         self.session.prepare(opening=warm_up_layers)
         # Later: together with the first drawing of a slide it would hold the window up.
-        session = self.session
-        QTimer.singleShot(WARM_UP_AFTER_MS, lambda: session.prepare(running=warm_up_prediction))
-        slides = self.slides
-        if slides:
+        QTimer.singleShot(WARM_UP_AFTER_MS, partial(self.session.prepare, running=warm_up_prediction))
+        if self.slides:
             self._scale_bar.show()
-            self.choose(slides[-1])
+            # What earlier panels drew goes: their results ended with them. A kept one is found again.
+            self.choose(next((slide for slide in reversed(self.slides) if slide.visible), self.slides[-1]))
         if stored.problem:
             show_warning(stored.problem)
 
@@ -135,13 +137,19 @@ class Workspace(QObject):
 
     @property
     def prediction(self) -> Prediction | None:
-        """The last prediction of the slide that is looked at."""
-        return None if self.fingerprint is None else self.session.result(self.fingerprint)
+        """The last prediction of the slide that is looked at, by the model that is chosen."""
+        return None if self.slide is None else self.result_of(self.slide)
 
     @property
     def asked_with(self) -> PredictionRequest | None:
         """Model, scale and expression that the last prediction of this slide was asked with."""
-        return None if self.fingerprint is None else self.session.asked_with(self.fingerprint)
+        if self.fingerprint is None:
+            return None
+        return self.session.asked_with(self.fingerprint, self.bundle_path)
+
+    def result_of(self, layer: Layer) -> Prediction | None:
+        """The last prediction of a slide by the model that is chosen."""
+        return self.session.result(slide_layers.fingerprint_of(layer), self.bundle_path)
 
     # What panels do
 
@@ -159,13 +167,20 @@ class Workspace(QObject):
     def choose(self, layer: Layer | None) -> None:
         """Look at another slide: it is shown with its map and boxes, the others are hidden."""
         self.slide = layer
-        if self.expression is not None and not self._is_expression_of(layer):
+        if (
+            layer is not None
+            and self.expression is not None
+            and not is_expression_of(self.expression, layer, chosen_for=self._expression_slide)
+        ):
             # One patient's expression must not go into another's prediction unseen.
             self.set_inputs(expression=None)
         if layer is not None:
-            fingerprint = slide_layers.fingerprint_of(layer)
-            slide_layers.show_only(self.viewer, fingerprint)
-            self.redraw_map()
+            # First: what is to be taken away is not shown before.
+            self._show_result(layer)
+            slide_layers.show_only(self.viewer, layer)
+            slide_layers.raise_overlays(self.viewer, layer)
+            slide_layers.select(self.viewer, layer)
+            slide_layers.fit_where_lost(self.viewer, layer)
         self.slide_changed.emit()
         self.prediction_changed.emit()
 
@@ -194,29 +209,20 @@ class Workspace(QObject):
         """What to ask for a slide with the inputs as they are; None when something is missing, which is said."""
         if layer is None:
             return None
-        if self.bundle_path is None:
-            self.fail(BundleError(NO_MODEL))
+        try:
+            return request_of(
+                layer, bundle_path=self.bundle_path, device=self.device, expression=self.expression
+            )
+        except AmkdError as error:
+            self.fail(error)
             return None
-        if slide_layers.mpp_of(layer) is None:
-            self.fail(MissingMicronsError(SCALE_QUESTION))
-            return None
-        info = slide_layers.info_of(layer)
-        return PredictionRequest(
-            slide_path=info.path,
-            fingerprint=info.fingerprint,
-            bundle_path=self.bundle_path,
-            mpp=slide_layers.given_mpp(layer),
-            scene=info.scene,
-            device=self.device,
-            expression=self.expression,
-            info=info,
-        )
 
     def restate_scale(self, layer: Layer, mpp: tuple[float, float]) -> None:
         """Give a slide the scale that the user states; what was predicted at another one is no longer its result."""
         if mpp == slide_layers.mpp_of(layer):
             return
         self.session.forget(slide_layers.fingerprint_of(layer))
+        self._drawing.take_away(layer)
         slide_layers.restate_mpp(self.viewer, layer, mpp)
         if layer is self.slide:
             self.slide_changed.emit()
@@ -224,12 +230,19 @@ class Workspace(QObject):
         self._recall(layer)
 
     def set_inputs(self, **changes: Any) -> None:
-        """Change `bundle_path`, `device` or `expression`; the latter is of the slide that is looked at."""
+        """Change `bundle_path`, `device` or `expression` (of the slide that is looked at).
+
+        With another model that one's result is shown, if there is any, and no other's.
+        """
         if "expression" in changes:
             self._expression_slide = self.fingerprint
+        other_model = changes.get("bundle_path", self.bundle_path) != self.bundle_path
         for name, value in changes.items():
             setattr(self, name, value)
         self.inputs_changed.emit()
+        if other_model and self.slide is not None:
+            self._show_result(self.slide)
+            self.prediction_changed.emit()
 
     def set_look(self, **changes: Any) -> None:
         """Show maps otherwise: fields of `MapLook`."""
@@ -239,11 +252,8 @@ class Workspace(QObject):
 
     def redraw_map(self) -> None:
         """Draw the map of the slide that is looked at as it is to be shown now."""
-        prediction, layer = self.prediction, self.slide
-        mpp = None if layer is None else slide_layers.mpp_of(layer)
-        if prediction is None or layer is None or mpp is None or not prediction.has_map:
-            return
-        slide_layers.restyle_map(self.viewer, layer, prediction, self.look)
+        if self.slide is not None:
+            self._drawing.restyle(self.slide)
 
     def do(
         self, owner: QWidget, key: str, function: Callable[[], Any], then: Then, failed: Then | None = None
@@ -275,6 +285,7 @@ class Workspace(QObject):
         self.session.close()
         self._errands.clear()
         self._settle.stop()
+        self._follower.release()
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
 
@@ -286,7 +297,7 @@ class Workspace(QObject):
                 self._errands.end(event)
                 return
             case events.Finished():
-                self._on_finished(event.fingerprint, event.prediction)
+                self._on_finished(event)
             case events.Opened():
                 self._on_opened(event)
             case events.Failed():
@@ -297,30 +308,21 @@ class Workspace(QObject):
         if isinstance(event, events.Crashed):
             raise event.error
 
-    def _on_finished(self, fingerprint: str, prediction: Prediction) -> None:
-        layer = slide_layers.slide_of(fingerprint, self.viewer.layers)
-        mpp = None if layer is None else slide_layers.mpp_of(layer)
-        if layer is None or mpp is None or self.session.result(fingerprint) is not prediction:
-            return  # the slide is gone, or its scale was stated anew since
-        try:
-            drawn = prediction_layers(
-                prediction, mpp=mpp, fingerprint=fingerprint, name=layer.name, look=self.look
-            )
-        except AmkdError as error:
-            self.fail(error)
+    def _on_finished(self, event: events.Finished) -> None:
+        layer = slide_layers.slide_of(event.fingerprint, self.viewer.layers)
+        if layer is None or slide_layers.mpp_of(layer) is None:
             return
-        except Exception as error:  # noqa: BLE001 (whatever it is, the window lives on)
-            # The result stands; what cannot be drawn is a fault of ours and goes to the log with all it says.
-            _log.exception("the map of %s cannot be drawn", layer.name)
-            self.fail(AmkdError(MAP_FAULT.format(slide=layer.name, kind=type(error).__name__)))
-            return
-        self._finished = prediction
-        if self.slide is layer:
-            self.prediction_changed.emit()
-        self._painter.paint(drawn)
+        if self.result_of(layer) is event.prediction:
+            if self.slide is layer:
+                self.prediction_changed.emit()
+            self._drawing.draw(layer, event.prediction)
+        elif not event.recalled and self.session.result(event.fingerprint) is event.prediction:
+            # Another model was chosen since: it stays at hand for when its own is chosen again.
+            self._on_drawn(event.prediction)
 
-    def _on_painted(self) -> None:
-        self.outcome = self._finished
+    def _on_drawn(self, prediction: Prediction) -> None:
+        if self.session.running is None:  # not what another run will come to
+            self.outcome = prediction
         self.drawn.emit()
 
     def _on_opened(self, event: events.Opened) -> None:
@@ -336,24 +338,24 @@ class Workspace(QObject):
         if slide_layers.role_of(layer) != "slide":
             return
         self._scale_bar.show()
+        slide_layers.fit(self.viewer, layer)
+        self._forget_other_scale(layer)
         self.choose(layer)
         # Later: it would take from the first drawing of this one.
         QTimer.singleShot(WARM_UP_AFTER_MS, self.session.expect_slide)
-        prediction = self.prediction
-        if prediction is None:
+
+    def _forget_other_scale(self, layer: Layer) -> None:
+        """Of a slide that was closed and is opened again, drop what was predicted at a scale it does not have now."""
+        fingerprint = slide_layers.fingerprint_of(layer)
+        asked = self.session.asked_with(fingerprint)
+        if asked is not None and asked.mpp != slide_layers.given_mpp(layer):
+            self.session.forget(fingerprint)
+
+    def _show_result(self, layer: Layer) -> None:
+        """Have a slide bear its result by the chosen model, and look for a kept one where it has none."""
+        self._drawing.show(layer)
+        if self.result_of(layer) is None:
             self._recall(layer)
-        else:  # it was closed and is opened again; its map comes when napari is done with the slide itself
-            QTimer.singleShot(0, partial(self._on_finished, slide_layers.fingerprint_of(layer), prediction))
-
-    def _is_expression_of(self, layer: Layer | None) -> bool:
-        """Whether the expression is this slide's: it was chosen for it, or its patient's name begins the slide's."""
-        if layer is None or self.expression is None:
-            return layer is None
-        if slide_layers.fingerprint_of(layer) == self._expression_slide:
-            return True
-        from amkd_core.inference.pathway_table import patient_of_slide
-
-        return patient_of_slide([self.expression.patient], slide_layers.info_of(layer).slide_id) is not None
 
     def _recall(self, layer: Layer) -> None:
         """Look for a kept result of a slide."""
@@ -363,13 +365,20 @@ class Workspace(QObject):
                 self.session.recall(request)
 
     def _on_layer_removed(self, event: Event) -> None:
-        if slide_layers.role_of(event.value) != "slide":
+        role, fingerprint = slide_layers.role_of(event.value), slide_layers.fingerprint_of(event.value)
+        if role == "region":
+            before = self.prediction
+            # Nobody could see any more of what part of the tissue such a result is.
+            self.session.forget_regions(fingerprint)
+            if self.prediction is not before:
+                self._settle.start()
+        if role != "slide":
             return
-        fingerprint = slide_layers.fingerprint_of(event.value)
         if slide_layers.slide_of(fingerprint, self.viewer.layers) is None:
             running = self.session.running
             if running is not None and running.fingerprint == fingerprint:
                 self.session.cancel()
+            self._drawing.forget(fingerprint)
             slide_layers.remove_overlays(self.viewer, fingerprint)
         if self.slide is event.value:
             self.slide = None

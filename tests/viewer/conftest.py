@@ -79,6 +79,19 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def other_bundle_path(bundle_path: Path) -> Path:
+    """Another model for the same encoder."""
+    from bundle_fixtures import random_bundle
+
+    from amkd_core.bundle_file import write_bundle
+    from amkd_core.slides.encoders import load_encoder
+
+    path = bundle_path.with_name("other.amkd")
+    write_bundle(path, random_bundle(encoder=load_encoder("texture").identity, n_members=2))
+    return path
+
+
 @pytest.fixture
 def screen() -> None:
     """For tests whose child processes open windows."""

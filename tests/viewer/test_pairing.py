@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from amkd_core.inference.kept_files import user_folder
 from amkd_core.inference.region import rows_inside
 from amkd_viewer import slide_layers
 from amkd_viewer.layers import outline_of
@@ -243,6 +244,141 @@ def test_a_slide_that_was_closed_and_is_opened_again_has_its_map(
     opened(predicted, slide_path, spin)
     spin(lambda: slide_layers.overlay(viewer, workspace.slide, "map") is not None)
     spin(lambda: slide_layers.overlay(viewer, workspace.slide, "boxes") is not None)
+
+
+def map_values(viewer, workspace) -> np.ndarray:
+    layer = slide_layers.overlay(viewer, workspace.slide, "map")
+    return np.empty(0) if layer is None else layer.data
+
+
+def test_no_result_is_shown_under_another_models_name(  # noqa: PLR0917 (fixtures)
+    predicted, dock, viewer, other_bundle_path, bundle_path, spin
+) -> None:
+    workspace, survival = predicted.workspace, dock("Survival")
+    first, drawn = workspace.prediction, map_values(viewer, workspace).copy()
+    assert survival.empty.isHidden()
+    predicted.bundle_path = other_bundle_path
+    assert workspace.prediction is None
+    assert predicted.result.isHidden()
+    assert not survival.empty.isHidden()
+    for layer in viewer.layers:
+        layer.visible = True  # in vain
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["first"]
+    assert slide_layers.overlay(viewer, workspace.slide, "map") is None
+
+    predicted.run()
+    spin(lambda: predicted.outcome is not None)
+    second = workspace.prediction
+    assert second.provenance["bundle"]["sha256"] != first.provenance["bundle"]["sha256"]
+    for path in (
+        bundle_path,
+        other_bundle_path,
+        bundle_path,
+    ):  # what is at hand is shown at once, with its map
+        predicted.bundle_path = path
+    assert workspace.prediction is first
+    assert not predicted.result.isHidden()
+    spin(lambda: np.array_equal(map_values(viewer, workspace), drawn, equal_nan=True))
+    spin(lambda: all(layer.visible for layer in viewer.layers))
+    assert facts_of(predicted)["Model"].endswith(f"({first.provenance['bundle']['sha256'][:12]})")
+
+    workspace.session._results.clear()  # as from an earlier session: found among the kept ones
+    predicted.bundle_path = other_bundle_path
+    spin(lambda: not predicted.result.isHidden())
+    assert workspace.prediction.risk == second.risk
+
+
+def test_a_slide_that_is_opened_again_shows_the_whole_slides_result_of_the_chosen_model(  # noqa: PLR0917
+    predicted, dock, viewer, slide_path, other_bundle_path, bundle_path, qtbot, spin
+) -> None:
+    workspace, panel = predicted.workspace, dock("Patient and region")
+    whole = workspace.prediction
+    for path in (bundle_path, other_bundle_path):
+        predicted.bundle_path = path
+        predicted.run()
+        spin(lambda: predicted.outcome is not None)
+        panel.draw_button.click()
+        region = slide_layers.overlay(viewer, workspace.slide, "region")
+        region.data = []
+        region.add_polygons([np.array([[0, 0], [0, 1600], [2304, 1600], [2304, 0]], dtype=float)])
+        panel.region_button.click()
+        spin(lambda: workspace.outcome is not None)
+        assert len(workspace.prediction.bag) < len(whole.bag)
+    qtbot.wait(500)  # as above
+    viewer.layers.clear()
+    predicted.bundle_path = bundle_path
+    opened(predicted, slide_path, spin)
+    assert workspace.prediction.risk == whole.risk
+    assert len(workspace.prediction.bag) == len(whole.bag)
+    assert facts_of(predicted)["Model"].endswith(f"({whole.provenance['bundle']['sha256'][:12]})")
+    spin(lambda: slide_layers.overlay(viewer, workspace.slide, "map") is not None)
+    assert np.isfinite(map_values(viewer, workspace)).sum() == len(whole.bag)
+
+
+def test_the_whole_slides_result_comes_back_when_its_region_is_taken_away(
+    predicted, dock, viewer, qtbot, spin
+) -> None:
+    workspace, panel = predicted.workspace, dock("Patient and region")
+    whole = workspace.prediction
+    panel.draw_button.click()
+    region = slide_layers.overlay(viewer, workspace.slide, "region")
+    region.add_polygons([np.array([[0, 0], [0, 1600], [2304, 1600], [2304, 0]], dtype=float)])
+    panel.region_button.click()
+    spin(lambda: workspace.outcome is not None)
+    assert workspace.prediction is not whole
+    qtbot.wait(500)  # as above
+    viewer.layers.remove(region)
+    spin(lambda: np.isfinite(map_values(viewer, workspace)).sum() == len(whole.bag))
+    assert workspace.prediction is whole
+    assert not any("region" in sentence for sentence in predicted.result.notices.sentences)
+
+
+def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behind(  # noqa: PLR0917
+    predicted, dock, viewer, bundle_path, qtbot, spin
+) -> None:
+    from amkd_core.settings import change_settings
+
+    change_settings(bundle=bundle_path)
+    risk = predicted.workspace.prediction.risk
+
+    def close(panel) -> None:
+        qtbot.wait(500)  # as above
+        workspace = panel.workspace
+        viewer.window.remove_dock_widget(panel)
+        panel.deleteLater()
+        spin(lambda: workspace.closed)
+
+    close(predicted)
+    panel = dock("Predict survival risk")
+    spin(lambda: panel.outcome is not None)
+    assert panel.workspace.prediction.risk == risk
+    assert panel.result.isVisible()
+    assert [slide_layers.role_of(layer) for layer in viewer.layers] == ["slide", "map", "boxes"]
+
+    close(panel)
+    shutil.rmtree(user_folder("results"))
+    panel = dock("View and heatmap")
+    assert panel.workspace.prediction is None
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["first"]
+    panel.workspace.session.close()
+
+
+def test_a_slide_without_scale_that_is_opened_again_is_asked_for_it_again(
+    panel, viewer, slide_without_scale, qtbot, spin
+) -> None:
+    opened(panel, slide_without_scale, spin)
+    panel.inputs.mpp.setValue(0.5)
+    panel.run()
+    spin(lambda: panel.outcome is not None)
+    risk = panel.workspace.prediction.risk
+    qtbot.wait(500)  # as above
+    viewer.layers.clear()
+    opened(panel, slide_without_scale, spin)
+    assert panel.workspace.prediction is None
+    assert panel.inputs.scale_question.isVisible()
+    panel.inputs.mpp.setValue(0.5)
+    spin(lambda: panel.workspace.prediction is not None)
+    assert panel.workspace.prediction.risk == risk
 
 
 def test_an_ellipse_is_an_ellipse_and_a_line_is_refused(predicted, dock, viewer, qtbot, spin) -> None:

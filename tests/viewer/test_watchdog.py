@@ -222,6 +222,9 @@ def test_another_bundle_in_mid_run_does_not_disturb_it(panel, slide_path, tmp_pa
     spin(lambda: panel.outcome is not None)
     assert not isinstance(panel.outcome, BaseException), panel.outcome
     assert panel.workspace.bundle_path != asked
+    # It is not shown under the other one's name, and it is said where it went.
+    assert panel.workspace.prediction is None
+    assert panel.stage.text() == f"Predicted with {asked.name}; choose that model again to see the result."
     assert panel.workspace.run()
     spin(lambda: panel.outcome is not None)
     assert "other.amkd" in panel.error.text()

@@ -206,9 +206,13 @@ def test_a_map_is_shown_on_its_own_slide_only(opened, viewer, second_slide_path,
     # opened, and thereby chosen, in the middle of the first slide's run
     opened.open_slide(second_slide_path)
     spin(lambda: roles(viewer).count("slide") == 2)
+    assert opened.stage.text().startswith("first: ")  # whose run it is
     spin(lambda: "boxes" in roles(viewer))
     visible = {layer.name for layer in viewer.layers if layer.visible}
     assert visible == {"second"}
+    spin(finished(opened))
+    assert opened.workspace.slide.name == "second"
+    assert slide_layers.selected(viewer) is opened.workspace.slide
     assert not opened.result.isVisible()
     opened.inputs.slides.setCurrentIndex(0)
     visible = {layer.name for layer in viewer.layers if layer.visible}

@@ -1,0 +1,59 @@
+"""What is asked for a slide with the inputs as they are; no Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amkd_core.errors import BundleError, MissingMicronsError
+from amkd_viewer import slide_layers
+from amkd_viewer.events import Expression, PredictionRequest
+from amkd_viewer.wording import NO_MODEL, SCALE_QUESTION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.layers import Layer
+
+
+def request_of(
+    layer: Layer, *, bundle_path: Path | None, device: str, expression: Expression | None
+) -> PredictionRequest:
+    """What to ask for a slide layer.
+
+    Raises
+    ------
+    BundleError
+        If no model is chosen.
+    MissingMicronsError
+        If neither the slide nor the user tells its scale.
+    """
+    if bundle_path is None:
+        raise BundleError(NO_MODEL)
+    if slide_layers.mpp_of(layer) is None:
+        raise MissingMicronsError(SCALE_QUESTION)
+    info = slide_layers.info_of(layer)
+    return PredictionRequest(
+        slide_path=info.path,
+        fingerprint=info.fingerprint,
+        bundle_path=bundle_path,
+        mpp=slide_layers.given_mpp(layer),
+        scene=info.scene,
+        device=device,
+        expression=expression,
+        info=info,
+    )
+
+
+def is_expression_of(expression: Expression, layer: Layer, *, chosen_for: str | None) -> bool:
+    """Whether expression is a slide's: it was chosen for it, or its patient's name begins the slide's.
+
+    Parameters
+    ----------
+    chosen_for
+        Fingerprint of the slide that was looked at when it was chosen.
+    """
+    if slide_layers.fingerprint_of(layer) == chosen_for:
+        return True
+    from amkd_core.inference.pathway_table import patient_of_slide
+
+    return patient_of_slide([expression.patient], slide_layers.info_of(layer).slide_id) is not None

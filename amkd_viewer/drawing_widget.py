@@ -1,0 +1,109 @@
+"""Results on their slides: each slide's map and boxes are of the result that is shown for it, or there are none."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from amkd_core.errors import AmkdError
+from amkd_viewer import slide_layers
+from amkd_viewer.layers import prediction_layers
+from amkd_viewer.painter_widget import OverlayPainter
+from amkd_viewer.wording import MAP_FAULT
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from amkd_core.inference.prediction import Prediction
+    from amkd_viewer.workspace_widget import Workspace
+
+_log = logging.getLogger(__name__)
+
+
+class ResultDrawing(QObject):
+    """Draws results on slides, shows them otherwise, and takes out of view what no result stands for.
+
+    Parameters
+    ----------
+    workspace
+        Of the window; it knows which slide is looked at, the results, and how maps are to be shown.
+    """
+
+    done = Signal(object)
+    """A result, when everything of it is drawn."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace, self._viewer = workspace, workspace.viewer
+        self._painter = OverlayPainter(
+            self._viewer,
+            chosen=lambda: workspace.slide,
+            done=lambda: self.done.emit(self._latest),
+            parent=self,
+        )
+        self._drawn: dict[str, Prediction] = {}
+        self._latest: Prediction | None = None
+
+    def show(self, layer: Layer) -> None:
+        """Have a slide bear its result: drawn anew where another one is drawn, else as maps are to look now."""
+        prediction, fingerprint = self._workspace.result_of(layer), slide_layers.fingerprint_of(layer)
+        if prediction is None:
+            self.take_away(layer)
+        elif self._drawn.get(fingerprint) is prediction:
+            self.restyle(layer)
+        else:
+            # Later: a slide that is just opened is drawn itself first.
+            QTimer.singleShot(0, lambda: self._draw_later(fingerprint, prediction))
+
+    def draw(self, layer: Layer, prediction: Prediction) -> bool:
+        """Draw a result on its slide; False where it cannot be drawn, which is said."""
+        mpp = slide_layers.mpp_of(layer)
+        if mpp is None:
+            return False
+        fingerprint = slide_layers.fingerprint_of(layer)
+        try:
+            overlays = prediction_layers(
+                prediction, mpp=mpp, fingerprint=fingerprint, name=layer.name, look=self._workspace.look
+            )
+        except AmkdError as error:
+            self._workspace.fail(error)
+            return False
+        except Exception as error:  # noqa: BLE001 (whatever it is, the window lives on)
+            # The result stands; what cannot be drawn is a fault of ours and goes to the log with all it says.
+            _log.exception("the map of %s cannot be drawn", layer.name)
+            self._workspace.fail(AmkdError(MAP_FAULT.format(slide=layer.name, kind=type(error).__name__)))
+            return False
+        if not overlays:
+            self.take_away(layer)
+        self._drawn[fingerprint] = self._latest = prediction
+        self._painter.paint(overlays)
+        return True
+
+    def restyle(self, layer: Layer) -> None:
+        """Show a slide's map as maps are to look now."""
+        prediction = self._workspace.result_of(layer)
+        if prediction is not None and prediction.has_map:
+            slide_layers.restyle_map(self._viewer, layer, prediction, self._workspace.look)
+
+    def take_away(self, layer: Layer) -> None:
+        """Take what is drawn of results out of view; regions, which the user drew, stay."""
+        fingerprint = slide_layers.fingerprint_of(layer)
+        self.forget(fingerprint)
+        for one in slide_layers.overlays_of(fingerprint, self._viewer.layers):
+            if slide_layers.role_of(one) != "region":
+                slide_layers.put_away(one)
+
+    def forget(self, fingerprint: str) -> None:
+        """Draw nothing more of a slide that is gone."""
+        self._drawn.pop(fingerprint, None)
+        self._painter.drop(fingerprint)
+
+    def _draw_later(self, fingerprint: str, prediction: Prediction) -> None:
+        layer = slide_layers.slide_of(fingerprint, self._viewer.layers)
+        # It may have been closed, drawn or given another result meanwhile.
+        if layer is not None and self._workspace.result_of(layer) is prediction is not self._drawn.get(
+            fingerprint
+        ):
+            self.draw(layer, prediction)
