@@ -18,7 +18,7 @@ def width_on_screen(viewer, slide) -> float:
     return (right - left) * viewer.scene.camera.zoom
 
 
-FIRST = {"first", "Attention: first", "Top patches: first"}
+FIRST = {"first", "Attention: first", "Student's top patches: first"}
 
 
 @pytest.fixture

@@ -186,7 +186,7 @@ def test_a_map_that_cannot_be_drawn_is_a_sentence(panel, viewer, slide_path, spi
     def broken(*args, **kwargs):
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("amkd_viewer.workspace_widget.prediction_layers", broken)
+    monkeypatch.setattr("amkd_viewer.drawing_widget.prediction_layers", broken)
     panel.open_slide(slide_path, run=True)
     spin(lambda: panel.outcome is not None)
     assert isinstance(panel.outcome, AmkdError)
