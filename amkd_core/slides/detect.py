@@ -8,7 +8,7 @@ from pathlib import Path
 from amkd_core.errors import SlideError
 
 HEAD_BYTES = 64
-_DICOM_HEAD_BYTES = 1 << 16
+DICOM_HEAD_BYTES = 1 << 16
 _SERIES_TAG = b"\x20\x00\x0e\x00UI"
 _IMAGE_TYPE_TAG = b"\x08\x00\x08\x00CS"
 _MANY_FILES = 4096
@@ -22,17 +22,24 @@ def is_dicom(path: Path) -> bool:
 
 def dicom_series(path: Path) -> str:
     """Find the identifier of the series that a DICOM file belongs to; empty when it is not near the beginning."""
-    return _dicom_text(path, _SERIES_TAG)
+    return dicom_text(path, _SERIES_TAG)
 
 
 def dicom_image_type(path: Path) -> tuple[str, ...]:
     """What a DICOM file shows, such as ("ORIGINAL", "PRIMARY", "VOLUME", "NONE"); empty as for `dicom_series`."""
-    return tuple(part.strip() for part in _dicom_text(path, _IMAGE_TYPE_TAG).split("\\") if part.strip())
+    return tuple(part.strip() for part in dicom_text(path, _IMAGE_TYPE_TAG).split("\\") if part.strip())
 
 
-def _dicom_text(path: Path, tag: bytes) -> str:
+def dicom_text(path: Path, tag: bytes) -> str:
+    """Text of an element near the beginning of a DICOM file; empty when it is not there.
+
+    Parameters
+    ----------
+    tag
+        As it is written, group, element and kind of value.
+    """
     with path.open("rb") as stream:
-        head = stream.read(_DICOM_HEAD_BYTES)
+        head = stream.read(DICOM_HEAD_BYTES)
     at = head.find(tag)
     if at < 0 or at + 8 > len(head):
         return ""

@@ -13,9 +13,15 @@ from typing import BinaryIO
 import numpy as np
 
 from amkd_core.errors import SlideError
-from amkd_core.slides.detect import dicom_image_type, dicom_series, files_of, is_dicom
+from amkd_core.slides.detect import (
+    DICOM_HEAD_BYTES,
+    dicom_image_type,
+    dicom_series,
+    dicom_text,
+    files_of,
+    is_dicom,
+)
 
-_HEAD_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 20
 _PIXELS = (b"\xe0\x7f\x10\x00OB\0\0", b"\xe0\x7f\x10\x00OW\0\0")
 _UNDEFINED = 0xFFFFFFFF
@@ -54,27 +60,16 @@ def check_dicom(file: Path) -> None:
 
 
 def _lost_its_series(file: Path) -> bool:
-    if not file.is_file() or file.name.startswith(".") or file.stat().st_size >= _HEAD_BYTES:
+    if not file.is_file() or file.name.startswith(".") or file.stat().st_size >= DICOM_HEAD_BYTES:
         return False
     if not is_dicom(file):
         return file.stat().st_size < 132
-    return not dicom_series(file) and _syntax(file) not in _OTHERWISE_WRITTEN
-
-
-def _syntax(file: Path) -> str:
-    """Identifier of how the file's tags are written; empty when it is not there."""
-    with file.open("rb") as stream:
-        head = stream.read(_HEAD_BYTES)
-    at = head.find(_SYNTAX_TAG)
-    if at < 0 or at + 8 > len(head):
-        return ""
-    length = struct.unpack_from("<H", head, at + 6)[0]
-    return head[at + 8 : at + 8 + length].decode("ascii", "replace").strip("\0 ")
+    return not dicom_series(file) and dicom_text(file, _SYNTAX_TAG) not in _OTHERWISE_WRITTEN
 
 
 def _problem(file: Path) -> str:
     """What is wrong with the frames of one file, in words; empty when all are there."""
-    if _syntax(file) in _OTHERWISE_WRITTEN:
+    if dicom_text(file, _SYNTAX_TAG) in _OTHERWISE_WRITTEN:
         return ""
     size, found, at = file.stat().st_size, False, 0
     with file.open("rb", buffering=0) as stream:

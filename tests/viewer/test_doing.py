@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
+import pytest
 from qtpy.QtCore import Qt
 
 from amkd_core.errors import AmkdError
@@ -145,15 +147,21 @@ def test_the_cache_is_measured_and_emptied(predicted, dock, qtbot, spin) -> None
     assert "0.0 MB of at most 4.0 GB" in cache.facts.text
 
 
-def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
-    panel, dock, slide_path, slide_without_scale, tmp_path, qtbot, spin
-) -> None:
+@pytest.fixture
+def mixed_folder(slide_path, slide_without_scale, tmp_path) -> Path:
+    """Two slides, of which a.tif does not tell its scale."""
     folder = tmp_path / "slides"
     folder.mkdir()
     shutil.copy(slide_path, folder / "b.tif")
     shutil.copy(slide_without_scale, folder / "a.tif")
+    return folder
+
+
+def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
+    panel, dock, mixed_folder, tmp_path, qtbot, spin
+) -> None:
     queue = dock("Folder of slides")
-    queue.choose(folder)
+    queue.choose(mixed_folder)
     spin(lambda: len(queue.paths) == 2)
     spin(queue.run_button.isVisible)
     click(qtbot, queue.run_button)
@@ -173,14 +181,10 @@ def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
 
 
 def test_a_folders_slide_without_a_scale_is_told_of_in_the_windows_words_and_given_one(  # noqa: PLR0917 (fixtures)
-    kept, panel, dock, slide_path, slide_without_scale, tmp_path, qtbot, spin
+    kept, panel, dock, mixed_folder, tmp_path, qtbot, spin
 ) -> None:
-    folder = tmp_path / "slides"
-    folder.mkdir()
-    shutil.copy(slide_path, folder / "b.tif")
-    shutil.copy(slide_without_scale, folder / "a.tif")
     queue = dock("Folder of slides")
-    queue.choose(folder)
+    queue.choose(mixed_folder)
     spin(lambda: len(queue.paths) == 2 and queue.run_button.isVisible())
     click(qtbot, queue.run_button)
     spin(lambda: queue.stage.text() == "Done: 1 predicted, 1 not.")

@@ -151,21 +151,23 @@ def test_slides_without_a_result_stay_in_the_table(prediction: Prediction, tmp_p
     assert pd.read_csv(path)["slide"].tolist() == [NAME]
 
 
+def written(folder: Path, prediction: Prediction, pictures: SlidePictures, *, identified: bool) -> bytes:
+    """All exports of a result, one behind the other."""
+    folder.mkdir()
+    write_geojson(folder / "g.geojson", prediction, identified=identified)
+    write_heatmap_tiff(folder / "h.ome.tif", prediction, identified=identified)
+    write_report(folder / "r.html", prediction, pictures, identified=identified)
+    write_report(folder / "r.pdf", prediction, pictures, identified=identified)
+    write_scores_csv(folder / "s.csv", prediction)
+    write_results_table(folder / "t.csv", [prediction], identified=identified)
+    return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+
+
 def test_names_stay_behind_unless_asked_for(
     prediction: Prediction, white: SlidePictures, tmp_path: Path
 ) -> None:
-    def write(folder: Path, *, identified: bool) -> bytes:
-        folder.mkdir()
-        write_geojson(folder / "g.geojson", prediction, identified=identified)
-        write_heatmap_tiff(folder / "h.ome.tif", prediction, identified=identified)
-        write_report(folder / "r.html", prediction, white, identified=identified)
-        write_report(folder / "r.pdf", prediction, white, identified=identified)
-        write_scores_csv(folder / "s.csv", prediction)
-        write_results_table(folder / "t.csv", [prediction], identified=identified)
-        return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
-
-    assert NAME.encode() not in write(tmp_path / "hidden", identified=False)
-    named = write(tmp_path / "named", identified=True)
+    assert NAME.encode() not in written(tmp_path / "hidden", prediction, white, identified=False)
+    named = written(tmp_path / "named", prediction, white, identified=True)
     assert named.count(NAME.encode()) >= 4
     assert b"slide-" in (tmp_path / "hidden" / "r.html").read_bytes()
 
@@ -181,21 +183,11 @@ def test_a_patients_name_and_slides_stand_in_named_reports_alone(
     whole = predict_patient(bags, random_bundle(), patient_id=PATIENT)
     prediction = on_slide(whole, bags[1], 1)
 
-    def write(folder: Path, *, identified: bool) -> bytes:
-        folder.mkdir()
-        write_geojson(folder / "g.geojson", prediction, identified=identified)
-        write_heatmap_tiff(folder / "h.ome.tif", prediction, identified=identified)
-        write_report(folder / "r.html", prediction, white, identified=identified)
-        write_report(folder / "r.pdf", prediction, white, identified=identified)
-        write_scores_csv(folder / "s.csv", prediction)
-        write_results_table(folder / "t.csv", [prediction], identified=identified)
-        return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
-
-    hidden = write(tmp_path / "hidden", identified=False)
+    hidden = written(tmp_path / "hidden", prediction, white, identified=False)
     for name in (PATIENT, "Mustermann", NAME, OTHER):
         assert name.encode() not in hidden
     assert "Survival risk predicted for a patient from 2 slides" in (tmp_path / "hidden/r.html").read_text()
-    write(tmp_path / "named", identified=True)
+    written(tmp_path / "named", prediction, white, identified=True)
     page = (tmp_path / "named/r.html").read_text()
     assert f"Survival risk predicted for {PATIENT} from 2 slides" in page
     assert f"2 slides together ({NAME}, {OTHER})" in page
