@@ -115,7 +115,7 @@ def chance_of_networks(
     shuffles = [
         Shuffle.draw(cohort, number, config) for number in range(1, config.report.network_shuffles + 1)
     ]
-    record = {"config": config.model_dump(mode="json", exclude={"report"})}
+    record = {"config": config.record()}
     write_json(out / "run.json", record)
     write_json(out / "folds.json", _folds_record(shuffles))
     missing = [shuffle for shuffle in shuffles if not _result(out, shuffle.number).exists()]

@@ -162,6 +162,8 @@ class TrainingConfig(_Section):
     precision
         Of products and attention in training; "auto" is bfloat16 on a GPU, where it doubles the speed and reaches the
         flash kernels, and float32 on a CPU, where it is slower. Weights, losses and evaluation stay float32.
+    deterministic
+        Only kernels that give the same bits each time, which on a GPU are slower; on a CPU all are.
     threads
         Of torch on the CPU in each process; equal seeds give equal numbers for equal threads. 0 shares this
         machine's cores out among the folds under way.
@@ -179,6 +181,7 @@ class TrainingConfig(_Section):
     min_coverage: float = Field(default=MIN_COVERAGE, ge=0, le=1)
     device: str = "cpu"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    deterministic: bool = False
     threads: int = Field(default=0, ge=0)
     cache_dtype: Literal["auto", "float32", "float16"] = "auto"
     model: ModelConfig = ModelConfig()
@@ -191,6 +194,11 @@ class TrainingConfig(_Section):
     def is_cox(self) -> bool:
         """Whether patients are compared with each other, by a head of one output."""
         return self.survival_loss == "cox"
+
+    def record(self) -> dict[str, Any]:
+        """All that decides a run's numbers, JSON-able; settings of this release only where they are set."""
+        unset = set() if self.deterministic else {"deterministic"}
+        return self.model_dump(mode="json", exclude={"report"} | unset)
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainingConfig:
@@ -225,10 +233,12 @@ def validated(values: Mapping[str, Any]) -> TrainingConfig:
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
         # A value may be of any size and depth.
-        raise ConfigError(f"setting {key} is {reprlib.repr(first['input'])}: {first['msg']}") from error
+        said = [
+            f"setting {'.'.join(map(str, one['loc']))} is {reprlib.repr(one['input'])}: {one['msg']}"
+            for one in error.errors()
+        ]
+        raise ConfigError("; ".join(said)) from error
 
 
 def merge_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from amkd_core.training.accumulate import backward
 from amkd_core.training.config import OptimConfig
 from amkd_core.training.inputs import Example
 from amkd_core.training.passes import FittingParts, batch_input, whole_output
+from amkd_core.training.repeatable import repeatable
 
 Terms = Mapping[str, Tensor]
 # Loss of a batch by name; "total" is what is minimised.
@@ -61,6 +62,8 @@ class Stage:
         with deaths dealt out evenly among the windows, and all validation patients are one risk set.
     patch_share
         Share of each bag's patches that is drawn in each epoch, as `DistillConfig.patch_share`.
+    deterministic
+        As `TrainingConfig.deterministic`.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Stage:
     validation_patients: int = 1
     joint: SurvivalLoss | None = None
     patch_share: float = 1.0
+    deterministic: bool = False
 
     def autocast(self) -> torch.autocast:
         """Mixed precision for forward passes; backward passes follow the types of the forward ones."""
@@ -215,7 +219,8 @@ def train_epoch(
             examples = [
                 _drawn(train[index], config.patches_per_bag, stage.patch_share, generator) for index in batch
             ]
-            terms = parts.run(gradients, examples)
+            with repeatable(stage.deterministic, stage.device):
+                terms = parts.run(gradients, examples)
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()
             for name, value in terms.items():

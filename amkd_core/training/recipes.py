@@ -191,6 +191,7 @@ def _fit(
         checkpoint_every=CHECKPOINT_EVERY,
         validation_patients=1 if part.number else config.student.batch_patients,
         joint=survival_loss_of(config) if config.is_cox and part.number else None,
+        deterministic=config.deterministic,
     )
     # Pre-training compares the patients of a step, in a loss of the model's own: they stay together.
     optim = config.student if part.number else config.teacher.model_copy(update={"bags_at_once": 0})

@@ -54,7 +54,7 @@ def clear_leftovers(folder: Path) -> None:
 
 def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
     record = {
-        "config": config.model_dump(mode="json", exclude={"report"}),
+        "config": config.record(),
         "cohort": settings_of(cohort),
         "cohort_file_sha256": None if cohort.path is None else file_sha256(cohort.path),
     }

@@ -105,7 +105,15 @@ def train_student(
 def stage_of(config: TrainingConfig, name: str, folder: Path, seed: int) -> Stage:
     """A stage of survival training under the settings."""
     joint = survival_loss_of(config) if config.is_cox else None
-    return Stage(name, folder, seed, config.device, config.precision, joint=joint)
+    return Stage(
+        name,
+        folder,
+        seed,
+        config.device,
+        config.precision,
+        joint=joint,
+        deterministic=config.deterministic,
+    )
 
 
 def centre(model: SurvivalModel, examples: Sequence[Example], device: str) -> None:

@@ -111,3 +111,32 @@ def test_mixed_precision_trains_float32_weights_close_to_the_plain_ones(
     assert {value.dtype for value in mixed.state_dict().values()} == {torch.float32}
     assert first != second
     assert second == pytest.approx(first, rel=0.02)
+
+
+def test_kernels_that_give_the_same_bits_are_used_where_they_are_asked_for(inputs, tmp_path: Path) -> None:
+    *_, data = inputs
+    config = OptimConfig(learning_rate=0.01, epochs=2, batch_patients=5)
+    used: list[bool] = []
+
+    def watched(output, examples):
+        used.append(torch.are_deterministic_algorithms_enabled())
+        return survival_objective(output, examples)
+
+    def without_such_a_kernel(output, examples):
+        torch.zeros(2).put_(torch.tensor([0]), torch.ones(1))
+        return survival_objective(output, examples)
+
+    def train(objective, *, wanted):
+        stage = Stage("student", tmp_path / f"{objective.__name__} {wanted}", 7, deterministic=wanted)
+        network = build_model("amkd_student", {"d_encoder": D, "dim": 8}, seed=1)
+        return drain(fit(network, data.train, data.validation, objective, config=config, stage=stage))
+
+    plain, asked = train(watched, wanted=False), train(watched, wanted=True)
+    assert plain == asked  # on a CPU all kernels are such
+    assert set(used) == {True, False}
+    with pytest.raises(
+        ConfigError, match=r"deterministic = true cannot be kept on cpu: put_ .*; choose device cpu"
+    ):
+        train(without_such_a_kernel, wanted=True)
+    train(without_such_a_kernel, wanted=False)
+    assert not torch.are_deterministic_algorithms_enabled()

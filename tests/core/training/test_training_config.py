@@ -47,6 +47,18 @@ def test_a_hostile_settings_file_is_a_sentence(tmp_path: Path, value: str) -> No
         load_config(path)
 
 
+def test_all_values_that_are_out_of_range_are_named_at_once() -> None:
+    with pytest.raises(
+        ConfigError, match=r"setting student.epochs is 'abc': .*; setting distill.alpha is 7: "
+    ):
+        load_config(None, ["student.epochs=abc", "distill.alpha=7"])
+
+
+def test_what_earlier_releases_did_not_know_is_on_record_only_where_it_is_set() -> None:
+    assert "deterministic" not in TrainingConfig().record()
+    assert TrainingConfig(deterministic=True).record()["deterministic"] is True
+
+
 def test_every_setting_is_explained() -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
     table = [line for line in text.splitlines() if line.startswith("| `")]
