@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from amkd_core.errors import AmkdError
-from amkd_viewer import slide_layers
+from amkd_viewer import in_view, slide_layers
 from amkd_viewer.layers import prediction_layers
 from amkd_viewer.painter_widget import OverlayPainter
 from amkd_viewer.wording import MAP_FAULT
@@ -93,7 +93,7 @@ class ResultDrawing(QObject):
         self.forget(fingerprint)
         for one in slide_layers.overlays_of(fingerprint, self._viewer.layers):
             if slide_layers.role_of(one) != "region":
-                slide_layers.put_away(one)
+                in_view.put_away(one)
 
     def forget(self, fingerprint: str) -> None:
         """Draw nothing more of a slide that is gone."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from amkd_viewer import slide_layers
+from amkd_viewer import in_view, slide_layers
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -94,7 +94,7 @@ class SlideFollower(QObject):
             return
         if removed:
             # napari selects the neighbour of a layer that goes; nobody has turned to that one's slide.
-            slide_layers.select(self._viewer, chosen)
+            in_view.select(self._viewer, chosen)
             return
         slide = self._selected_slide(chosen) if selected else None
         slide = slide or self._only_slide_in_view(chosen)
@@ -103,7 +103,7 @@ class SlideFollower(QObject):
 
     def _selected_slide(self, chosen: Layer) -> Layer | None:
         """The slide that the selected layer shows or lies on; None where it is the one that is looked at."""
-        layer = slide_layers.selected(self._viewer)
+        layer = in_view.selected(self._viewer)
         if layer is None or layer is chosen:
             return None
         if slide_layers.role_of(layer) == "slide":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer
 
-from amkd_viewer import slide_layers
+from amkd_viewer import in_view, slide_layers
 from amkd_viewer.reader import SLIDE_KEY, LayerData
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ class OverlayPainter(QObject):
         self._turn.start()
 
     def _draw(self, data: LayerData) -> None:
-        active = slide_layers.selected(self._viewer)
+        active = in_view.selected(self._viewer)
         layer = slide_layers.draw_overlay(self._viewer, data)
-        slide_layers.bring_back(layer)
+        in_view.bring_back(layer)
         if not self._is_chosen(layer):
-            slide_layers.hide(layer)
+            in_view.hide(layer)
             # napari selects what is added; the user has not turned to this slide.
             self._viewer.layers.selection.active = active
         elif slide_layers.role_of(layer) == "map":

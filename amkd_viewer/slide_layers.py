@@ -13,7 +13,6 @@ from amkd_viewer.reader import SLIDE_KEY, LayerData, pixel_geometry
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
-    from napari.utils.events import Event
 
     from amkd_core.inference.maps import TopPatch
     from amkd_core.inference.prediction import Prediction
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from amkd_viewer.layers import MapLook
 
 
-SHOWN_ROLES = ("slide", "map", "boxes", "region")
-"""Of layers that are shown together with their slide."""
 _FIT_MARGIN = 0.05
 """Share of the canvas that is left free, as napari leaves it."""
 _SPECK = 0.1
@@ -31,23 +28,23 @@ _SPECK = 0.1
 
 def role_of(layer: Layer) -> str:
     """Role of a layer of ours ("slide", "map", "boxes", "mark", "region"); empty for all others."""
-    return str(_entry(layer).get("role", ""))
+    return str(entry_of(layer).get("role", ""))
 
 
 def fingerprint_of(layer: Layer) -> str:
     """Fingerprint of the slide that a layer shows or belongs to; empty for layers that are not ours."""
-    return str(_entry(layer).get("fingerprint", ""))
+    return str(entry_of(layer).get("fingerprint", ""))
 
 
 def info_of(layer: Layer) -> SlideInfo:
     """Facts about the slide that a slide layer shows."""
-    info: SlideInfo = _entry(layer)["info"]
+    info: SlideInfo = entry_of(layer)["info"]
     return info
 
 
 def mpp_of(layer: Layer) -> tuple[float, float] | None:
     """Return (x, y) micrometres per level-0 pixel of a slide layer, from the file or the user; None where unknown."""
-    given = _entry(layer).get("mpp")
+    given = entry_of(layer).get("mpp")
     if given is not None:
         return (float(given[0]), float(given[1]))
     microns = info_of(layer).microns
@@ -67,7 +64,7 @@ def restate_mpp(viewer: ViewerModel, layer: Layer, mpp: tuple[float, float]) -> 
     Maps drawn at the scale before are taken away: they would no longer lie on the slide. Regions, in its pixels, stay.
     """
     remove_overlays(viewer, fingerprint_of(layer), but="region")
-    _entry(layer)["mpp"] = mpp
+    entry_of(layer)["mpp"] = mpp
     geometry = pixel_geometry(mpp)
     for kept in (layer, *overlays_of(fingerprint_of(layer), viewer.layers)):
         kept.units = geometry["units"]
@@ -116,21 +113,26 @@ def draw_overlay(viewer: ViewerModel, data: LayerData) -> Layer:
     old.data = content
     for name in ("scale", "translate", "features", "affine", "contrast_limits"):
         if name in options:
-            _set_changed(old, name, options[name])
+            set_changed(old, name, options[name])
     return old
 
 
-def _set_changed(layer: Layer, name: str, value: Any) -> None:
+def set_changed(layer: Layer, name: str, value: Any) -> None:
     """Set what is another value: napari slices and draws a layer anew at every setting."""
     now = layer.affine.affine_matrix[-3:, -3:] if name == "affine" else getattr(layer, name)
     if not np.array_equal(np.asarray(now), np.asarray(value)):
         setattr(layer, name, value)
 
 
+def is_away(layer: Layer) -> bool:
+    """Whether a layer shows what no result stands for any more, and is hidden for that."""
+    return bool(entry_of(layer).get("away"))
+
+
 def overlay(viewer: ViewerModel, layer: Layer, role: str) -> Layer | None:
     """The layer of a role that belongs to a slide layer, or None; what is put away is none."""
     found = overlays_of(fingerprint_of(layer), viewer.layers)
-    return next((one for one in found if role_of(one) == role and not _is_away(one)), None)
+    return next((one for one in found if role_of(one) == role and not is_away(one)), None)
 
 
 def limits_of(layer: Layer) -> tuple[float, float]:
@@ -149,7 +151,7 @@ def restyle_map(viewer: ViewerModel, slide: Layer, prediction: Prediction, look:
     image, options, _ = map_layer(prediction, look, mpp=mpp, name=layer.name)
     layer.data = image
     for name in ("scale", "translate", "contrast_limits", "opacity", "name"):
-        _set_changed(layer, name, options[name])
+        set_changed(layer, name, options[name])
     if layer.colormap.name != options["colormap"].name:
         layer.colormap = options["colormap"]
 
@@ -236,95 +238,7 @@ def remove_overlays(viewer: ViewerModel, fingerprint: str, *, but: str = "") -> 
             viewer.layers.remove(layer)
 
 
-def show_only(viewer: ViewerModel, slide: Layer) -> None:
-    """Show one slide with its map and boxes as the user left them, and hide the other slides with theirs."""
-    fingerprint = fingerprint_of(slide)
-    in_view = {fingerprint_of(layer) for layer in viewer.layers if layer.visible}
-    for layer in viewer.layers:
-        role, own = role_of(layer), fingerprint_of(layer) == fingerprint
-        if role == "slide":
-            # Of a slide that is open twice only the one copy.
-            _set_changed(layer, "visible", layer is slide)
-        elif role and not own:
-            # Where the user hid a slide with all that is on it, he has not said that he wants no map.
-            hide(layer, wanted=None if fingerprint_of(layer) in in_view else True)
-        elif role in SHOWN_ROLES and not _is_away(layer):
-            _set_changed(layer, "visible", _entry(layer).pop("wanted", layer.visible))
-
-
-def hide(layer: Layer, *, wanted: bool | None = None) -> None:
-    """Hide what lies on a slide for as long as another one is looked at; `show_only` brings it back.
-
-    Parameters
-    ----------
-    wanted
-        Whether it is to come back; as it is in view now by default.
-    """
-    _entry(layer).setdefault("wanted", layer.visible if wanted is None else wanted)
-    _set_changed(layer, "visible", False)
-
-
-def put_away(layer: Layer) -> None:
-    """Hide what no result stands for any more until it is drawn anew; the user cannot show it either.
-
-    It is not removed: a layer that goes before it was drawn once leaves vispy a buffer too few, and Mesa ends the
-    process.
-    """
-    hide(layer)
-    if not _is_away(layer):
-        _entry(layer)["away"] = True
-        layer.events.visible.connect(_stay_away)
-
-
-def bring_back(layer: Layer) -> None:
-    """Show what is drawn anew as the user left it."""
-    entry = _entry(layer)
-    if entry.pop("away", False):
-        layer.events.visible.disconnect(_stay_away)
-        _set_changed(layer, "visible", entry.pop("wanted", layer.visible))
-
-
-def _stay_away(event: Event) -> None:
-    layer = event.source
-    if layer.visible:
-        layer.visible = False
-
-
-def _is_away(layer: Layer) -> bool:
-    return bool(_entry(layer).get("away"))
-
-
-def selected(viewer: ViewerModel) -> Layer | None:
-    """The layer that is selected in napari's list; None where there is none or several.
-
-    It is the layer itself: what a plugin gets of `selection.active` is a proxy, which is no layer of the list.
-    """
-    selection = viewer.layers.selection
-    return next(iter(selection)) if len(selection) == 1 else None
-
-
-def select(viewer: ViewerModel, slide: Layer) -> None:
-    """Select a slide's map, or itself, in napari's list, unless it, what lies on it or the user's own is selected."""
-    selection = viewer.layers.selection
-    active = selected(viewer)
-    if active is None:
-        settled = bool(selection)  # several
-    else:
-        other_copy = role_of(active) == "slide" and active is not slide
-        settled = fingerprint_of(active) in ("", fingerprint_of(slide)) and not other_copy
-    if not settled:
-        selection.active = overlay(viewer, slide, "map") or slide
-
-
-def raise_overlays(viewer: ViewerModel, slide: Layer) -> None:
-    """Bring what belongs to a slide above it: of one that is open twice it may lie under this copy."""
-    place, layers = viewer.layers.index(slide), viewer.layers
-    below = [layers.index(one) for one in overlays_of(fingerprint_of(slide), layers)]
-    below = sorted(index for index in below if index < place)
-    if below:
-        layers.move_multiple(below, place + 1)
-
-
-def _entry(layer: Layer) -> dict[str, Any]:
+def entry_of(layer: Layer) -> dict[str, Any]:
+    """What we note on a layer of ours; empty for all others."""
     entry = layer.metadata.get(SLIDE_KEY)
     return entry if isinstance(entry, dict) else {}

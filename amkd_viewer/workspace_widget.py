@@ -13,7 +13,7 @@ from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
 from amkd_core.errors import AmkdError
 from amkd_core.settings import read_settings
-from amkd_viewer import events, slide_layers
+from amkd_viewer import events, in_view, slide_layers
 from amkd_viewer.asking import is_expression_of, request_of
 from amkd_viewer.bridge_widget import SessionBridge
 from amkd_viewer.drawing_widget import ResultDrawing
@@ -42,16 +42,11 @@ WARM_UP_AFTER_MS = 3000
 
 def workspace_of(viewer: Viewer) -> Workspace:
     """The workspace of a window, which its panels keep; made when the first of them asks."""
-    return open_workspace_of(viewer) or Workspace(viewer)
-
-
-def open_workspace_of(viewer: Viewer) -> Workspace | None:
-    """The workspace of a window, or None where no panel has asked for one yet."""
     for panel in viewer.window.dock_widgets.values():
         workspace = getattr(panel, "workspace", None)
         if isinstance(workspace, Workspace) and not workspace.closed:
             return workspace
-    return None
+    return Workspace(viewer)
 
 
 class Workspace(QObject):
@@ -177,10 +172,7 @@ class Workspace(QObject):
         if layer is not None:
             # First: what is to be taken away is not shown before.
             self._show_result(layer)
-            slide_layers.show_only(self.viewer, layer)
-            slide_layers.raise_overlays(self.viewer, layer)
-            slide_layers.select(self.viewer, layer)
-            slide_layers.fit_where_lost(self.viewer, layer)
+            in_view.turn_to(self.viewer, layer)
         self.slide_changed.emit()
         self.prediction_changed.emit()
 
@@ -346,10 +338,9 @@ class Workspace(QObject):
 
     def _forget_other_scale(self, layer: Layer) -> None:
         """Of a slide that was closed and is opened again, drop what was predicted at a scale it does not have now."""
-        fingerprint = slide_layers.fingerprint_of(layer)
-        asked = self.session.asked_with(fingerprint)
+        asked = self.session.asked_with(slide_layers.fingerprint_of(layer))
         if asked is not None and asked.mpp != slide_layers.given_mpp(layer):
-            self.session.forget(fingerprint)
+            self.session.forget(asked.fingerprint)
 
     def _show_result(self, layer: Layer) -> None:
         """Have a slide bear its result by the chosen model, and look for a kept one where it has none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amkd_viewer import navigation, slide_layers
+from amkd_viewer import in_view, navigation, slide_layers
 from amkd_viewer.actions import WindowActions
 
 
@@ -44,7 +44,7 @@ def test_a_slide_that_is_selected_in_naparis_list_is_looked_at(two, viewer, turn
     assert two.inputs.slides.currentText() == "first"
     assert two.result.isVisible()
     assert names_in_view(viewer) == FIRST
-    assert slide_layers.role_of(slide_layers.selected(viewer)) == "boxes"
+    assert slide_layers.role_of(in_view.selected(viewer)) == "boxes"
     viewer.layers.selection.active = second
     spin(lambda: two.workspace.slide is second)
     assert not two.result.isVisible()
@@ -74,17 +74,17 @@ def test_the_list_follows_the_panel_and_a_layer_that_goes_turns_to_nobody(
 ) -> None:
     first, second = two.workspace.slides
     two.inputs.slides.setCurrentIndex(0)
-    assert slide_layers.selected(viewer) is slide_layers.overlay(viewer, first, "map")
+    assert in_view.selected(viewer) is slide_layers.overlay(viewer, first, "map")
     two.workspace.choose(second)
-    assert slide_layers.selected(viewer) is second
+    assert in_view.selected(viewer) is second
     viewer.layers.move(viewer.layers.index(second), 1)
     points = viewer.add_points(np.zeros((1, 2)), name="my own")
     qtbot.wait(50)
     assert two.workspace.slide is second
     viewer.layers.remove_selected()
     assert points not in viewer.layers
-    assert slide_layers.fingerprint_of(slide_layers.selected(viewer)) == first.metadata["amkd"]["fingerprint"]
-    spin(lambda: slide_layers.selected(viewer) is second)
+    assert slide_layers.fingerprint_of(in_view.selected(viewer)) == first.metadata["amkd"]["fingerprint"]
+    spin(lambda: in_view.selected(viewer) is second)
     assert two.workspace.slide is second
     assert turned_to == ["first", "second"]
 

@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 
 from amkd_core.errors import AmkdError
 from amkd_core.inference.survival_summary import told_until
-from amkd_viewer import slide_layers
+from amkd_viewer import in_view, slide_layers
 from amkd_viewer.wording import RESEARCH_USE
 
 
@@ -212,7 +212,7 @@ def test_a_map_is_shown_on_its_own_slide_only(opened, viewer, second_slide_path,
     assert visible == {"second"}
     spin(finished(opened))
     assert opened.workspace.slide.name == "second"
-    assert slide_layers.selected(viewer) is opened.workspace.slide
+    assert in_view.selected(viewer) is opened.workspace.slide
     assert not opened.result.isVisible()
     opened.inputs.slides.setCurrentIndex(0)
     visible = {layer.name for layer in viewer.layers if layer.visible}
