@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QPushButton, QVBoxLayout, QWidget
 
 from amkd_viewer.canvases_widget import CanvasRow, Shown
+from amkd_viewer.layer_ears import LayerEars
 
 if TYPE_CHECKING:
     from napari.utils.events import Event
@@ -43,10 +44,16 @@ class MapsBeside(QWidget):
         self._end_soon.timeout.connect(self.end)
         for emitter, slot in (
             (viewer.events.theme, self._follow_theme),
-            (viewer.layers.events, self._on_layer_event),
+            (viewer.layers.events.removed, self._on_removed),
         ):
             emitter.connect(slot)
             self.destroyed.connect(lambda _=None, emitter=emitter, slot=slot: emitter.disconnect(slot))
+        self._turned, self._scaled = (
+            LayerEars(("affine",), self._on_turned),
+            LayerEars(("scale",), self._on_scaled),
+        )
+        for ears in (self._turned, self._scaled):
+            self.destroyed.connect(lambda _=None, ears=ears: ears.hear(()))
 
     @property
     def is_shown(self) -> bool:
@@ -56,6 +63,9 @@ class MapsBeside(QWidget):
 
     def show_maps(self, maps: Sequence[Shown], owner: QWidget) -> None:
         """Show a panel's maps; the dock is its own from then on."""
+        slides = [shown.slide for shown in maps]
+        self._turned.hear(slides)
+        self._scaled.hear(slides)
         self._end_soon.stop()
         self.owner = owner
         owner.installEventFilter(self)
@@ -65,6 +75,8 @@ class MapsBeside(QWidget):
     def end(self) -> None:
         """Take the dock away."""
         self.owner = None
+        for ears in (self._turned, self._scaled):
+            ears.hear(())
         if self.row.canvases:  # else the window is closing
             self.row.let_go()
             self._viewer.window.remove_dock_widget(self)
@@ -85,15 +97,14 @@ class MapsBeside(QWidget):
             self.owner = None
         return False
 
-    def _on_layer_event(self, event: Event) -> None:
-        if event.type not in ("removed", "scale", "affine"):
-            return
-        layer = event.value if event.type == "removed" else event.sources[0]
-        if not any(canvas.slide is layer for canvas in self.row.canvases):
-            return
-        if event.type == "affine":
-            self.row.turn(layer)
-        else:
+    def _on_turned(self, event: Event) -> None:
+        self.row.turn(event.source)
+
+    def _on_scaled(self, event: Event) -> None:
+        self._end_soon.start()
+
+    def _on_removed(self, event: Event) -> None:
+        if any(canvas.slide is event.value for canvas in self.row.canvases):
             self._end_soon.start()
 
     def _follow_theme(self, event: Any = None) -> None:

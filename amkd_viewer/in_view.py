@@ -63,8 +63,7 @@ def hide(layer: Layer, *, wanted: bool | None = None) -> None:
 def put_away(layer: Layer) -> None:
     """Hide what no result stands for any more until it is drawn anew; the user cannot show it either.
 
-    It is not removed: a layer that goes before it was drawn once leaves vispy a buffer too few, and Mesa ends the
-    process.
+    It is not removed: that costs napari a tenth of a second, and as much again when it is drawn anew.
     """
     hide(layer)
     if not is_away(layer):

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from amkd_viewer import slide_layers
+from amkd_viewer.layer_ears import LayerEars
 from amkd_viewer.layers import is_known_colour_map, look_colours
 from amkd_viewer.shown_map import draw_map_again, map_of
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from amkd_viewer.workspace_widget import Workspace
 
-_SHOWN_BY = frozenset({"visible", "opacity", "colormap", "contrast_limits", "gamma"})
+_SHOWN_BY = ("visible", "opacity", "colormap", "contrast_limits", "gamma")
 """Events of a layer after which it looks otherwise."""
 
 
@@ -41,20 +42,30 @@ class MapWatch(QObject):
         super().__init__(parent)
         self._workspace = workspace
         self._source = workspace.look.source
-        emitter, slot = workspace.viewer.layers.events, self._on_layer_event
-        emitter.connect(slot)
-        parent.destroyed.connect(lambda: emitter.disconnect(slot))
+        self._ears = LayerEars(_SHOWN_BY, self._on_map_event)
+        layers = workspace.viewer.layers.events
+        for emitter in (layers.inserted, layers.removed):
+            emitter.connect(self._on_listed)
+            parent.destroyed.connect(lambda _=None, emitter=emitter: emitter.disconnect(self._on_listed))
+        parent.destroyed.connect(lambda _=None, ears=self._ears: ears.hear(()))
+        workspace.slide_changed.connect(self._hear)
         workspace.look_changed.connect(self._on_look_changed)
+        self._hear()
 
-    def _on_layer_event(self, event: Event) -> None:
-        if event.type == "removed":
-            layer = event.value
-            own = slide_layers.fingerprint_of(layer) == self._workspace.fingerprint
-            if own and slide_layers.role_of(layer) == "map":
+    def _hear(self) -> None:
+        self._ears.hear([map_of(self._workspace)])
+
+    def _on_listed(self, event: Event) -> None:
+        """A layer came or went."""
+        own = slide_layers.fingerprint_of(event.value) == self._workspace.fingerprint
+        if own and slide_layers.role_of(event.value) == "map":
+            self._hear()
+            if event.type == "removed":
                 self.changed.emit()
-        elif event.type in _SHOWN_BY and event.sources[0] is map_of(self._workspace):
-            self._take_over(event.sources[0], event.type)
-            self.changed.emit()
+
+    def _on_map_event(self, event: Event) -> None:
+        self._take_over(event.source, event.type)
+        self.changed.emit()
 
     def _take_over(self, layer: Layer, what: str) -> None:
         look, changes = self._workspace.look, dict[str, Any]()

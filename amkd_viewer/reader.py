@@ -13,6 +13,7 @@ from amkd_core.slides import Slide, is_slide, open_slide, slide_pyramid
 from amkd_core.slides.pyramid import SlidePyramid
 from amkd_core.versions import require_versions
 from amkd_viewer.slicing import slice_in_background
+from amkd_viewer.steady_drawing import keep_drawing_steady
 
 LayerData = tuple[Any, dict[str, Any], str]
 PathOrPaths = str | Path | Sequence[str | Path]
@@ -61,6 +62,7 @@ def slide_layer(slide: Slide, pyramid: SlidePyramid | None = None) -> LayerData:
         Of this slide, where there is one whose coarsest level is read already: napari reads that in the GUI thread.
     """
     slice_in_background()
+    keep_drawing_steady()
     pyramid = slide_pyramid(slide) if pyramid is None else pyramid
     # The pyramid lives exactly as long as the layer's data; the finalizer keeps the slide, not the pyramid.
     weakref.finalize(pyramid, _close_aside, slide)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from amkd_viewer.steady_drawing import keep_drawing_steady
 from amkd_viewer.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def rehearse(viewer: Viewer) -> None:
     """
     from amkd_viewer.slide_layers import add_layer
 
+    keep_drawing_steady()
     bar: Any = viewer.canvas.overlays.scale_bar
     try:
         for data in _made_up():

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QMainWindow, QPushButton, QSl
 from amkd_viewer import navigation, slide_layers
 from amkd_viewer.heat_controls_widget import HeatControls
 from amkd_viewer.labels_widget import heading_label, wrapped_label
+from amkd_viewer.layer_ears import LayerEars
 from amkd_viewer.overview_widget import OverviewWidget
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.wording import cursor_text, magnification_text
@@ -59,7 +60,8 @@ class ViewWidget(WorkspacePanel):
         for emitter in (napari_viewer.scene.camera.events.zoom, napari_viewer.scene.camera.events.center):
             self.listen(emitter, self._on_camera_moved)
         self.listen(napari_viewer.cursor.events.position, self._on_cursor_moved)
-        self.listen(napari_viewer.layers.events, self._on_layer_event)
+        self._ears = LayerEars(("affine",), self._on_turned)
+        self.destroyed.connect(lambda _=None, ears=self._ears: ears.hear(()))
 
         # Initial values
         self.angle.setRange(-180, 180)
@@ -106,6 +108,7 @@ class ViewWidget(WorkspacePanel):
 
     def _on_slide_changed(self) -> None:
         layer = self.workspace.slide
+        self._ears.hear([layer])
         known = layer is not None and slide_layers.mpp_of(layer) is not None
         for widget in (*self.presets, self.magnification):
             widget.setEnabled(known)
@@ -138,12 +141,10 @@ class ViewWidget(WorkspacePanel):
         for widget in (self.angle, self.dial):
             widget.blockSignals(False)
 
-    def _on_layer_event(self, event: Event) -> None:
-        """Follow what is done elsewhere: in napari's list of layers, or by a key."""
-        layer = event.sources[0]
-        if event.type == "affine" and layer is self.workspace.slide:
-            self._show_angle()
-            self._show_field()
+    def _on_turned(self, event: Event) -> None:
+        """Follow what is done elsewhere: in napari's controls, or by a key."""
+        self._show_angle()
+        self._show_field()
 
     def _on_camera_moved(self, event: Event) -> None:
         if not self._follow.isActive():

@@ -26,6 +26,7 @@ from amkd_viewer.reader import slide_layer
 from amkd_viewer.scale_bar_widget import ScaleBar
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.shortcuts_widget import Shortcuts
+from amkd_viewer.steady_drawing import keep_drawing_steady
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
 from amkd_viewer.wording import QUEUE_RUNNING
 
@@ -46,6 +47,7 @@ def workspace_of(viewer: Viewer) -> Workspace:
         workspace = getattr(panel, "workspace", None)
         if isinstance(workspace, Workspace) and not workspace.closed:
             return workspace
+    keep_drawing_steady()
     return Workspace(viewer)
 
 

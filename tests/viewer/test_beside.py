@@ -33,7 +33,7 @@ def in_background(panel, spin) -> None:
 
 
 def drawn(viewer) -> None:
-    """A layer that goes before it was drawn once leaves vispy a buffer too few, and Mesa ends the process."""
+    """Let everything be drawn once: what follows is about layers that were seen."""
     settle(viewer)
     viewer.screenshot(canvas_only=True, flash=False)
 

@@ -47,7 +47,7 @@ def one_patient(table: Path, folder: Path, patient: str, name: str = "one.csv") 
 
 
 def test_expression_of_one_patient_stays_out_of_anothers_prediction(  # noqa: PLR0917 (fixtures)
-    predicted, dock, viewer, second_slide_path, expression_path, tmp_path, qtbot, spin
+    predicted, dock, viewer, second_slide_path, expression_path, tmp_path, spin
 ) -> None:
     workspace = predicted.workspace
     expression = dock("Pathways").expression
@@ -72,7 +72,7 @@ def test_expression_of_one_patient_stays_out_of_anothers_prediction(  # noqa: PL
 
 
 def test_a_panel_that_is_closed_leaves_no_expression_to_another_slide(  # noqa: PLR0917 (fixtures)
-    predicted, dock, viewer, second_slide_path, expression_path, qtbot, spin
+    predicted, dock, viewer, second_slide_path, expression_path, spin
 ) -> None:
     workspace, pathways = predicted.workspace, dock("Pathways")
     pathways.expression.read(expression_path)
@@ -119,7 +119,7 @@ def test_a_table_that_cannot_be_read_leaves_no_older_one_behind(
 
 
 def test_genes_in_the_table_are_of_the_pathway_and_the_patient_that_are_shown(
-    taught, dock, expression_path, qtbot, spin
+    taught, dock, expression_path, spin
 ) -> None:
     workspace, panel = taught.workspace, dock("Pathways")
 
@@ -146,8 +146,8 @@ def test_genes_in_the_table_are_of_the_pathway_and_the_patient_that_are_shown(
     assert shown() != first
 
 
-def test_a_patients_result_says_so_in_panel_and_report_and_is_written_beside_the_slides_own(  # noqa: PLR0917
-    predicted, dock, second_slide_path, tmp_path, qtbot, spin
+def test_a_patients_result_says_so_in_panel_and_report_and_is_written_beside_the_slides_own(
+    predicted, dock, second_slide_path, tmp_path, spin
 ) -> None:
     workspace, export = predicted.workspace, dock("Export")
     for kind, box in export.kinds.items():
@@ -199,8 +199,8 @@ def named_report(export, folder: Path, spin) -> str:
     return next(folder.glob("*-patient-report.html")).read_text()
 
 
-def test_a_scale_that_is_stated_anew_takes_the_old_result_along(  # noqa: PLR0917 (fixtures)
-    panel, viewer, slide_without_scale, dock, qtbot, spin
+def test_a_scale_that_is_stated_anew_takes_the_old_result_along(
+    panel, viewer, slide_without_scale, dock, spin
 ) -> None:
     view, patient = dock("View and heatmap"), dock("Patient and region")
     opened(panel, slide_without_scale, spin)
@@ -232,13 +232,8 @@ def test_a_scale_that_is_stated_anew_takes_the_old_result_along(  # noqa: PLR091
     assert workspace.prediction.bag.slide_mpp == (0.5, 0.5)
 
 
-def test_a_slide_that_was_closed_and_is_opened_again_has_its_map(
-    predicted, viewer, slide_path, qtbot, spin
-) -> None:
+def test_a_slide_that_was_closed_and_is_opened_again_has_its_map(predicted, viewer, slide_path, spin) -> None:
     workspace = predicted.workspace
-    qtbot.wait(
-        500
-    )  # a layer that goes before it was drawn once leaves vispy a buffer too few, and Mesa ends the process
     viewer.layers.remove(workspace.slide)
     assert workspace.slide is None
     opened(predicted, slide_path, spin)
@@ -289,7 +284,7 @@ def test_no_result_is_shown_under_another_models_name(  # noqa: PLR0917 (fixture
 
 
 def test_a_slide_that_is_opened_again_shows_the_whole_slides_result_of_the_chosen_model(  # noqa: PLR0917
-    predicted, dock, viewer, slide_path, other_bundle_path, bundle_path, qtbot, spin
+    predicted, dock, viewer, slide_path, other_bundle_path, bundle_path, spin
 ) -> None:
     workspace, panel = predicted.workspace, dock("Patient and region")
     whole = workspace.prediction
@@ -304,7 +299,6 @@ def test_a_slide_that_is_opened_again_shows_the_whole_slides_result_of_the_chose
         panel.region_button.click()
         spin(lambda: workspace.outcome is not None)
         assert len(workspace.prediction.bag) < len(whole.bag)
-    qtbot.wait(500)  # as above
     viewer.layers.clear()
     predicted.bundle_path = bundle_path
     opened(predicted, slide_path, spin)
@@ -316,7 +310,7 @@ def test_a_slide_that_is_opened_again_shows_the_whole_slides_result_of_the_chose
 
 
 def test_the_whole_slides_result_comes_back_when_its_region_is_taken_away(
-    predicted, dock, viewer, qtbot, spin
+    predicted, dock, viewer, spin
 ) -> None:
     workspace, panel = predicted.workspace, dock("Patient and region")
     whole = workspace.prediction
@@ -326,15 +320,14 @@ def test_the_whole_slides_result_comes_back_when_its_region_is_taken_away(
     panel.region_button.click()
     spin(lambda: workspace.outcome is not None)
     assert workspace.prediction is not whole
-    qtbot.wait(500)  # as above
     viewer.layers.remove(region)
     spin(lambda: np.isfinite(map_values(viewer, workspace)).sum() == len(whole.bag))
     assert workspace.prediction is whole
     assert not any("region" in sentence for sentence in predicted.result.notices.sentences)
 
 
-def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behind(  # noqa: PLR0917
-    predicted, dock, viewer, bundle_path, qtbot, spin
+def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behind(
+    predicted, dock, viewer, bundle_path, spin
 ) -> None:
     from amkd_core.settings import change_settings
 
@@ -342,7 +335,6 @@ def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behin
     risk = predicted.workspace.prediction.risk
 
     def close(panel) -> None:
-        qtbot.wait(500)  # as above
         workspace = panel.workspace
         viewer.window.remove_dock_widget(panel)
         panel.deleteLater()
@@ -364,14 +356,13 @@ def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behin
 
 
 def test_a_slide_without_scale_that_is_opened_again_is_asked_for_it_again(
-    panel, viewer, slide_without_scale, qtbot, spin
+    panel, viewer, slide_without_scale, spin
 ) -> None:
     opened(panel, slide_without_scale, spin)
     panel.inputs.mpp.setValue(0.5)
     panel.run()
     spin(lambda: panel.outcome is not None)
     risk = panel.workspace.prediction.risk
-    qtbot.wait(500)  # as above
     viewer.layers.clear()
     opened(panel, slide_without_scale, spin)
     assert panel.workspace.prediction is None
@@ -381,7 +372,7 @@ def test_a_slide_without_scale_that_is_opened_again_is_asked_for_it_again(
     assert panel.workspace.prediction.risk == risk
 
 
-def test_an_ellipse_is_an_ellipse_and_a_line_is_refused(predicted, dock, viewer, qtbot, spin) -> None:
+def test_an_ellipse_is_an_ellipse_and_a_line_is_refused(predicted, dock, viewer, spin) -> None:
     workspace, panel = predicted.workspace, dock("Patient and region")
     whole = workspace.prediction
     panel.draw_button.click()

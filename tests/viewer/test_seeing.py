@@ -152,7 +152,6 @@ def test_a_map_that_was_taken_away_is_drawn_again(taught, dock, viewer, qtbot) -
         assert heat.shown.isChecked()
         boxes = slide_layers.overlay(viewer, view.workspace.slide, "boxes")
         assert viewer.layers.index(layer) == viewer.layers.index(boxes) - 1, "the boxes are read above it"
-        viewer.screenshot(flash=False)  # what goes before it was drawn once ends Mesa's process
         viewer.layers.remove(layer)
         assert not heat.shown.isChecked()
         assert heat.what.text() == MAP_TAKEN_AWAY

@@ -265,6 +265,8 @@ def test_many_slides_leave_nothing_behind(  # noqa: PLR0917 (fixtures)
         end_spare()
         return own.num_fds(), threading.active_count(), len(own.children(recursive=True))
 
+    # What is loaded a while after the window was opened has a thread of its own.
+    spin(lambda: any(thread.name.startswith("amkd-prediction") for thread in threading.enumerate()))
     for path in (slide_path, second_slide_path, slide_path, second_slide_path):
         open_and_close(path)
     gc.collect()
