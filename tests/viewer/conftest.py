@@ -98,7 +98,7 @@ def screen() -> None:
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, monkeypatch):
+def viewer(make_napari_viewer, monkeypatch, qtbot):
     """A real napari window, asynchronous as in use."""
     from amkd_viewer.slicing import slice_in_background
 
@@ -107,7 +107,10 @@ def viewer(make_napari_viewer, monkeypatch):
     window = make_napari_viewer(show=True)
     assert not window._layer_slicer._force_sync
     window.window.resize(1400, 900)
-    return window
+    yield window
+    # A slice that is cut when the window closes is told to it later, and holds it as long; so says napari's fixture.
+    qtbot.waitUntil(lambda: all(layer.loaded for layer in window.layers if layer.visible), timeout=20_000)
+    qtbot.wait(50)
 
 
 @pytest.fixture
