@@ -73,14 +73,17 @@ class MapsBeside(QWidget):
         self._follow_theme()
 
     def end(self) -> None:
-        """Take the dock away."""
+        """Hide the dock, which is nobody's from now on.
+
+        It stays in the window: drawing contexts that go while others draw have ended the process.
+        """
         self.owner = None
         for ears in (self._turned, self._scaled):
             ears.hear(())
-        if self.row.canvases:  # else the window is closing
-            self.row.let_go()
-            self._viewer.window.remove_dock_widget(self)
-            self.deleteLater()
+        self.row.empty()
+        dock = dock_of(self)
+        if dock is not None:
+            dock.hide()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
         """Free the canvases before the window that they stand in closes, and go with the panel they belong to."""
@@ -113,6 +116,12 @@ class MapsBeside(QWidget):
 
 def beside_of(viewer: Viewer) -> MapsBeside | None:
     """The maps side by side in a window, or None where there are none."""
+    beside = _dock_content(viewer)
+    return None if beside is None or beside.owner is None else beside
+
+
+def _dock_content(viewer: Viewer) -> MapsBeside | None:
+    """What stands in the dock, whether anybody has maps in it or not; None where there is no dock yet."""
     docked = viewer.window.dock_widgets.values()
     return next((widget for widget in docked if isinstance(widget, MapsBeside)), None)
 
@@ -130,7 +139,7 @@ def show_beside(viewer: Viewer, maps: Sequence[Shown], *, owner: QWidget, asked:
     """
     beside = beside_of(viewer)
     if beside is None:
-        beside = _docked(viewer)
+        beside = _dock_content(viewer) or _docked(viewer)
     elif not asked and not (beside.owner is owner and beside.is_shown):
         return
     dock = dock_of(beside)

@@ -85,6 +85,12 @@ class Canvas(QWidget):
         for layer in self.model.layers:
             _set_changed(layer, "affine", _affine_of(self.slide))
 
+    def empty(self) -> None:
+        """Show nothing any more; the canvas stays for what comes next."""
+        self.slide = None
+        self.title.setText("")
+        self.model.layers.clear()
+
     def let_go(self) -> None:
         """Free the canvas; call before the widget goes."""
         self.slide = None
@@ -160,6 +166,11 @@ class CanvasRow(QWidget):
         """Show the whole slide in all canvases."""
         if self.canvases:
             self.canvases[0].model.reset_view()
+
+    def empty(self) -> None:
+        """Show nothing any more."""
+        for canvas in self.canvases:
+            canvas.empty()
 
     def let_go(self) -> None:
         """Free all canvases."""
