@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from amkd_viewer import navigation, slide_layers
 from amkd_viewer.colours import COLOUR_MAPS
-from amkd_viewer.shown_map import draw_map_again
 from amkd_viewer.wording import NO_RESULT_YET, NO_SLIDE_YET, NO_TEACHER_MAP, patch_text
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class WindowActions:
         if slide is not None and self._result() is not None:
             layer = slide_layers.overlay(self._viewer, slide, "map")
             if layer is None:
-                draw_map_again(self._workspace)
+                self._workspace.draw_map_again()
             else:
                 layer.visible = not layer.visible
 

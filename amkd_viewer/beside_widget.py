@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QPushButton, QVBoxLayout, QWidget
 
 from amkd_viewer.canvases_widget import CanvasRow, Shown
-from amkd_viewer.layer_ears import LayerEars
+from amkd_viewer.layer_ears import LayerEars, hear_while
 
 if TYPE_CHECKING:
     from napari.utils.events import Event
@@ -42,18 +42,9 @@ class MapsBeside(QWidget):
         self._end_soon = QTimer(self)
         self._end_soon.setSingleShot(True)
         self._end_soon.timeout.connect(self.end)
-        for emitter, slot in (
-            (viewer.events.theme, self._follow_theme),
-            (viewer.layers.events.removed, self._on_removed),
-        ):
-            emitter.connect(slot)
-            self.destroyed.connect(lambda _=None, emitter=emitter, slot=slot: emitter.disconnect(slot))
-        self._turned, self._scaled = (
-            LayerEars(("affine",), self._on_turned),
-            LayerEars(("scale",), self._on_scaled),
-        )
-        for ears in (self._turned, self._scaled):
-            self.destroyed.connect(lambda _=None, ears=ears: ears.hear(()))
+        hear_while(self, viewer.events.theme, self._follow_theme)
+        hear_while(self, viewer.layers.events.removed, self._on_removed)
+        self._ears = LayerEars(self, ("affine", "scale"), self._on_slide_event)
 
     @property
     def is_shown(self) -> bool:
@@ -63,9 +54,7 @@ class MapsBeside(QWidget):
 
     def show_maps(self, maps: Sequence[Shown], owner: QWidget) -> None:
         """Show a panel's maps; the dock is its own from then on."""
-        slides = [shown.slide for shown in maps]
-        self._turned.hear(slides)
-        self._scaled.hear(slides)
+        self._ears.hear([shown.slide for shown in maps])
         self._end_soon.stop()
         self.owner = owner
         owner.installEventFilter(self)
@@ -78,8 +67,7 @@ class MapsBeside(QWidget):
         It stays in the window: drawing contexts that go while others draw have ended the process.
         """
         self.owner = None
-        for ears in (self._turned, self._scaled):
-            ears.hear(())
+        self._ears.hear(())
         self.row.empty()
         dock = dock_of(self)
         if dock is not None:
@@ -100,11 +88,11 @@ class MapsBeside(QWidget):
             self.owner = None
         return False
 
-    def _on_turned(self, event: Event) -> None:
-        self.row.turn(event.source)
-
-    def _on_scaled(self, event: Event) -> None:
-        self._end_soon.start()
+    def _on_slide_event(self, event: Event) -> None:
+        if event.type == "affine":
+            self.row.turn(event.source)
+        else:
+            self._end_soon.start()
 
     def _on_removed(self, event: Event) -> None:
         if any(canvas.slide is event.value for canvas in self.row.canvases):

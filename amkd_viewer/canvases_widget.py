@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
@@ -82,8 +81,9 @@ class Canvas(QWidget):
 
     def turn(self) -> None:
         """Turn slide and map as the slide is turned in the window."""
-        for layer in self.model.layers:
-            _set_changed(layer, "affine", _affine_of(self.slide))
+        if self.slide is not None:
+            for layer in self.model.layers:
+                slide_layers.set_changed(layer, "affine", slide_layers.affine_of(self.slide))
 
     def empty(self) -> None:
         """Show nothing any more; the canvas stays for what comes next."""
@@ -114,18 +114,11 @@ class Canvas(QWidget):
             if old is not None:
                 self.model.layers.remove(old)
             return
-        image, options, _ = drawn
-        options = {**options, "affine": _affine_of(self.slide)}
         if old is None:
-            slide_layers.add_layer(self.model, (image, options, "image"))
+            slide_layers.add_layer(self.model, drawn)
+            self.turn()
             return
-        if not np.array_equal(old.data, image, equal_nan=True):
-            old.data = image
-        for name in ("scale", "translate", "contrast_limits", "opacity"):
-            if name in options:
-                _set_changed(old, name, options[name])
-        if old.colormap.name != options["colormap"].name:
-            old.colormap = options["colormap"]
+        slide_layers.restyle_image(old, drawn)
 
 
 class CanvasRow(QWidget):
@@ -203,14 +196,3 @@ class CanvasRow(QWidget):
                 self._moving = False
 
         return move
-
-
-def _affine_of(layer: Layer | None) -> Any:
-    return np.eye(3) if layer is None else layer.affine.affine_matrix[-3:, -3:]
-
-
-def _set_changed(layer: Layer, name: str, value: Any) -> None:
-    """Set what is another value: napari slices and draws a layer anew at every setting."""
-    now = _affine_of(layer) if name == "affine" else getattr(layer, name)
-    if not np.array_equal(np.asarray(now), np.asarray(value)):
-        setattr(layer, name, value)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from amkd_core.inference.prediction import Prediction
+    from amkd_viewer.reader import LayerData
     from amkd_viewer.workspace_widget import Workspace
 
 _log = logging.getLogger(__name__)
@@ -57,29 +58,45 @@ class ResultDrawing(QObject):
             # Later: a slide that is just opened is drawn itself first.
             QTimer.singleShot(0, lambda: self._draw_later(fingerprint, prediction))
 
-    def draw(self, layer: Layer, prediction: Prediction) -> bool:
-        """Draw a result on its slide; False where it cannot be drawn, which is said."""
-        mpp = slide_layers.mpp_of(layer)
-        if mpp is None:
-            return False
-        fingerprint = slide_layers.fingerprint_of(layer)
-        try:
-            overlays = prediction_layers(
-                prediction, mpp=mpp, fingerprint=fingerprint, name=layer.name, look=self._workspace.look
-            )
-        except AmkdError as error:
-            self._workspace.fail(error)
-            return False
-        except Exception as error:  # noqa: BLE001 (whatever it is, the window lives on)
-            # The result stands; what cannot be drawn is a fault of ours and goes to the log with all it says.
-            _log.exception("the map of %s cannot be drawn", layer.name)
-            self._workspace.fail(AmkdError(MAP_FAULT.format(slide=layer.name, kind=type(error).__name__)))
-            return False
+    def draw(self, layer: Layer, prediction: Prediction) -> None:
+        """Draw a result on its slide; where it cannot be drawn, that is said."""
+        overlays = self._described(layer, prediction)
+        if overlays is None:
+            return
         if not overlays:
             self.take_away(layer)
-        self._drawn[fingerprint] = self._latest = prediction
+        self._drawn[slide_layers.fingerprint_of(layer)] = self._latest = prediction
         self._painter.paint(overlays)
-        return True
+
+    def draw_map(self, layer: Layer) -> None:
+        """Draw the map of a slide's result where it has no layer any more, below the boxes."""
+        prediction = self._workspace.result_of(layer)
+        overlays = None if prediction is None else self._described(layer, prediction)
+        if not overlays:
+            return
+        drawn, layers = slide_layers.draw_overlay(self._viewer, overlays[0]), self._viewer.layers
+        boxes = slide_layers.overlay(self._viewer, layer, "boxes")
+        if boxes is not None:  # their numbers are read above the map
+            layers.move(layers.index(drawn), layers.index(boxes))
+        self._workspace.drawn.emit()
+
+    def _described(self, layer: Layer, prediction: Prediction) -> list[LayerData] | None:
+        """Map and boxes of a result; None where they cannot be drawn, which is said, or have no scale."""
+        mpp, name = slide_layers.mpp_of(layer), layer.name
+        if mpp is None:
+            return None
+        try:
+            return prediction_layers(
+                prediction, mpp=mpp, fingerprint=slide_layers.fingerprint_of(layer), name=name,
+                look=self._workspace.look,
+            )  # fmt: skip
+        except AmkdError as error:
+            self._workspace.fail(error)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the window lives on)
+            # The result stands; what cannot be drawn is a fault of ours and goes to the log with all it says.
+            _log.exception("the map of %s cannot be drawn", name)
+            self._workspace.fail(AmkdError(MAP_FAULT.format(slide=name, kind=type(error).__name__)))
+        return None
 
     def restyle(self, layer: Layer) -> None:
         """Show a slide's map as maps are to look now."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from amkd_viewer import in_view, slide_layers
+from amkd_viewer.layer_ears import LayerEars
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -47,8 +48,9 @@ class SlideFollower(QObject):
         ]
         for emitter, slot in self._heard:
             emitter.connect(slot)
-        for slide in workspace.slides:
-            self._hear(slide)
+        self._seen = LayerEars(self, ("visible",), self._on_visible)
+        self._named = LayerEars(self, ("name",), self._on_renamed)
+        self._hear(workspace.slides)
 
     def release(self) -> None:
         """Hear nothing more."""
@@ -56,27 +58,21 @@ class SlideFollower(QObject):
         for emitter, slot in self._heard:
             emitter.disconnect(slot)
         self._heard.clear()
+        self._hear(())
 
-    def _hear(self, slide: Layer) -> None:
-        # From the layer itself: napari's list does not always tell of what its layers tell (0.9.2).
-        for emitter, slot in (
-            (slide.events.visible, self._on_visible),
-            (slide.events.name, self._on_renamed),
-        ):
-            emitter.connect(slot)
-            self._heard.append((emitter, slot))
+    def _hear(self, slides: Sequence[Layer]) -> None:
+        self._seen.hear(slides)
+        self._named.hear(slides)
 
     def _on_selected(self, event: Event) -> None:
         self._selected = True
         self._turn.start()
 
     def _on_inserted(self, event: Event) -> None:
-        if slide_layers.role_of(event.value) == "slide":
-            self._hear(event.value)
+        self._hear(self._workspace.slides)
 
     def _on_removed(self, event: Event) -> None:
-        gone = (event.value.events.visible, event.value.events.name)
-        self._heard = [heard for heard in self._heard if heard[0] not in gone]
+        self._hear(self._workspace.slides)
         self._removed = True
         self._turn.start()
 

@@ -15,7 +15,7 @@ from amkd_viewer.layers import look_colours, sources_of
 from amkd_viewer.legend_widget import LegendWidget, colours_of
 from amkd_viewer.map_watch_widget import MapWatch
 from amkd_viewer.plots import short_name
-from amkd_viewer.shown_map import draw_map_again, map_of
+from amkd_viewer.shown_map import map_of
 from amkd_viewer.wording import MAP_CAUTION, MAP_TAKEN_AWAY
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class HeatControls(QWidget):
         if layer is not None:
             layer.visible = checked
         elif checked:
-            draw_map_again(self._workspace)
+            self._workspace.draw_map_again()
 
     def _offer_sources(self) -> None:
         prediction = self._workspace.prediction

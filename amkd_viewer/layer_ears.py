@@ -1,4 +1,4 @@
-"""Events of layers, heard from the layers themselves; no Qt.
+"""Events of layers, heard from the layers themselves, and for no longer than the hearer lives.
 
 napari's list of layers passes on what its layers tell, but not always (0.9.2, seen with two slides open): a slide was
 turned, and who listened to the list did not learn of it.
@@ -7,11 +7,18 @@ turned, and who listened to the list did not learn of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.utils.events import Event
+    from qtpy.QtCore import QObject
+
+
+def hear_while(hearer: QObject, emitter: Any, slot: Callable[..., None]) -> None:
+    """Hear one of napari's events for as long as a widget or another object of Qt lives."""
+    emitter.connect(slot)
+    hearer.destroyed.connect(lambda: emitter.disconnect(slot))
 
 
 class LayerEars:
@@ -19,15 +26,18 @@ class LayerEars:
 
     Parameters
     ----------
+    hearer
+        Nothing is heard any more when it is gone.
     names
         Of the events, such as "affine" or "visible".
     slot
         Called with the event; its `source` is the layer.
     """
 
-    def __init__(self, names: Iterable[str], slot: Callable[[Event], None]) -> None:
+    def __init__(self, hearer: QObject, names: Iterable[str], slot: Callable[[Event], None]) -> None:
         self._names, self._slot = tuple(names), slot
         self._heard: list[Layer] = []
+        hearer.destroyed.connect(lambda: self.hear(()))
 
     def hear(self, layers: Iterable[Layer | None]) -> None:
         """Hear these layers from now on, and no others."""

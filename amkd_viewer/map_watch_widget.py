@@ -9,9 +9,9 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from amkd_viewer import slide_layers
-from amkd_viewer.layer_ears import LayerEars
+from amkd_viewer.layer_ears import LayerEars, hear_while
 from amkd_viewer.layers import is_known_colour_map, look_colours
-from amkd_viewer.shown_map import draw_map_again, map_of
+from amkd_viewer.shown_map import map_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -42,12 +42,9 @@ class MapWatch(QObject):
         super().__init__(parent)
         self._workspace = workspace
         self._source = workspace.look.source
-        self._ears = LayerEars(_SHOWN_BY, self._on_map_event)
-        layers = workspace.viewer.layers.events
-        for emitter in (layers.inserted, layers.removed):
-            emitter.connect(self._on_listed)
-            parent.destroyed.connect(lambda _=None, emitter=emitter: emitter.disconnect(self._on_listed))
-        parent.destroyed.connect(lambda _=None, ears=self._ears: ears.hear(()))
+        self._ears = LayerEars(parent, _SHOWN_BY, self._on_map_event)
+        for emitter in (workspace.viewer.layers.events.inserted, workspace.viewer.layers.events.removed):
+            hear_while(parent, emitter, self._on_listed)
         workspace.slide_changed.connect(self._hear)
         workspace.look_changed.connect(self._on_look_changed)
         self._hear()
@@ -83,4 +80,4 @@ class MapWatch(QObject):
         """Whoever chooses another map wants to see it, also where the layer was taken away."""
         before, self._source = self._source, self._workspace.look.source
         if before != self._source:
-            draw_map_again(self._workspace)
+            self._workspace.draw_map_again()

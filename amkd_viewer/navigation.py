@@ -88,7 +88,7 @@ def turn(viewer: ViewerModel, layer: Layer, degrees: float) -> None:
 
 def angle_of(layer: Layer) -> float:
     """Degrees by which a slide is turned, in (-180, 180]."""
-    affine = layer.affine.affine_matrix[-3:, -3:]
+    affine = slide_layers.affine_of(layer)
     return float(np.rad2deg(np.arctan2(affine[1, 0], affine[0, 0])))
 
 

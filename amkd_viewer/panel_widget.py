@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from amkd_viewer.colours import Themed, WindowColours, window_colours
 from amkd_viewer.labels_widget import style_sheet, wrapped_label
+from amkd_viewer.layer_ears import hear_while
 from amkd_viewer.wording import RESEARCH_USE
 from amkd_viewer.workspace_widget import Workspace, workspace_of
 
@@ -146,8 +147,7 @@ class WorkspacePanel(PanelWidget):
 
     def listen(self, emitter: Any, slot: Callable[..., None]) -> None:
         """Hear one of napari's events for as long as the panel lives."""
-        emitter.connect(slot)
-        self.destroyed.connect(lambda: emitter.disconnect(slot))
+        hear_while(self, emitter, slot)
 
     def say_error(self, sentence: str) -> None:
         """Show one sentence at the foot, or none."""

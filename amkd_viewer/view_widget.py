@@ -60,8 +60,7 @@ class ViewWidget(WorkspacePanel):
         for emitter in (napari_viewer.scene.camera.events.zoom, napari_viewer.scene.camera.events.center):
             self.listen(emitter, self._on_camera_moved)
         self.listen(napari_viewer.cursor.events.position, self._on_cursor_moved)
-        self._ears = LayerEars(("affine",), self._on_turned)
-        self.destroyed.connect(lambda _=None, ears=self._ears: ears.hear(()))
+        self._ears = LayerEars(self, ("affine",), self._on_turned)
 
         # Initial values
         self.angle.setRange(-180, 180)

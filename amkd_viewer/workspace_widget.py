@@ -244,6 +244,11 @@ class Workspace(QObject):
         self.redraw_map()
         self.look_changed.emit()
 
+    def draw_map_again(self) -> None:
+        """Draw the map of the slide that is looked at from its result, where its layer was taken away."""
+        if self.slide is not None and slide_layers.overlay(self.viewer, self.slide, "map") is None:
+            self._drawing.draw_map(self.slide)
+
     def redraw_map(self) -> None:
         """Draw the map of the slide that is looked at as it is to be shown now."""
         if self.slide is not None:

@@ -1,4 +1,4 @@
-"""Cohort and settings of `amkd benchmark` and `amkd ablate`, asked for as those of `amkd-train`."""
+"""Cohort and settings as commands ask for them: of `amkd benchmark` and `amkd ablate` as of `amkd-train`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ IgnoreSplitOption = Annotated[
 ]
 
 
+def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides of ``--set``: those of the settings, and those of the cohort without what marks them."""
+    of_cohort = [item.removeprefix(_OF_COHORT) for item in overrides if item.startswith(_OF_COHORT)]
+    return [item for item in overrides if not item.startswith(_OF_COHORT)], of_cohort
+
+
 def study_settings(config: Path | None, overrides: Sequence[str]) -> TrainingConfig:
     """Settings of a file and of `--set`, those of the cohort left to `study_cohort`.
 
@@ -33,7 +39,7 @@ def study_settings(config: Path | None, overrides: Sequence[str]) -> TrainingCon
     """
     from amkd_core.training.config import load_config
 
-    return load_config(config, [item for item in overrides if not item.startswith(_OF_COHORT)])
+    return load_config(config, divided(overrides)[0])
 
 
 def study_cohort(
@@ -51,9 +57,7 @@ def study_cohort(
     from amkd_core.training.config import merge_overrides
 
     given: dict[str, Any] = {"use_split": False} if ignore_split else {}
-    merge_overrides(
-        given, [item.removeprefix(_OF_COHORT) for item in overrides if item.startswith(_OF_COHORT)]
-    )
+    merge_overrides(given, divided(overrides)[1])
     found = read_cohort(path, given)
     typer.echo(f"Folds: {folds_in_words(found, settings.folds, setting=True)}")
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from amkd_core.cli.study_cohort import IgnoreSplitOption, divided
 from amkd_core.cli.terminal import EXIT_WRONG_INPUT, drain, user_errors
 from amkd_core.versions import require_versions
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from amkd_core.training.run import Run
 
 EXIT_STOPPED = 130
-_COHORT = "cohort."
 _TABLES = ("clinical", "expression", "pathways")
 Found = TypeVar("Found")
 
@@ -63,9 +63,7 @@ def train(
         str | None, typer.Option(help="Dask cluster that takes slides and folds, as in tcp://host:8786.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights of a foundation encoder.")] = None,
-    ignore_split: Annotated[
-        bool, typer.Option("--ignore-split", help="Cross-validate although the table has a column split.")
-    ] = False,
+    ignore_split: IgnoreSplitOption = False,
     init: Annotated[
         bool, typer.Option("--init", help="Print a commented example cohort file and stop.")
     ] = False,
@@ -91,8 +89,7 @@ def train(
                 "--out, and --cohort or --clinical, --expression and --pathways, are needed (--init prints an example)"
             ]
         )
-    overrides = [item for item in set_ or () if not item.startswith(_COHORT)]
-    of_cohort = [item.removeprefix(_COHORT) for item in set_ or () if item.startswith(_COHORT)]
+    overrides, of_cohort = divided(set_ or ())
     overrides += [f"seed={seed}"] if seed is not None else []
     overrides += [f"folds={folds}"] if folds is not None else []
     overrides += [f'device="{device}"'] if device is not None else []
