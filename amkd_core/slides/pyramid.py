@@ -25,7 +25,9 @@ from amkd_core.slides.info import SlideInfo
 from amkd_core.slides.salvage import ReadableLevels, Salvage
 from amkd_core.slides.tile_cache import TileCache, compose, parts_of
 
-TILE_PX = 512
+TILE_PX = 256
+"""Viewers fetch whole tiles: larger ones bring up to twice as much to decode and to draw as is in view."""
+
 COARSEST_PX = 1024
 """Levels are added until the longer side is at most this."""
 
@@ -35,7 +37,7 @@ DAMAGED_GREY = 128
 
 _STEP = 2
 _SALVAGE_PX = 64
-_BLOCK_TILES = 2
+_BLOCK_TILES = 4
 """Tiles a side that are asked for at once; more would no longer fit what passes between the processes in one piece."""
 _AT_ONCE = 3
 """Blocks that are read at the same time: while one is handed over, the next ones are decoded."""
@@ -160,19 +162,27 @@ class SlidePyramid(Sequence[LazyLevel]):
     def _missing(
         self, index: int, xy_px: tuple[int, int], size_px: tuple[int, int]
     ) -> list[tuple[int, int, int, int]]:
-        """First column and row, and tiles across and down, of what is not kept: blocks, and lone tiles of others."""
+        """First column and row, and tiles across and down, of the rectangles that make up what is not kept."""
         rows, columns = (
             range(xy_px[axis] // TILE_PX, (xy_px[axis] + size_px[axis] - 1) // TILE_PX + 1) for axis in (1, 0)
         )
+        missing = {
+            (column, row)
+            for row, column in itertools.product(rows, columns)
+            if self._cache.peek((index, column, row)) is None
+        }
         wanted = []
-        for row, column in itertools.product(rows[::_BLOCK_TILES], columns[::_BLOCK_TILES]):
-            across, down = min(_BLOCK_TILES, columns.stop - column), min(_BLOCK_TILES, rows.stop - row)
-            tiles = list(itertools.product(range(column, column + across), range(row, row + down)))
-            missing = [tile for tile in tiles if self._cache.peek((index, *tile)) is None]
-            if 2 * len(missing) > len(tiles):
-                wanted.append((column, row, across, down))
-            else:
-                wanted += [(*tile, 1, 1) for tile in missing]
+        for row, column in itertools.product(rows, columns):
+            if (column, row) not in missing:
+                continue
+            across = down = 1
+            while across < _BLOCK_TILES and (column + across, row) in missing:
+                across += 1
+            run = range(column, column + across)
+            while down < _BLOCK_TILES and all((one, row + down) in missing for one in run):
+                down += 1
+            missing.difference_update(itertools.product(run, range(row, row + down)))
+            wanted.append((column, row, across, down))
         return wanted
 
     def _read_block(self, index: int, block: tuple[int, int, int, int]) -> None:
