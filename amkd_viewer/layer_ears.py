@@ -1,24 +1,43 @@
 """Events of layers, heard from the layers themselves, and for no longer than the hearer lives.
 
-napari's list of layers passes on what its layers tell, but not always (0.9.2, seen with two slides open): a slide was
+napari's list of layers passes on what its layers tell, but not always (0.9.2, see `have_list_hear`): a slide was
 turned, and who listened to the list did not learn of it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Layer
     from napari.utils.events import Event
     from qtpy.QtCore import QObject
+
+_log = logging.getLogger(__name__)
 
 
 def hear_while(hearer: QObject, emitter: Any, slot: Callable[..., None]) -> None:
     """Hear one of napari's events for as long as a widget or another object of Qt lives."""
     emitter.connect(slot)
     hearer.destroyed.connect(lambda: emitter.disconnect(slot))
+
+
+def have_list_hear(viewer: ViewerModel, layer: Layer) -> None:
+    """Have napari's list of layers hear a layer that it tells of.
+
+    It connects itself (0.9.2) only after it has told everybody. Who selects a layer in between has napari copy the
+    list, and since equal lists count as the same hearer, the list itself never hears the layer: its eye, name and
+    thumbnail stay as they were, and each event of the layer costs a search for the copy that is gone.
+    """
+    # Plugins are given a proxy of the viewer, which shows nothing private.
+    layers = getattr(viewer, "__wrapped__", viewer).layers
+    try:
+        layer.events.connect(layers._reemit_child_event)
+    except AttributeError:
+        _log.debug("napari's list hears its layers in another way", exc_info=True)
 
 
 class LayerEars:

@@ -22,6 +22,12 @@ LETTER_EVERY_MS = 20
 AFTER_PICTURE_MS = 500
 """Letters that are missing when a slide is shown, and the bar, wait until its first picture stands."""
 
+POSITION = "bottom_left"
+"""Where QuPath has it. On the right, a bar that becomes longer or shorter moves, which napari draws once more at every
+change of magnification; on the left its end moves."""
+
+_NAPARIS_POSITION = "bottom_right"
+"""Where it is unless the user has moved it."""
 _FONT_SIZE = 12
 _log = logging.getLogger(__name__)
 
@@ -86,6 +92,8 @@ class ScaleBar(QObject):
 
     def _appear(self) -> None:
         bar: Any = self._viewer.canvas.overlays.scale_bar
+        if bar.position == _NAPARIS_POSITION:
+            bar.position = POSITION
         bar.visible, bar.box, bar.font_size = True, True, _FONT_SIZE
 
 

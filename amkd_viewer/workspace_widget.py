@@ -21,6 +21,7 @@ from amkd_viewer.errands import Errands, Then
 from amkd_viewer.events import Expression, PredictionRequest, QueueRequest, Request, SessionEvent
 from amkd_viewer.follower_widget import SlideFollower
 from amkd_viewer.inputs_widget import demo_path
+from amkd_viewer.layer_ears import have_list_hear
 from amkd_viewer.layers import MapLook
 from amkd_viewer.reader import slide_layer
 from amkd_viewer.scale_bar_widget import ScaleBar
@@ -334,6 +335,7 @@ class Workspace(QObject):
 
     def _on_layer_inserted(self, event: Event) -> None:
         layer = event.value
+        have_list_hear(self.viewer, layer)
         if slide_layers.role_of(layer) != "slide":
             return
         self._scale_bar.show()

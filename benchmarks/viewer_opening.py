@@ -248,11 +248,14 @@ def drawn(viewer: Any) -> None:
 
 
 def pump(seconds: float) -> None:
+    """Let the window live; what is to be deleted goes as in a program's own loop, else napari's sign of work turns on."""
+    from qtpy.QtCore import QEvent
     from qtpy.QtWidgets import QApplication
 
     end = time.perf_counter() + seconds
     while True:
         QApplication.instance().processEvents()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         if time.perf_counter() >= end:
             return
         time.sleep(0.001)

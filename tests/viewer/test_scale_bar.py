@@ -99,3 +99,26 @@ def test_letters_are_given_up_with_their_owner(bar, owner, letters, spin, qtbot)
     spin(lambda: bool(gone))
     qtbot.wait(scale_bar_widget.AFTER_PICTURE_MS + 200)
     assert not letters
+
+
+def test_a_change_of_magnification_is_drawn_once(viewer, bar, spin, qtbot) -> None:
+    viewer.add_image(np.zeros((4096, 4096), np.uint8), scale=(0.25, 0.25), units="um")
+    bar.show()
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
+    qtbot.wait(200)
+    drawn: list[object] = []
+    viewer.window._qt_viewer.canvas._scene_canvas.events.draw.connect(drawn.append)
+    for zoom in (0.7, 1.0, 1.5, 2.3):
+        drawn.clear()
+        viewer.scene.camera.zoom = zoom
+        spin(lambda: bool(drawn))
+        qtbot.wait(100)
+        assert len(drawn) == 1, zoom
+
+
+def test_a_bar_that_the_user_has_moved_stays_there(viewer, bar, spin) -> None:
+    viewer.add_image(np.zeros((64, 64), np.uint8), units="um")
+    viewer.canvas.overlays.scale_bar.position = "top_right"
+    bar.show()
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
+    assert viewer.canvas.overlays.scale_bar.position == "top_right"

@@ -220,6 +220,19 @@ def test_a_map_is_shown_on_its_own_slide_only(opened, viewer, second_slide_path,
     assert opened.result.isVisible()
 
 
+def test_the_list_of_layers_hears_each_of_our_layers(predicted, viewer, second_slide_path, spin) -> None:
+    predicted.open_slide(second_slide_path)
+    spin(lambda: roles(viewer).count("slide") == 2)
+    told: list[object] = []
+    viewer.layers.events.connect(lambda event: event.type == "visible" and told.extend(event.sources))
+    assert {"slide", "map", "boxes"} <= set(roles(viewer))
+    for layer in viewer.layers:
+        told.clear()
+        layer.visible = not layer.visible
+        assert any(source is layer for source in told), layer.name
+        layer.visible = not layer.visible
+
+
 def test_a_viewer_closes_with_results_of_several_slides(predicted, viewer, second_slide_path, spin) -> None:
     """napari takes the layers away one by one when it can draw no other any more."""
     predicted.open_slide(second_slide_path, run=True)
