@@ -248,7 +248,7 @@ def drawn(viewer: Any) -> None:
 
 
 def pump(seconds: float) -> None:
-    """Let the window live; what is to be deleted goes as in a program's own loop, else napari's sign of work turns on."""
+    """Let the window live, and what is to be deleted go as programs do, else napari's sign of work turns on."""
     from qtpy.QtCore import QEvent
     from qtpy.QtWidgets import QApplication
 
