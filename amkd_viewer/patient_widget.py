@@ -13,9 +13,17 @@ from amkd_core.errors import RegionError
 from amkd_viewer import events, slide_layers
 from amkd_viewer.events import PatientRequest, RegionRequest, SessionEvent
 from amkd_viewer.labels_widget import heading_label, wrapped_label
+from amkd_viewer.layer_ears import LayerEars
 from amkd_viewer.layers import LINES, outline_of, region_layer
 from amkd_viewer.panel_widget import WorkspacePanel
-from amkd_viewer.wording import PATIENT_HINT, REGION_HINT, WHOLE_FIRST, drawn_text, result_line
+from amkd_viewer.wording import (
+    PATIENT_HINT,
+    REGION_CHANGED,
+    REGION_HINT,
+    WHOLE_FIRST,
+    drawn_text,
+    result_line,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -56,8 +64,10 @@ class PatientWidget(WorkspacePanel):
         # Read-only elements
         self.drawn = wrapped_label(role="amkdMuted")
         self.outcome = wrapped_label()
+        self.changed = wrapped_label()
 
         # Event handlers
+        self._ears = LayerEars(self, ("data",), self._enable)
         self.together_button.clicked.connect(self._on_together_clicked)
         self.draw_button.clicked.connect(self._on_draw_clicked)
         self.region_button.clicked.connect(self._on_region_clicked)
@@ -86,7 +96,7 @@ class PatientWidget(WorkspacePanel):
             self.add(item)
         for item in (self.draw_button, self.drawn, self.mode, self.region_button):
             self.add(item)
-        for item in (self.whole_button, self.outcome):
+        for item in (self.whole_button, self.outcome, self.changed):
             self.add(item)
         self._on_slides_changed()
 
@@ -118,7 +128,7 @@ class PatientWidget(WorkspacePanel):
                 name=slide.name,
             )
             layer = slide_layers.draw_overlay(self._viewer, data)
-            self.listen(layer.events.data, self._enable)
+            self._hear_regions()
         self._viewer.layers.selection.active = layer
         layer.mode = "add_polygon"
 
@@ -205,7 +215,13 @@ class PatientWidget(WorkspacePanel):
             item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
             self.slides.addItem(item)
         self.slides.blockSignals(False)
+        self._hear_regions()
         self._enable()
+
+    def _hear_regions(self) -> None:
+        """Learn of what is drawn, with this panel or before it was there."""
+        slides = self.workspace.slides
+        self._ears.hear(slide_layers.overlay(self._viewer, slide, "region") for slide in slides)
 
     def _on_told(self, event: SessionEvent) -> None:
         if isinstance(event, events.Finished) and not isinstance(event.request, events.QueueRequest):
@@ -224,5 +240,16 @@ class PatientWidget(WorkspacePanel):
         self.drawn.setText(
             drawn_text({layer.name: len(self._polygons(layer)) for layer in subjects}) if several else ""
         )
+        self.changed.setText(REGION_CHANGED if free and self._is_redrawn(subjects) else "")
         for button in (self.region_button, self.whole_button):
             button.setEnabled(free and (several or self.workspace.prediction is not None))
+
+    def _is_redrawn(self, subjects: list[Layer]) -> bool:
+        """Whether the result that is shown is of a region that has another shape by now."""
+        prediction = self.workspace.prediction
+        if prediction is None or prediction.bag.n_slides != len(subjects):
+            return False
+        # What predicts is loaded by now, and the panel opens without it.
+        from amkd_core.inference.region import rests_on
+
+        return rests_on(prediction, [self._polygons(slide) for slide in subjects]) is False

@@ -60,6 +60,7 @@ REGION_HINT = (
     "trained on all tissue of a slide."
 )
 SCALE_HINT = "About 0.25 for a 40× scan, 0.5 for 20×."
+REGION_CHANGED = "The region has changed since this result; predict from it again."
 WHOLE_FIRST = "Predict the whole slide first; the region is then computed from its features."
 QUEUE_RUNNING = "The slides of a folder are being predicted; wait for them or cancel that first."
 QUEUE_HINT = (

@@ -70,6 +70,24 @@ def test_a_drawn_region_is_predicted_from_kept_features(predicted, dock, viewer,
     spin(lambda: panel.workspace.prediction is not part)
     assert len(panel.workspace.prediction.patch_scores) == (~inside).sum()
     assert columns > middle
+    # Drawn anew, the result is that of another region, which is said until it is predicted from.
+    assert not panel.changed.text()
+    layer.data = [polygon * [1, 0.5]]
+    assert "changed since this result" in panel.changed.text()
+    before = panel.workspace.prediction
+    click(qtbot, panel.region_button)
+    spin(lambda: panel.workspace.prediction is not before)
+    spin(lambda: not panel.changed.text())
+    layer.data = [polygon]
+    assert panel.changed.text()
+    click(qtbot, panel.whole_button)
+    spin(
+        lambda: (
+            panel.workspace.prediction.bag is whole.bag
+            or "region" not in panel.workspace.prediction.provenance
+        )
+    )
+    spin(lambda: not panel.changed.text())
 
 
 def test_regions_on_two_slides_restrict_and_exclude_the_patients_tissue(  # noqa: PLR0917 (fixtures)
@@ -115,6 +133,7 @@ def test_regions_on_two_slides_restrict_and_exclude_the_patients_tissue(  # noqa
             assert np.isfinite(layer.data).sum() == rows.sum()
         total = f"{sum(rows.sum() for rows in kept):,} of {sum(map(len, bags)):,} tissue patches on 2 slides"
         assert total in panel.outcome.text()
+        assert not panel.changed.text()
         # What regions are made of is still all tissue.
         assert [len(session.whole(name).bag) for name in names] == [len(bag) for bag in bags]
     click(qtbot, panel.whole_button)
