@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,8 +54,8 @@ class Stage:
         As torch names it.
     precision
         As `TrainingConfig.precision`.
-    checkpoint_every
-        Epochs from one checkpoint to the next; the last epoch always leaves one.
+    checkpoint_after_s
+        Seconds from one checkpoint to the next at least; with 0 every epoch leaves one, and the last one always does.
     validation_patients
         Patients at a time in validation; more than one only where a loss compares patients.
     joint
@@ -71,7 +72,7 @@ class Stage:
     seed: int
     device: str = "cpu"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    checkpoint_every: int = 1
+    checkpoint_after_s: float = 0.0
     validation_patients: int = 1
     joint: SurvivalLoss | None = None
     patch_share: float = 1.0
@@ -144,6 +145,7 @@ def fit(
     best = _copied(model)
     state = _restore(stage.folder, model, optimiser, best)
     parts = _all_at_once(config, stage)
+    saved_at = time.monotonic()
     while not state.finished:
         state.epoch += 1
         row = train_epoch(
@@ -155,8 +157,9 @@ def fit(
             state.best_loss, state.best_epoch = row["validation"], state.epoch
             best = _copied(model)
         state.finished = state.epoch >= config.epochs or state.epoch - state.best_epoch >= config.patience
-        if state.finished or state.epoch % stage.checkpoint_every == 0:
+        if state.finished or time.monotonic() - saved_at >= stage.checkpoint_after_s:
             _save(stage.folder, model, optimiser, best, state)
+            saved_at = time.monotonic()
         told = [f"{name} {value:.3f}" for name, value in row.items()]
         message = ", ".join([*told, parts.remark] if parts.remark else told)
         yield Progress(f"Training {stage.name}", state.epoch, config.epochs, message)

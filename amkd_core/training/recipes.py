@@ -29,7 +29,7 @@ from amkd_core.training.stages import (
 AMKD, AMKD_TEACHER = "amkd", "amkd_teacher"
 UNDISTILLED = "undistilled"
 # Large models would otherwise spend more time on writing their weights than on training.
-CHECKPOINT_EVERY = 10
+CHECKPOINT_AFTER_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _fit(
         config.seed + part.number,
         config.device,
         config.precision,
-        checkpoint_every=CHECKPOINT_EVERY,
+        checkpoint_after_s=CHECKPOINT_AFTER_S,
         validation_patients=1 if part.number else config.student.batch_patients,
         joint=survival_loss_of(config) if config.is_cox and part.number else None,
         deterministic=config.deterministic,

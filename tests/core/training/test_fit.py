@@ -44,6 +44,22 @@ def test_a_stage_stopped_after_any_epoch_ends_with_the_same_weights(inputs, tmp_
             assert torch.equal(value, continued.state_dict()[name]), name
 
 
+def test_a_slow_stage_loses_no_more_than_its_seconds(inputs, tmp_path: Path, monkeypatch) -> None:
+    *_, data = inputs
+    clock = [0.0]
+    monkeypatch.setattr("amkd_core.training.fit.time.monotonic", lambda: clock[0])
+    config = OptimConfig(learning_rate=0.01, epochs=6, batch_patients=5, patches_per_bag=6, patience=6)
+    stage = Stage("student", tmp_path, 7, checkpoint_after_s=30.0)
+    network = build_model("amkd_student", {"d_encoder": D, "dim": 8}, seed=1)
+    kept = []
+    for _ in fit(network, data.train, data.validation, survival_objective, config=config, stage=stage):
+        history = tmp_path / "history.csv"
+        kept.append(len(history.read_text().splitlines()) - 1 if history.exists() else 0)
+        clock[0] += 16.0
+    # The third and the fifth epoch ended more than 30 s after the last checkpoint; the last one leaves its own.
+    assert kept == [0, 0, 3, 3, 5, 6]
+
+
 def test_a_damaged_checkpoint_is_one_sentence(inputs, tmp_path: Path) -> None:
     *_, config, data = inputs
     drain(train_teacher(data, config, tmp_path))
