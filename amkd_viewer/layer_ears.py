@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from amkd_viewer.slide_layers import own_viewer
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -32,8 +34,7 @@ def have_list_hear(viewer: ViewerModel, layer: Layer) -> None:
     list, and since equal lists count as the same hearer, the list itself never hears the layer: its eye, name and
     thumbnail stay as they were, and each event of the layer costs a search for the copy that is gone.
     """
-    # Plugins are given a proxy of the viewer, which shows nothing private.
-    layers = getattr(viewer, "__wrapped__", viewer).layers
+    layers: Any = own_viewer(viewer).layers
     try:
         layer.events.connect(layers._reemit_child_event)
     except AttributeError:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication
 
+from amkd_viewer import slide_layers
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
@@ -22,7 +24,7 @@ LETTER_EVERY_MS = 20
 AFTER_PICTURE_MS = 500
 """Letters that are missing when a slide is shown, and the bar, wait until its first picture stands."""
 
-POSITION = "bottom_left"
+_POSITION = "bottom_left"
 """Where QuPath has it. On the right, a bar that becomes longer or shorter moves, which napari draws once more at every
 change of magnification; on the left its end moves."""
 
@@ -93,7 +95,7 @@ class ScaleBar(QObject):
     def _appear(self) -> None:
         bar: Any = self._viewer.canvas.overlays.scale_bar
         if bar.position == _NAPARIS_POSITION:
-            bar.position = POSITION
+            bar.position = _POSITION
         bar.visible, bar.box, bar.font_size = True, True, _FONT_SIZE
 
 
@@ -101,8 +103,7 @@ def _qt_viewer_of(viewer: ViewerModel) -> Any:
     """Find napari's widget of a viewer, which keeps the letters; None where the viewer has none."""
     from napari.qt import QtViewer
 
-    # Plugins are given a proxy of the viewer.
-    own = getattr(viewer, "__wrapped__", viewer)
+    own = slide_layers.own_viewer(viewer)
     widgets = (
         widget for window in QApplication.topLevelWidgets() for widget in window.findChildren(QtViewer)
     )

@@ -82,6 +82,12 @@ def slide_of(fingerprint: str, layers: Iterable[Layer]) -> Layer | None:
     return next((layer for layer in slides_in(layers) if fingerprint_of(layer) == fingerprint), None)
 
 
+def own_viewer(viewer: ViewerModel) -> ViewerModel:
+    """The viewer itself: plugins are given a proxy of it, which shows nothing private and is not the window's own."""
+    own: ViewerModel = getattr(viewer, "__wrapped__", viewer)
+    return own
+
+
 def add_layer(viewer: ViewerModel, data: LayerData) -> Layer:
     """Add a layer that is described by a tuple."""
     from napari.layers import Layer
