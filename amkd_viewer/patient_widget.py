@@ -120,7 +120,7 @@ class PatientWidget(WorkspacePanel):
         slide = self.workspace.slide
         if slide is None:
             return
-        layer = slide_layers.overlay(self._viewer, slide, "region")
+        layer = self._region_on(slide)
         if layer is None:
             data = region_layer(
                 mpp=slide_layers.mpp_of(slide),
@@ -190,16 +190,20 @@ class PatientWidget(WorkspacePanel):
         chosen, slide = self.chosen, self.workspace.slide
         return chosen if len(chosen) > 1 else [slide] if slide is not None else []
 
+    def _region_on(self, slide: Layer) -> Layer | None:
+        """What is drawn on a slide; None where nothing ever was."""
+        return slide_layers.overlay(self._viewer, slide, "region")
+
     def _polygons(self, slide: Layer) -> Polygons:
         """Drawn regions as level-0 (x, y), counted from the slide's corner."""
-        layer = slide_layers.overlay(self._viewer, slide, "region")
+        layer = self._region_on(slide)
         if layer is None:
             return ()
         shapes = zip(layer.data, layer.shape_type, strict=True)
         return tuple(outline_of(shape, kind)[:, ::-1] + 0.5 for shape, kind in shapes if kind not in LINES)
 
     def _has_lines(self, slide: Layer) -> bool:
-        layer = slide_layers.overlay(self._viewer, slide, "region")
+        layer = self._region_on(slide)
         return layer is not None and not LINES.isdisjoint(layer.shape_type)
 
     # What the workspace tells
@@ -220,8 +224,7 @@ class PatientWidget(WorkspacePanel):
 
     def _hear_regions(self) -> None:
         """Learn of what is drawn, with this panel or before it was there."""
-        slides = self.workspace.slides
-        self._ears.hear(slide_layers.overlay(self._viewer, slide, "region") for slide in slides)
+        self._ears.hear(self._region_on(slide) for slide in self.workspace.slides)
 
     def _on_told(self, event: SessionEvent) -> None:
         if isinstance(event, events.Finished) and not isinstance(event.request, events.QueueRequest):
@@ -247,9 +250,11 @@ class PatientWidget(WorkspacePanel):
     def _is_redrawn(self, subjects: list[Layer]) -> bool:
         """Whether the result that is shown is of a region that has another shape by now."""
         prediction = self.workspace.prediction
-        if prediction is None or prediction.bag.n_slides != len(subjects):
+        if prediction is None or "region" not in prediction.provenance:
             return False
-        # What predicts is loaded by now, and the panel opens without it.
+        # It made the prediction, and loads torch, which the panel opens without.
         from amkd_core.inference.region import rests_on
 
-        return rests_on(prediction, [self._polygons(slide) for slide in subjects]) is False
+        n_slides = 1 if prediction.patient is None else len(prediction.patient.slide_ids)
+        polygons = [self._polygons(slide) for slide in subjects]
+        return n_slides == len(subjects) and not rests_on(prediction, polygons)

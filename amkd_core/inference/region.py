@@ -142,22 +142,21 @@ def predict_patient_regions(
     return tuple(on_slide(noted, part, place) for place, part in enumerate(parts))
 
 
-def rests_on(prediction: Prediction, polygons: Sequence[Sequence[Polygon]]) -> bool | None:
-    """Whether a prediction was made from these regions and no others; None for one of all tissue.
+def rests_on(prediction: Prediction, polygons: Sequence[Sequence[Polygon]]) -> bool:
+    """Whether a prediction from regions was made from these and no others.
 
     Parameters
     ----------
     prediction : Prediction
-        Of a slide or a patient.
+        Of a slide or a patient, from regions.
     polygons : per slide a sequence of arrays, shape (k, 2)
         What is drawn now; slides in the order of the prediction.
     """
-    record = prediction.provenance.get("region")
-    if record is None:
-        return None
     drawn = [_plain(one) for one in polygons]
-    found: bool = record["polygons_level0"] == (drawn if prediction.bag.n_slides > 1 else drawn[0])
-    return found
+    rested: bool = prediction.provenance["region"]["polygons_level0"] == (
+        drawn[0] if prediction.patient is None else drawn
+    )
+    return rested
 
 
 def _part(bag: FeatureBag, polygons: Sequence[Polygon], *, exclude: bool) -> FeatureBag:

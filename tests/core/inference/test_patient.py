@@ -14,7 +14,7 @@ from amkd_core.errors import BagError, RegionError
 from amkd_core.inference.maps import heatmap, top_patches
 from amkd_core.inference.patient import on_slide, predict_patient
 from amkd_core.inference.predict import predict_bag
-from amkd_core.inference.region import predict_patient_regions, predict_region, rows_inside
+from amkd_core.inference.region import predict_patient_regions, predict_region, rests_on, rows_inside
 
 GENES = {f"GENE{index}": 4.0 + index / 10 for index in range(N_GENES)}
 
@@ -93,6 +93,9 @@ def test_a_region_restricts_or_excludes(bags: list[FeatureBag], bundle: Bundle) 
     assert inside.notices[0].code == "research_only"
     assert inside.notices[1].sentence.startswith("Predicted from 15 of 30 tissue patches")
     assert outside.provenance["region"]["exclude"] is True
+    assert rests_on(inside, [left_half])
+    assert not rests_on(inside, [[left_half[0] + 1]])
+    assert not rests_on(inside, [()])
 
 
 def test_a_region_on_one_slide_leaves_the_others(bags: list[FeatureBag], bundle: Bundle) -> None:
@@ -110,6 +113,8 @@ def test_a_region_on_one_slide_leaves_the_others(bags: list[FeatureBag], bundle:
         sentence = parts[0].notices[1].sentence
         assert sentence.startswith(f"Predicted from {30 + kept.sum()} of 50 tissue patches on 2 slides")
         assert parts[0].provenance["region"]["polygons_level0"] == [[], [left_half.tolist()]]
+        assert all(rests_on(part, [(), (left_half,)]) for part in parts)
+        assert not any(rests_on(part, [(left_half,), (left_half,)]) for part in parts)
 
 
 def test_each_slides_region_belongs_to_that_slide(bags: list[FeatureBag], bundle: Bundle) -> None:
