@@ -36,7 +36,7 @@ def check_bundle(bundle: Bundle, *, file_name: str) -> None:
 
     card = bundle.card
     if card.cohort_events > card.cohort_size:
-        raise refuse(f"{card.cohort_events} deaths among {card.cohort_size} patients")
+        raise refuse(f"{card.cohort_events} events among {card.cohort_size} patients")
     if bundle.feature_range.dimension != card.encoder.dimension:
         raise refuse(
             f"its feature range has width {bundle.feature_range.dimension}, its encoder {card.encoder.dimension}"

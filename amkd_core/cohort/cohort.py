@@ -227,10 +227,14 @@ def read_cohort_file(path: Path | None, given: Mapping[str, Any] | None = None) 
         As `read_cohort`.
     """
     tables = {} if path is None else _toml(path)
-    problems = [f"there is no table [{name}], only [cohort]" for name in tables if name != "cohort"]
-    values: dict[str, Any] = tables.get("cohort", {})
+    values: dict[str, Any] = tables.pop("cohort", {})
     if not isinstance(values, dict):
         raise ConfigError(f"{'flags' if path is None else path.name}: cohort must be one table, [cohort]")
+    above = {name: value for name, value in tables.items() if not isinstance(value, dict)}
+    problems = [f"there is no table [{name}], only [cohort]" for name in tables if name not in above]
+    if above:  # TOML takes what stands above the first header for keys of no table
+        problems.append(f"{', '.join(above)}: the line [cohort] must stand above, and does not")
+    values = {**above, **values}  # read all the same, so that what is wrong with them is said as well
     folder = Path.cwd() if path is None else path.resolve().parent
     stated = {key: value for key, value in (given or {}).items() if value is not None}
     problems += [_unknown(key) for key in (*values, *stated) if key not in CohortFile.model_fields]

@@ -139,7 +139,7 @@ def _tables(outcome: Outcome, risk: FloatArray, stratum: ArrayLike | None) -> tu
     if not comparable.any():
         where = "" if stratum is None else " of one fold"
         raise OutcomeError(
-            f"the C-index is undefined: no two of the {len(outcome)} patients{where} ({outcome.n_events} deaths) are "
-            "comparable, which takes a death before another patient's last contact"
+            f"the C-index is undefined: no two of the {len(outcome)} patients{where} ({outcome.n_events} events) are "
+            "comparable, which takes an event before another patient's last contact"
         )
     return comparable, concordant

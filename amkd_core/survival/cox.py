@@ -142,7 +142,7 @@ def _matrix(outcome: Outcome, covariates: ArrayLike) -> FloatArray:
     if not np.isfinite(values).all():
         raise OutcomeError(f"{int((~np.isfinite(values)).sum())} covariates are not finite numbers")
     if not outcome.n_events:
-        raise OutcomeError(f"a Cox model needs at least one death, found none in {len(outcome)} patients")
+        raise OutcomeError(f"a Cox model needs at least one event, found none in {len(outcome)} patients")
     return values
 
 
@@ -181,5 +181,5 @@ def _fit(
         if np.isfinite(fitter.params_.to_numpy()).all():
             return fitter
     raise OutcomeError(
-        f"the Cox model of {values.shape[1]} covariates does not converge on {outcome.n_events} deaths ({problem})"
+        f"the Cox model of {values.shape[1]} covariates does not converge on {outcome.n_events} events ({problem})"
     )

@@ -83,7 +83,7 @@ def nll_loss(logits: Tensor, bin_index: Tensor, event: Tensor, *, reduction: Red
             f"found shapes {tuple(bin_index.shape)} and {tuple(event.shape)}"
         )
     if event.dtype != torch.bool:
-        raise OutcomeError(f"event must be boolean (True = death seen), found {event.dtype}")
+        raise OutcomeError(f"event must be boolean (True = event seen), found {event.dtype}")
     lowest, highest = torch.stack(torch.aminmax(bin_index)).tolist()
     if lowest < 0 or highest >= n_bins:
         raise OutcomeError(f"bins must lie in 0..{n_bins - 1}, found {lowest}..{highest}")
@@ -119,9 +119,9 @@ def cox_loss(log_risk: Tensor, time: Tensor, event: Tensor) -> Tensor:
             f"{tuple(time.shape)} and {tuple(event.shape)}"
         )
     if event.dtype != torch.bool:
-        raise OutcomeError(f"event must be boolean (True = death seen), found {event.dtype}")
+        raise OutcomeError(f"event must be boolean (True = event seen), found {event.dtype}")
     if not bool(event.any()):
-        raise OutcomeError(f"the Cox loss needs at least one death, found none among {len(event)} patients")
+        raise OutcomeError(f"the Cox loss needs at least one event, found none among {len(event)} patients")
     order = torch.argsort(time, descending=True, stable=True)
     falling = time[order]
     # Breslow: patients who share a time share the risk set that ends with the last of them.

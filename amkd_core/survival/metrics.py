@@ -24,8 +24,8 @@ def as_risk(outcome: Outcome, risk: ArrayLike) -> FloatArray:
 
 
 _UNDEFINED = (
-    "the C-index is undefined: no two of the {n} patients ({events} deaths) are comparable, "
-    "which takes a death before another patient's last contact"
+    "the C-index is undefined: no two of the {n} patients ({events} events) are comparable, "
+    "which takes an event before another patient's last contact"
 )
 
 
@@ -275,6 +275,6 @@ def log_rank(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> LogRank:
     if found.size < 2:
         raise OutcomeError(f"a log-rank test needs at least two groups of patients, found {found.size}")
     if not outcome.n_events:
-        raise OutcomeError(f"a log-rank test needs at least one death, found none in {len(outcome)} patients")
+        raise OutcomeError(f"a log-rank test needs at least one event, found none in {len(outcome)} patients")
     result = multivariate_logrank_test(outcome.time, codes, outcome.event)
     return LogRank(float(result.test_statistic), float(result.p_value), int(found.size - 1))

@@ -42,7 +42,7 @@ def _as_event(event: ArrayLike) -> BoolArray:
         return values.astype(np.bool_)
     found = sorted({str(value) for value in values.tolist()})[:5]
     raise OutcomeError(
-        f"event must hold True/False or 1/0 (1 = death seen, 0 = censored), found {', '.join(found)}"
+        f"event must hold True/False or 1/0 (1 = event seen, 0 = censored), found {', '.join(found)}"
     )
 
 
@@ -82,7 +82,7 @@ class Outcome:
 
     def __repr__(self) -> str:
         share = f", {100 * self.n_events / len(self):.0f} %" if len(self) else ""
-        return f"Outcome({len(self)} patients, {self.n_events} deaths{share})"
+        return f"Outcome({len(self)} patients, {self.n_events} events{share})"
 
     @property
     def n_events(self) -> int:
@@ -158,7 +158,7 @@ class TimeBins:
             raise OutcomeError(f"n_bins must be at least 1, found {n_bins}")
         if outcome.n_events < n_bins:
             raise OutcomeError(
-                f"{n_bins} time bins need at least {n_bins} deaths among the training patients, "
+                f"{n_bins} time bins need at least {n_bins} events among the training patients, "
                 f"found {outcome.n_events} of {len(outcome)}; use fewer bins or more patients"
             )
         deaths = outcome.time[outcome.event]
@@ -166,7 +166,7 @@ class TimeBins:
         counts = np.bincount(np.searchsorted(cuts, deaths, side="right"), minlength=n_bins)
         if not counts.all():
             raise OutcomeError(
-                f"equal times of death leave {int((counts == 0).sum())} of {n_bins} time bins without a death "
+                f"equal times of events leave {int((counts == 0).sum())} of {n_bins} time bins without an event "
                 f"(cuts at {', '.join(f'{cut:g}' for cut in cuts)} months); use fewer bins"
             )
         return cls(np.concatenate(([0.0], cuts, [np.inf])))
@@ -195,7 +195,7 @@ class TimeBins:
         times = np.unique(outcome.time[outcome.event])
         if not times.size:
             raise OutcomeError(
-                f"a baseline hazard needs at least one death among the training patients, found none of {len(outcome)}"
+                f"a baseline hazard needs at least one event among the training patients, found none of {len(outcome)}"
             )
         if times.size > most:
             times = times[np.linspace(0, times.size - 1, most).round().astype(np.int64)]

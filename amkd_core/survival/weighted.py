@@ -81,7 +81,7 @@ def uno_concordance(
     )
     if not (early[:, None] & later).any():
         raise OutcomeError(
-            f"Uno's C is undefined: none of the {int(early.sum())} deaths before {limit:.1f} months precedes another "
+            f"Uno's C is undefined: none of the {int(early.sum())} events before {limit:.1f} months precedes another "
             f"patient's last contact ({len(outcome)} patients)"
         )
     weight = _weights(outcome, reference, outcome.time)
@@ -179,7 +179,7 @@ def brier_scores(
     if not ((predicted >= 0) & (predicted <= 1)).all():
         raise OutcomeError("predicted survival must lie in [0, 1], some of it does not")
     if not outcome.n_events:
-        raise OutcomeError(f"the Brier score needs at least one death, found none in {len(outcome)} patients")
+        raise OutcomeError(f"the Brier score needs at least one event, found none in {len(outcome)} patients")
     time, event = _tensors(outcome)
     scores = torchsurv_parts().brier_score()(
         torch.from_numpy(predicted.astype(np.float32)), event, time,
@@ -221,7 +221,7 @@ def _weights(outcome: Outcome, reference: Outcome | None, months: FloatArray) ->
     watched = outcome if reference is None else reference
     if not watched.n_events:
         raise OutcomeError(
-            f"weights of censoring need at least one death, found none in {len(watched)} patients"
+            f"weights of censoring need at least one event, found none in {len(watched)} patients"
         )
     time, event = _tensors(watched)
     weights: Tensor = torchsurv_parts().get_ipcw(event, time, torch.from_numpy(months.astype(np.float32)))

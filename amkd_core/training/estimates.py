@@ -70,7 +70,7 @@ def _ratio(found: HazardRatio) -> Estimate:
     try:
         lower, upper = math.exp(found.lower), math.exp(found.upper)
     except OverflowError:
-        return Estimate(reason="the interval of the hazard ratio has no end: too few deaths")
+        return Estimate(reason="the interval of the hazard ratio has no end: too few events")
     return Estimate(value=found.ratio, lower=lower, upper=upper, level=found.level, p_value=found.p_value)
 
 

@@ -132,7 +132,7 @@ def _aucs(scored: Scored, limit: float) -> list[HorizonAuc]:
 def _curve(scored: Scored, months: Array) -> tuple[TimeCurve, tuple[Estimate, Estimate]]:
     """AUC as the mean of the folds, Brier scores as the mean of the patients, and the latter's means over time."""
     if not months.size:
-        undefined = Estimate(reason="too few deaths within follow-up to draw a curve over time")
+        undefined = Estimate(reason="too few events within follow-up to draw a curve over time")
         return TimeCurve(), (undefined, undefined)
     aucs, briers, nulls, sizes = [], [], [], []
     predicted = None if scored.survival_of is None else scored.survival_of(months)
@@ -152,7 +152,7 @@ def _curve(scored: Scored, months: Array) -> tuple[TimeCurve, tuple[Estimate, Es
         except AmkdError:  # a fold in which nobody died says nothing over time
             continue
     if not sizes:
-        undefined = Estimate(reason="no fold has a death among its test patients")
+        undefined = Estimate(reason="no fold has an event among its test patients")
         return TimeCurve(), (undefined, undefined)
     without_model = np.average(nulls, axis=0, weights=sizes)
     with_model = np.average(briers, axis=0, weights=sizes) if briers else None
@@ -181,7 +181,7 @@ def _calibration(scored: Scored, limit: float) -> Calibration:
         return Calibration(reason=f"the {scored.model} gives a risk, but no survival in months")
     deaths = scored.outcome.time[scored.outcome.event]
     if not deaths.size or limit <= 0:
-        return Calibration(reason="no death lies within follow-up")
+        return Calibration(reason="no event lies within follow-up")
     median = float(np.median(deaths))
     within = [month for month in HORIZONS if month <= limit]
     month = min(within, key=lambda value: abs(value - median), default=min(median, limit))

@@ -83,7 +83,7 @@ FALLING = np.array([1.0, 0.5, 0.7])
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda card, parts: card.update(cohort_events=170), "170 deaths among 50 patients"),
+        (lambda card, parts: card.update(cohort_events=170), "170 events among 50 patients"),
         (
             lambda card, parts: card["encoder"].update(dimension=17),
             "feature range has width 16, its encoder 17",
@@ -188,7 +188,7 @@ def test_a_bundle_that_could_not_be_opened_is_not_written(tmp_path: Path) -> Non
         bundle, card=bundle.card.model_copy(update={"metrics": {"c_index": float("nan")}})
     )
     for broken, sentence in (
-        (wrong, "51 deaths among 50"),
+        (wrong, "51 events among 50"),
         (endless, "metrics.c_index: Input should be a finite"),
     ):
         with pytest.raises(BundleError, match=f"model.amkd: .*{sentence}"):

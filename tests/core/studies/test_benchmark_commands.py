@@ -708,9 +708,9 @@ def test_an_external_cohort_without_a_comparable_pair_is_not_estimable(
     assert [row[1:4] for row in table.rows] == [("not estimable", "not estimable", "12")] * 4
     record = comparison_record(silent, config, [], external_rows(silent, n_resamples=50)).external
     assert record.rows[0].c_index.mean is None
-    assert "(0 deaths)" in record.rows[0].c_index_mean_rank.reason
+    assert "(0 events)" in record.rows[0].c_index_mean_rank.reason
     assert table.note.count("Not estimable: ") == 1
-    assert "(0 deaths)" in table.note
+    assert "(0 events)" in table.note
 
 
 def _called_like_the_training(finished, tmp_path: Path, first: str = "") -> tuple[Cohort, Cohort]:

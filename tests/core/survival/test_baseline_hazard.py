@@ -75,5 +75,5 @@ def test_baselines_that_cannot_be_are_refused() -> None:
         BaselineHazard(bins, np.array([0.1, -0.2]))
     with pytest.raises(OutcomeError, match=r"one finite log risk for each of 2 patients, found shape \(3,\)"):
         BaselineHazard.fit([0.0, 1.0, 2.0], outcome, bins)
-    with pytest.raises(OutcomeError, match="at least one death among the training patients, found none of 1"):
+    with pytest.raises(OutcomeError, match="at least one event among the training patients, found none of 1"):
         TimeBins.at_deaths(outcome.take([1]))

@@ -77,7 +77,7 @@ def test_refusals():
         calibration_slope(outcome, [0.1])
     with pytest.raises(OutcomeError, match="covariates are not finite"):
         hazard_ratio(outcome, [1, np.nan, 2])
-    with pytest.raises(OutcomeError, match="at least one death"):
+    with pytest.raises(OutcomeError, match="at least one event"):
         ridge_cox(Outcome([1, 2], [False, False]), [[1.0], [2.0]], 0.1)
     with pytest.raises(OutcomeError, match="one row of covariates"):
         ridge_cox(outcome, [1.0, 2.0, 3.0], 0.1)

@@ -202,7 +202,7 @@ def test_cox_gradient_and_order_of_patients():
         (lambda: nll_loss(torch.zeros(1, 4), torch.tensor([-1]), torch.ones(1).bool()), r"found -1\.\.-1"),
         (lambda: nll_loss(torch.zeros(1, 4), torch.tensor([1]), torch.ones(1)), "event must be boolean"),
         (lambda: cox_loss(torch.zeros(2), torch.ones(3), torch.ones(2).bool()), "three vectors of one length"),
-        (lambda: cox_loss(torch.zeros(2), torch.ones(2), torch.zeros(2).bool()), "at least one death, found none"),
+        (lambda: cox_loss(torch.zeros(2), torch.ones(2), torch.zeros(2).bool()), "at least one event, found none"),
         (lambda: cox_loss(torch.zeros(2), torch.ones(2), torch.ones(2)), "event must be boolean"),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ def test_outcome_holds_months_and_deaths_read_only():
     assert outcome.time.dtype == np.float64
     assert outcome.event.tolist() == [True, False, True]
     assert (len(outcome), outcome.n_events) == (3, 2)
-    assert repr(outcome) == "Outcome(3 patients, 2 deaths, 67 %)"
+    assert repr(outcome) == "Outcome(3 patients, 2 events, 67 %)"
     with pytest.raises(ValueError, match="read-only"):
         outcome.time[0] = 9
 
@@ -91,7 +91,7 @@ def test_every_bin_holds_a_death_or_fit_refuses():
 @pytest.mark.parametrize("deaths", [0, 1, 3])
 def test_fewer_deaths_than_bins_is_refused(deaths):
     outcome = Outcome(np.arange(1.0, 11.0), np.arange(10) < deaths)
-    with pytest.raises(OutcomeError, match=f"need at least 4 deaths .* found {deaths} of 10"):
+    with pytest.raises(OutcomeError, match=f"need at least 4 events .* found {deaths} of 10"):
         TimeBins.fit(outcome)
 
 
@@ -102,7 +102,7 @@ def test_four_deaths_fill_four_bins():
 
 @pytest.mark.parametrize("times", [[5, 5, 5, 5, 5, 9], [1, 1, 1, 1, 2, 3, 4, 5]])
 def test_ties_that_empty_a_bin_are_refused(times):
-    with pytest.raises(OutcomeError, match=r"equal times of death leave .* of 4 time bins without a death"):
+    with pytest.raises(OutcomeError, match=r"equal times of events leave .* of 4 time bins without an event"):
         TimeBins.fit(Outcome(times, [True] * len(times)))
 
 

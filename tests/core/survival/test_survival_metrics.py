@@ -71,7 +71,7 @@ def test_concordance_of_reversed_risks_is_the_complement(table):
 @pytest.mark.parametrize("event", [[0, 0, 0], [0, 0, 1]])
 def test_concordance_without_a_comparable_pair_is_undefined_not_one_half(event):
     with pytest.raises(
-        OutcomeError, match=f"undefined: no two of the 3 patients .{sum(event)} deaths. are comparable"
+        OutcomeError, match=f"undefined: no two of the 3 patients .{sum(event)} events. are comparable"
     ):
         concordance_index([1, 2, 3], event, [1, 2, 3])
 
@@ -195,7 +195,7 @@ def test_log_rank_equals_scikit_survival(n_groups):
     ("event", "group", "sentence"),
     [
         ([1, 1], ["a", "a"], "at least two groups of patients, found 1"),
-        ([0, 0], ["a", "b"], "at least one death, found none in 2"),
+        ([0, 0], ["a", "b"], "at least one event, found none in 2"),
         ([1, 1], ["a"], "one group per patient"),
     ],
 )

@@ -163,9 +163,9 @@ def test_months_beyond_follow_up_are_refused(months, sentence):
 
 def test_undefined_metrics_are_one_sentence():
     censored = Outcome([1, 2, 3], [False] * 3)
-    with pytest.raises(OutcomeError, match="Uno's C is undefined: none of the 0 deaths"):
+    with pytest.raises(OutcomeError, match="Uno's C is undefined: none of the 0 events"):
         uno_concordance(censored, [1, 2, 3])
-    with pytest.raises(OutcomeError, match="at least one death"):
+    with pytest.raises(OutcomeError, match="at least one event"):
         brier_scores(censored, [[1.0]] * 3, [1.0])
     with pytest.raises(OutcomeError, match="must lie in"):
         brier_scores(Outcome([1, 2, 3], [True] * 3), [[1.5]] * 3, [1.0])

@@ -111,7 +111,7 @@ def test_a_table_without_age_and_stage_is_one_sentence():
     with pytest.raises(OutcomeError, match="neither age nor stage"):
         clinical_baseline(patients, made_folds(cohort, 2))
     censored = tuple(replace(patient, event=False) for patient in cohort.patients)
-    with pytest.raises(OutcomeError, match="fold 1: a Cox model needs at least one death"):
+    with pytest.raises(OutcomeError, match="fold 1: a Cox model needs at least one event"):
         clinical_baseline(censored, made_folds(cohort, 2))
     with pytest.raises(OutcomeError, match="no fold has test patients"):
         clinical_baseline(cohort.patients, [Split(made_folds(cohort, 1)[0].train, (), ())])

@@ -51,7 +51,7 @@ def test_a_shuffle_is_drawn_by_seed_and_number_and_folded_like_the_run(unsplit_t
     with pytest.raises(CohortError, match=r"100 shuffles of the outcomes left a fold unusable"):
         Shuffle.draw(few, 1, CONFIG.model_copy(update={"folds": 5}))
     tied = replace(cohort, patients=tuple(replace(patient, time=12.0) for patient in cohort.patients))
-    with pytest.raises(CohortError, match=r"left a fold unusable \(fold 1: equal times of death"):
+    with pytest.raises(CohortError, match=r"left a fold unusable \(fold 1: equal times of events"):
         Shuffle.draw(tied, 1, CONFIG)
 
 

@@ -60,7 +60,7 @@ def test_the_folds_whose_time_bins_cannot_be_cut_are_named(inputs) -> None:
     other = Split((*split.validation, *split.test), split.train, ())
     require_time_bins(whole_years, config, (other,))
     with pytest.raises(
-        CohortError, match=r"^fold 2: equal times of death leave 3 of 4 .* \(the setting n_bins\)$"
+        CohortError, match=r"^fold 2: equal times of events leave 3 of 4 .* \(the setting n_bins\)$"
     ):
         require_time_bins(whole_years, config, (other, split))
     require_time_bins(whole_years, config.model_copy(update={"survival_loss": "cox"}), (other, split))

@@ -203,7 +203,7 @@ def test_figures_that_cannot_be_computed_are_null_with_a_reason():
     assert student.c_index.mean is None
     assert "no two of the 12 patients" in student.c_index.reason
     assert student.uno.reason
-    assert student.calibration.reason == "no death lies within follow-up"
+    assert student.calibration.reason == "no event lies within follow-up"
     assert student.risk_groups.log_rank.p_value is None
     assert "neither age nor stage" in found.clinical.reason
     assert found.added["student"].hazard_ratio.value is None
