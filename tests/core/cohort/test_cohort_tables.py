@@ -184,7 +184,10 @@ def test_unusable_expression_is_refused(tmp_path: Path, table: str, sentence: st
         (TOML + 'slide = "x"\nendpoint = "rfs"\n', r"no key slide; .*; \[cohort\] endpoint: Input should be"),
         (TOML + 'endpoint = "rfs"\n', r"\[cohort\] endpoint: Input should be 'os', 'dss' or 'pfi'"),
         (TOML.replace("[cohort]\n", ""), r"pathways: the line \[cohort\] must stand above, and does not$"),
-        ('colour = "red"\n' + TOML, r"colour: the line \[cohort\] must stand .*; \[cohort\] there is no key colour"),
+        (
+            'colour = "red"\n' + TOML,
+            r"colour: the line \[cohort\] must stand .*; \[cohort\] there is no key colour",
+        ),
         ("[cohort\n", "cohort.toml: is not TOML"),
         (TOML + "name2 = " + "[" * 5000 + "]" * 5000, r"cohort\.toml: is not TOML \(nested too deeply\)$"),
         (TOML + "name2 = " + "1" * 5000, r"cohort\.toml: is not TOML \(Exceeds the limit"),
