@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,7 @@ KINDS = {
 _WITH_PICTURES = frozenset({"figure", "report_pdf", "report_html"})
 _CURVE_IN = (7.0, 5.0)
 _MODEL_DIGITS = 8
+_REGION_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,17 @@ def write_all(order: ExportOrder, prediction: Prediction) -> list[str]:
 
 
 def scope_of(prediction: Prediction) -> str:
-    """End of a file's name where a result is of more or less than the slide: beside the slide's own it stays apart."""
-    return "".join(f"-{word}" for word in scope_words(prediction))
+    """End of a file's name where a result is of more or less than the slide: beside the slide's own it stays apart.
+
+    A region bears the beginning of a hash of what was drawn, so that two regions of a slide stay apart as well.
+    """
+    scope = "".join(f"-{word}" for word in scope_words(prediction))
+    drawn = prediction.provenance.get("region")
+    if drawn is None:
+        return scope
+    return (
+        f"{scope}-{hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()[:_REGION_DIGITS]}"
+    )
 
 
 def _model_of(prediction: Prediction) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bundle_fixtures import random_bag, random_bundle
 
 from amkd_core.inference.predict import predict_bag
+from amkd_core.inference.region import predict_region
 from amkd_core.notices import Notice
 from amkd_viewer import exports
 from amkd_viewer.wording import result_title
@@ -61,6 +63,27 @@ def test_results_of_less_and_of_more_than_a_slide_have_names_of_their_own(
     noted = replace(prediction, notices=(*prediction.notices, *(Notice(code, "x") for code in codes)))
     assert exports.scope_of(noted) == scope
     assert title in result_title(noted, "student")
+
+
+def test_two_regions_of_a_slide_lie_beside_each_other(tmp_path: Path) -> None:
+    bundle = random_bundle()
+    whole = predict_bag(random_bag(57), bundle)
+    side = np.array(whole.bag.patch_size_level0)
+    squares = [whole.bag.coords[place] + side * [[0, 0], [1, 0], [1, 1], [0, 1]] for place in (0, 9)]
+    order = exports.ExportOrder(tmp_path, ("scores",), "student", 5, identified=False, info=_info())
+    regions = [
+        predict_region(whole, bundle, [square], exclude=exclude)
+        for square, exclude in (
+            (squares[0], False),
+            (squares[1], False),
+            (squares[1], True),
+            (squares[0], False),
+        )
+    ]
+    written = [name for region in regions for name in exports.write_all(order, region)]
+    assert len(set(written)) == 3, "the same region anew takes its own place, another region's none"
+    assert written[0] == written[3]
+    assert all("-region-" in name for name in written)
 
 
 def _info():
