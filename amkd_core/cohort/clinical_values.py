@@ -48,7 +48,11 @@ def is_untold(value: Any) -> bool:
 
 
 def number_of(value: Any) -> float | None:
-    """A cell as a number; None where it is none."""
+    """A cell as a number; None where it is none, and for TRUE and FALSE, which Python takes for 1 and 0."""
+    import numpy as np
+
+    if isinstance(value, (bool, np.bool_)):
+        return None
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

@@ -93,6 +93,19 @@ def test_excel_and_compressed_tables_are_read_and_other_files_refused(tmp_path: 
         read_table(tmp_path / "clinical.docx")
 
 
+@pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet"])
+def test_truth_values_are_no_times_and_no_ages(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"clinical.{ending}"
+    frame = pd.DataFrame({"patient_id": ["A", "B"], "slide_ids": ["a", "b"], "os_months": [True, False]})
+    frame = frame.assign(os_event=[1, 0], age_years=[True, False])
+    write = {"csv": "to_csv", "xlsx": "to_excel", "parquet": "to_parquet"}[ending]
+    getattr(frame, write)(path, index=False)
+    with pytest.raises(CohortError, match="A: os_months is True, expected months above 0"):
+        read_clinical_table(path, ClinicalKeys())
+    getattr(frame.assign(os_months=3.0), write)(path, index=False)
+    assert [one.age_years for one in read_clinical_table(path, ClinicalKeys()).patients] == [None, None]
+
+
 @pytest.mark.parametrize("ending", ["csv", "tsv.gz", "xlsx"])
 @pytest.mark.parametrize(
     ("patient", "slide", "keys"),
