@@ -125,6 +125,8 @@ def _curves_fault(curves: Mapping[str, KaplanMeier]) -> str | None:
         falls = (np.diff(curve.time) >= 0).all() and (np.diff(curve.survival) <= _ROUNDING).all()
         if not (falls and ((curve.survival >= 0) & (curve.survival <= 1 + _ROUNDING)).all()):
             return f"its Kaplan-Meier table {group!r} is no falling curve between 1 and 0"
+        if (curve.at_risk < 0).any() or (np.diff(curve.at_risk) > 0).any():
+            return f"the patients at risk in its Kaplan-Meier table {group!r} grow in number or are below 0"
     return None
 
 

@@ -86,7 +86,7 @@ def draw_survival(
 ) -> None:
     """The patient's curve on Kaplan-Meier curves of the training cohort's risk groups with their 95 % bands.
 
-    Dashed where the model tells how many never have the event and not when the others have it (`told_text`).
+    Dashed where it takes its shape from the training cohort's (`told_text`).
     """
     from amkd_core.inference.survival_summary import told_and_drawn_on
 

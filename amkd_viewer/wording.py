@@ -322,10 +322,10 @@ def told_text(prediction: Prediction) -> str:
     """Say what the dashed part of the curve is."""
     from amkd_core.inference.survival_summary import told_until
 
-    month = told_until(prediction)
-    words = prediction.cohort.words
-    told = f"the model tells how many {words.stay}, not when the others {words.end}"
-    return f"Dashed, from {month:.0f} months on: {told}."
+    return (
+        f"Dashed, from {told_until(prediction):.0f} months on: the model has no months of its own there; the curve "
+        "runs as the training cohort's, steeper or flatter by the patient's hazard."
+    )
 
 
 def survival_facts(prediction: Prediction) -> list[tuple[str, str]]:

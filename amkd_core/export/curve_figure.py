@@ -31,7 +31,7 @@ def draw_curve(axes: Axes, prediction: Prediction) -> None:
         color="black",
         linewidth=1.4,
         linestyle=(0, (4, 3)),
-        label=f"from {told_until(prediction):.0f} months on: how many, not when",
+        label=f"from {told_until(prediction):.0f} months on: shaped as the cohort's",
     )
     axes.set(xlabel="months", ylabel=f"probability of {words.free}", ylim=(0, 1.02))
     axes.set_title(f"Predicted {words.name}", fontsize=11)

@@ -88,7 +88,7 @@ def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
         names = " / ".join(str(year) for year, _ in known)
         rest, told = median_sentence(prediction), told_until(prediction)
         if max(12 * known[-1][0], found.median_months or 0) > told:
-            rest += f"; from {told:.0f} months on the model tells how many, not when"
+            rest += f"; from {told:.0f} months on the curve takes its shape from the training cohort's"
         keys.append(KeyFigure(f"Predicted {cohort.words.free} at {names} years", shares, rest))
     return tuple(keys)
 

@@ -14,6 +14,7 @@ from amkd_core.models import ModelOutput
 from amkd_core.survival.baseline import hazards_in_bins, survival_in_bins
 from amkd_core.survival.curve import survival_curve
 from amkd_core.survival.hazard import risk
+from amkd_core.survival.metrics import KaplanMeier
 from amkd_core.survival.outcome import TimeBins
 
 Array = NDArray[np.float64]
@@ -30,15 +31,12 @@ class MemberReading:
     hazards, survival : array, shape (n_bins,)
         Per time bin of this member.
     bins : TimeBins
-    is_cox : bool
-        Whether the bins are those of a baseline hazard.
     """
 
     risk: float
     hazards: Array
     survival: Array
     bins: TimeBins
-    is_cox: bool
 
     @classmethod
     def of(cls, member: BundleMember, output: ModelOutput) -> MemberReading:
@@ -46,7 +44,7 @@ class MemberReading:
         logits = output.logits
         return cls(
             float(risk(logits)[0]), hazards_in_bins(logits, member.baseline)[0],
-            survival_in_bins(logits, member.baseline)[0], member.time_bins, member.baseline is not None,
+            survival_in_bins(logits, member.baseline)[0], member.time_bins,
         )  # fmt: skip
 
     @property
@@ -55,15 +53,12 @@ class MemberReading:
         return MemberPrediction(self.risk, self.hazards, tuple(self.bins.to_list()))
 
 
-def mean_curve(readings: Sequence[MemberReading], last_month: float) -> SurvivalCurve:
-    """Curves of the members on common months, averaged; drawn as far as the cohort was followed.
+def mean_curve(readings: Sequence[MemberReading], cohort: KaplanMeier) -> SurvivalCurve:
+    """Curves of the members on common months, averaged; drawn as far as the training cohort was followed.
 
     The months hold the bin edges of all members, so that the mean has every member's bends.
     """
-    curves = []
-    for reading in readings:
-        end = max(last_month, 1.05 * reading.bins.to_list()[-1])
-        curves.append(survival_curve(reading.survival, reading.bins, last_month=end))
+    curves = [survival_curve(reading.survival, reading.bins, cohort) for reading in readings]
     last = min(curve_months[-1] for curve_months, _ in curves)
     months = np.unique(np.concatenate([curve_months[curve_months <= last] for curve_months, _ in curves]))
     return SurvivalCurve(months, np.mean([np.interp(months, *curve) for curve in curves], axis=0))
@@ -72,14 +67,13 @@ def mean_curve(readings: Sequence[MemberReading], last_month: float) -> Survival
 def mean_in_bins(readings: Sequence[MemberReading], curve: SurvivalCurve) -> tuple[Array, Array]:
     """Hazards and survival in the first member's bins, averaged over members, shape (n_bins,) each.
 
-    Bin by bin where bins are ordinal; members of a Cox model have as many bins as their folds have times of death, so
-    that theirs are read off the mean curve.
+    Members' bins begin at months of their own, so that up to the last finite edge both are read off the mean curve;
+    through the open bin so many live as in the members' mean.
     """
-    if not readings[0].is_cox:
-        hazards: Array = np.mean([reading.hazards for reading in readings], axis=0)
-        survival: Array = np.mean([reading.survival for reading in readings], axis=0)
-        return hazards, survival
+    if len(readings) == 1:
+        return readings[0].hazards, readings[0].survival
     edges = readings[0].bins.edges[1:-1]
-    survival = np.append(np.interp(edges, curve.time_months, curve.survival), curve.survival[-1])
-    before = np.append(1.0, survival[:-1])
-    return 1 - np.divide(survival, before, out=np.ones_like(survival), where=before > 0), survival
+    lived = np.append(1.0, np.interp(edges, curve.time_months, curve.survival))
+    through = float(np.mean([reading.survival[-1] for reading in readings]))
+    survival: Array = np.append(lived[1:], min(through, lived[-1]))
+    return 1 - np.divide(survival, lived, out=np.ones_like(survival), where=lived > 0), survival

@@ -88,7 +88,7 @@ def _predict(bag: FeatureBag, bundle: Bundle, genes: Mapping[str, float] | None,
         MemberReading.of(member, output) for member, output in zip(bundle.members, outputs, strict=True)
     ]
     risks = np.array([reading.risk for reading in readings])
-    curve = mean_curve(readings, float(bundle.kaplan_meier["all"].time[-1]))
+    curve = mean_curve(readings, bundle.kaplan_meier["all"])
     hazards, survival = mean_in_bins(readings, curve)
     percentiles = [
         _percentile(value, member.training_risks) for value, member in zip(risks, bundle.members, strict=True)

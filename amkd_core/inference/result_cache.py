@@ -34,6 +34,9 @@ from amkd_core.slides.info import SlideInfo
 # What reading a damaged archive was seen to raise.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
 
+# Grows where a release under way computes other numbers than it did: what was kept before is not shown as its own.
+_COMPUTED = 2
+
 _log = private_logger(__name__)
 
 Genes = Mapping[str, float]
@@ -105,6 +108,7 @@ class ResultCache:
         return self._kept.path_of(
             {
                 **slide_key(info),
+                "computed": _COMPUTED,
                 "bundle": bundle.sha256,
                 "genes": None if genes is None else _digest(genes, bundle),
             }

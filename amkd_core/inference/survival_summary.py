@@ -49,25 +49,26 @@ def member_curves(prediction: Prediction) -> tuple[SurvivalCurve, ...]:
     curves = []
     for member in prediction.members:
         bins = TimeBins.from_list([*member.bin_edges_months, float("inf")])
-        end = max(last, 1.05 * member.bin_edges_months[-1])
-        months, values = survival_curve(np.cumprod(1 - member.hazards), bins, last_month=end)
+        months, values = survival_curve(
+            np.cumprod(1 - member.hazards), bins, prediction.cohort.kaplan_meier["all"]
+        )
         inside = months <= last
         curves.append(SurvivalCurve(months[inside], values[inside]))
     return tuple(curves)
 
 
 def told_until(prediction: Prediction) -> float:
-    """Month at which the first member's last bin begins.
+    """Month at which the first of the members' last bins begins.
 
-    That bin has no end (METHOD section 2): from there on the model tells how many live through it, and not when the
-    others die; the curve goes on as a straight line to the end of the cohort's follow-up.
+    Those bins have no end (METHOD section 2): from there on the model tells how a patient's hazard compares with the
+    training cohort's, and the curve goes on with its shape (`amkd_core.survival.curve`).
     """
     edges = [member.bin_edges_months for member in prediction.members] or [prediction.bin_edges_months]
     return float(min(known[-1] for known in edges))
 
 
 def told_and_drawn_on(prediction: Prediction) -> tuple[SurvivalCurve, SurvivalCurve]:
-    """The curve as far as the model tells it, and the rest, which begins where that ends."""
+    """The curve as far as the model tells its months, and the rest, which begins where that ends."""
     curve = prediction.curve
     month = min(told_until(prediction), float(curve.time_months[-1]))
     height = float(np.interp(month, curve.time_months, curve.survival))

@@ -22,8 +22,6 @@ class EndpointWords:
         What a curve shows the probability of.
     ended, going_on
         What has become of patients with and without an event.
-    stay, end
-        What patients do that never have the event, and those that have it.
     """
 
     name: str
@@ -32,19 +30,17 @@ class EndpointWords:
     free: str
     ended: str
     going_on: str
-    stay: str
-    end: str
 
 
 _WORDS = {
-    "os": EndpointWords("overall survival", "death", "deaths", "survival", "died", "alive", "live on", "die"),
+    "os": EndpointWords("overall survival", "death", "deaths", "survival", "died", "alive"),
     "dss": EndpointWords(
         "disease-specific survival", "death from the disease", "deaths from the disease", "disease-specific survival",
-        "died from the disease", "not died from it", "do not die from the disease", "die from it",
+        "died from the disease", "not died from it",
     ),
     "pfi": EndpointWords(
         "progression-free interval", "progression", "progressions", "freedom from progression",
-        "progressed", "free of progression", "stay free of progression", "progress",
+        "progressed", "free of progression",
     ),
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.splits import Split
 from amkd_core.errors import CohortError
-from amkd_core.survival.curve import survival_at
+from amkd_core.survival.curve import curve_end, survival_at
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.survival.outcome import Outcome, TimeBins
 
@@ -150,7 +150,7 @@ def _scored(
     references, nulls = trained
     return Scored(
         model, tuple(names), fold, outcome_of([known[name] for name in names]), risk,
-        rows["high_risk"].to_numpy(np.float64) > 0, _survival(rows, fold, bins, references), references, nulls,
+        rows["high_risk"].to_numpy(np.float64) > 0, _survival(rows, fold, bins, nulls), references, nulls,
     )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def _survival(
     rows: pd.DataFrame,
     fold: NDArray[np.int64],
     bins: Mapping[int, TimeBins],
-    references: Mapping[int, Outcome],
+    cohorts: Mapping[int, KaplanMeier],
 ) -> SurvivalOf | None:
     """Survival in months from hazards per bin, drawn as `survival_at` draws them; None without hazards."""
     columns = [name for name in rows.columns if name.startswith("hazard_")]
@@ -166,22 +166,15 @@ def _survival(
     hazards = rows[columns].to_numpy(np.float64)
     if not columns or not np.isfinite(hazards[:, 0]).all():
         return None
-    ends = {number: _last_month(bins[number], references.get(number)) for number in set(fold.tolist())}
+    ends = {number: curve_end(bins[number], cohorts.get(number)) for number in set(fold.tolist())}
 
     def survival_of(months: Array) -> Array:
         drawn = np.empty((len(fold), len(months)))
         for row, number in enumerate(fold.tolist()):
             heights = np.cumprod(1 - hazards[row, : bins[number].n_bins])
-            drawn[row] = survival_at(
-                np.minimum(months, ends[number]), heights, bins[number], last_month=ends[number]
-            )
+            # Beyond the curve's end the model says nothing; its last value is held.
+            until = np.minimum(months, ends[number])
+            drawn[row] = survival_at(until, heights, bins[number], cohorts.get(number))
         return drawn
 
     return survival_of
-
-
-def _last_month(bins: TimeBins, reference: Outcome | None) -> float:
-    """Where the open last bin ends: the longest follow-up of the fold's training patients."""
-    edge = 1.05 * float(bins.edges[-2])
-    longest = float(reference.time.max()) if reference is not None and len(reference) else 0.0
-    return max(longest, edge, 1e-6)

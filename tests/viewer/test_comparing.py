@@ -318,9 +318,7 @@ def test_the_survival_panel_shows_saves_and_copies(predicted, dock, tmp_path, qt
         assert expected in panel.facts.text
     told = told_until(predicted.outcome)
     for label in (panel.limits, predicted.result.told):
-        assert (
-            f"Dashed, from {told:.0f} months on: the model tells how many live on, not when" in label.text()
-        )
+        assert f"Dashed, from {told:.0f} months on: the model has no months of its own" in label.text()
     assert ("(dashed part)" in panel.facts.text) == (told < 60)
     for kind in ("png", "svg", "csv"):
         path = tmp_path / f"curve.{kind}"

@@ -370,5 +370,5 @@ def test_a_median_read_off_the_open_bin_is_marked(
     months = np.array([0.0, half_at or last_month, last_month + 1])
     curve = SurvivalCurve(months, np.array([1.0, 0.5 if half_at else 0.7, 0.4 if half_at else 0.7]))
     note = key_figures(replace(prediction, members=members, curve=curve))[-1].note
-    assert ("months on the model tells how many, not when" in note) == is_marked, note
+    assert ("months on the curve takes its shape from the training" in note) == is_marked, note
     assert (f"from {edges[-1]:.0f} months" in note) == is_marked

@@ -56,6 +56,22 @@ def test_risk_survival_and_group_by_hand(bag: FeatureBag, bundle: Bundle) -> Non
     assert len(found.cohort.risks) == 150
 
 
+def test_an_ensembles_survival_in_bins_lies_on_its_curve_where_members_bins_differ(
+    bag: FeatureBag, bundle: Bundle
+) -> None:
+    edges = ([0, 6, 12, 30], [0, 9, 20, 41], [0, 5, 14, 33])
+    members = tuple(
+        dataclasses.replace(member, time_bins=TimeBins.from_list(own))
+        for member, own in zip(bundle.members, edges, strict=True)
+    )
+    found = predict_bag(bag, dataclasses.replace(bundle, members=members))
+    on_curve = np.interp([6, 12, 30], found.curve.time_months, found.curve.survival)
+    np.testing.assert_allclose(found.survival[:3], on_curve, rtol=1e-6)
+    np.testing.assert_allclose(np.cumprod(1 - found.hazards), found.survival, rtol=1e-6)
+    apart = np.mean([np.cumprod(1 - member.hazards) for member in found.members], axis=0)
+    assert np.abs(apart[:3] - on_curve).max() > 0.01, "bins of other months are not averaged one by one"
+
+
 def test_the_group_is_cut_at_the_training_median(bag: FeatureBag, bundle: Bundle) -> None:
     risk = predict_bag(bag, bundle).member_risks
     for cut, group in ((risk.max() + 0.01, "low"), (risk.min() - 0.01, "high")):

@@ -12,6 +12,7 @@ from amkd_core.errors import OutcomeError
 from amkd_core.survival.baseline import BaselineHazard, hazards_in_bins, survival_in_bins
 from amkd_core.survival.curve import survival_at
 from amkd_core.survival.hazard import hazards, risk, survival
+from amkd_core.survival.metrics import kaplan_meier
 from amkd_core.survival.outcome import Outcome, TimeBins
 
 
@@ -56,9 +57,8 @@ def test_hazards_give_the_survival_of_proportional_hazards_in_months() -> None:
     lived = survival_in_bins(logits, baseline)
     np.testing.assert_allclose(lived[:2, 1], np.exp(-0.5 * np.exp([0.0, 1.5])), rtol=1e-6)
     np.testing.assert_array_equal(lived[2:, 2], [1.0, 0.0])
-    assert survival_at([30.0, 45.0], lived[1], bins, last_month=50).tolist() == pytest.approx(
-        [lived[1, 1]] * 2
-    )
+    followed = kaplan_meier([10, 20, 30, 50], [1, 1, 1, 0])
+    assert survival_at([30.0, 45.0], lived[1], bins, followed).tolist() == pytest.approx([lived[1, 1]] * 2)
     assert risk(logits).tolist() == logits[:, 0].tolist()
 
 

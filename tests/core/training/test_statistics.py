@@ -16,7 +16,7 @@ from statistics_fixtures import QUICK, made_run
 from amkd_core.cohort.clinical import outcome_of
 from amkd_core.errors import CohortError, OutcomeError
 from amkd_core.survival.curve import survival_at
-from amkd_core.survival.metrics import concordance_index
+from amkd_core.survival.metrics import concordance_index, kaplan_meier
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.crossval import scores_of
 from amkd_core.training.estimates import Estimate, Spread
@@ -66,10 +66,10 @@ def test_survival_in_months_is_drawn_between_the_own_folds_bins(made, models):
         (made.predictions["model"] == "student") & (made.predictions["patient_id"] == item.patients[row])
     ].iloc[0]
     heights = np.cumprod(1 - own[[f"hazard_{k}" for k in range(1, 5)]].to_numpy(float))
-    longest = max(
-        patient.time for patient in made.cohort.patients if patient.patient_id in made.splits[1].train
-    )
-    expected = survival_at([3.0, 11.0, 40.0], heights, made.bins[2], last_month=longest)
+    trained = outcome_of([one for one in made.cohort.patients if one.patient_id in made.splits[1].train])
+    cohort = kaplan_meier(trained.time, trained.event)
+    assert made.bins[2].edges[-2] < 40 < trained.time.max()
+    expected = survival_at([3.0, 11.0, 40.0], heights, made.bins[2], cohort)
     np.testing.assert_allclose(item.survival_of(np.array([3.0, 11.0, 40.0]))[row], expected)
 
 
