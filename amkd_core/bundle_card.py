@@ -15,6 +15,8 @@ from amkd_core.errors import BundleError
 from amkd_core.survival.endpoints import Endpoint
 
 FORMAT_VERSION = 1
+OUT_OF_FOLD = "out of fold"
+"""``provenance["reference"]`` where no member had seen the patients of its reference."""
 RESEARCH_USE_ONLY = "Research use only. Not for diagnosis or treatment decisions."
 
 

@@ -23,6 +23,7 @@ NoticeCode = Literal[
     "several_images",
     "on_processor",
     "trained_on",
+    "seen_reference",
     "identifying_name",
 ]
 

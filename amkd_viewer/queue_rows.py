@@ -30,6 +30,7 @@ _WORDS = {
     "out_of_range": "outside training range",
     "trained_on": "seen in training",
     "synthetic_bundle": "simulated model",
+    "seen_reference": "flattered cohort",
     "coarse_scale": "coarse scan",
     "scale_source": "doubtful scale",
     "invalid_patches": "unreadable patches",

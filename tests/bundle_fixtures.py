@@ -6,7 +6,7 @@ import numpy as np
 
 from amkd_core.bag import EncoderIdentity, FeatureBag
 from amkd_core.bundle import Bundle, BundleMember
-from amkd_core.bundle_card import BundleCard, EncoderCard
+from amkd_core.bundle_card import OUT_OF_FOLD, BundleCard, EncoderCard
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership
 from amkd_core.feature_range import FeatureRange
@@ -91,6 +91,7 @@ def random_bundle(
         software_version="0",
         cohort_size=50,
         cohort_events=int(event.sum()),
+        provenance={"reference": OUT_OF_FOLD},
         pathways=list(covered.pathways) if teacher else [],
         genes=list(covered.genes) if teacher else [],
         members=[

@@ -14,6 +14,7 @@ import torch
 from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
+from amkd_core.bundle_card import OUT_OF_FOLD
 from amkd_core.notices import Notice
 from amkd_core.private_names import looks_like_accession
 from amkd_core.seen_slides import slide_digests
@@ -37,6 +38,15 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
                 "trained_on",
                 "The model was trained on this very slide, outcome included; its prediction is flattered and proves "
                 "nothing.",
+            )
+        )
+    if bundle.card.provenance.get("reference") != OUT_OF_FOLD:
+        notices.append(
+            Notice(
+                "seen_reference",
+                "The model had seen the training patients with whom this risk is compared: their low and high risk lie "
+                "further apart than a new patient's, of whom more than half may count as high risk. A model of several "
+                "folds compares with patients that it had not seen.",
             )
         )
     notices.extend(bag.notices)

@@ -46,9 +46,11 @@ def predict_teacher(
     results = [_run_teacher(member, patches, expression, device) for member in bundle.members]
     coattention = np.mean([result[1] for result in results], axis=0)  # (n_pathways, n_patches)
     importance = normalised(np.mean([result[2] for result in results], axis=0))
+    # Each teacher weighs its own maps (METHOD section 8); weights of one and maps of another say nothing.
+    guided = np.mean([normalised(result[2]) @ result[1] for result in results], axis=0)
     return TeacherPrediction(
         risk=float(np.mean([result[0] for result in results])),
-        patch_scores=normalised(importance @ coattention),
+        patch_scores=normalised(guided),
         pathways=tuple(bundle.card.pathways),
         pathway_importance=importance,
         coattention=(coattention * coattention.shape[1]).astype(np.float16),

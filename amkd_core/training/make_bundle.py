@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle, BundleMember
-from amkd_core.bundle_card import BundleCard, EncoderCard, MemberCard, ModelCard
+from amkd_core.bundle_card import OUT_OF_FOLD, BundleCard, EncoderCard, MemberCard, ModelCard
 from amkd_core.bundle_file import open_bundle, write_bundle
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import BundleError
@@ -146,7 +146,7 @@ def bundle_of_ensemble(
             "metrics": dict(metrics),
             "training_slides": sorted({name for bundle in bundles for name in bundle.card.training_slides}),
             "members": [bundle.card.members[0] for bundle in bundles],
-            "provenance": {**first.card.provenance, "folds": len(folds), "reference": "out of fold"},
+            "provenance": {**first.card.provenance, "folds": len(folds), "reference": OUT_OF_FOLD},
         }
     )
     names = sorted({name for fold in folds for name in fold.predictions["patient_id"]})

@@ -81,8 +81,8 @@ def test_time_bins_that_a_fold_cannot_cut_are_said_before_training(tmp_path: Pat
     ]  # fmt: skip
     exit_code, output = run(*words, "--device", "cuda:77")
     assert exit_code == 2
-    assert "fold 1: equal times of death leave" in output
-    assert "fold 2: equal times of death leave" in output
+    assert "fold 1: equal times of events leave" in output
+    assert "fold 2: equal times of events leave" in output
     assert "use fewer bins (the setting n_bins)" in output
     assert "device 'cuda:77' cannot be used" in output
     assert not (tmp_path / "run").exists()

@@ -178,8 +178,8 @@ def test_the_teacher_joins_genes_by_name(bag: FeatureBag, bundle: Bundle) -> Non
     assert straight.risk != swapped.risk
 
 
-def test_teacher_maps_add_up(bag: FeatureBag, bundle: Bundle) -> None:
-    teacher = predict_bag(bag, bundle, genes=GENES).teacher
+def test_teacher_maps_add_up(bag: FeatureBag) -> None:
+    teacher = predict_bag(bag, random_bundle(), genes=GENES).teacher
     assert teacher is not None
     assert teacher.coattention.shape == (4, 30)
     assert teacher.coattention.dtype == np.float16
@@ -188,6 +188,31 @@ def test_teacher_maps_add_up(bag: FeatureBag, bundle: Bundle) -> None:
     assert teacher.pathway_importance.sum() == pytest.approx(1)
     np.testing.assert_allclose(teacher.patch_scores, teacher.pathway_importance @ maps, rtol=2e-3)
     assert teacher.patch_scores.sum() == pytest.approx(1)
+
+
+def test_an_ensembles_teacher_map_is_the_mean_of_its_members_maps(bag: FeatureBag) -> None:
+    members = []
+    for member in random_bundle(n_members=3).members:
+        weights = {name: 2 * tensor for name, tensor in member.teacher.state_dict().items()}  # sharper maps
+        member.teacher.load_state_dict(weights)
+        members.append(member)
+    bundle = dataclasses.replace(random_bundle(n_members=3), members=tuple(members))
+    teacher = predict_bag(bag, bundle, genes=GENES).teacher
+    alone = [
+        predict_bag(bag, dataclasses.replace(bundle, members=(member,)), genes=GENES).teacher.patch_scores
+        for member in members
+    ]
+    np.testing.assert_allclose(teacher.patch_scores, np.mean(alone, axis=0), rtol=1e-6)
+    crossed = teacher.pathway_importance @ (teacher.coattention.astype(float) / 30)
+    assert np.abs(crossed / teacher.patch_scores - 1).max() > 0.02, "weights of one and maps of another"
+
+
+def test_a_reference_that_the_model_had_seen_is_told(bag: FeatureBag) -> None:
+    bundle = random_bundle(synthetic=False)
+    card = bundle.card.model_copy(update={"provenance": {}})
+    found = predict_bag(bag, dataclasses.replace(bundle, card=card)).notices
+    assert codes(found) == ["research_only", "seen_reference"]
+    assert "more than half may count as high risk" in found[1].sentence
 
 
 def test_one_missing_gene_counts_as_the_training_mean_and_more_are_refused(
