@@ -70,6 +70,19 @@ def test_the_recorded_encoder_fits_models_by_our_name_and_may_not_be_contradicte
     assert read_bag(path, assume=stated).encoder == stated.encoder
 
 
+@pytest.mark.parametrize("size_px", [224, 256])
+def test_a_bag_has_the_patches_that_it_records_whatever_we_give_its_encoder(
+    tmp_path: Path, size_px: int
+) -> None:
+    """We cut 224 px for H-optimus-0; others have cut 256, and theirs is another scale of what the network saw."""
+    sizes = {"patch_size": size_px, "patch_size_level0": 2 * size_px}
+    bag = read_bag(write(tmp_path / "t.h5", encoder="hoptimus0", **{**TRIDENT, **sizes}))
+    assert (bag.encoder.name, bag.patch_size_px, bag.mpp) == ("h-optimus-0", size_px, 0.5)
+    assert bag.patch_size_level0 == (2 * size_px, 2 * size_px)
+    write_bag(tmp_path / "ours.h5", bag)
+    assert read_bag(tmp_path / "ours.h5").patch_size_px == size_px
+
+
 def test_a_nominal_scale_is_named_and_gives_way_to_a_measured_one(tmp_path: Path) -> None:
     path = write(tmp_path / "t.h5", encoder="uni_v1", **TRIDENT)
     nominal = read_bag(path)

@@ -23,9 +23,6 @@ from amkd_core.slides.encoders.network import build_conch, build_network, fill, 
 from amkd_core.slides.encoders.registry import EncoderCard, Preprocess
 from amkd_core.slides.encoders.smaller_batches import SmallerBatches
 
-VERSION = "1"
-"""Of our preprocessing and pooling; the weights have a hash of their own."""
-
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -56,7 +53,7 @@ class FoundationEncoder:
             raise EncoderError(f"Encoder {card.name!r} has no preprocessing and is no network.")
         self.identity = EncoderIdentity(
             name=card.name,
-            version=VERSION,
+            version=card.version,
             dimension=card.dimension,
             weights_sha256=weights_sha256,
             transform=card.transform,

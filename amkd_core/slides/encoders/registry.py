@@ -33,12 +33,12 @@ class PatchEncoder(Protocol):
 
     @property
     def patch_size_px(self) -> int:
-        """Side of the patches in pixels."""
+        """Side of the patches in pixels, before any scaling of the encoder's own."""
         ...
 
     @property
     def mpp(self) -> float:
-        """Micrometres per pixel of the patches."""
+        """Micrometres per pixel of those patches."""
         ...
 
     def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -101,7 +101,9 @@ class EncoderCard:
     half
         Precision on a GPU; on a CPU it is always float32.
     patch_size_px, mpp
-        Side and scale of the patches.
+        Side and scale of the patches that it is given. What `preprocess` scales, the network sees at another scale.
+    version
+        Of the patches, preprocessing and pooling of a published network; it rises when the features change.
     """
 
     name: str
@@ -116,6 +118,7 @@ class EncoderCard:
     half: Literal["float16", "bfloat16"] = "float16"
     patch_size_px: int = 256
     mpp: float = 0.5
+    version: str = "1"
 
     @property
     def transform(self) -> str:
@@ -200,6 +203,8 @@ _CARDS = (
             **_SWIGLU,
         },
         preprocess=Preprocess(224, 224, "bicubic", *IMAGENET),
+        patch_size_px=224,  # meant for 224 px at 20x; of 256 px the network would see 0.571 um/px
+        version="2",
     ),
     EncoderCard(
         name="h-optimus-0",
@@ -212,6 +217,8 @@ _CARDS = (
         preprocess=Preprocess(
             224, 224, "bicubic", (0.707223, 0.578729, 0.703617), (0.211883, 0.230117, 0.177517)
         ),
+        patch_size_px=224,  # trained on 224 px at 0.5 um/px; of 256 px the network would see 0.571
+        version="2",
     ),
     EncoderCard(
         name="resnet50",
