@@ -228,8 +228,10 @@ _CARDS = (
         hub_id="timm/resnet50.tv_in1k",
         architecture="resnet50",
         arguments={"features_only": True, "out_indices": (3,)},
-        preprocess=Preprocess(256, 224, "bilinear", *IMAGENET),
+        # As CLAM and TRIDENT do: timm's own cuts the middle out, and 23 % of the tile would not count.
+        preprocess=Preprocess(224, 224, "bilinear", *IMAGENET),
         unused_weights=("layer4.", "fc."),
+        version="2",
     ),
 )
 ENCODERS: Mapping[str, EncoderCard] = MappingProxyType({card.name: card for card in _CARDS})

@@ -21,7 +21,7 @@ from amkd_core.errors import EncoderError, MissingExtraError
 from amkd_core.slides.encoders import ENCODERS, load_encoder
 from amkd_core.slides.encoders.foundation import FoundationEncoder, load_foundation, pool, prepare
 from amkd_core.slides.encoders.network import build_network, read_weights
-from amkd_core.slides.encoders.registry import EncoderCard
+from amkd_core.slides.encoders.registry import IMAGENET, EncoderCard, Preprocess
 
 pytestmark = pytest.mark.usefixtures("timm_imports")
 
@@ -160,12 +160,12 @@ def test_resnet50_for_real(resnet_file: Path, patches: np.ndarray, monkeypatch: 
     np.testing.assert_allclose(features, expected.numpy(), rtol=1e-3, atol=1e-4)
 
 
-def test_resnet50_preprocessing_is_that_of_timm(patches: np.ndarray) -> None:
+def test_resnet50_preprocessing_is_that_of_timm_without_its_crop(patches: np.ndarray) -> None:
     import timm
     from timm.data import create_transform, resolve_data_config
 
     network = timm.create_model("resnet50.tv_in1k", pretrained=False)
-    transform = create_transform(**resolve_data_config(network.pretrained_cfg))
+    transform = create_transform(**{**resolve_data_config(network.pretrained_cfg), "crop_pct": 1.0})
     preprocess = ENCODERS["resnet50"].preprocess
     assert preprocess is not None
     for image in patches:
@@ -180,6 +180,11 @@ def test_preprocessing_gives_the_networks_input(name: str, patches: np.ndarray) 
     preprocess = ENCODERS[name].preprocess
     assert preprocess is not None
     assert prepare(cut(patches, name), preprocess).shape == (6, preprocess.crop_px, preprocess.crop_px, 3)
+
+
+def test_a_crop_takes_the_middle(patches: np.ndarray) -> None:
+    preprocess = Preprocess(256, 224, "bilinear", *IMAGENET)
+    np.testing.assert_array_equal(prepare(patches, preprocess), patches[:, 16:240, 16:240])
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from amkd_core.slides.encoders import (
     load_encoder,
     weight_places,
 )
+from amkd_core.slides.encoders.registry import IMAGENET, Preprocess
 
 
 @pytest.fixture
@@ -49,7 +50,10 @@ def test_licences_that_bind_trained_models_say_so() -> None:
 
 def test_the_transform_states_every_step() -> None:
     assert ENCODERS["resnet50"].transform == (
-        "RGB 256 px at 0.5 um/px, resize 256 bilinear, centre crop 224, mean 0.485 0.456 0.406, std 0.229 0.224 0.225"
+        "RGB 256 px at 0.5 um/px, resize 224 bilinear, mean 0.485 0.456 0.406, std 0.229 0.224 0.225"
+    )
+    assert str(Preprocess(256, 224, "bicubic", *IMAGENET)).startswith(
+        "resize 256 bicubic, centre crop 224, mean"
     )
     assert "resize 448 bicubic, mean 0.481455" in ENCODERS["conch"].transform
 
