@@ -184,6 +184,8 @@ _CARDS = (
         hub_id="MahmoodLab/CONCH",
         preprocess=Preprocess(448, 448, "bicubic", *CLIP),
         unused_weights=("text.", "text_decoder.", "logit_scale"),
+        patch_size_px=512,  # as TRIDENT gives it; 256 px scaled up to 448 would be twice the magnification
+        version="2",
     ),
     EncoderCard(
         name="virchow2",

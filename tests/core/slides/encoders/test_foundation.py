@@ -309,6 +309,7 @@ def test_conch_fills_its_image_tower_alone(
         tmp_path / "pytorch_model.bin",
     )
     encoder = load_encoder("conch", weights=tmp_path)
+    patches = cut(patches, "conch")
     features = encoder.encode(patches)
     assert features.shape == (6, 512)
     preprocess = ENCODERS["conch"].preprocess

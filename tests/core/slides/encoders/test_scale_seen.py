@@ -20,11 +20,12 @@ from amkd_core.slides.slide import open_slide
 PUBLISHED = {
     "uni": (256, 224, 0.571),
     "uni2-h": (256, 224, 0.571),
+    "conch": (512, 448, 0.571),
     "virchow2": (224, 224, 0.5),
     "h-optimus-0": (224, 224, 0.5),
     "resnet50": (256, 224, 0.571),
 }
-CHANGED = {"virchow2", "h-optimus-0", "resnet50"}
+CHANGED = {"conch", "virchow2", "h-optimus-0", "resnet50"}
 
 
 class Recorder(torch.nn.Module):
