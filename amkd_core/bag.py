@@ -57,9 +57,9 @@ class FeatureBag:
     encoder : EncoderIdentity
         What made the features.
     patch_size_px : int
-        Side of a patch as the encoder saw it, in pixels.
+        Side of a patch as it was given to the encoder, in pixels.
     mpp : float
-        Micrometres per pixel of a patch as the encoder saw it.
+        Micrometres per pixel of that patch, before any scaling of the encoder's own (`encoder.transform` states it).
     slide_id : str
         File name of the slide without its extension, or the patient's identifier for several slides.
     coords : array, shape (n, 2), int64, optional

@@ -36,7 +36,7 @@ class BagAssumptions:
     encoder
         What made the features.
     mpp
-        Micrometres per pixel of a patch as the encoder saw it.
+        Micrometres per pixel of a patch as it was given to the encoder.
     patch_size_px
         Side of that patch in pixels.
     patch_size_level0

@@ -21,7 +21,7 @@ class BagKind:
         Whose kind it is, for sentences such as "but model TCGA-BRCA needs 256 px".
     encoder : EncoderIdentity
     patch_size_px : int
-        Side of a patch as the encoder saw it, in pixels.
+        Side of a patch as it is given to the encoder, in pixels.
     mpp : float
         Micrometres per pixel of a patch.
     golden : GoldenFeatures, optional

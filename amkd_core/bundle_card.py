@@ -69,7 +69,7 @@ class BundleCard(_Strict):
     encoder
         Encoder that a bag must come from.
     patch_size_px, mpp
-        Patch side in pixels and micrometres per pixel, as the encoder sees it.
+        Patch side in pixels and micrometres per pixel, as it is given to the encoder.
     endpoint
         "os", "dss" or "pfi".
     expression_scale

@@ -1,7 +1,7 @@
 """From a tissue mask to a grid of patches.
 
 A patch is a square of tissue of fixed physical size, 256 px at 0.5 um per px by default (the paper's
-section 3.1), so its size in level-0 pixels follows from the slide's micrometres per pixel.
+section 3.1; some encoders take another), so its size in level-0 pixels follows from the slide's micrometres per pixel.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class PatchSpec:
     Parameters
     ----------
     size_px
-        Side of the patch as the encoder sees it.
+        Side of the patch as it is given to the encoder.
     mpp
         Micrometres per pixel of that patch.
     min_tissue

@@ -1,4 +1,4 @@
-"""Scaling a region of a slide down to the pixels that an encoder sees."""
+"""Scaling a region of a slide down to the pixels that an encoder is given."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,13 @@ def test_features_of_earlier_patches_are_another_version() -> None:
     versions = {name: card.version for name, card in ENCODERS.items()}
     assert {name for name, version in versions.items() if version == "2"} == CHANGED
     assert {recording(name)[0].identity.version for name in CHANGED} == {"2"}
+
+
+def test_the_page_on_bags_says_what_each_network_sees() -> None:
+    page = (Path(__file__).resolve().parents[4] / "docs" / "file-formats.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| (\d+) px at 0\.5 um/px \| (\d+) px \| ([\d.]+) \|$", page, re.M)
+    stated = {name: (int(side), int(side_seen), float(mpp)) for name, side, side_seen, mpp in rows}
+    assert stated == {"texture": (256, 256, 0.5), **PUBLISHED}
+    assert {name: (card.patch_size_px, card.mpp) for name, card in ENCODERS.items()} == {
+        name: (side, 0.5) for name, (side, _, _) in stated.items()
+    }
