@@ -15,6 +15,8 @@ from amkd_core.survival.endpoints import words_of
 PARTS = ("train", "validation", "test")
 _PART_WORDS = {"training": "train", "val": "validation", **{part: part for part in PARTS}}
 LONGEST_MONTHS = 1_500.0
+# Months of 30 days and of 30.44 differ by less.
+_SAME_TIME = 0.05
 
 
 def slide_ids_of(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, ...]:
@@ -75,7 +77,7 @@ def event_of(value: Any, *, is_death: bool) -> bool | None:
 def contradiction_notes(
     columns: ClinicalColumns, rows: Sequence[Mapping[Any, Any]], file_name: str
 ) -> list[str]:
-    """In how many rows another recognised column says otherwise than the event column that is taken.
+    """In how many rows another recognised column says otherwise than the time or the event column that is taken.
 
     Raises
     ------
@@ -83,6 +85,15 @@ def contradiction_notes(
         When they disagree in more rows than they agree in: one of them is turned round, or means something else.
     """
     notes = []
+    for other, months in columns.other_times.items():
+        lasted = [(number_of(row[columns.time]), number_of(row[other])) for row in rows]
+        known = [
+            (one * columns.months, two * months)
+            for one, two in lasted
+            if one is not None and two is not None and one > 0 and two > 0
+        ]
+        differ = [abs(one - two) > max(_SAME_TIME * max(one, two), 1) for one, two in known]
+        notes += _told(columns.time, other, differ, file_name, "state time_column, and time_unit")
     for other, is_death in columns.other_events.items():
         told = [
             (
@@ -91,19 +102,18 @@ def contradiction_notes(
             )
             for row in rows
         ]
-        pairs = [(first, second) for first, second in told if first is not None and second is not None]
-        against = sum(first != second for first, second in pairs)
-        if 2 * against > len(pairs):
-            raise CohortError(
-                f"{file_name}: columns {columns.event} and {other} contradict each other in {against} of {len(pairs)} "
-                "rows; state event_column, and event_means where 1 is not what its name says"
-            )
-        if against:
-            notes.append(
-                f"Columns {columns.event} and {other} contradict each other in {against} of {len(pairs)} rows; "
-                f"{columns.event} is taken."
-            )
+        differ = [first != second for first, second in told if first is not None and second is not None]
+        way_out = "state event_column, and event_means where 1 is not what its name says"
+        notes += _told(columns.event, other, differ, file_name, way_out)
     return notes
+
+
+def _told(taken: str, other: str, differ: Sequence[bool], file_name: str, way_out: str) -> list[str]:
+    """What is said of two columns that contradict each other in some rows; a refusal where it is in most."""
+    both = f"olumns {taken} and {other} contradict each other in {sum(differ)} of {len(differ)} rows"
+    if 2 * sum(differ) > len(differ):
+        raise CohortError(f"{file_name}: c{both}; {way_out}")
+    return [f"C{both}; {taken} is taken."] if any(differ) else []
 
 
 def event_note(columns: ClinicalColumns, keys: ClinicalKeys, values: Iterable[Any], file_name: str) -> str:

@@ -100,6 +100,8 @@ class ClinicalColumns:
         Whether each row names one slide, so that a patient has several rows.
     unit, months
         Of the time column, and months in one of it.
+    other_times
+        Further recognised columns of the same endpoint's time whose unit is known, and months in one of it.
     event_is_death
         What 1 means; words mean what they say.
     other_events
@@ -114,6 +116,7 @@ class ClinicalColumns:
     time: str
     unit: TimeUnit
     months: float
+    other_times: Mapping[str, float]
     event: str
     event_is_death: bool
     other_events: Mapping[str, bool]
@@ -137,7 +140,7 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
     patient = find.column(keys.patient_column, PATIENT_NAMES, "patient_id", "patient_column")
     one = find.optional(keys.slide_column, () if keys.slide_column else ONE_SLIDE_NAMES)
     many = "" if keys.slide_column else find.optional("", MANY_SLIDES_NAMES)
-    time, unit = _time(find, keys)
+    time, unit, times = _time(find, keys)
     event, is_death, others = _event(find, keys)
     slide = many or one
     if not slide:
@@ -148,7 +151,7 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
             f"{file_name}: the unit of column {time} cannot be told from its name; state time_unit as days, months or "
             "years in the cohort file"
         )
-    months = {"months": 1.0, "years": MONTHS_PER_YEAR, "days": 1 / keys.days_per_month}[unit]
+    length = {"months": 1.0, "years": MONTHS_PER_YEAR, "days": 1 / keys.days_per_month}
     notes = [f"Time is column {time}, in {unit}" + (_month(keys) if unit == "days" else "") + "."]
     group = "" if keys.group == TCGA_SITE else find.optional(keys.group, ())
     return ClinicalColumns(
@@ -157,7 +160,8 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
         one_slide_a_row=slide != many,
         time=time,
         unit=unit,
-        months=months,
+        months=length[unit],
+        other_times={name: length[other] for name, other in times.items()},
         event=event,
         event_is_death=is_death,
         other_events=others,
@@ -174,7 +178,7 @@ def _month(keys: ClinicalKeys) -> str:
     return f" (a month is {keys.days_per_month:g} days)"
 
 
-def _time(find: _Finder, keys: ClinicalKeys) -> tuple[str, TimeUnit | None]:
+def _time(find: _Finder, keys: ClinicalKeys) -> tuple[str, TimeUnit | None, dict[str, TimeUnit]]:
     end = keys.endpoint
     named: dict[str, TimeUnit | None] = {
         f"{end}_months": "months",
@@ -191,7 +195,9 @@ def _time(find: _Finder, keys: ClinicalKeys) -> tuple[str, TimeUnit | None]:
     named |= {f"{end}_time": None}
     column = find.column(keys.time_column, tuple(named), f"{end}_months", "time_column")
     unit = keys.time_unit or named.get(plain(column)) or _unit_in(column)
-    return column, unit
+    others = [] if keys.time_column else [name for name in find.all(tuple(named)) if name != column]
+    units = {name: named[plain(name)] or _unit_in(name) for name in others}
+    return column, unit, {name: other for name, other in units.items() if other is not None}
 
 
 def _unit_in(column: str) -> TimeUnit | None:
@@ -232,7 +238,13 @@ class _Finder:
                     f"{self._file_name}: no column {stated}, which the cohort file names; found {self._found()}"
                 )
             return stated
-        return next((self._by_name[name] for name in names if name in self._by_name), "")
+        found = next((name for name in names if name in self._by_name), "")
+        alike = [name for name in self._columns if plain(name) == found]
+        if len(alike) > 1:
+            raise CohortError(
+                f"{self._file_name}: columns {' and '.join(alike)} are called the same; keep or state one of them"
+            )
+        return self._by_name.get(found, "")
 
     def all(self, names: Sequence[str]) -> list[str]:
         return [self._by_name[name] for name in names if name in self._by_name]

@@ -174,12 +174,12 @@ def _write_truth(truth: SimulatedPatients, out: Path) -> None:
 def _write_cohort(cohort: Cohort, truth: SimulatedPatients, out: Path, *, own_follow_up: bool) -> Path:
     stated = cohort.file.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     stated |= {"name": f"{cohort.file.name} with simulated bags", "synthetic": True, "encoder": "simulated"}
-    stated |= {"bags": str((out / "bags").resolve())}
+    stated |= {"bags": "bags"}  # beside the file, so that the folder may be moved
     stated.pop("slides", None)
     if own_follow_up:
         _write_clinical(cohort, truth, out / "clinical.csv")
         stated |= {
-            "clinical": str((out / "clinical.csv").resolve()),
+            "clinical": "clinical.csv",
             "event_means": "death",
             "endpoint": "os",
         }

@@ -281,6 +281,42 @@ def test_a_split_of_the_table_may_be_ignored(tmp_path: Path) -> None:
     assert splits == [["train", "test"], ["", ""]]
 
 
+def test_time_columns_that_contradict_each_other_are_told_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "clinical.csv"
+    frame = pd.DataFrame({"patient_id": [f"P{k}" for k in range(20)], "slide_ids": "s", "os_event": 1})
+    frame["slide_ids"] = [f"s{k}" for k in range(20)]
+    frame["os_months"] = np.linspace(2.0, 60.0, 20)
+    frame.assign(os_days=frame["os_months"] * 30).to_csv(
+        path, index=False
+    )  # months of 30 days: the same times
+    assert not [note for note in read_clinical_table(path, ClinicalKeys()).notes if "contradict" in note]
+    days = frame["os_months"] * 30.44
+    days[3:6] *= 2
+    frame.assign(os_days=days).to_csv(path, index=False)
+    found = read_clinical_table(path, ClinicalKeys())
+    sentence = "Columns os_months and os_days contradict each other in 3 of 20 rows; os_months is taken."
+    assert sentence in found.notes
+    assert found.patients[3].time == pytest.approx(frame["os_months"][3])
+    stated = read_clinical_table(path, ClinicalKeys(time_column="os_days"))
+    assert not [note for note in stated.notes if "contradict" in note], "who names the column has chosen"
+    frame.assign(os_days=frame["os_months"] * 300).to_csv(path, index=False)
+    with pytest.raises(
+        CohortError, match="os_months and os_days contradict each other in 20 of 20 rows; state time_c"
+    ):
+        read_clinical_table(path, ClinicalKeys())
+
+
+def test_two_columns_of_one_name_but_for_its_spelling_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "clinical.csv"
+    path.write_text("patient_id,slide_ids,OS Months,os_months,os_event\nA,a,3,6,1\n")
+    with pytest.raises(
+        CohortError, match="columns OS Months and os_months are called the same; keep or state one"
+    ):
+        read_clinical_table(path, ClinicalKeys())
+    (patient,) = read_clinical_table(path, ClinicalKeys(time_column="OS Months", time_unit="months")).patients
+    assert patient.time == 3
+
+
 def test_event_columns_that_contradict_each_other_are_told_or_refused(tmp_path: Path) -> None:
     head = "patient_id,slide_ids,os_months,os_event,vital_status\n"
     rows = [f"P{i},S{i},{i + 3},{i % 2},{'Dead' if i % 2 else 'Alive'}" for i in range(20)]
