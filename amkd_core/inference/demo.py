@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import site
 import sys
+import sysconfig
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -21,11 +23,11 @@ def demo_bundle_path() -> Path:
     BundleError
         When it is in neither place.
     """
-    places = (
-        Path(__file__).resolve().parents[2] / "assets" / _NAME,
-        Path(sys.prefix) / "share" / "amkd" / _NAME,
-    )
-    for place in places:
+    shared = [Path(sys.prefix), Path(sysconfig.get_path("data"))]
+    if site.ENABLE_USER_SITE:  # where `pip install --user` puts what belongs to no module
+        shared.append(Path(site.getuserbase()))
+    places = [Path(__file__).resolve().parents[2] / "assets" / _NAME]
+    for place in (*places, *(base / "share" / "amkd" / _NAME for base in shared)):
         if place.is_file():
             return place
     raise BundleError(

@@ -179,8 +179,8 @@ def patients_in(path: Path) -> tuple[str, ...]:
     """
     frame = read_table(path)
     if PATIENT_COLUMN in frame.columns:
-        return tuple(str(name) for name in frame[PATIENT_COLUMN])
-    return tuple(str(column) for column in frame.columns[1:])
+        return tuple(str(name).strip() for name in frame[PATIENT_COLUMN])
+    return tuple(str(column).strip() for column in frame.columns[1:])
 
 
 def patient_of_slide(patients: Sequence[str], slide_id: str) -> str | None:

@@ -213,7 +213,7 @@ def encode_for(
 
 
 def _mean(tensors: list[torch.Tensor]) -> Array:
-    mean: Array = np.mean([tensor.double().cpu().numpy() for tensor in tensors], axis=0)
+    mean: Array = np.mean([tensor.cpu().double().numpy() for tensor in tensors], axis=0)
     return mean
 
 

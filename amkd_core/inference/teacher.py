@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 
 # Fewer of the teacher's genes than this, and its answer would rest on filled-in means.
 MIN_GENE_COVERAGE = 0.9
+_LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 def predict_teacher(
@@ -53,7 +54,8 @@ def predict_teacher(
         patch_scores=normalised(guided),
         pathways=tuple(bundle.card.pathways),
         pathway_importance=importance,
-        coattention=(coattention * coattention.shape[1]).astype(np.float16),
+        # One patch may hold more of a large bag's attention than half precision has room for.
+        coattention=np.minimum(coattention * coattention.shape[1], _LARGEST_HALF).astype(np.float16),
         pathway_additions=_additions(bundle, expression),
     )
 
@@ -133,6 +135,6 @@ def _run_teacher(
     output = run_model(member.teacher, ModelInput(patches, (len(patches),), row), device, want_maps=True)
     if output.coattention is None:
         raise AmkdError("this teacher gives no co-attention, so pathways cannot be mapped")
-    maps = output.coattention.genes_to_patches[0].double().cpu().numpy()
-    importance = output.coattention.pathway_importance[0].double().cpu().numpy()
+    maps = output.coattention.genes_to_patches[0].cpu().double().numpy()
+    importance = output.coattention.pathway_importance[0].cpu().double().numpy()
     return float(risk(output.logits)[0]), maps, importance

@@ -108,8 +108,8 @@ def hazards_in_bins(logits: Tensor, baseline: BaselineHazard | None = None) -> F
     from amkd_core.survival.hazard import hazards, risk
 
     if baseline is None:
-        return hazards(logits).double().cpu().numpy()
-    return baseline.hazards(risk(logits).double().cpu().numpy())
+        return hazards(logits).cpu().double().numpy()
+    return baseline.hazards(risk(logits).cpu().double().numpy())
 
 
 def survival_in_bins(logits: Tensor, baseline: BaselineHazard | None = None) -> FloatArray:
@@ -117,6 +117,6 @@ def survival_in_bins(logits: Tensor, baseline: BaselineHazard | None = None) -> 
     from amkd_core.survival.hazard import survival
 
     if baseline is None:
-        return survival(logits).double().cpu().numpy()
+        return survival(logits).cpu().double().numpy()
     lived: FloatArray = np.cumprod(1 - hazards_in_bins(logits, baseline), axis=1, dtype=np.float64)
     return lived

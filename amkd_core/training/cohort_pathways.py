@@ -110,6 +110,6 @@ def taught_patients(
         output = run_model(teacher, inputs, device, want_maps=True)
         if output.coattention is None:
             raise ModalityError("this teacher gives no co-attention, so pathways cannot be ranked")
-        attention.append(output.coattention.pathway_importance[0].double().cpu().numpy())
+        attention.append(output.coattention.pathway_importance[0].cpu().double().numpy())
         risks.append(float(risk(output.logits)[0]))
     return TaughtPatients(np.array(attention), np.array(risks), scaled)

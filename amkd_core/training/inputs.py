@@ -305,10 +305,16 @@ def with_targets(examples: Sequence[Example], targets: Mapping[str, TeacherTarge
 
 
 def _feature_scaling(bags: Sequence[FeatureBag]) -> tuple[Tensor, Tensor]:
-    means = np.stack([bag.features.mean(axis=0, dtype=np.float64) for bag in bags])
-    squares = np.stack([np.square(bag.features, dtype=np.float64).mean(axis=0) for bag in bags])
-    mean, square = means.mean(axis=0), squares.mean(axis=0)
-    variance = square - mean**2
-    # What is left of a constant feature are the rounding errors of a difference; it has a scale of 0.
-    variance = np.where(variance > 1e-14 * square, variance, 0.0)
+    mean = np.mean([bag.features.mean(axis=0, dtype=np.float64) for bag in bags], axis=0)
+    # About the mean, which is exact for a constant feature: a difference of squares leaves rounding errors of it.
+    variance = np.mean([_mean_square(bag.features, mean) for bag in bags], axis=0)
     return torch.from_numpy(mean).float(), torch.from_numpy(np.sqrt(variance)).float()
+
+
+def _mean_square(
+    features: NDArray[np.float32], mean: NDArray[np.float64], block: int = 4_096
+) -> NDArray[np.float64]:
+    """Mean squared distance from ``mean``, in blocks: a float64 copy of the largest bags would take gigabytes."""
+    blocks = (features[start : start + block] for start in range(0, len(features), block))
+    total: NDArray[np.float64] = sum(np.square(rows - mean).sum(axis=0) for rows in blocks)
+    return total / len(features)

@@ -127,7 +127,7 @@ def centre(model: SurvivalModel, examples: Sequence[Example], device: str) -> No
         raise ConfigError(f"{model.name} cannot be centred: its head does not end in a linear layer")
     with torch.no_grad():
         outputs = [whole_output(model, [example], device) for example in examples]
-        mean = torch.stack([output.logits.double().mean() for output in outputs]).mean()
+        mean = torch.stack([output.logits.cpu().double().mean() for output in outputs]).mean()
         # The head is one of several streams whose mean is the log risk, or it is all of it.
         last.bias.sub_(float(mean) * max(1, len(outputs[0].stream_logits)))
 

@@ -88,6 +88,11 @@ def test_the_longest_unused_go_first_and_the_last_one_stays(tmp_path: Path, bag:
         newest = max(tmp_path.glob("*.h5"), key=lambda path: path.stat().st_mtime_ns)
         os.utime(newest, (hour * 3600, hour * 3600))
     assert cache.find(info_of(fingerprint="a" * 64), bag.encoder, SPEC) is not None  # used now
+    size = max(path.stat().st_size for path in tmp_path.glob("*.h5"))
+    cache = BagCache(tmp_path, limit_bytes=3 * size + size // 2)
+    cache.keep(bag, info_of(fingerprint="e" * 64), bag.encoder, SPEC)  # a fourth, and three find room
+    lies = {x: cache.find(info_of(fingerprint=x * 64), bag.encoder, SPEC) is not None for x in "abce"}
+    assert lies == {"a": True, "b": False, "c": True, "e": True}, "a lay there longest and was used since"
     cache = BagCache(tmp_path, limit_bytes=1)
     cache.keep(bag, info_of(fingerprint="d" * 64), bag.encoder, SPEC)
     assert [cache.find(info_of(fingerprint=x * 64), bag.encoder, SPEC) is not None for x in "abcd"] == [

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from bundle_fixtures import random_bag, random_bundle, some_effects
 
 from amkd_core.bundle_file import open_bundle
 from amkd_core.errors import ModalityError
+from amkd_core.inference import teacher as teacher_module
 from amkd_core.inference.demo import demo_bundle_path
+from amkd_core.inference.expression import read_genes
 from amkd_core.inference.pathway_table import (
     both_ends,
     cohort_effects,
@@ -140,6 +143,10 @@ def test_patients_of_both_layouts(tmp_path: Path) -> None:
     rows.write_text("patient_id,A,B\np1,1,2\np2,3,4\n")
     columns.write_text("gene,p1,p2\nA,1,3\nB,2,4\n")
     assert patients_in(rows) == patients_in(columns) == ("p1", "p2")
+    blanks = tmp_path / "blanks.csv"
+    blanks.write_text("patient_id,G1\n p1,1\np2 ,2\n")
+    assert patients_in(blanks) == ("p1", "p2")
+    assert read_genes(blanks, "p1")["G1"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -155,3 +162,16 @@ def test_patients_of_both_layouts(tmp_path: Path) -> None:
 )
 def test_the_patient_is_found_by_the_slides_name(slide: str, expected: str | None) -> None:
     assert patient_of_slide(["TCGA-AB-1234", "p1.2", "p1"], slide) == expected
+
+
+def test_one_patch_with_all_attention_of_a_large_bag_stays_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Maps are kept times the number of patches in half precision, which ends at 65,504."""
+    n_patches, bundle = 70_000, random_bundle()
+    maps = np.zeros((len(bundle.card.pathways), n_patches))
+    maps[:, 3] = 1.0
+    importance = np.full(len(maps), 1 / len(maps))
+    monkeypatch.setattr(teacher_module, "_run_teacher", lambda *_: (0.5, maps, importance))
+    found = teacher_module.predict_teacher(torch.zeros(n_patches, 1), bundle, GENES, "cpu")
+    assert np.isfinite(found.coattention).all()
+    assert found.coattention[0, 3] == 65_504
+    assert found.patch_scores[3] == 1.0

@@ -120,8 +120,28 @@ def test_damaged_results_and_lost_features_count_as_gone(
 
 def test_regions_are_not_kept_for_the_whole(cache: ResultCache, bag: FeatureBag, bundle: Bundle) -> None:
     whole = predict_bag(bag, bundle)
-    cache.keep(predict_region(whole, bundle, [np.array([(0, 0), (2000, 0), (0, 2000)])]), info_of(), bundle)
+    region = predict_region(whole, bundle, [np.array([(0, 0), (2000, 0), (0, 2000)])])
+    cache.keep(region, info_of(), bundle)
     assert cache.find(info_of(), bundle) is None
+    cache.keep(whole, info_of(), bundle)
+    cache.keep(region, info_of(), bundle)
+    found = cache.find(info_of(), bundle)
+    assert found is not None
+    assert (found.risk, len(found.bag)) == (whole.risk, len(bag))
+    assert region.risk != whole.risk
+
+
+def test_a_patients_result_is_not_kept_for_one_of_his_slides(
+    cache: ResultCache, bag: FeatureBag, bundle: Bundle
+) -> None:
+    alone = predict_bag(bag, bundle)
+    cache.keep(alone, info_of(), bundle)
+    both = replace(bag, slide_index=np.arange(len(bag)) % 2)
+    assert both.n_slides == 2
+    cache.keep(replace(alone, risk=alone.risk + 1, bag=both), info_of(), bundle)
+    found = cache.find(info_of(), bundle)
+    assert found is not None
+    assert found.risk == alone.risk
 
 
 def test_the_limit_and_a_disk_that_refuses(
