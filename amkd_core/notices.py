@@ -25,6 +25,7 @@ NoticeCode = Literal[
     "trained_on",
     "seen_reference",
     "identifying_name",
+    "expression_scale",
 ]
 
 

@@ -40,6 +40,7 @@ _WORDS = {
     "identifying_name": "identifying name",
     "on_processor": "computed on the CPU",
     "unverified_bag": "unverified features",
+    "expression_scale": "expression on another scale",
 }
 
 

@@ -18,7 +18,7 @@ from amkd_core.inference.forward import check_device, normalised, run_model
 from amkd_core.inference.members import MemberReading, mean_curve, mean_in_bins
 from amkd_core.inference.prediction import CohortReference, Prediction, RiskGroup
 from amkd_core.inference.record import notices_of, provenance_of
-from amkd_core.inference.teacher import predict_teacher
+from amkd_core.inference.teacher import expression_notices, predict_teacher
 from amkd_core.models import ModelInput, ModelOutput
 from amkd_core.notices import Notice
 from amkd_core.progress import Progress
@@ -95,6 +95,8 @@ def _predict(bag: FeatureBag, bundle: Bundle, genes: Mapping[str, float] | None,
     ]
     above = np.mean([value > member.risk_cut for value, member in zip(risks, bundle.members, strict=True)])
     group: RiskGroup = "high" if above >= 0.5 else "low"
+    teacher = None if genes is None else predict_teacher(patches, bundle, genes, device)
+    of_genes = () if genes is None else expression_notices(bundle, genes)
     return Prediction(
         slide_id=bag.slide_id,
         bag=bag,
@@ -108,9 +110,9 @@ def _predict(bag: FeatureBag, bundle: Bundle, genes: Mapping[str, float] | None,
         curve=curve,
         patch_scores=normalised(_mean([_attention(output) for output in outputs])),
         cohort=cohort_reference(bundle),
-        notices=notices_of(bag, bundle),
+        notices=(*notices_of(bag, bundle), *of_genes),
         provenance=provenance_of(bag, bundle, genes, device),
-        teacher=None if genes is None else predict_teacher(patches, bundle, genes, device),
+        teacher=teacher,
         members=tuple(reading.prediction for reading in readings),
     )
 

@@ -34,8 +34,8 @@ from amkd_core.slides.info import SlideInfo
 # What reading a damaged archive was seen to raise.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
 
-# Grows where a release under way computes other numbers than it did: what was kept before is not shown as its own.
-_COMPUTED = 2
+# Grows where a release under way computes or says something else: what was kept before is not shown as its own.
+_COMPUTED = 3
 
 _log = private_logger(__name__)
 

@@ -9,10 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from amkd_core.bundle import Bundle, BundleMember
+from amkd_core.cohort.genes import GeneScaling
+from amkd_core.cohort.same_scale import UNRELIABLE, mean_scaling, scale_fault
 from amkd_core.errors import AmkdError, ModalityError
 from amkd_core.inference.forward import normalised, run_model
 from amkd_core.inference.prediction import TeacherPrediction
 from amkd_core.models import ModelInput
+from amkd_core.notices import Notice
 from amkd_core.pathway_effects import pathway_activities
 from amkd_core.survival.hazard import risk
 
@@ -85,6 +88,40 @@ def _expression(bundle: Bundle, genes: Mapping[str, float]) -> Array:
         bundle, [name for name, value in zip(bundle.card.genes, values, strict=True) if np.isfinite(value)]
     )
     return values
+
+
+def expression_notices(bundle: Bundle, genes: Mapping[str, float]) -> tuple[Notice, ...]:
+    """A notice where a patient's expression cannot stand on the scale of the teacher's training patients.
+
+    Raises
+    ------
+    ModalityError
+        As `predict_teacher`.
+    """
+    fault = scale_fault(_expression(bundle, genes), scaling_of(bundle), bundle.card.expression_scale)
+    if not fault:
+        return ()
+    return (
+        Notice(
+            "expression_scale",
+            "The patient's expression does not stand on the scale of the table that the model was trained on: "
+            f"{fault}; {UNRELIABLE}, and bring the table to that scale first.",
+        ),
+    )
+
+
+def scaling_of(bundle: Bundle) -> GeneScaling:
+    """Mean and spread of the training patients' genes, over the members.
+
+    Raises
+    ------
+    ModalityError
+        When the bundle has no teacher.
+    """
+    scalings = [member.scaling for member in bundle.members if member.scaling is not None]
+    if not scalings:
+        raise ModalityError(f"model {bundle.card.name} has no teacher and knows no genes")
+    return mean_scaling(scalings)
 
 
 def activities_of(bundle: Bundle, genes: Mapping[str, float]) -> Array:

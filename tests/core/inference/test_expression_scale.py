@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from bundle_fixtures import random_bag, random_bundle
 
 from amkd_core.bundle_card import BundleCard
 from amkd_core.cohort.expression import read_cohort_expression
+from amkd_core.cohort.genes import GeneScaling
+from amkd_core.cohort.pathways import Membership
 from amkd_core.errors import CohortError
 from amkd_core.inference.expression import on_training_scale, read_genes
 from amkd_core.inference.predict import predict_bag
@@ -123,3 +126,31 @@ def test_dates_and_truth_values_of_a_workbook_are_refused(
     pd.DataFrame(cells).to_excel(path, index=False)
     with pytest.raises(CohortError, match=rf"rna\.xlsx: .*{sentence}"):
         read_genes(path)
+
+
+def test_a_prediction_tells_of_another_floor_once_and_of_the_same_not() -> None:
+    names = tuple(f"G{place}" for place in range(300))
+    bundle = random_bundle(covered=Membership(("P",), names, np.ones((1, 300), dtype=bool), ()), n_members=2)
+    mean = np.maximum(np.linspace(-4, 9, 300), 0.05)
+    members = tuple(
+        replace(member, scaling=GeneScaling(mean, np.full(300, 0.1) + mean / 8)) for member in bundle.members
+    )
+    bundle = replace(bundle, members=members)
+    row = np.where(mean < 0.1, 0.0, mean)
+    results = [
+        predict_bag(random_bag(20), bundle, genes=dict(zip(names, values.tolist(), strict=True)))
+        for values in (row, np.log2(np.exp2(row) - 1 + 0.001))
+    ]
+    told = [[notice for notice in result.notices if notice.code == "expression_scale"] for result in results]
+    assert told[0] == []
+    (notice,) = told[1]
+    assert notice.sentence.startswith(
+        "The patient's expression does not stand on the scale of the table that the model was trained on: its least "
+        "value, of "
+    )
+    assert notice.sentence.endswith(
+        "it would fit as log2(x + 0.001) if the model was trained on log2(x + 1); do not rely on the teacher's risk, "
+        "its pathways, their maps and what they add to it, and bring the table to that scale first."
+    )
+    assert results[0].risk == results[1].risk
+    assert not [n for n in predict_bag(random_bag(20), bundle).notices if n.code == "expression_scale"]
