@@ -20,7 +20,7 @@ from amkd_core.survival.outcome import Outcome
 from amkd_core.training.cell import EXTERNAL
 from amkd_core.training.estimates import Estimate, Spread
 from amkd_core.training.recipes import BOTH, OMICS, TITLES
-from amkd_core.training.strangers import numbered_alike, unlike_the_training
+from amkd_core.training.strangers import expression_unlike, numbered_alike, unlike_the_training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,6 +148,9 @@ def external_remarks(comparison: Comparison) -> tuple[str, ...]:
     found = [*([alike] if alike else []), *(f"{finding}." for finding in external.findings)]
     if genes is None or not genes.patients or not any(map(_reads_genes, comparison.models)):
         return tuple(found)
+    unlike = expression_unlike(external, comparison.cohort)
+    if unlike:
+        found.append(unlike)
     having = set(genes.patients)
     without = [patient.patient_id for patient in external.patients if patient.patient_id not in having]
     if without:

@@ -26,7 +26,7 @@ from amkd_core.inference.prediction import Prediction
 from amkd_core.inference.teacher import activities_of
 from amkd_core.pathway_effects import LEAST_EXPLAINED, MIN_PATIENTS, PathwayEffects
 from amkd_core.progress import Progress
-from amkd_core.training.external import usable_genes
+from amkd_core.training.external import expression_warning, usable_genes
 
 Array = NDArray[np.float64]
 
@@ -86,6 +86,8 @@ class Explanation:
         linear reading, or the reading does not stand for the teacher.
     explained
         Share of the teacher's variance that the reading explains in patients left out; None without a reading.
+    warning
+        On patients whose expression is on another scale than the model's; empty without any.
     """
 
     pathways: tuple[RankedPathway, ...]
@@ -95,6 +97,7 @@ class Explanation:
     synthetic: bool
     effects: tuple[EffectRow, ...] = ()
     explained: float | None = None
+    warning: str = ""
 
     @property
     def mean_agreement(self) -> Mapping[str, float]:
@@ -118,6 +121,7 @@ class Explanation:
                 *self._effect_lines(),
                 f"teacher's and student's maps of {len(self.slides)} slides: rho {mean['spearman']:.3f}, "
                 f"{mean['top5']:.1f} of the top five and {mean['top5_percent']:.0%} of the top 5 % in common",
+                *([self.warning] if self.warning else []),
             ]
         )
 
@@ -193,6 +197,7 @@ def explain_bundle(
         rank_pathways(bundle.card.pathways, np.array(importances)), tuple(slides), len(taught),
         len(cohort.patients) - len(taught), cohort.file.synthetic or bundle.card.synthetic,
         standing_effects(reading, bundle.card.pathways), None if reading is None else reading.explained,
+        expression_warning(genes, bundle),
     )  # fmt: skip
     yield Progress("Writing", 0, 1)
     write_explanation(out, found, bundle)
@@ -260,6 +265,7 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
         "explained_by_pathways": found.explained,
         "raising_risk": [item.name for item in raising],
         "lowering_risk": [item.name for item in lowering],
+        "expression_warning": found.warning,
     }  # fmt: skip
     write_text(out / "explanation.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     most, least = found.pathways[:N_SHOWN], found.pathways[N_SHOWN:][-N_SHOWN:]

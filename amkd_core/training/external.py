@@ -16,12 +16,13 @@ from amkd_core.bundle import Bundle
 from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.expression import UNITS, same_units
+from amkd_core.cohort.same_scale import cohort_fault
 from amkd_core.cohort.table_one import patches_by_slide
 from amkd_core.errors import CohortError, ModalityError
 from amkd_core.export.run_report import write_report
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction, SurvivalCurve
-from amkd_core.inference.teacher import check_genes
+from amkd_core.inference.teacher import check_genes, scaling_of
 from amkd_core.progress import Progress
 from amkd_core.survival.endpoints import words_of
 from amkd_core.training.model_statistics import HORIZONS
@@ -137,7 +138,8 @@ def evaluate_bundle(
 def usable_genes(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[str, float]], str]:
     """Expression of the patients who have it, by gene symbol; empty with the reason when the teacher cannot use it.
 
-    The reason has no full stop: what follows from it is for the caller to say.
+    The reason has no full stop: what follows from it is for the caller to say. Where the genes can be used, the second
+    part tells who has none, and who has them on another scale than the training patients (`cohort_fault`).
     """
     table = cohort.expression
     if not bundle.has_teacher:
@@ -161,10 +163,19 @@ def usable_genes(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[s
     except ModalityError as error:
         return {}, f"The teacher was left out: {error}"
     missing = len(cohort.patients) - len(known)
-    return (
-        genes,
+    said = (
         f"{missing} patients without expression were scored by the student alone." if missing else "",
+        expression_warning(genes, bundle),
     )
+    return genes, " ".join(filter(None, said))
+
+
+def expression_warning(genes: Mapping[str, Mapping[str, float]], bundle: Bundle) -> str:
+    """Warning on patients whose expression, by gene, is on another scale than the bundle's; empty without any."""
+    rows = {
+        name: np.array([row.get(gene, np.nan) for gene in bundle.card.genes]) for name, row in genes.items()
+    }
+    return cohort_fault(rows, scaling_of(bundle), bundle.card.expression_scale, trained="the model's")
 
 
 @dataclass(frozen=True, eq=False)

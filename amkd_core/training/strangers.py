@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_kind import BagKind
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.expression import UNITS, same_units
+from amkd_core.cohort.genes import GeneScaling
+from amkd_core.cohort.same_scale import cohort_fault
 from amkd_core.errors import CohortError
 from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.inputs import scale_of_model
@@ -103,6 +107,25 @@ def check_external_expression(external: Cohort, cohort: Cohort) -> None:
             f"{external.file.expression.name}: the expression of the external cohort holds {UNITS[other]}, expected "
             f"{UNITS[own]} as in cohort {cohort.file.name}; leave it out to compare models that read slides alone"
         )
+
+
+def expression_unlike(external: Cohort, cohort: Cohort) -> str:
+    """A warning that an external cohort's expression is on another scale than the training cohort's; empty if not.
+
+    The genes of pathways are compared, over all patients of the training cohort: nothing is scored by it.
+    """
+    measured = set(cohort.expression.genes) & set(external.expression.genes)
+    genes = sorted(measured & {gene for found in cohort.pathways for gene in found.genes})
+    if not genes or not cohort.expression.patients or not external.expression.patients:
+        return ""
+    own, others = (item.expression.rows(item.expression.patients, genes) for item in (cohort, external))
+    known = np.isfinite(own).all(axis=1)  # a cache has a row for everyone
+    if not known.any():
+        return ""
+    rows = dict(zip(external.expression.patients, others, strict=True))
+    having = {name: row for name, row in rows.items() if np.isfinite(row).any()}
+    scaling = GeneScaling.fit(own[known])
+    return cohort_fault(having, scaling, cohort.expression_scale, trained=f"cohort {cohort.file.name}'s")
 
 
 def refuse_training_slides(bags: Mapping[str, FeatureBag], seen: Collection[str], models: str) -> None:

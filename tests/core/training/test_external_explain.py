@@ -19,7 +19,8 @@ from amkd_core import pathway_effects
 from amkd_core.bag import concatenate_bags
 from amkd_core.bag_file import write_bag
 from amkd_core.bundle_file import open_bundle, write_bundle
-from amkd_core.cohort.genes import ExpressionTable
+from amkd_core.cohort.genes import ExpressionTable, GeneScaling
+from amkd_core.cohort.pathways import GeneSet, Membership
 from amkd_core.errors import BundleMismatchError, CohortError, ModalityError
 from amkd_core.inference.predict import predict_bag
 from amkd_core.pathway_effects import LEAST_EXPLAINED, MIN_PATIENTS, PathwayEffects, pathway_activities
@@ -28,7 +29,7 @@ from amkd_core.training.explain import explain_bundle, rank_pathways, slide_agre
 from amkd_core.training.external import evaluate_bundle, usable_genes, with_bags
 from amkd_core.training.external_cohort import NO_TABLE, read_external_cohort
 from amkd_core.training.report_run import RunStatistics
-from amkd_core.training.strangers import check_external_expression
+from amkd_core.training.strangers import check_external_expression, expression_unlike
 
 N = 36
 
@@ -175,6 +176,60 @@ def test_expression_that_the_teacher_cannot_use_leaves_the_student(cohort, bundl
         CohortError, match=r"external cohort holds z-scores, expected logarithms as in cohort"
     ):
         check_external_expression(replace(cohort, expression_scale="zscore"), cohort)
+
+
+@pytest.fixture(scope="module")
+def two_floors(cohort):
+    """A bundle trained on log2(x + 1) of many genes, that cohort, and the same patients as log2(x + 0.001)."""
+    level = np.random.default_rng(0).normal(
+        np.linspace(-6, 8, 300), 1, (len(cohort.expression.patients), 300)
+    )
+    linear = np.where(level < -3, 0, np.exp2(level))
+    names = tuple(f"G{place}" for place in range(300))
+    covered = Membership(("P1", "P2"), names, np.ones((2, 300), dtype=bool), ())
+    bundle = random_bundle(covered=covered)
+    scaling = GeneScaling.fit(np.log2(linear + 1))
+    bundle = replace(bundle, members=tuple(replace(member, scaling=scaling) for member in bundle.members))
+    found = [
+        replace(
+            cohort,
+            expression=ExpressionTable(cohort.expression.patients, names, np.log2(linear + added)),
+            pathways=(GeneSet("P1", frozenset(names)),),
+        )
+        for added in (1, 0.001)
+    ]
+    return bundle, *found
+
+
+def test_another_floor_of_a_cohort_is_said_once(two_floors, bags, tmp_path):
+    bundle, own, other = two_floors
+    assert "scale" not in usable_genes(own, bundle)[1]
+    genes, remark = usable_genes(other, bundle)
+    assert len(genes) == N - 4
+    wanted = f"Warning: the expression of {N - 4} of {N - 4} patients does not stand on the model's scale ("
+    assert remark.startswith(f"4 patients without expression were scored by the student alone. {wanted}")
+    assert remark.count("log2(x + 0.001)") == 1
+    statistics = finished(evaluate_bundle(other, bundle, bags, out=tmp_path / "evaluated", effort=QUICK))
+    assert statistics.remark == remark
+    assert "does not stand on the model&#39;s scale" in (tmp_path / "evaluated" / "report.html").read_text()
+    explained = finished(explain_bundle(other, bundle, bags, out=tmp_path / "explained"))
+    assert wanted in str(explained)
+    summary = json.loads((tmp_path / "explained" / "explanation.json").read_text())
+    assert summary["expression_warning"] == explained.warning
+
+
+def test_another_floor_of_an_external_cohort_is_said_before_its_table(two_floors):
+    _, own, other = two_floors
+    assert expression_unlike(own, own) == ""
+    assert expression_unlike(replace(own, expression=NO_TABLE), own) == ""
+    said = expression_unlike(other, own)
+    assert said.startswith(
+        f"Warning: the expression of {N - 4} of {N - 4} patients does not stand on cohort Made "
+    )
+    # A cache has a row for everyone, of NaN where there is no expression.
+    gaps = np.vstack([other.expression.values, np.full((1, 300), np.nan)])
+    table = ExpressionTable((*other.expression.patients, "X"), other.expression.genes, gaps)
+    assert expression_unlike(replace(other, expression=table), own) == said
 
 
 def test_bags_of_another_encoder_are_refused(cohort, bundle, bags, tmp_path):
