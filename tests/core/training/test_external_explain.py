@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,10 +25,12 @@ from amkd_core.cohort.pathways import GeneSet, Membership
 from amkd_core.errors import BundleMismatchError, CohortError, ModalityError
 from amkd_core.inference.predict import predict_bag
 from amkd_core.pathway_effects import LEAST_EXPLAINED, MIN_PATIENTS, PathwayEffects, pathway_activities
+from amkd_core.studies.external_table import external_remarks
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.training.explain import explain_bundle, rank_pathways, slide_agreements
 from amkd_core.training.external import evaluate_bundle, usable_genes, with_bags
 from amkd_core.training.external_cohort import NO_TABLE, read_external_cohort
+from amkd_core.training.external_genes import readable_genes
 from amkd_core.training.report_run import RunStatistics
 from amkd_core.training.strangers import check_external_expression, expression_unlike
 
@@ -226,6 +229,10 @@ def test_another_floor_of_an_external_cohort_is_said_before_its_table(two_floors
     assert said.startswith(
         f"Warning: the expression of {N - 4} of {N - 4} patients does not stand on cohort Made "
     )
+    genes = readable_genes(other, other.expression.genes)
+    for models, wanted in ((("snn",), [said]), (("abmil",), [])):
+        found = SimpleNamespace(external=other, external_genes=genes, models=models, cohort=own)
+        assert [remark for remark in external_remarks(found) if "scale" in remark] == wanted
     # A cache has a row for everyone, of NaN where there is no expression.
     gaps = np.vstack([other.expression.values, np.full((1, 300), np.nan)])
     table = ExpressionTable((*other.expression.patients, "X"), other.expression.genes, gaps)
