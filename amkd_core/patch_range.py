@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import special
 from scipy.linalg import eigh
 
+from amkd_core.few_patches import N_NEAR, Pieces
+
 Array = NDArray[np.float64]
 
 # Patches looked at, of one slide and of a cohort; evenly spaced over the slide.
@@ -64,17 +66,29 @@ class PatchRange:
 
     @classmethod
     def fit(
-        cls, slide_features: Sequence[NDArray[np.float32]], *, alarm_rate: float, margin: float
-    ) -> PatchRange:
+        cls,
+        slide_features: Sequence[NDArray[np.float32]],
+        pieces: Pieces,
+        *,
+        alarm_rate: float,
+        margin: float,
+    ) -> tuple[PatchRange, Array]:
         """Learn directions from training slides, and limits from slides left out in turn.
 
         Parameters
         ----------
         slide_features : sequence of arrays, each (n_patches, d)
+        pieces
+            Of these slides.
         alarm_rate
             Share of held-out slides beyond the bare limit.
         margin
             Factor on the bare limit.
+
+        Returns
+        -------
+        PatchRange, array of shape (sizes, 2)
+            The array holds the limits of pieces.
         """
         most = max(20, COHORT_ROWS // len(slide_features))
         chosen = [_evenly(features, most) for features in slide_features]
@@ -84,15 +98,22 @@ class PatchRange:
         moments = [_pooled_moment([chosen[slide] for slide in fold], center, scale) for fold in folds]
         total: Array = np.sum(moments, axis=0)
         measured = np.zeros((len(chosen), 2))
+        cut = np.zeros((len(chosen), N_NEAR + 1, len(pieces.sizes), 2))
         for fold, moment in zip(folds, moments, strict=True):
             held_out = cls(center, scale, _leading(total - moment), np.zeros(2), np.ones(2))
             measured[fold] = [held_out.measure(slide_features[slide]) for slide in fold]
+            cut[fold] = [pieces.measure(slide, held_out.measure) for slide in fold]
         middle = np.median(measured, axis=0)
-        departure = _departure(measured, middle)
-        tail = special.stdtrit(len(chosen) - 1, 1 - alarm_rate / 2)
-        spread = np.sqrt(np.square(measured - middle).mean(axis=0))
-        limits = margin * np.maximum(tail * spread, departure.max(axis=0)) + _FLOOR
-        return cls(center, scale, _leading(total), middle, limits)
+
+        def limit_of(numbers: Array, n_slides: int) -> Array:
+            tail = special.stdtrit(n_slides - 1, 1 - alarm_rate / 2)
+            spread = np.sqrt(np.square(numbers - middle).mean(axis=0))
+            bare = np.maximum(tail * spread, _departure(numbers, middle).max(axis=0))
+            found: Array = margin * bare + _FLOOR
+            return found
+
+        limits = limit_of(measured, len(measured))
+        return cls(center, scale, _leading(total), middle, limits), pieces.limits(cut, limit_of)
 
     def measure(self, features: NDArray[np.float32]) -> Array:
         """Log share of variance outside the directions, and log median length of the vectors, shape (2,)."""
@@ -105,11 +126,10 @@ class PatchRange:
         numbers: Array = np.log(np.array([share + _FLOOR, length + _FLOOR]))
         return numbers
 
-    def distance(self, features: NDArray[np.float32]) -> float:
-        """Largest departure relative to its limit; above 1 the slide lies outside."""
-        return float(
-            (_departure(self.measure(features)[None], self.patch_middle)[0] / self.patch_limits).max()
-        )
+    def departures(self, features: NDArray[np.float32]) -> Array:
+        """Departures relative to the limits of whole slides, shape (2,)."""
+        found: Array = _departure(self.measure(features)[None], self.patch_middle)[0] / self.patch_limits
+        return found
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the fitted numbers, for a bundle."""

@@ -85,7 +85,7 @@ def bundle_of_fold(
     # Validation patients chose the epoch: to them as well the model is no stranger.
     known = [example.patient_id for example in (*inputs.train, *inputs.validation)]
     card = card.model_copy(update={"training_slides": _seen(bags, known)})
-    feature_range = FeatureRange.fit([bags[name].features for name in inputs.fitted.fitted_on])
+    feature_range = _range([bags[name] for name in inputs.fitted.fitted_on])
     curves = _curves(outcome, risks > member.risk_cut)
     golden = cohort_golden({patient.patient_id: bags[patient.patient_id] for patient in cohort.patients})
     bundle = Bundle(card, (member,), feature_range, curves, inputs.fitted.membership.matrix, golden=golden)
@@ -150,11 +150,22 @@ def bundle_of_ensemble(
         }
     )
     names = sorted({name for fold in folds for name in fold.predictions["patient_id"]})
-    feature_range = FeatureRange.fit([bags[name].features for name in names])
+    feature_range = _range([bags[name] for name in names])
     curves = _curves(outcome, students["high_risk"].to_numpy(np.int64) == 1)
     bundle = Bundle(card, tuple(members), feature_range, curves, first.membership, golden=first.golden)
     unseen = [students[students["fold"] == fold.fold]["patient_id"].tolist() for fold in folds]
     return write_bundle(path, with_cohort_pathways(bundle, cohort, bags, unseen, device=device))
+
+
+def _range(bags: Sequence[FeatureBag]) -> FeatureRange:
+    return FeatureRange.fit([bag.features for bag in bags], [places_of(bag) for bag in bags])
+
+
+def places_of(bag: FeatureBag) -> NDArray[np.int64] | None:
+    """Where patches lie, with the slides of a patient far apart, shape (n, 3)."""
+    if bag.coords is None:
+        return None
+    return np.column_stack([bag.coords, bag.slide_index.astype(np.int64) * 2**40])
 
 
 def _seen(bags: Mapping[str, FeatureBag], patients: Sequence[str]) -> list[str]:

@@ -126,6 +126,8 @@ FALLING = np.array([1.0, 0.5, 0.7])
         (arrays(**{"feature_range.limits": None}), "the feature range lacks limits"),
         (arrays(**{"feature_range.scale": np.ones(3)}), "the feature range's arrays do not fit together"),
         (arrays(**{"feature_range.surprise": np.ones(3)}), "arrays missing or unknown: surprise"),
+        (arrays(**{"feature_range.piece_surprise": np.ones(3)}), "missing or unknown: piece_surprise"),
+        (arrays(**{"feature_range.piece_factors": np.ones((99, 4))}), "1 to 32 sizes and 4 factors for each"),
     ],
 )
 def test_contents_that_contradict_each_other_are_named(
@@ -246,6 +248,16 @@ def test_bundles_from_before_the_patch_range_still_open(tmp_path: Path) -> None:
     )
     again = write_bundle(tmp_path / "old.amkd", older)
     assert again.feature_range.patches is None
+
+
+def test_limits_by_number_of_patches_travel_with_the_bundle(written: Path, tmp_path: Path) -> None:
+    kept, found = random_bundle().feature_range.widening, open_bundle(written).feature_range.widening
+    for name, array in kept.to_arrays().items():
+        np.testing.assert_array_equal(found.to_arrays()[name], array)
+    without = dict.fromkeys(f"feature_range.{name}" for name in kept.to_arrays())
+    older = open_bundle(resealed(written, tmp_path / "old.amkd", arrays(**without)))
+    assert older.feature_range.widening is None
+    assert older.feature_range.patches is not None
 
 
 def test_importing_the_bundle_type_does_not_import_torch() -> None:
