@@ -9,6 +9,7 @@ NoticeCode = Literal[
     "coarse_scale",
     "not_he",
     "out_of_range",
+    "few_patches",
     "invalid_patches",
     "unreadable_places",
     "unverified_bag",

@@ -28,6 +28,7 @@ _DOUBTS = frozenset({"not_he", "out_of_range", "trained_on"})
 _WORDS = {
     "not_he": "not H&E",
     "out_of_range": "outside training range",
+    "few_patches": "few patches",
     "trained_on": "seen in training",
     "synthetic_bundle": "simulated model",
     "seen_reference": "flattered cohort",

@@ -50,7 +50,15 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
             )
         )
     notices.extend(bag.notices)
-    if bundle.feature_range.is_outside(bag.features):
+    if bundle.feature_range.has_too_few(bag.features):
+        notices.append(
+            Notice(
+                "few_patches",
+                f"Only {len(bag)} patch{'' if len(bag) == 1 else 'es'}: too few to tell whether they lie in the range "
+                "of the slides that the model was trained on.",
+            )
+        )
+    elif bundle.feature_range.is_outside(bag.features):
         notices.append(
             Notice(
                 "out_of_range",

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import h5py
 import matplotlib
@@ -24,6 +25,7 @@ from amkd_core.export.prediction_report import key_figures
 from amkd_core.inference.maps import percentile_ranks, top_patches
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
+from amkd_core.notices import NoticeCode
 from amkd_core.slides.info import Bounds
 from amkd_viewer.wording import curve_heading, prediction_facts, survival_facts, told_text
 
@@ -110,6 +112,11 @@ def test_every_field_of_the_json_is_documented(prediction: Prediction) -> None:
     missing = {name for name in names(prediction_record(prediction)) if f"`{name}`" not in page}
     # Names of libraries are values, not fields.
     assert missing - {"openslide-bin", "tifffile", "torch", "numpy", "python", "amkd"} == set()
+
+
+def test_every_notice_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "file-formats.md").read_text(encoding="utf-8")
+    assert [code for code in get_args(NoticeCode) if f"| `{code}` |" not in page] == []
 
 
 def test_a_prediction_without_places_has_no_top_patches(prediction: Prediction) -> None:

@@ -15,6 +15,7 @@ from amkd_core.errors import BundleMismatchError, ConfigError, ModalityError
 from amkd_core.export.prediction_json import prediction_record
 from amkd_core.inference import predict as predict_module
 from amkd_core.inference.predict import predict_bag
+from amkd_core.inference.region import predict_region
 from amkd_core.models import ModelInput
 from amkd_core.notices import Notice
 from amkd_core.survival.outcome import TimeBins
@@ -145,6 +146,37 @@ def test_notices_tell_the_limits(bag: FeatureBag) -> None:
     assert "times the limit" in found[1].sentence
     stated = dataclasses.replace(bag, notices=(Notice("unverified_bag", "Stated."),), coords=None)
     assert codes(predict_bag(stated, plain).notices) == ["research_only", "unverified_bag", "no_map"]
+
+
+@pytest.mark.parametrize(("n_patches", "words"), [(1, "Only 1 patch:"), (15, "Only 15 patches:")])
+def test_few_patches_are_said_to_be_too_few_and_not_to_be_foreign(n_patches: int, words: str) -> None:
+    found = predict_bag(random_bag(n_patches), random_bundle(synthetic=False)).notices
+    assert codes(found) == ["research_only", "few_patches"]
+    assert found[1].sentence == (
+        f"{words} too few to tell whether they lie in the range of the slides that the model was trained on."
+    )
+
+
+def test_a_region_of_the_cohorts_own_kind_is_not_told_to_be_foreign(bag: FeatureBag) -> None:
+    bundle = random_bundle(synthetic=False)
+    whole = predict_bag(bag, bundle)
+    two_rows = np.array([[0, 0], [6000, 0], [6000, 1124], [0, 1124]], dtype=float)
+    found = predict_region(whole, bundle, [two_rows])
+    assert (len(found.bag), codes(found.notices)) == (20, ["research_only", "region"])
+    # Bundles of before hold limits of whole slides alone.
+    older = dataclasses.replace(
+        bundle, feature_range=dataclasses.replace(bundle.feature_range, widening=None)
+    )
+    assert older.feature_range.distance(found.bag.features) > bundle.feature_range.distance(
+        found.bag.features
+    )
+    one_row = np.array([[0, 0], [6000, 0], [6000, 612], [0, 612]], dtype=float)
+    for model in (bundle, older):
+        assert codes(predict_region(whole, model, [one_row]).notices) == [
+            "research_only",
+            "region",
+            "few_patches",
+        ]
 
 
 def test_the_licence_of_a_non_commercial_encoder_reaches_the_user(bag: FeatureBag) -> None:
