@@ -20,8 +20,8 @@ Rows = NDArray[np.int64]
 
 # Of fewer patches nothing is told.
 SMALLEST = 16
-# Larger pieces are not cut: they cost time and memory, and hardly scatter.
-_SIZES = tuple(SMALLEST * 2**step for step in range(9))
+# Larger pieces cost most of the time and hardly scatter; from 1,024 to a whole slide a line lies above what they show.
+_SIZES = tuple(SMALLEST * 2**step for step in range(7))
 # Places on each slide around which patches that lie together are taken.
 N_NEAR = 2
 # No bundle of ours holds more.

@@ -157,6 +157,8 @@ def test_sizes_end_where_too_few_slides_are_as_large() -> None:
     counts = [10, 20, 40, 70, 70, 70, 70, 70, 70, 300]
     pieces = Pieces([np.zeros((count, 1), dtype=np.float32) for count in counts], None, least_slides=8)
     assert (pieces.sizes, pieces.typical) == ([16, 32], 40)
+    endless = Pieces([np.zeros((5000, 1), dtype=np.float32)] * 8, None, least_slides=8)
+    assert (endless.sizes[-1], endless.typical) == (1024, 5000)
     found = pieces.measure(1, lambda part: np.full(2, len(part)))
     np.testing.assert_array_equal(found[0], [[16, 16], [np.nan, np.nan]])
 
