@@ -13,6 +13,7 @@ from amkd_core.bag_rows import check_rows, repeated_rows, whole_coords
 from amkd_core.encoder_identity import EncoderIdentity
 from amkd_core.errors import BagError
 from amkd_core.golden_features import GoldenFeatures
+from amkd_core.joint_notices import joint_notices
 from amkd_core.notices import Notice
 
 __all__ = [
@@ -226,9 +227,10 @@ class FeatureBag:
 def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureBag:
     """Patches of all slides of a patient one after another, `slide_index` telling them apart.
 
-    A single slide keeps its size, scale and fingerprint; of several slides only the fingerprints are kept, together.
-    Scales may differ by `SCALE_TOLERANCE`, as those of scanners do. Coordinates stay, each in its own slide's system,
-    so that `slide_index` must be asked before any is drawn (METHOD section 1: one bag a patient).
+    A single slide keeps its size, scale and fingerprint; of several slides only the fingerprints are kept, together, and
+    notices that say of how many slides they are. Scales may differ by `SCALE_TOLERANCE`, as those of scanners do.
+    Coordinates stay, each in its own slide's system, so that `slide_index` must be asked before any is drawn (METHOD
+    section 1: one bag a patient).
 
     Raises
     ------
@@ -248,7 +250,6 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
     sizes = {bag.patch_size_level0 for bag in bags}
     starts = np.cumsum([0, *(bag.n_slides for bag in bags[:-1])])
     has_coords = all(bag.coords is not None for bag in bags)
-    notices = dict.fromkeys(notice for bag in bags for notice in bag.notices)
     return replace(
         first,
         slide_id=patient_id,
@@ -264,7 +265,7 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
         slide_mpp_source=None,
         slide_bounds_xy=None,
         slide_scene=None,
-        notices=tuple(notices),
+        notices=joint_notices([bag.notices for bag in bags]),
         verified=all(bag.verified for bag in bags),
         golden=first.golden if all(bag.golden is not None for bag in bags) else None,
         joined_fingerprints=tuple(name for bag in bags for name in fingerprints_of(bag)),

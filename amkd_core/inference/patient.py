@@ -13,6 +13,7 @@ from amkd_core.errors import BagError
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import PatientSlides, Prediction
 from amkd_core.inference.record import slide_record
+from amkd_core.joint_notices import notices_on
 from amkd_core.notices import Notice
 
 
@@ -56,7 +57,9 @@ def predict_patient(
     prediction = predict_bag(joined, bundle, genes=genes, device=device)
     if len(bags) == 1:
         return prediction
-    slides = PatientSlides(patient_id, tuple(bag.slide_id for bag in bags), len(joined))
+    slides = PatientSlides(
+        patient_id, tuple(bag.slide_id for bag in bags), len(joined), tuple(bag.notices for bag in bags)
+    )
     return replace(prediction, patient=slides)
 
 
@@ -89,7 +92,9 @@ def on_slide(prediction: Prediction, bag: FeatureBag, index: int) -> Prediction:
         teacher = replace(
             teacher, patch_scores=teacher.patch_scores[rows] * scale, coattention=teacher.coattention[:, rows]
         )
-    notices = [notice for notice in prediction.notices if notice.code != "no_map" or not bag.has_map]
+    notices = [
+        notice for notice in _notices_on(prediction, index) if notice.code != "no_map" or not bag.has_map
+    ]
     if prediction.bag.n_slides > 1:
         place = next((i for i, notice in enumerate(notices) if notice.code == "region"), 0) + 1
         notices.insert(place, _together(prediction, len(rows)))
@@ -108,10 +113,20 @@ def on_slide(prediction: Prediction, bag: FeatureBag, index: int) -> Prediction:
     )
 
 
+def _notices_on(prediction: Prediction, index: int) -> list[Notice]:
+    """The prediction's notices, with those of its slides as they are told on one of them."""
+    patient, joint = prediction.patient, set(prediction.bag.notices)
+    if patient is None or not joint:
+        return list(prediction.notices)
+    first = next((place for place, notice in enumerate(prediction.notices) if notice in joint), 0)
+    others = [notice for notice in prediction.notices if notice not in joint]
+    return [*others[:first], *notices_on(patient.notices, index), *others[first:]]
+
+
 def _together(prediction: Prediction, n_here: int) -> Notice:
     bag = prediction.bag
     return Notice(
         "several_slides",
         f"Predicted from {bag.n_slides} slides and {len(bag):,} patches of the patient together; {n_here:,} of them "
-        "are on this slide. Risk and curve are the patient's.",
+        f"{'is' if n_here == 1 else 'are'} on this slide. Risk and curve are the patient's.",
     )

@@ -131,11 +131,14 @@ class PatientSlides:
         In the order in which they were joined.
     n_patches
         On all of them.
+    notices
+        Per slide what its own bag says.
     """
 
     patient_id: str = field(repr=False)
     slide_ids: tuple[str, ...] = field(repr=False)
     n_patches: int
+    notices: tuple[tuple[Notice, ...], ...] = field(repr=False, default=())
 
 
 @dataclass(frozen=True, eq=False, repr=False)

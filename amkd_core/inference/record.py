@@ -33,11 +33,11 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
             )
         )
     if not set(bundle.card.training_slides).isdisjoint(slide_digests(bag)):
+        which = "this very slide" if bag.n_slides == 1 else "slides of this very patient"
         notices.append(
             Notice(
                 "trained_on",
-                "The model was trained on this very slide, outcome included; its prediction is flattered and proves "
-                "nothing.",
+                f"The model was trained on {which}, outcome included; its prediction is flattered and proves nothing.",
             )
         )
     if bundle.card.provenance.get("reference") != OUT_OF_FOLD:
@@ -59,10 +59,11 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
             )
         )
     elif bundle.feature_range.is_outside(bag.features):
+        what = "The slide lies" if bag.n_slides == 1 else "The patient's slides together lie"
         notices.append(
             Notice(
                 "out_of_range",
-                "The slide lies outside the range of the slides that the model was trained on "
+                f"{what} outside the range of the slides that the model was trained on "
                 f"({bundle.feature_range.distance(bag.features):.1f} times the limit); do not rely on the prediction.",
             )
         )
