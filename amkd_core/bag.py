@@ -227,8 +227,8 @@ class FeatureBag:
 def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureBag:
     """Patches of all slides of a patient one after another, `slide_index` telling them apart.
 
-    A single slide keeps its size, scale and fingerprint; of several slides only the fingerprints are kept, together, and
-    notices that say of how many slides they are. Scales may differ by `SCALE_TOLERANCE`, as those of scanners do.
+    A single slide keeps its size, scale and fingerprint; of several slides only the fingerprints are kept, together,
+    and notices that say of how many slides they are. Scales may differ by `SCALE_TOLERANCE`, as those of scanners do.
     Coordinates stay, each in its own slide's system, so that `slide_index` must be asked before any is drawn (METHOD
     section 1: one bag a patient).
 
