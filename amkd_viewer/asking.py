@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from amkd_core.errors import BundleError, MissingMicronsError
 from amkd_viewer import slide_layers
 from amkd_viewer.events import Expression, PredictionRequest
-from amkd_viewer.wording import NO_MODEL, SCALE_QUESTION
+from amkd_viewer.wording import NO_MODEL, NO_SCALE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def request_of(
     if bundle_path is None:
         raise BundleError(NO_MODEL)
     if slide_layers.mpp_of(layer) is None:
-        raise MissingMicronsError(SCALE_QUESTION)
+        raise MissingMicronsError(NO_SCALE.format(slide=layer.name))
     info = slide_layers.info_of(layer)
     return PredictionRequest(
         slide_path=info.path,

@@ -243,13 +243,15 @@ def mark_layer(patch: TopPatch, *, mpp: tuple[float, float] | None, fingerprint:
 
 
 def region_layer(*, mpp: tuple[float, float] | None, fingerprint: str, name: str) -> LayerData:
-    """Describe an empty layer that the user draws regions into, in level-0 pixels."""
+    """Describe an empty layer that the user draws regions into, in level-0 pixels.
+
+    The outline's width on the screen is given by `region_outline_widget`; the fill hides nothing of slide and map.
+    """
     options: dict[str, Any] = {
         "name": f"Region: {name}",
         "ndim": 2,
         "edge_color": MARK,
-        "face_color": [0.0, 0.9, 1.0, 0.15],
-        "edge_width": 0.0,
+        "face_color": [0.0, 0.9, 1.0, 0.03],
         "metadata": {SLIDE_KEY: {"role": "region", "fingerprint": fingerprint}},
         **pixel_geometry(mpp),
     }

@@ -72,7 +72,8 @@ def fly_to(
 def turn(viewer: ViewerModel, layer: Layer, degrees: float) -> None:
     """Turn a slide about its centre, with everything that lies on it; 0 is as scanned.
 
-    A map and its slide have one affine, so they stay aligned at any angle.
+    A map and its slide have one affine, so they stay aligned at any angle; a region that was moved turns from where it
+    is.
     """
     shape = layer.data[0].shape if layer.multiscale else layer.data.shape
     centre = np.array([(shape[0] - 1) / 2 * layer.scale[0], (shape[1] - 1) / 2 * layer.scale[1]])
@@ -80,10 +81,12 @@ def turn(viewer: ViewerModel, layer: Layer, degrees: float) -> None:
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     affine = np.eye(3)
     affine[:2, :2], affine[:2, 2] = rotation, centre - rotation @ centre
-    fingerprint = slide_layers.fingerprint_of(layer)
+    fingerprint, before = slide_layers.fingerprint_of(layer), slide_layers.affine_of(layer).copy()
     for one in viewer.layers:
         if slide_layers.fingerprint_of(one) == fingerprint:
-            one.affine = affine
+            own = slide_layers.affine_of(one)
+            moved = slide_layers.role_of(one) == "region" and not np.array_equal(own, before)
+            one.affine = affine @ np.linalg.inv(before) @ own if moved else affine
 
 
 def angle_of(layer: Layer) -> float:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QSizePolicy
 
 from amkd_core.errors import RegionError
-from amkd_viewer import events, slide_layers
-from amkd_viewer.events import PatientRequest, RegionRequest, SessionEvent
+from amkd_viewer import regions, slide_layers
+from amkd_viewer.events import PatientRequest, RegionRequest
 from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.layer_ears import LayerEars
-from amkd_viewer.layers import LINES, outline_of, region_layer
+from amkd_viewer.layers import region_layer
 from amkd_viewer.panel_widget import WorkspacePanel
+from amkd_viewer.region_outline_widget import RegionOutlines
+from amkd_viewer.region_words import copied_text, no_region_text, other_side_text, result_line
+from amkd_viewer.take_shapes_widget import TakeShapesWidget
 from amkd_viewer.wording import (
     PATIENT_HINT,
     REGION_CHANGED,
     REGION_HINT,
     WHOLE_FIRST,
     drawn_text,
-    result_line,
 )
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from amkd_viewer.colours import WindowColours
-
-    Polygons = tuple[NDArray[np.float64], ...]
+    from amkd_viewer.regions import Polygons
 
 
 class TickList(QListWidget):
@@ -57,6 +56,7 @@ class PatientWidget(WorkspacePanel):
         self.patient_id = QLineEdit()
         self.together_button = QPushButton("Predict as one patient")
         self.draw_button = QPushButton("Draw a region")
+        self.take = TakeShapesWidget(self._viewer)
         self.mode = QComboBox()
         self.region_button = QPushButton("Predict from the region")
         self.whole_button = QPushButton("Whole slide again")
@@ -67,15 +67,21 @@ class PatientWidget(WorkspacePanel):
         self.changed = wrapped_label()
 
         # Event handlers
-        self._ears = LayerEars(self, ("data",), self._enable)
+        self._ears = LayerEars(self, ("data", *regions.MOVES), self._on_regions_changed)
+        self._slide_ears = LayerEars(self, regions.MOVES, self._on_regions_changed)
+        self._outlines = RegionOutlines(self._viewer, self)
+        self.take.wanted.connect(self._on_shapes_wanted)
+        self.mode.currentIndexChanged.connect(self._enable)
+        for emitter in (napari_viewer.layers.events.inserted, napari_viewer.layers.events.removed):
+            self.listen(emitter, self._on_layers_changed)
         self.together_button.clicked.connect(self._on_together_clicked)
         self.draw_button.clicked.connect(self._on_draw_clicked)
         self.region_button.clicked.connect(self._on_region_clicked)
         self.whole_button.clicked.connect(self._on_whole_clicked)
         self.slides.itemChanged.connect(self._enable)
         self.workspace.slide_changed.connect(self._on_slides_changed)
-        self.workspace.prediction_changed.connect(self._enable)
-        self.workspace.told.connect(self._on_told)
+        self.workspace.prediction_changed.connect(self._on_prediction_changed)
+        self.workspace.told.connect(self._enable)
         self.workspace.failed.connect(self.say_error)
 
         # Initial values and layout
@@ -94,11 +100,12 @@ class PatientWidget(WorkspacePanel):
             self.add(item)
         for item in (heading_label("A region of the slide"), wrapped_label(REGION_HINT, role="amkdMuted")):
             self.add(item)
-        for item in (self.draw_button, self.drawn, self.mode, self.region_button):
+        for item in (self.draw_button, self.take, self.drawn, self.mode, self.region_button):
             self.add(item)
         for item in (self.whole_button, self.outcome, self.changed):
             self.add(item)
         self._on_slides_changed()
+        self._on_prediction_changed()
 
     @property
     def chosen(self) -> list[Layer]:
@@ -120,23 +127,25 @@ class PatientWidget(WorkspacePanel):
         slide = self.workspace.slide
         if slide is None:
             return
-        layer = self._region_on(slide)
-        if layer is None:
-            data = region_layer(
-                mpp=slide_layers.mpp_of(slide),
-                fingerprint=slide_layers.fingerprint_of(slide),
-                name=slide.name,
-            )
-            layer = slide_layers.draw_overlay(self._viewer, data)
-            self._hear_regions()
+        layer = self._region_for(slide)
         self._viewer.layers.selection.active = layer
         layer.mode = "add_polygon"
+
+    def _on_shapes_wanted(self, source: Layer) -> None:
+        slide = self.workspace.slide
+        if slide is None:
+            return
+        self.say_error("")
+        region = self._region_for(slide)
+        number = regions.copy_shapes(source, slide, region)
+        self._enable()
+        self.drawn.setText(f"{copied_text(number, source.name, region.name)} {self.drawn.text()}")
 
     def _on_region_clicked(self) -> None:
         self.say_error("")
         slides = self._subjects()
         polygons = tuple(self._polygons(slide) for slide in slides)
-        lines = [slide.name for slide in slides if self._has_lines(slide)]
+        lines = [slide.name for slide in slides if regions.has_lines(self._viewer, slide)]
         if lines:
             self.workspace.fail(
                 RegionError(
@@ -144,8 +153,8 @@ class PatientWidget(WorkspacePanel):
                 )
             )
         elif not any(polygons):
-            names = " and ".join(slide.name for slide in slides)
-            self.workspace.fail(RegionError(f"{names}: no region is drawn; draw one on the slide first"))
+            names, others = ([layer.name for layer in found] for found in (slides, self.take.offered))
+            self.workspace.fail(RegionError(no_region_text(names, others)))
         elif len(slides) > 1:
             self._predict_together(polygons)
         else:
@@ -190,21 +199,21 @@ class PatientWidget(WorkspacePanel):
         chosen, slide = self.chosen, self.workspace.slide
         return chosen if len(chosen) > 1 else [slide] if slide is not None else []
 
-    def _region_on(self, slide: Layer) -> Layer | None:
-        """What is drawn on a slide; None where nothing ever was."""
-        return slide_layers.overlay(self._viewer, slide, "region")
+    def _region_for(self, slide: Layer) -> Layer:
+        """The layer of what is drawn on a slide, made where nothing ever was."""
+        layer = regions.region_on(self._viewer, slide)
+        if layer is None:
+            data = region_layer(
+                mpp=slide_layers.mpp_of(slide),
+                fingerprint=slide_layers.fingerprint_of(slide),
+                name=slide.name,
+            )
+            layer = slide_layers.draw_overlay(self._viewer, data)
+            self._hear_regions()
+        return layer
 
     def _polygons(self, slide: Layer) -> Polygons:
-        """Drawn regions as level-0 (x, y), counted from the slide's corner."""
-        layer = self._region_on(slide)
-        if layer is None:
-            return ()
-        shapes = zip(layer.data, layer.shape_type, strict=True)
-        return tuple(outline_of(shape, kind)[:, ::-1] + 0.5 for shape, kind in shapes if kind not in LINES)
-
-    def _has_lines(self, slide: Layer) -> bool:
-        layer = self._region_on(slide)
-        return layer is not None and not LINES.isdisjoint(layer.shape_type)
+        return regions.polygons_on(self._viewer, slide)
 
     # What the workspace tells
 
@@ -224,11 +233,24 @@ class PatientWidget(WorkspacePanel):
 
     def _hear_regions(self) -> None:
         """Learn of what is drawn, with this panel or before it was there."""
-        self._ears.hear(self._region_on(slide) for slide in self.workspace.slides)
+        slides = self.workspace.slides
+        found = [regions.region_on(self._viewer, slide) for slide in slides]
+        drawn = [layer for layer in found if layer is not None]
+        self._ears.hear(drawn)
+        self._slide_ears.hear(slides)
+        self._outlines.keep(drawn)
 
-    def _on_told(self, event: SessionEvent) -> None:
-        if isinstance(event, events.Finished) and not isinstance(event.request, events.QueueRequest):
-            self.outcome.setText(result_line(event.prediction))
+    def _on_layers_changed(self, event: object) -> None:
+        self._hear_regions()
+        self._enable()
+
+    def _on_regions_changed(self, event: object) -> None:
+        self._outlines.follow()
+        self._enable()
+
+    def _on_prediction_changed(self) -> None:
+        prediction = self.workspace.prediction
+        self.outcome.setText("" if prediction is None else result_line(prediction))
         self._enable()
 
     def _enable(self, event: object = None) -> None:
@@ -240,21 +262,24 @@ class PatientWidget(WorkspacePanel):
             "Predict the patient from the regions" if several else "Predict from the region"
         )
         self.whole_button.setText("All tissue of the patient again" if several else "Whole slide again")
-        self.drawn.setText(
-            drawn_text({layer.name: len(self._polygons(layer)) for layer in subjects}) if several else ""
-        )
-        self.changed.setText(REGION_CHANGED if free and self._is_redrawn(subjects) else "")
+        counts = {layer.name: len(self._polygons(layer)) for layer in subjects}
+        self.drawn.setText(drawn_text(counts) if several or any(counts.values()) else "")
+        self.changed.setText(self._change_since(subjects) if free else "")
         for button in (self.region_button, self.whole_button):
             button.setEnabled(free and (several or self.workspace.prediction is not None))
 
-    def _is_redrawn(self, subjects: list[Layer]) -> bool:
-        """Whether the result that is shown is of a region that has another shape by now."""
+    def _change_since(self, subjects: list[Layer]) -> str:
+        """Say where the result that is shown is of another region than is drawn by now, or of its other side."""
         prediction = self.workspace.prediction
         if prediction is None or "region" not in prediction.provenance:
-            return False
+            return ""
         # It made the prediction, and loads torch, which the panel opens without.
         from amkd_core.inference.region import rests_on
 
         n_slides = 1 if prediction.patient is None else len(prediction.patient.slide_ids)
-        polygons = [self._polygons(slide) for slide in subjects]
-        return n_slides == len(subjects) and not rests_on(prediction, polygons)
+        if n_slides != len(subjects):
+            return ""
+        if not rests_on(prediction, [self._polygons(slide) for slide in subjects]):
+            return REGION_CHANGED
+        excludes = bool(prediction.provenance["region"]["exclude"])
+        return "" if excludes == self._excludes else other_side_text(excludes=excludes)

@@ -120,6 +120,10 @@ SCALE_QUESTION = (
     "This slide does not tell its scale; enter its micrometres per pixel: "
     "about 0.25 for a 40× scan, 0.5 for 20×."
 )
+NO_SCALE = (
+    "{slide} does not tell its scale; bring it into view and enter its micrometres per pixel in Predict survival risk: "
+    "about 0.25 for a 40× scan, 0.5 for 20×."
+)
 
 _SOURCES = {
     "vendor": "from the scanner's metadata",
@@ -276,13 +280,6 @@ def patient_text(prediction: Prediction) -> str:
     return (
         f"{patient.patient_id}: one patient, {len(patient.slide_ids)} slides ({', '.join(patient.slide_ids)})"
     )
-
-
-def result_line(prediction: Prediction) -> str:
-    """Say a result in one sentence, with what it rests on."""
-    name = prediction.slide_id if prediction.patient is None else prediction.patient.patient_id
-    rests = next((notice.sentence for notice in prediction.notices if notice.code == "region"), "")
-    return f"{name}: {group_text(prediction).lower()}. {risk_sentence(prediction)} {rests}".strip()
 
 
 def size_text(n_bytes: int) -> str:

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_warning
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
 from amkd_core.errors import AmkdError
 from amkd_core.settings import read_settings
-from amkd_viewer import events, in_view, slide_layers
+from amkd_viewer import events, in_view, regions, slide_layers
 from amkd_viewer.asking import is_expression_of, request_of
 from amkd_viewer.bridge_widget import SessionBridge
 from amkd_viewer.drawing_widget import ResultDrawing
@@ -24,6 +24,7 @@ from amkd_viewer.inputs_widget import demo_path
 from amkd_viewer.layer_ears import have_list_hear
 from amkd_viewer.layers import MapLook
 from amkd_viewer.reader import slide_layer
+from amkd_viewer.region_words import REGION_COPY
 from amkd_viewer.scale_bar_widget import ScaleBar
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.shortcuts_widget import Shortcuts
@@ -218,6 +219,7 @@ class Workspace(QObject):
             return
         self.session.forget(slide_layers.fingerprint_of(layer))
         self._drawing.take_away(layer)
+        regions.lay_on(self.viewer, layer)
         slide_layers.restate_mpp(self.viewer, layer, mpp)
         if layer is self.slide:
             self.slide_changed.emit()
@@ -336,6 +338,8 @@ class Workspace(QObject):
     def _on_layer_inserted(self, event: Event) -> None:
         layer = event.value
         have_list_hear(self.viewer, layer)
+        if regions.release_copy(self.viewer, layer):
+            show_info(REGION_COPY.format(name=layer.name))
         if slide_layers.role_of(layer) != "slide":
             return
         self._scale_bar.show()

@@ -18,6 +18,8 @@ from amkd_core.inference.prediction import Prediction
 from amkd_core.notices import Notice
 
 Polygon = NDArray[np.float64]
+_SAME_PX = 0.01
+"""Level-0 pixels by which a corner may be off: a slide that is turned and turned back costs less."""
 
 
 def rows_inside(bag: FeatureBag, polygons: Sequence[Polygon]) -> NDArray[np.bool_]:
@@ -152,11 +154,16 @@ def rests_on(prediction: Prediction, polygons: Sequence[Sequence[Polygon]]) -> b
     polygons : per slide a sequence of arrays, shape (k, 2)
         What is drawn now; slides in the order of the prediction.
     """
-    drawn = [_plain(one) for one in polygons]
-    rested: bool = prediction.provenance["region"]["polygons_level0"] == (
-        drawn[0] if prediction.patient is None else drawn
+    recorded = prediction.provenance["region"]["polygons_level0"]
+    before = [recorded] if prediction.patient is None else recorded
+    return len(before) == len(polygons) and all(map(_alike, before, polygons))
+
+
+def _alike(before: Sequence[Any], now: Sequence[Polygon]) -> bool:
+    return len(before) == len(now) and all(
+        np.shape(old) == np.shape(new) and np.allclose(old, new, rtol=0, atol=_SAME_PX)
+        for old, new in zip(before, now, strict=True)
     )
-    return rested
 
 
 def _part(bag: FeatureBag, polygons: Sequence[Polygon], *, exclude: bool) -> FeatureBag:
