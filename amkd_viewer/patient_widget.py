@@ -80,6 +80,7 @@ class PatientWidget(WorkspacePanel):
         self.whole_button.clicked.connect(self._on_whole_clicked)
         self.slides.itemChanged.connect(self._enable)
         self.workspace.slide_changed.connect(self._on_slides_changed)
+        self.workspace.slides_renamed.connect(self._on_slides_changed)
         self.workspace.prediction_changed.connect(self._on_prediction_changed)
         self.workspace.told.connect(self._enable)
         self.workspace.failed.connect(self.say_error)
@@ -94,9 +95,10 @@ class PatientWidget(WorkspacePanel):
         for item in (
             heading_label("Several slides of one patient"),
             wrapped_label(PATIENT_HINT, role="amkdMuted"),
+            self.slides,
+            self.patient_id,
+            self.together_button,
         ):
-            self.add(item)
-        for item in (self.slides, self.patient_id, self.together_button):
             self.add(item)
         for item in (heading_label("A region of the slide"), wrapped_label(REGION_HINT, role="amkdMuted")):
             self.add(item)

@@ -59,7 +59,7 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
             )
         )
     elif bundle.feature_range.is_outside(bag.features):
-        what = "The slide lies" if bag.n_slides == 1 else "The patient's slides together lie"
+        what = "The slide lies" if bag.n_slides == 1 else "The patient's tissue lies"
         notices.append(
             Notice(
                 "out_of_range",

@@ -211,3 +211,6 @@ def test_the_slide_without_scale_is_named_and_not_the_one_in_view(
     assert panel.error.text().startswith(
         "unscaled does not tell its scale; bring it into view and enter its micrometres per pixel in Predict"
     )
+    first.name = "another name"
+    assert [panel.slides.item(place).text() for place in range(2)] == ["another name", "unscaled"]
+    assert panel.chosen == predicted.workspace.slides

@@ -115,7 +115,7 @@ def test_what_is_of_the_whole_patient_does_not_speak_of_this_slide() -> None:
         "The model was trained on slides of this very patient, outcome included"
     )
     far = [replace(bag, features=bag.features + 1000) for bag in bags]
-    assert about(parts_of(far)[0], "out_of_range")[0].startswith("The patient's slides together lie outside")
+    assert about(parts_of(far)[0], "out_of_range")[0].startswith("The patient's tissue lies outside")
 
 
 def test_a_single_patch_is_one_of_them() -> None:
