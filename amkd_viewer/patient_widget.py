@@ -104,7 +104,7 @@ class PatientWidget(WorkspacePanel):
             self.add(item)
         for item in (self.draw_button, self.take, self.drawn, self.mode, self.region_button):
             self.add(item)
-        for item in (self.whole_button, self.outcome, self.changed):
+        for item in (self.whole_button, self.changed, self.outcome):
             self.add(item)
         self._on_slides_changed()
         self._on_prediction_changed()
