@@ -90,7 +90,18 @@ def test_a_region_of_a_patient_keeps_the_notices_apart() -> None:
 def slide_codes() -> list[NoticeCode]:
     """Codes of which a bag may have notices that are of its slide."""
     of_model = {"synthetic_bundle", "research_only", "encoder_licence", "on_processor", "seen_reference"}
-    of_result = {"region", "several_slides", "identifying_name", "out_of_range", "trained_on", "no_map"}
+    of_result = {
+        *(
+            "region",
+            "several_slides",
+            "identifying_name",
+            "out_of_range",
+            "few_patches",
+            "trained_on",
+            "no_map",
+        ),
+        "expression_scale",
+    }
     return [code for code in get_args(NoticeCode) if code not in of_model | of_result]
 
 
