@@ -44,9 +44,8 @@ def notices_of(bag: FeatureBag, bundle: Bundle) -> tuple[Notice, ...]:
         notices.append(
             Notice(
                 "seen_reference",
-                "The model had seen the training patients with whom this risk is compared: their low and high risk lie "
-                "further apart than a new patient's, of whom more than half may count as high risk. A model of several "
-                "folds compares with patients that it had not seen.",
+                "This risk is compared with patients whom the model had seen in training: their groups lie further "
+                "apart than new patients' do, of whom more than half may count as high risk.",
             )
         )
     notices.extend(bag.notices)
