@@ -36,6 +36,7 @@ def ablate_command(
     from amkd_core.studies.benchmark import compare
     from amkd_core.studies.comparison_report import REPORT, write_ablation
     from amkd_core.studies.published import cohort_of
+    from amkd_core.training.folder_owner import ABLATE
 
     with user_errors():
         if (table is None) == (not switch):
@@ -43,7 +44,7 @@ def ablate_command(
         settings = study_settings(config, set_ or ())
         recipes = rows_of_table(table, settings) if table else switch_rows(switch or (), settings)
         patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
-        found = drain(compare(patients, recipes, settings, out, jobs=jobs))
+        found = drain(compare(patients, recipes, settings, out, jobs=jobs, command=ABLATE))
         rows = write_ablation(out, found, settings, (table, cohort_of(patients.file.name)))
     say(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
     typer.echo(f"Report: {out / REPORT}; the table as CSV and LaTeX beside it")

@@ -30,46 +30,39 @@ def evaluate_command(
     """Validate on an external cohort: every patient is scored, nothing is fitted (research use only)."""
     from amkd_core.bundle_file import open_bundle
     from amkd_core.training.external import evaluate_bundle
+    from amkd_core.training.folder_owner import EVALUATE, result_folder
 
     with user_errors():
-        model = open_bundle(bundle)
-        patients, found = cohort_with_bags(cohort, out, bags=bags, jobs=jobs, device=chosen_device(device))
-        statistics = drain(
-            evaluate_bundle(patients, model, found, out=out, seed=seed, device=chosen_device(device))
-        )
+        model, asked = open_bundle(bundle), cohort_to_score(cohort, bags)
+        with result_folder(out, EVALUATE):
+            patients, found = cohort_with_bags(
+                asked, out, named=bags is not None, jobs=jobs, device=chosen_device(device)
+            )
+            statistics = drain(
+                evaluate_bundle(patients, model, found, out=out, seed=seed, device=chosen_device(device))
+            )
     typer.echo(("SYNTHETIC: " if model.card.synthetic or statistics.synthetic else "") + patients.summary)
     typer.echo(str(statistics))
     typer.echo(f"Report: {out / 'report.html'}")
 
 
-def cohort_with_bags(
-    path: Path, out: Path, *, bags: Path | None = None, jobs: int = 2, device: str = "cpu"
-) -> tuple[Cohort, Mapping[str, FeatureBag]]:
-    """Read a cohort and the bags of its patients; those without slide or bag are named and left out.
+def cohort_to_score(path: Path, bags: Path | None = None) -> Cohort:
+    """Read the tables of a cohort that is not trained on.
 
     Parameters
     ----------
     path
         The cohort's file.
-    out
-        Where slides without a bag are extracted to (``bags``), when no folder of bags is named.
     bags
         Folder that comes before the file's.
-    jobs
-        Worker processes of the extraction.
-    device
-        That the extraction runs on.
 
     Raises
     ------
     AmkdError
-        When cohort or bags cannot be used.
+        When the cohort cannot be used, or names neither slides nor bags.
     """
     from amkd_core.errors import CohortError
-    from amkd_core.training.external import with_bags
     from amkd_core.training.external_cohort import read_external_cohort
-    from amkd_core.training.inputs import read_bags
-    from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 
     found = read_external_cohort(path)
     if bags is not None:
@@ -78,9 +71,45 @@ def cohort_with_bags(
         raise CohortError(
             f"{path.name}: [cohort] names neither slides nor bags, expected one of them, or --bags"
         )
-    kept = with_slides(found, out) if found.file.bags is None else with_bags(found, found.file.bags)
+    return found
+
+
+def cohort_with_bags(
+    cohort: Cohort, out: Path, *, named: bool = False, jobs: int = 2, device: str = "cpu"
+) -> tuple[Cohort, Mapping[str, FeatureBag]]:
+    """The bags of a cohort's patients, missing ones extracted; those without slide or bag are named and left out.
+
+    Parameters
+    ----------
+    cohort
+        As `cohort_to_score` reads it.
+    out
+        Where slides without a bag are extracted to (``bags``), when no folder of bags is named.
+    named
+        Whether the folder of bags was named in the command: it may be a run's, and none of its bags is made again.
+    jobs
+        Worker processes of the extraction.
+    device
+        That the extraction runs on.
+
+    Raises
+    ------
+    AmkdError
+        When slides or bags cannot be used.
+    """
+    from amkd_core.training.external import with_bags
+    from amkd_core.training.inputs import read_bags
+    from amkd_core.training.outdated_bags import refuse_bags_of_other_slides
+    from amkd_core.training.slides_of_run import bags_of, extract_missing, slides_of, with_slides
+
+    folder, slides = bags_of(cohort, out), cohort.file.slides
+    # A folder of slides that is gone is missed only where no bags are named.
+    has_slides = slides is not None and (slides.is_dir() or cohort.file.bags is None)
+    kept = with_slides(cohort, out, tied=False) if has_slides else with_bags(cohort, folder)
     for finding in kept.findings:
         typer.echo(str(finding))
-    if kept.file.bags is None:
+    if has_slides and named:
+        drain(refuse_bags_of_other_slides(folder, slides_of(kept)))
+    if has_slides:
         drain(extract_missing(kept, out, jobs=jobs, weights=None, device=device))
-    return kept, read_bags(kept, bags_of(kept, out))
+    return kept, read_bags(kept, folder)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from amkd_core.cli.evaluate import cohort_with_bags
+from amkd_core.cli.evaluate import cohort_to_score, cohort_with_bags
 from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, user_errors
 
 
@@ -22,10 +22,14 @@ def explain_command(
     """Rank pathways over a cohort, and compare teacher's and student's maps slide by slide (research use only)."""
     from amkd_core.bundle_file import open_bundle
     from amkd_core.training.explain import explain_bundle
+    from amkd_core.training.folder_owner import EXPLAIN, result_folder
 
     with user_errors():
-        model = open_bundle(bundle)
-        patients, features = cohort_with_bags(cohort, out, bags=bags, jobs=jobs, device=chosen_device(device))
-        found = drain(explain_bundle(patients, model, features, out=out, device=chosen_device(device)))
+        model, asked = open_bundle(bundle), cohort_to_score(cohort, bags)
+        with result_folder(out, EXPLAIN):
+            patients, features = cohort_with_bags(
+                asked, out, named=bags is not None, jobs=jobs, device=chosen_device(device)
+            )
+            found = drain(explain_bundle(patients, model, features, out=out, device=chosen_device(device)))
     typer.echo(("SYNTHETIC: " if found.synthetic else "") + str(found))
     typer.echo(f"Results: {out}")

@@ -52,6 +52,17 @@ def open_checked(
     return info, backend
 
 
+def fingerprint_of(path: Path) -> str:
+    """Hash of a slide's content as `SlideInfo` has it, without opening a reader.
+
+    Raises
+    ------
+    SlideError
+        When it is no slide.
+    """
+    return fingerprint(files_of(main_file(path)))
+
+
 def _open_backend(file: Path, scene: int, seed: int, isolated: bool) -> Backend:
     if isolated:
         from amkd_core.slides.isolate import IsolatedBackend

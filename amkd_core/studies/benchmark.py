@@ -18,10 +18,11 @@ from amkd_core.progress import Progress
 from amkd_core.studies.ablation import repeated_rows
 from amkd_core.studies.cells import gathered, run_cells
 from amkd_core.survival.outcome import TimeBins
-from amkd_core.training.cell import CELLS, EXTERNAL
+from amkd_core.training.cell import EXTERNAL
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.data_record import BAGS_SHA256, DATA, data_record
 from amkd_core.training.external_genes import ReadableGenes, readable_genes, with_gaps
+from amkd_core.training.folder_owner import BENCHMARK, CELLS
 from amkd_core.training.inputs import read_bags, without_slides
 from amkd_core.training.packed_cache import pack_cohort, share_bags
 from amkd_core.training.recipes import Recipe
@@ -86,6 +87,7 @@ def compare(
     *,
     external: Cohort | None = None,
     jobs: int = 1,
+    command: str = BENCHMARK,
 ) -> Generator[Progress, None, Comparison]:
     """Train every recipe on every fold; a repeated call goes on, and keeps what is finished.
 
@@ -101,13 +103,16 @@ def compare(
         Cohort that every model of every fold scores as well.
     jobs
         Processes at a time.
+    command
+        Whose folder it is; another command's is refused.
 
     Raises
     ------
     ModalityError
         When a model reads slides and the cohort has none.
     RunFolderError
-        When the folder holds another comparison, or was begun without slides and a model reads them.
+        When the folder holds another comparison or the results of another command, or was begun without slides and a
+        model reads them.
     CohortError, BundleMismatchError
         Before anything is trained, when the external cohort shares patients or slides with the cohort, or its
         bags were made with another encoder, patch size or scale.
@@ -116,7 +121,7 @@ def compare(
     """
     reads_slides = _read_slides(cohort, recipes)
     require_time_bins(with_slides(cohort, out) if reads_slides else cohort, config)
-    with run_folder(out, config, cohort):
+    with run_folder(out, config, cohort, command):
         reads_slides = _as_begun(out, reads_slides)
         cohort = with_slides(cohort, out) if reads_slides else cohort
         splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)

@@ -26,6 +26,7 @@ from amkd_core.training.fold_record import (
     write_json,
     write_table,
 )
+from amkd_core.training.folder_owner import CELLS
 from amkd_core.training.inputs import Example, Inputs, make_inputs
 from amkd_core.training.packed_cache import CACHE, INDEX, read_packed
 from amkd_core.training.recipes import Recipe, train_recipe
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from amkd_core.models import SurvivalModel
 
 EXTERNAL = "external"
-CELLS = "cells"
 
 
 def cell_path(run: Path, recipe: Recipe, fold: int) -> Path:

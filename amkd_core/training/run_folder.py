@@ -21,28 +21,31 @@ from amkd_core.cohort.cohort import LATER_KEYS, Cohort
 from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.folder_lock import hold_folder
 from amkd_core.training.config import TrainingConfig
+from amkd_core.training.folder_owner import COMMAND, RUN, TRAIN, require_owner
 
 _CODE = Path(amkd_core.__file__).resolve().parents[1]
 
 
 @contextmanager
-def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort) -> Iterator[Path]:
+def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort, command: str = TRAIN) -> Iterator[Path]:
     """Own a run's folder for the length of the block.
 
-    The first run writes ``run.json`` (configuration in full, versions, the code's commit, the cohort's settings without
-    its paths, a hash of the cohort file if there is one); a later one continues when they are the same. Half-written
-    files of a killed run are cleared.
+    The first run writes ``run.json`` (the command, configuration in full, versions, the code's commit, the cohort's
+    settings without its paths, a hash of the cohort file if there is one); a later one continues when they are the
+    same. Half-written files of a killed run are cleared.
 
     Raises
     ------
     FolderInUseError
         When another run holds it.
     RunFolderError
-        When it holds a run of other settings or another cohort; the first difference is named.
+        When it holds the results of another command, or a run of other settings or another cohort; the first
+        difference is named.
     """
     with hold_folder(folder, "is working in", FolderInUseError):
+        require_owner(folder, command)
         clear_leftovers(folder)
-        _claim(folder, config, cohort)
+        _claim(folder, config, cohort, command)
         yield folder
 
 
@@ -52,7 +55,7 @@ def clear_leftovers(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
+def _claim(folder: Path, config: TrainingConfig, cohort: Cohort, command: str) -> None:
     record = {
         "config": config.record(),
         "cohort": settings_of(cohort),
@@ -61,11 +64,12 @@ def _claim(folder: Path, config: TrainingConfig, cohort: Cohort) -> None:
     # Where the tables lie is no part of the run: a moved folder continues. Later commands look there first.
     found_at = {name: os.path.relpath(getattr(cohort.file, name), folder) for name in _places_of(cohort)}
     note = {
+        COMMAND: command,
         "report": config.report.model_dump(mode="json"),
         "environment": {**environment(), **checkout()},
         "cohort_paths": dict(sorted(found_at.items())),
     }
-    keep_record(folder / "run.json", record, note=note)
+    keep_record(folder / RUN, record, note=note)
 
 
 def settings_of(cohort: Cohort) -> dict[str, Any]:

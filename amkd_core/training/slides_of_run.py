@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import logging
+from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,24 @@ from amkd_core.slides import is_slide, slide_id_of
 from amkd_core.slides.encoders.registry import card_of
 from amkd_core.slides.encoders.weights import check_weights, find_weights, missing_weights
 from amkd_core.training.foreign_bags import bag_assumptions
+from amkd_core.training.outdated_bags import bags_of_other_slides
 
 if TYPE_CHECKING:
     from distributed import Client
 
+_log = logging.getLogger(__name__)
 
-def with_slides(cohort: Cohort, out: Path) -> Cohort:
+
+def with_slides(cohort: Cohort, out: Path, *, tied: bool = True) -> Cohort:
     """The cohort without patients of whom a slide is missing; they are named in the findings.
 
     A patient stays when each of its slides lies in the slides' folder or has a bag.
+
+    Parameters
+    ----------
+    tied
+        Whether `out` takes one cohort alone. Where it does not, a bag that it holds may be another cohort's, and does
+        not stand for a slide that is gone.
 
     Raises
     ------
@@ -31,12 +41,14 @@ def with_slides(cohort: Cohort, out: Path) -> Cohort:
         When the folder of slides is missing, or nobody is left.
     """
     folder = bags_of(cohort, out)
-    lacking = set(lacking_slides(cohort, folder))
-    left = cohort.keep_only(
-        lambda patient: patient.patient_id not in lacking, "no slide or bag in the folders"
-    )
+    taken = folder if tied or cohort.file.bags is not None else None
+    lacking = set(lacking_slides(cohort, taken))
+    reason = "no slide or bag in the folders"
+    if taken is None and lacking != set(lacking_slides(cohort, folder)):
+        reason = f"no slide in the folder, and bags in {folder} may be another cohort's (--bags takes them)"
+    left = cohort.keep_only(lambda patient: patient.patient_id not in lacking, reason)
     if not left.patients:
-        places = " or ".join(str(place) for place in (cohort.file.slides, folder) if place is not None)
+        places = " or ".join(str(place) for place in (cohort.file.slides, taken) if place is not None)
         first = cohort.patients[0].slide_ids[0]
         raise CohortError(
             f"none of the {len(cohort.patients)} patients has its slides or bags in {places} (there is no {first})"
@@ -64,7 +76,9 @@ def _has_bag(bags: Path | None, name: str) -> bool:
     return bags is not None and (bags / f"{name}.h5").is_file()
 
 
-def check_encoder(cohort: Cohort, bags: Path | None, *, weights: Path | None, here: bool) -> None:
+def check_encoder(
+    cohort: Cohort, bags: Path | None, *, weights: Path | None, here: bool, again: Collection[str] = ()
+) -> None:
     """Refuse an encoder that cannot make the bags that are missing; where none is missing, any name may stand.
 
     Parameters
@@ -75,6 +89,8 @@ def check_encoder(cohort: Cohort, bags: Path | None, *, weights: Path | None, he
         As for `amkd_core.slides.encoders.load_encoder`.
     here
         Whether this machine encodes; elsewhere the weights may lie where they are not found from here.
+    again
+        Slides whose bags will be made again.
 
     Raises
     ------
@@ -82,7 +98,7 @@ def check_encoder(cohort: Cohort, bags: Path | None, *, weights: Path | None, he
         When there is no encoder of that name, it takes no weights and some are given, or they were not found.
     """
     names = [name for patient in cohort.patients for name in patient.slide_ids]
-    if names and all(_has_bag(bags, name) for name in names):
+    if names and not again and all(_has_bag(bags, name) for name in names):
         return
     card = card_of(cohort.file.encoder)
     stated = None if weights is None else weights.expanduser()
@@ -146,7 +162,7 @@ def slides_of(cohort: Cohort) -> dict[str, Path]:
 def extract_missing(
     cohort: Cohort, out: Path, *, jobs: int, weights: Path | None, device: str, client: Client | None = None
 ) -> Generator[Progress, None, None]:
-    """Extract the slides that have no bag, in processes of this machine or on a cluster.
+    """Extract the slides that have no bag or one of another file, in processes of this machine or on a cluster.
 
     Raises
     ------
@@ -157,14 +173,21 @@ def extract_missing(
     """
     folder = bags_of(cohort, out)
     names = [name for patient in cohort.patients for name in patient.slide_ids]
-    missing = [name for name in names if not _has_bag(folder, name)]
-    if not missing:
-        return
-    check_encoder(cohort, folder, weights=weights, here=client is None)  # once, rather than for each slide
     slides = slides_of(cohort)
+    outdated = yield from bags_of_other_slides(folder, slides)
+    wanted = [name for name in names if not _has_bag(folder, name) or name in outdated]
+    if not wanted:
+        return
+    # Once, rather than for each slide.
+    check_encoder(cohort, folder, weights=weights, here=client is None, again=outdated)
+    if outdated:
+        _log.warning(
+            "%d bags are of other slides than those that have their names now, and are made again",
+            len(outdated),
+        )
     settings = ExtractSettings(encoder=cohort.file.encoder, weights=weights, device=device)
     with bag_folder(folder):
-        tasks = [SlideTask(slides[name]) for name in missing]
+        tasks = [SlideTask(slides[name]) for name in wanted]
         if client is None:
             outcomes = yield from extract_slides(tasks, folder, settings, jobs=jobs)
         else:
@@ -175,6 +198,6 @@ def extract_missing(
     if failed:
         listed = "; ".join(f"{outcome.path.name}: {outcome.reason}" for outcome in failed[:5])
         raise CohortError(
-            f"{len(failed)} of {len(missing)} slides could not be extracted ({listed}); mend them or leave them out "
+            f"{len(failed)} of {len(wanted)} slides could not be extracted ({listed}); mend them or leave them out "
             "of the clinical table, and repeat the command: the other bags are kept"
         )

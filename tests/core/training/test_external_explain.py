@@ -396,7 +396,7 @@ def test_amkd_evaluate_from_files(on_disk, tmp_path):
     assert "4 patients without expression were scored by the student alone" in output
     assert f"teacher on test ({N - 4} of {N} patients): C-index" in output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "predictions.csv", "metrics.json", "figures", "report.html",
+        ".lock", "predictions.csv", "metrics.json", "figures", "report.html",
     }  # fmt: skip
 
 
