@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
+    from amkd_core.cohort.splits import Split
     from amkd_core.errors import CohortError
 
 
@@ -17,31 +18,33 @@ def cohort_command(
     cohort: Annotated[
         Path, typer.Argument(help="The cohort's TOML file (amkd-train --init prints an example).")
     ],
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation that is planned.")] = 5,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Folds of the cross-validation that is planned (5).")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
 ) -> None:
     """Print table 1 of a cohort, how its tables were understood, who is kept out, and what looks wrong."""
     from amkd_core.cli.terminal import user_errors
-    from amkd_core.cohort.cohort import read_cohort
-    from amkd_core.cohort.folds import folds_in_words, make_folds
+    from amkd_core.cohort.folds import folds_in_words
     from amkd_core.cohort.pathways import coverage_of
     from amkd_core.cohort.table_one import bag_sizes, table_one
     from amkd_core.survival.endpoints import words_of
 
     with user_errors():
-        found = read_cohort(cohort)
+        found = _read(cohort)
         sizes = bag_sizes(found, found.file.bags) if found.file.bags is not None else []
         rows = table_one(found, n_patches=sizes)
-        splits = make_folds(found, n_folds=folds, seed=seed)
         without, about_slides = _slides(found)
+        splits, about_folds, refused = _folds(found, folds or 5, seed)
     words = words_of(found.file.endpoint)
     events = words.events
     event = {patient.patient_id: patient.event for patient in found.patients}
     tested = [sum(event[name] for name in split.test) for split in splits]
-    about_genes, refused = _coverage(found)
-    warnings = [*found.warnings, *about_genes, *about_slides]
-    if min(tested) < 10 and any(split.test for split in splits):
+    about_genes, thin = _coverage(found)
+    refused = thin or refused
+    warnings = [*found.warnings, *about_genes, *about_slides, *about_folds]
+    if any(split.test for split in splits) and min(tested) < 10:
         few = {0: f"no {events} at all", 1: f"only 1 {words.event}"}.get(
             min(tested), f"only {min(tested)} {events}"
         )
@@ -51,7 +54,7 @@ def cohort_command(
             "name": found.file.name,
             "synthetic": found.file.synthetic,
             "table": rows,
-            "folds": folds_in_words(found, len(splits)),
+            "folds": folds_in_words(found, len(splits)) if splits else None,
             "deaths_tested_by_fold": tested,
             "notes": list(found.notes),
             "kept_out": {item.reason: list(item.patients) for item in found.findings},
@@ -66,8 +69,9 @@ def cohort_command(
     width = max(map(len, rows))
     for name, text in rows.items():
         typer.echo(f"  {name:<{width}}  {text}")
-    made = folds_in_words(found, len(splits))
-    typer.echo(f"  {'folds':<{width}}  {made}; tested on {', '.join(map(str, tested))} {events}")
+    if splits:
+        made = folds_in_words(found, folds or len(splits), setting=folds is not None)
+        typer.echo(f"  {'folds':<{width}}  {made}; tested on {', '.join(map(str, tested))} {events}")
     for title, lines in (
         ("Understood as", found.notes),
         ("Kept out", [str(item) for item in found.findings]),
@@ -80,11 +84,50 @@ def cohort_command(
     _end(refused)
 
 
+def _read(path: Path) -> Cohort:
+    """The cohort as `amkd-train` reads it, or as `amkd evaluate` where its file names no genes."""
+    from amkd_core.cohort.cohort import read_cohort
+    from amkd_core.training.external_cohort import names_no_genes, read_external_cohort
+
+    return read_external_cohort(path) if names_no_genes(path) else read_cohort(path)
+
+
+def _folds(
+    cohort: Cohort, n_folds: int, seed: int
+) -> tuple[tuple[Split, ...], tuple[str, ...], CohortError | None]:
+    """Folds of a run, or what is to be said where none can be made; refused is what the user asked for in vain.
+
+    Patients who are too few for a run may still be scored, so that their cohort is looked at all the same.
+    """
+    from amkd_core.cohort.folds import make_folds
+    from amkd_core.errors import CohortError
+
+    if not cohort.expression.genes or not cohort.pathways:
+        return (
+            (),
+            ("Without expression and pathways no run can be trained on it; amkd evaluate scores it.",),
+            None,
+        )
+    try:
+        return make_folds(cohort, n_folds=n_folds, seed=seed), (), None
+    except CohortError as error:
+        told = bool(cohort.file.folds or cohort.file.group or any(item.split for item in cohort.patients))
+        if told:
+            return (), (f"No run can be trained on it: {error}.",), error
+        return (
+            (),
+            (f"No run of {n_folds} folds can be trained on it: {error}. amkd evaluate scores it.",),
+            None,
+        )
+
+
 def _coverage(cohort: Cohort) -> tuple[tuple[str, ...], CohortError | None]:
     """What is to be said about the pathways' genes, and the refusal where no run would begin on them."""
     from amkd_core.cohort.checks import coverage_warnings
     from amkd_core.errors import CohortError
 
+    if not cohort.expression.genes or not cohort.pathways:
+        return (), None
     try:
         told = coverage_warnings(
             cohort.pathways, cohort.expression.genes, min_pathways=cohort.file.min_pathways

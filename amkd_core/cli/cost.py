@@ -43,7 +43,10 @@ def cost_command(
         with hold_folder(out, "measures into", FolderInUseError):
             record = CostRecord(out, settings)
             costs = drain(measure_all(names, sizes, record, repeats=repeats, threads=threads, device=device))
-            setting = f"{device}, {threads} threads, median of {repeats} passes"
+            setting = (
+                f"{device}, {threads} {'thread' if threads == 1 else 'threads'}, "
+                f"median of {repeats} {'pass' if repeats == 1 else 'passes'}"
+            )
             if record.n_sittings > 1:
                 setting += f", measured in {record.n_sittings} runs of the command, not all side by side"
             table = write_cost(out, costs, setting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from amkd_core.training.config import TrainingConfig
 
 _OF_COHORT = "cohort."
+_FLAGS = {"cohort.folds": "--fold-file", "cohort.use_split": "--ignore-split"}
 
 SetOption = Annotated[
     list[str] | None,
@@ -27,6 +28,27 @@ def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     """Overrides of ``--set``: those of the settings, and those of the cohort without what marks them."""
     of_cohort = [item.removeprefix(_OF_COHORT) for item in overrides if item.startswith(_OF_COHORT)]
     return [item for item in overrides if not item.startswith(_OF_COHORT)], of_cohort
+
+
+def given_twice(flags: Mapping[str, Any], overrides: Sequence[str], *, of: str = "") -> list[str]:
+    """A sentence for each key that a flag and ``--set`` both give, so that neither is dropped without a word.
+
+    Parameters
+    ----------
+    flags
+        By key.
+    overrides
+        As `divided` gives them.
+    of
+        What marks the keys in ``--set``.
+    """
+    named = {item.partition("=")[0].strip() for item in overrides}
+    return [
+        f"{_FLAGS.get(of + key, '--' + key.replace('_', '-'))} and --set {of}{key}=... give the same setting twice; "
+        "expected one of them"
+        for key in flags
+        if key in named
+    ]
 
 
 def study_settings(config: Path | None, overrides: Sequence[str]) -> TrainingConfig:
@@ -54,10 +76,14 @@ def study_cohort(
     """
     from amkd_core.cohort.cohort import read_cohort
     from amkd_core.cohort.folds import folds_in_words
+    from amkd_core.errors import ConfigError
     from amkd_core.training.config import merge_overrides
 
     given: dict[str, Any] = {"use_split": False} if ignore_split else {}
-    merge_overrides(given, divided(overrides)[1])
+    of_cohort = divided(overrides)[1]
+    if twice := given_twice(given, of_cohort, of=_OF_COHORT):
+        raise ConfigError(twice[0])
+    merge_overrides(given, of_cohort)
     found = read_cohort(path, given)
     typer.echo(f"Folds: {folds_in_words(found, settings.folds, setting=True)}")
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from amkd_core.cli.study_cohort import IgnoreSplitOption, divided
+from amkd_core.cli.study_cohort import IgnoreSplitOption, divided, given_twice
 from amkd_core.cli.terminal import EXIT_WRONG_INPUT, drain, user_errors
 from amkd_core.versions import require_versions
 
@@ -43,7 +43,7 @@ def train(
     patch_size_level0: Annotated[int | None, typer.Option(help="The same in level-0 px.")] = None,
     slide_mpp: Annotated[float | None, typer.Option(help="Scale of the slides of foreign bags.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="os, dss or pfi.")] = None,
-    fold_file: Annotated[Path | None, typer.Option(help="File or folder of given folds.")] = None,
+    fold_file: Annotated[Path | None, typer.Option(help="Table of given folds.")] = None,
     group: Annotated[
         str | None,
         typer.Option(help="Clinical column whose groups no fold tears apart, such as the hospital."),
@@ -90,9 +90,12 @@ def train(
             ]
         )
     overrides, of_cohort = divided(set_ or ())
-    overrides += [f"seed={seed}"] if seed is not None else []
-    overrides += [f"folds={folds}"] if folds is not None else []
-    overrides += [f'device="{device}"'] if device is not None else []
+    short = {"seed": seed, "folds": folds, "device": None if device is None else f'"{device}"'}
+    of_settings = {name: value for name, value in short.items() if value is not None}
+    twice = [*given_twice(of_settings, overrides), *given_twice(given, of_cohort, of="cohort.")]
+    if twice:
+        _refuse(twice)
+    overrides += [f"{name}={value}" for name, value in of_settings.items()]
     checked = _check(
         _Asked(cohort, given, of_cohort, config, overrides), out, weights, here=scheduler is None
     )
@@ -181,13 +184,18 @@ def _refuse(problems: list[str]) -> NoReturn:
 
 def _announce(checked: _Checked) -> None:
     """Who is trained on, how the tables were read, and what looks wrong in them."""
-    cohort = checked.cohort
+    from amkd_core.cohort.folds import folds_in_words
+
+    cohort, folds = checked.cohort, checked.config.folds
     typer.echo(("SYNTHETIC cohort " if cohort.file.synthetic else "") + cohort.summary)
     for line in (*cohort.notes, *map(str, cohort.findings)):
         typer.echo(line)
     for warning in cohort.warnings:
         typer.echo(f"Warning: {warning}")
-    typer.echo("one split" if checked.n_folds == 1 else f"{checked.n_folds} folds")
+    # Unset, the number of folds is nobody's wish, and a split or a file of folds takes its place without a word.
+    made = folds_in_words(cohort, folds, setting="folds" in checked.config.model_fields_set)
+    count = f"; {checked.n_folds} folds" if cohort.file.folds is not None and checked.n_folds > 1 else ""
+    typer.echo(f"Folds: {made}{count}")
 
 
 def _train(

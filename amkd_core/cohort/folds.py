@@ -270,12 +270,19 @@ def _refuse_few(split: Split, patients: Sequence[Patient], which: str, events: s
         n_events = sum(event[name] for name in getattr(split, part))
         if n_events < MIN_EVENTS:
             raise CohortError(
-                f"{which}the {part} part has {n_events} {events}, expected at least {MIN_EVENTS}"
+                f"{which}the {part} part has {n_events} {_of_number(events, n_events)}, "
+                f"expected at least {MIN_EVENTS}"
             )
     if len(split.train) < MIN_TRAINING:
         raise CohortError(
             f"{which}the train part has {len(split.train)} patients, expected at least {MIN_TRAINING}"
         )
+
+
+def _of_number(events: str, number: int) -> str:
+    """``death`` for one, as in ``deaths from the disease``."""
+    first, space, rest = events.partition(" ")
+    return events if number != 1 else first.removesuffix("s") + space + rest
 
 
 def _refuse_tested_twice(splits: Sequence[Split], file_name: str) -> None:

@@ -221,11 +221,9 @@ def draw_folds(figure: Figure, scores: Sequence[FoldScores], *, chance: float | 
             )  # fmt: skip
     axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=":")
     if chance is not None:
-        axes.axhline(chance, color="black", linewidth=1.3, linestyle="--")
-        axes.annotate(
-            f"chance line {chance:.3f}", (-0.48, chance), xytext=(0, 3), textcoords="offset points",
-            ha="left", va="bottom", fontsize=9,
-        )  # fmt: skip
+        axes.axhline(chance, color="black", linewidth=1.3, linestyle="--", label=f"chance line {chance:.3f}")
+        # Above the axes, where no fold's point or number can lie under it.
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=9, borderaxespad=0)
     axes.set(xlim=(-0.5, len(scores) - 0.4), ylabel="C-index on test patients")
     axes.set_xticks(range(len(scores)), [item.label for item in scores])
     _tidy(axes)

@@ -181,14 +181,18 @@ def _own_settings(comparison: Comparison, config: TrainingConfig) -> Iterator[st
         )
 
 
+def _epochs(number: int) -> str:
+    return "1 epoch" if number == 1 else f"{number} epochs"
+
+
 def _protocol(comparison: Comparison, config: TrainingConfig) -> tuple[str, ...]:
     optim, folds = config.student, folds_in_words(comparison.cohort, config.folds, setting=True)
     return (
         f"{folds[0].upper()}{folds[1:]}, the same for all models; bins, scaling of genes and features and the cut of "
         "the risk groups are fitted on each fold's training patients.",
-        f"Budget: {optim.epochs} epochs of Adam at {optim.learning_rate:g}, weight decay {optim.weight_decay:g}; "
+        f"Budget: {_epochs(optim.epochs)} of Adam at {optim.learning_rate:g}, weight decay {optim.weight_decay:g}; "
         f"{optim.batch_patients} patients a step, at most {optim.patches_per_bag} patches a bag and epoch; the "
-        f"epoch with the least loss on validation patients, {optim.patience} epochs of patience.",
+        f"epoch with the least loss on validation patients, {_epochs(optim.patience)} of patience.",
         "Test patients choose nothing.",
         "AMKD and the POMP-style model have two stages, each with its budget.",
         *_own_settings(comparison, config),

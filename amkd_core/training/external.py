@@ -228,7 +228,8 @@ def _table(models: Mapping[str, Scored]) -> pd.DataFrame:
             "event": item.outcome.event.astype(int), "risk": item.risk,
         }  # fmt: skip
         if item.high is not None:
-            columns["high_risk"] = item.high.astype(int)
+            # Of the teacher it is not known: whole numbers that may be missing.
+            columns["high_risk"] = pd.array(item.high.astype(int), dtype="Int64")
         if item.survival_of is not None:
             survival = item.survival_of(np.array(HORIZONS))
             columns |= {f"survival_{month:g}": survival[:, index] for index, month in enumerate(HORIZONS)}

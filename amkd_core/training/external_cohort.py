@@ -21,6 +21,12 @@ OPTIONAL = ("expression", "pathways")
 NO_TABLE = ExpressionTable((), (), np.zeros((0, 0)))
 
 
+def names_no_genes(path: Path) -> bool:
+    """Whether a cohort's file lacks expression or pathways, so that nothing can be trained on it."""
+    stated = _stated(path)
+    return bool(stated) and any(key not in stated for key in OPTIONAL)
+
+
 def read_external_cohort(path: Path) -> Cohort:
     """A cohort whose patients need slides and follow-up, but no expression.
 

@@ -23,7 +23,7 @@ _CAPTIONS = {
     "what shuffled outcomes reach in one try of twenty.",
     "calibration": "Observed against predicted {free} in groups of similar prediction. Below the diagonal, more "
     "patients {ended} than predicted.",
-    "risks": "Risk of every test patient, by fold; the bar is the border between low and high risk.",
+    "risks": "Risk of every test patient{by_fold}; the bar is the border between low and high risk.",
     "over_time": "Left: how well the risk tells who {ended} by a month from who had not. Right: squared error of the "
     "predicted {free}; a model that is worth having runs below the dashed line.",
 }
@@ -205,10 +205,13 @@ def result_sections(statistics: RunStatistics, pictures: Mapping[str, Path]) -> 
         return (ReportSection("Results", ("No test patient was predicted.",)),)
 
     words = words_of(statistics.endpoint)
+    by_fold = ", by fold" if len(statistics.folds) > 1 else ""
 
     def figures(*names: str) -> tuple[ReportFigure, ...]:
         return tuple(
-            ReportFigure(pictures[name], _CAPTIONS[name].format(free=words.free, ended=words.ended))
+            ReportFigure(
+                pictures[name], _CAPTIONS[name].format(free=words.free, ended=words.ended, by_fold=by_fold)
+            )
             for name in names
             if name in pictures
         )

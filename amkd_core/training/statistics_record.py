@@ -185,13 +185,10 @@ class RunStatistics(Record):
                 f"student minus teacher, paired: {self.student_minus_teacher.text(sign=True)}"
                 f"{self.of_how_many('teacher')}"
             )
-        lines.append(
-            f"age and stage alone: C-index {self.clinical.c_index.text()}{_why(self.clinical.reason)}"
-        )
+        lines.append(f"age and stage alone: C-index {_clinical(self.clinical)}")
         for name, item in self.added.items():
             if not self.clinical.reason:
-                combined = f"C-index {item.combined.text()}, gain {item.gain.text(sign=True)}"
-                lines.append(f"age, stage and {name}: {combined}")
+                lines.append(f"age, stage and {name}: C-index {_combined(item)}")
             if item.hazard_ratio.value is not None:
                 lines.append(
                     f"hazard ratio of the {name}'s risk per standard deviation, age and stage held equal: "
@@ -215,6 +212,23 @@ def _model_lines(name: str, some: str, item: ModelStatistics) -> list[str]:
             f"{_p(groups.log_rank).removeprefix(',') or ' not testable'}"
         )
     return lines
+
+
+def _clinical(item: ClinicalStatistics) -> str:
+    """In the mean over folds and within them; what a model adds is the gain over the latter."""
+    own = item.c_index_within_folds
+    if item.c_index.mean is None:
+        return f"{item.c_index.text()}{_why(item.reason or item.c_index.reason)}"
+    folds = len(item.c_index.by_fold)
+    several = f"{item.c_index.text()} over {folds} folds; all test patients, within folds: {own.text()}"
+    return several if folds > 1 else own.text()
+
+
+def _combined(item: AddedStatistics) -> str:
+    if item.combined.value is None:
+        return f"{item.combined.text()}{_why(item.combined.reason)}"
+    without = "" if item.clinical.value is None else f" over {item.clinical.value:.3f}"
+    return f"{item.combined.text()} within folds, gain {item.gain.text(sign=True)}{without}{_why(item.gain.reason)}"
 
 
 def _chance_line(chance: ChanceStatistics, of: str) -> str:

@@ -323,7 +323,7 @@ def test_a_split_of_the_table_is_taken_or_refused() -> None:
         replace(patient, split="train" if patient.split == "test" else patient.split) for patient in marked
     ]
     assert make_split(untested, seed=0).test == ()
-    with pytest.raises(CohortError, match="the validation part has 1 deaths, expected at least 2"):
+    with pytest.raises(CohortError, match="the validation part has 1 death, expected at least 2"):
         make_split(patients(10), seed=0)
     with pytest.raises(CohortError, match="patient A is in two parts"):
         Split(("A",), ("B",), ("A",))

@@ -87,6 +87,9 @@ def test_everyone_is_scored_as_predict_scores_a_single_bag(evaluated, cohort, bu
     out, _ = evaluated
     table = pd.read_csv(out / "predictions.csv")
     student = table[table["model"] == "student"].set_index("patient_id")
+    written = pd.read_csv(out / "predictions.csv", dtype=str, keep_default_na=False)
+    assert set(written.loc[written["model"] == "student", "high_risk"]) == {"0", "1"}
+    assert set(written.loc[written["model"] == "teacher", "high_risk"]) == {""}
     assert list(student.index) == [patient.patient_id for patient in cohort.patients]
     assert 5 < student["high_risk"].sum() < N - 5
     for patient in cohort.patients:
