@@ -102,23 +102,16 @@ def _folds(
     from amkd_core.cohort.folds import make_folds
     from amkd_core.errors import CohortError
 
+    scored = "amkd evaluate scores it."
     if not cohort.expression.genes or not cohort.pathways:
-        return (
-            (),
-            ("Without expression and pathways no run can be trained on it; amkd evaluate scores it.",),
-            None,
-        )
+        return (), (f"Without expression and pathways no run can be trained on it; {scored}",), None
     try:
         return make_folds(cohort, n_folds=n_folds, seed=seed), (), None
     except CohortError as error:
-        told = bool(cohort.file.folds or cohort.file.group or any(item.split for item in cohort.patients))
-        if told:
+        if cohort.file.folds or cohort.file.group:
             return (), (f"No run can be trained on it: {error}.",), error
-        return (
-            (),
-            (f"No run of {n_folds} folds can be trained on it: {error}. amkd evaluate scores it.",),
-            None,
-        )
+        how = "" if any(patient.split for patient in cohort.patients) else f" of {n_folds} folds"
+        return (), (f"No run{how} can be trained on it: {error}. {scored}",), None
 
 
 def _coverage(cohort: Cohort) -> tuple[tuple[str, ...], CohortError | None]:

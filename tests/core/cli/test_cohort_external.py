@@ -68,3 +68,15 @@ def test_folds_that_a_split_overrides_are_said(amkd: Run, tmp_path: Path) -> Non
     shown = amkd("cohort", toml, "--folds", 3).stdout
     assert "column split (the setting folds = 3 is not used; --ignore-split makes folds instead)" in shown
     assert "is not used" not in amkd("cohort", toml).stdout
+
+
+def test_a_split_that_leaves_a_part_without_deaths_does_not_hide_the_table(amkd: Run, tmp_path: Path) -> None:
+    """As simulated cohorts have one, those that are only scored as well."""
+    done = amkd("cohort", write_cohort(tmp_path, 16, more=GENES, split=True))
+    assert done.exit_code == 0, done.output
+    assert "outside: 6 deaths among 16 patients (38%)" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert (
+        "No run can be trained on it: the validation part has 1 death, expected at least 2. amkd evaluate"
+        in said
+    )
