@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from amkd_viewer.colours import Themed, WindowColours, window_colours
 from amkd_viewer.labels_widget import style_sheet, wrapped_label
 from amkd_viewer.layer_ears import hear_while
+from amkd_viewer.wheel_widget import WheelGuard
 from amkd_viewer.wording import RESEARCH_USE
 from amkd_viewer.workspace_widget import Workspace, workspace_of
 
@@ -74,6 +75,7 @@ class PanelWidget(QWidget):
         outer.addWidget(self.scroll_area, 1)
         outer.addLayout(self._foot)
         self.setMinimumWidth(width_px)
+        self._wheel = WheelGuard(self.scroll_area)
 
     def add(self, item: QWidget | QLayout) -> None:
         """Put something below what the column holds."""
