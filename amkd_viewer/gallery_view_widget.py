@@ -13,6 +13,7 @@ from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen,
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from amkd_viewer.colours import MARK, STUDENT, TEACHER, WindowColours
+from amkd_viewer.labels_widget import MUTED
 
 if TYPE_CHECKING:
     from amkd_core.inference.maps import TopPatch
@@ -22,6 +23,8 @@ _TEXT_PX = 30
 _GAP_PX = 8
 _JOIN_PX = 56
 _HEAD_PX = 20
+_USUAL_TEXT_PX = 12
+"""Height of text for which these sizes are; beside larger text all is larger."""
 _COLOURS = {"teacher": QColor(TEACHER), "student": QColor(STUDENT)}
 
 
@@ -58,9 +61,20 @@ class GalleryView(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Gallery of patches")
 
+    def _px(self, usual: int) -> int:
+        """A size beside the window's text."""
+        return int(usual * max(1.0, self.fontInfo().pixelSize() / _USUAL_TEXT_PX))
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Follow the size of the window's text."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._lay_out()
+            self.updateGeometry()
+
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Return what the cards take."""
-        return QSize(2 * CARD_PX + _JOIN_PX, self.height())
+        return QSize(2 * self._px(CARD_PX) + self._px(_JOIN_PX), self.height())
 
     def show_patches(self, columns: Sequence[tuple[str, Sequence[TopPatch]]]) -> None:
         """Show one source's patches as a wall, or two sources' side by side; their pictures come later."""
@@ -101,7 +115,7 @@ class GalleryView(QWidget):
                 next((c for c in self.cards if c.source == name), None) for name, _ in self._columns
             ):
                 if card is not None:
-                    head = QRectF(card.box.left(), 0, CARD_PX, _HEAD_PX)
+                    head = QRectF(card.box.left(), 0, card.box.width(), self._px(_HEAD_PX))
                     painter.drawText(head, Qt.AlignmentFlag.AlignCenter, card.source.capitalize())
         for card in self.cards:
             self._paint(painter, card)
@@ -136,23 +150,24 @@ class GalleryView(QWidget):
         return next((card for card in self.cards if card.box.contains(place)), None)
 
     def _lay_out(self) -> None:
-        step = CARD_PX + _TEXT_PX + _GAP_PX
+        side, gap, join, head = (self._px(usual) for usual in (CARD_PX, _GAP_PX, _JOIN_PX, _HEAD_PX))
+        step = side + self._px(_TEXT_PX) + gap
         self.cards = []
         if len(self._columns) == 2:
-            inset = max(0.0, (self.width() - 2 * CARD_PX - _JOIN_PX) / 2)
+            inset = max(0.0, (self.width() - 2 * side - join) / 2)
             for place, (source, patches) in enumerate(self._columns):
-                x = inset + place * (CARD_PX + _JOIN_PX)
+                x = inset + place * (side + join)
                 self.cards += [
-                    Card(source, patch, QRectF(x, _HEAD_PX + index * step, CARD_PX, CARD_PX))
+                    Card(source, patch, QRectF(x, head + index * step, side, side))
                     for index, patch in enumerate(patches)
                 ]
-            height = _HEAD_PX + step * max(len(patches) for _, patches in self._columns)
+            height = head + step * max(len(patches) for _, patches in self._columns)
         else:
-            across = max(1, (self.width() + _GAP_PX) // (CARD_PX + _GAP_PX))
+            across = max(1, (self.width() + gap) // (side + gap))
             for source, patches in self._columns:
                 for index, patch in enumerate(patches):
-                    x, y = (index % across) * (CARD_PX + _GAP_PX), (index // across) * step
-                    self.cards.append(Card(source, patch, QRectF(x, y, CARD_PX, CARD_PX)))
+                    x, y = (index % across) * (side + gap), (index // across) * step
+                    self.cards.append(Card(source, patch, QRectF(x, y, side, side)))
             height = step * -(-len(self.cards) // across)
         self.joined = self._joins()
         if self.height() != max(1, height):
@@ -181,9 +196,9 @@ class GalleryView(QWidget):
         painter.setPen(QPen(colour, 3.0 if hovered else 2.0))
         painter.drawRect(card.box)
         painter.setPen(QColor(self._colours.text))
-        text = QRectF(card.box.left(), card.box.bottom() + 2, CARD_PX, _TEXT_PX)
+        text = QRectF(card.box.left(), card.box.bottom() + 2, card.box.width(), self._px(_TEXT_PX))
         caption = f"{card.patch.rank}.  {card.patch.score:.3g} × mean\npercentile {card.patch.percentile:.1f}"
         font = painter.font()
-        font.setPixelSize(11)
+        font.setPixelSize(round(MUTED * self.fontInfo().pixelSize()))
         painter.setFont(font)
         painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, caption)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPainter, QPaintEvent
@@ -11,6 +12,8 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QSizePolicy, QWidget
 
 from amkd_viewer.colours import ERROR, NOTICE, WindowColours
 
+_NUMBER, MUTED = 40 / 12, 11 / 12
+"""Sizes of text relative to the window's own."""
 _INSET_PX = 3
 """By which napari's style insets the text of other labels."""
 
@@ -101,12 +104,27 @@ class FactsTable(QWidget):
         return "\n".join(label.text() for row in self._rows for label in row)
 
 
-def style_sheet(colours: WindowColours) -> str:
-    """Style of the panels' own labels; everything else is napari's theme."""
+def text_pt() -> float:
+    """Size of the window's text in points, as the user has set it in napari's preferences."""
+    from napari.settings import get_settings
+
+    return float(get_settings().appearance.font_size)
+
+
+def text_size_events() -> Any:
+    """What tells that the user sets it anew."""
+    from napari.settings import get_settings
+
+    return get_settings().appearance.events.font_size
+
+
+def style_sheet(colours: WindowColours, size_pt: float) -> str:
+    """Style of the panels' own labels, and of what napari's theme leaves without a size, beside text of a size."""
     return f"""
-    QLabel#amkdNumber {{ font-size: 40px; font-weight: 600; padding: 0; }}
+    QTableView, QListView, QHeaderView, LegendWidget, GalleryView {{ font-size: {size_pt:g}pt; }}
+    QLabel#amkdNumber {{ font-size: {_NUMBER * size_pt:.2f}pt; font-weight: 600; padding: 0; }}
     QLabel#amkdHeading {{ font-weight: 600; margin-top: 4px; }}
-    QLabel#amkdMuted {{ color: {colours.muted}; font-size: 11px; }}
+    QLabel#amkdMuted {{ color: {colours.muted}; font-size: {MUTED * size_pt:.2f}pt; }}
     QLabel#amkdNotice {{ border-left: 3px solid {NOTICE}; padding: 2px 0 2px 8px; }}
     QLabel#amkdError {{ border: 1px solid {ERROR}; border-left-width: 4px; padding: 6px 8px; }}
     QLabel#amkdUse {{ font-weight: 600; }}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QDockWidget,
@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from amkd_viewer.colours import Themed, WindowColours, window_colours
-from amkd_viewer.labels_widget import style_sheet, wrapped_label
+from amkd_viewer.labels_widget import style_sheet, text_pt, text_size_events, wrapped_label
 from amkd_viewer.layer_ears import hear_while
 from amkd_viewer.wheel_widget import WheelGuard
 from amkd_viewer.wording import RESEARCH_USE
@@ -35,6 +35,9 @@ _PLUGIN_SUFFIX = " (amkd-viewer)"
 
 _OWN_CHILDREN = Qt.FindChildOption.FindDirectChildrenOnly
 """Docks and their tabs; to look through all that a window holds takes a hundred times as long."""
+
+_MOST_OF_SCREEN = 0.45
+"""Share of the screen's width that a panel takes of itself; what is wider then is scrolled to."""
 
 
 def row(*widgets: QWidget, stretch: int | None = 0) -> QHBoxLayout:
@@ -52,12 +55,14 @@ class PanelWidget(QWidget):
     Parameters
     ----------
     width_px
-        Least width; what does not fit in height is scrolled to, and in width is wrapped.
+        Least width, or what the page needs with the window's font where that is more; what does not fit in height is
+        scrolled to, and in width is wrapped.
     """
 
     def __init__(self, width_px: int) -> None:
         super().__init__()
         self._placed = False
+        self._width_px = width_px
         page = QWidget()
         self._column = QVBoxLayout(page)
         self._column.setContentsMargins(12, 10, 12, 10)
@@ -67,7 +72,6 @@ class PanelWidget(QWidget):
         self.scroll_area.setWidget(page)
         self.scroll_area.setWidgetResizable(True)
         self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._foot = QVBoxLayout()
         self._foot.setContentsMargins(12, 4, 12, 6)
         outer = QVBoxLayout(self)
@@ -75,6 +79,7 @@ class PanelWidget(QWidget):
         outer.addWidget(self.scroll_area, 1)
         outer.addLayout(self._foot)
         self.setMinimumWidth(width_px)
+        page.installEventFilter(self)
         self._wheel = WheelGuard(self.scroll_area)
 
     def add(self, item: QWidget | QLayout) -> None:
@@ -91,6 +96,28 @@ class PanelWidget(QWidget):
         if not self._placed:
             self._placed = True
             QTimer.singleShot(0, self._place)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
+        """Be as wide as what the page holds now."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._fit_width()
+        return False
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Follow the size of the window's font."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit_width()
+
+    def _fit_width(self) -> None:
+        """Take the width that the page needs: nothing of it is cut, with a large font either."""
+        area, edge = self.scroll_area, self.scroll_area.contentsMargins()
+        bar = area.verticalScrollBar().sizeHint().width()
+        needed = area.widget().minimumSizeHint().width() + bar + edge.left() + edge.right()
+        most = round(_MOST_OF_SCREEN * self.screen().availableGeometry().width())
+        width = max(self._width_px, min(needed, most))
+        if width != self.minimumWidth():
+            self.setMinimumWidth(width)
 
     def on_keys_bound(self) -> None:
         """Hear that the window's keys are bound; panels that list them do so now."""
@@ -140,7 +167,8 @@ class WorkspacePanel(PanelWidget):
         self.add_foot(self.error)
         self.add_foot(self.research_use)
         self.listen(napari_viewer.events.theme, self._on_theme_changed)
-        self.setStyleSheet(style_sheet(self.colours))
+        self.listen(text_size_events(), self._on_theme_changed)
+        self._on_theme_changed()
 
     @property
     def colours(self) -> WindowColours:
@@ -161,8 +189,8 @@ class WorkspacePanel(PanelWidget):
 
 
 def follow_theme(panel: QWidget, colours: WindowColours) -> None:
-    """Give a panel and everything in it the colours of the window."""
-    panel.setStyleSheet(style_sheet(colours))
+    """Give a panel and everything in it the colours of the window, and the sizes of its text."""
+    panel.setStyleSheet(style_sheet(colours, text_pt()))
     for child in panel.findChildren(QWidget):
         if isinstance(child, Themed):
             child.set_colours(colours)

@@ -11,7 +11,8 @@ from amkd_viewer import events, slide_layers
 from amkd_viewer.colours import window_colours
 from amkd_viewer.events import SessionEvent
 from amkd_viewer.inputs_widget import InputsWidget
-from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.labels_widget import text_size_events, wrapped_label
+from amkd_viewer.layer_ears import hear_while
 from amkd_viewer.panel_widget import PanelWidget, follow_theme
 from amkd_viewer.result_widget import ResultWidget
 from amkd_viewer.results import slides_of
@@ -79,6 +80,7 @@ class PredictWidget(PanelWidget):
         self.workspace.look_changed.connect(self._on_look_changed)
         self.workspace.drawn.connect(self._on_look_changed)
         napari_viewer.events.theme.connect(self._on_theme_changed)
+        hear_while(self, text_size_events(), self._on_theme_changed)
 
         # Initial values
         self.workspace.hold(self)

@@ -73,3 +73,12 @@ def test_the_wheel_scrolls_the_panel_and_changes_what_has_focus(viewer, dock, sp
     spin(export.number.hasFocus)
     wheel(export.number, 120)
     assert export.number.value() == 6
+
+
+def test_a_folder_is_listed_from_a_to_z(dock, slide_path, tmp_path, spin) -> None:
+    for name in ("b", "c", "a"):
+        (tmp_path / f"{name}.tif").symlink_to(slide_path)
+    queue = dock("Folder of slides")
+    queue.choose(tmp_path)
+    spin(lambda: queue.table.n_shown == 3)
+    assert [queue.table.value(place, 0) for place in range(3)] == ["a.tif", "b.tif", "c.tif"]
