@@ -34,7 +34,7 @@ class MapsBeside(QWidget):
         super().__init__()
         self._viewer = viewer
         self.owner: QWidget | None = None
-        self.row = CanvasRow()
+        self.row = CanvasRow(viewer.theme)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.addWidget(self.row)
@@ -157,8 +157,9 @@ def _docked(viewer: Viewer) -> MapsBeside:
     window = dock.parentWidget()
     if isinstance(window, QMainWindow):
         window.installEventFilter(beside)
-        # The panels beside keep their height: below them the maps would leave too little of it.
+        # Panels and napari's own lists keep their height: they would leave the maps too little of it.
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
         window.resizeDocks([dock], [round(0.45 * window.height())], Qt.Orientation.Vertical)
     return beside
 

@@ -9,8 +9,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from amkd_viewer import slide_layers
+from amkd_viewer.colours import WindowColours, window_colours
 from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.layers import MapLook, map_layer
+from amkd_viewer.legend_widget import LegendWidget, colours_of
 from amkd_viewer.reader import LayerData
 from amkd_viewer.scale_bar_widget import ScaleBar
 
@@ -24,12 +26,17 @@ _FIT_AFTER_MS = 60
 """A canvas knows its size once it is laid out."""
 
 
+_LEAST_LEGEND_PX = 90
+"""Its own least width, three times, would make the window wider."""
+
+
 class Shown(NamedTuple):
-    """What one canvas shows: a title, a slide's layer in the window, and the map on it."""
+    """What one canvas shows: a title, a slide's layer in the window, the map on it, and what its values are."""
 
     title: str
     slide: Layer
     drawn: LayerData | None
+    kind: str
 
 
 def described(title: str, slide: Layer, prediction: Prediction, look: MapLook) -> Shown:
@@ -38,7 +45,7 @@ def described(title: str, slide: Layer, prediction: Prediction, look: MapLook) -
     drawn = None
     if mpp is not None and prediction.has_map:
         drawn = map_layer(prediction, look, mpp=mpp, name=look.source)
-    return Shown(title, slide, drawn)
+    return Shown(title, slide, drawn, look.kind)
 
 
 class Canvas(QWidget):
@@ -50,7 +57,7 @@ class Canvas(QWidget):
         The window's own layer of the slide that is shown here.
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, colours: WindowColours, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         from napari.components import ViewerModel
         from napari.qt import QtViewer
@@ -61,12 +68,15 @@ class Canvas(QWidget):
         self.title = wrapped_label()
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.qt_viewer = QtViewer(self.model)
-        self._scale_bar = ScaleBar(self.model, self)
+        self.legend = LegendWidget(colours)
+        self.legend.setMinimumWidth(_LEAST_LEGEND_PX)
+        self._scale_bar = ScaleBar(self.model, self, small=True)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addWidget(self.title)
         column.addWidget(self.qt_viewer, 1)
+        column.addWidget(self.legend)
 
     def show_map(self, shown: Shown) -> bool:
         """Show a slide with one map on it; what is there already stays. Returns whether the slide is another one."""
@@ -77,6 +87,7 @@ class Canvas(QWidget):
             self._show_slide(shown.slide)
         self.turn()
         self._draw(shown.drawn)
+        self._show_legend(shown.kind)
         return fresh
 
     def turn(self) -> None:
@@ -88,6 +99,7 @@ class Canvas(QWidget):
     def empty(self) -> None:
         """Show nothing any more; the canvas stays for what comes next."""
         self.slide = None
+        self.legend.hide()
         self.title.setText("")
         self.model.layers.clear()
 
@@ -120,13 +132,20 @@ class Canvas(QWidget):
             return
         slide_layers.restyle_image(old, drawn)
 
+    def _show_legend(self, kind: str) -> None:
+        drawn = self.model.layers[1] if len(self.model.layers) > 1 else None
+        self.legend.setVisible(drawn is not None)
+        if drawn is not None:
+            self.legend.show_colours(kind, slide_layers.limits_of(drawn), colours_of(drawn))
+
 
 class CanvasRow(QWidget):
-    """Canvases whose cameras move together."""
+    """Canvases whose cameras move together, in the colours of one of napari's themes."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.canvases: list[Canvas] = []
+        self._colours = window_colours(theme)
         self._moving = False
         self._fit_soon = QTimer(self)
         self._fit_soon.setSingleShot(True)
@@ -152,8 +171,10 @@ class CanvasRow(QWidget):
 
     def set_theme(self, name: str) -> None:
         """Follow the window's theme."""
+        self._colours = window_colours(name)
         for canvas in self.canvases:
             canvas.model.theme = name
+            canvas.legend.set_colours(self._colours)
 
     def fit(self) -> None:
         """Show the whole slide in all canvases."""
@@ -176,7 +197,7 @@ class CanvasRow(QWidget):
             self._row.removeWidget(canvas)
             canvas.deleteLater()
         while len(self.canvases) < number:
-            canvas = Canvas()
+            canvas = Canvas(self._colours)
             for name in ("center", "zoom"):
                 getattr(canvas.model.scene.camera.events, name).connect(self._follow(canvas.model))
             self.canvases.append(canvas)

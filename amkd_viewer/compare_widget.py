@@ -208,7 +208,7 @@ class CompareWidget(WorkspacePanel):
         mpp = slide_layers.mpp_of(slides[0])
         if self.difference.isChecked() and found is not None and mpp is not None:
             drawn = difference_layer(found.difference, mpp=mpp, name="difference")
-            maps.append(Shown(DIFFERENCE_TITLE, slides[0], drawn))
+            maps.append(Shown(DIFFERENCE_TITLE, slides[0], drawn, "difference"))
         show_beside(self._viewer, maps, owner=self, asked=asked)
         self._drawn = wanted if self.beside is not None else None
 

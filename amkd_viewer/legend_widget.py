@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 _PAPER = QColor("#f3e9f0")
 """Colour of pale tissue, on which the map's clear end lies."""
+_MEANINGS = {
+    "percentile": "percentile within the slide",
+    "raw": "weight divided by the mean",
+    "difference": "difference of percentiles, the left map's less the right one's",
+}
 _BAR_HEIGHT = 12
 _STOPS = 17
 
@@ -28,9 +33,9 @@ class LegendWidget(QWidget):
     def __init__(self, colours: WindowColours, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._text = QColor(colours.text)
-        self._look = MapLook()
+        self._kind = "percentile"
         self._limits = (0.0, 100.0)
-        self.colours: NDArray[np.floating] = _colours_of_look(self._look)
+        self.colours: NDArray[np.floating] = _colours_of_look(MapLook())
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._name()
 
@@ -54,12 +59,13 @@ class LegendWidget(QWidget):
         colours
             From the left end to the right, (n, 4) RGBA in [0, 1], as `colours_of` a map that is drawn; else the look's.
         """
-        self._look = look
-        self.colours = _colours_of_look(look) if colours is None else np.asarray(colours)
-        if limits is not None:
-            self._limits = limits
-        elif look.kind == "percentile":
-            self._limits = (0.0, 100.0)
+        if limits is None:
+            limits = (0.0, 100.0) if look.kind == "percentile" else self._limits
+        self.show_colours(look.kind, limits, _colours_of_look(look) if colours is None else colours)
+
+    def show_colours(self, kind: str, limits: tuple[float, float], colours: NDArray[np.floating]) -> None:
+        """Show colours, (n, 4) RGBA in [0, 1], from the value of the left end to that of the right, of a kind."""
+        self._kind, self._limits, self.colours = kind, limits, np.asarray(colours)
         self._name()
         self.update()
 
@@ -95,10 +101,7 @@ class LegendWidget(QWidget):
 
     def _name(self) -> None:
         low, _, high = self.labels
-        text = (
-            "percentile within the slide" if self._look.kind == "percentile" else "weight divided by the mean"
-        )
-        self.setAccessibleName(f"Legend of the attention map: {text}, {low} to {high}")
+        self.setAccessibleName(f"Legend of the attention map: {_MEANINGS[self._kind]}, {low} to {high}")
 
 
 def colours_of(layer: Layer) -> NDArray[np.floating]:

@@ -240,25 +240,31 @@ def result_title(prediction: Prediction, source: str) -> str:
 def result_titles(maps: Sequence[tuple[Prediction, str]]) -> list[str]:
     """Name maps, the newest first, so that no two read alike.
 
-    Where slide and name of the model are the same, the model's hash tells them apart, then the number of patches, as of
-    two regions, and at last their order: the first result is the oldest.
+    Where slide and name of the model are the same, the model's hash tells results apart, then the number of patches, as
+    of two regions, and at last their order: the first result is the oldest. All maps of a result are told by the same.
     """
-    titles = [result_title(prediction, source) for prediction, source in maps]
-    hashes = [f" ({prediction.provenance['bundle']['sha256'][:8]})" for prediction, _ in maps]
-    patches = [f", {len(prediction.bag):,} patches" for prediction, _ in maps]
-    for details in (hashes, patches):
-        titles = [
-            title + detail if len(_details_of(title, titles, details)) > 1 else title
-            for title, detail in zip(titles, details, strict=True)
+    results = list({id(prediction): prediction for prediction, _ in maps}.values())
+    names = [result_title(prediction, "") for prediction in results]
+    details = [""] * len(results)
+    hashes = [f" ({prediction.provenance['bundle']['sha256'][:8]})" for prediction in results]
+    patches = [f", {len(prediction.bag):,} patches" for prediction in results]
+    for added in (hashes, patches):
+        told = [name + detail for name, detail in zip(names, details, strict=True)]
+        details = [
+            detail + more if len(_details_of(one, told, added)) > 1 else detail
+            for one, detail, more in zip(told, details, added, strict=True)
         ]
-    return [
-        f"{title}, result {titles[place:].count(title)}" if titles.count(title) > 1 else title
-        for place, title in enumerate(titles)
+    told = [name + detail for name, detail in zip(names, details, strict=True)]
+    details = [
+        f"{detail}, result {told[place:].count(one)}" if told.count(one) > 1 else detail
+        for place, (one, detail) in enumerate(zip(told, details, strict=True))
     ]
+    of_result = {id(prediction): detail for prediction, detail in zip(results, details, strict=True)}
+    return [result_title(prediction, source) + of_result[id(prediction)] for prediction, source in maps]
 
 
 def _details_of(title: str, titles: Sequence[str], details: Sequence[str]) -> set[str]:
-    """What the maps of one title differ in."""
+    """What the results of one title differ in."""
     return {detail for other, detail in zip(titles, details, strict=True) if other == title}
 
 

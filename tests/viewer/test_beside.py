@@ -185,7 +185,8 @@ def test_two_models_of_one_name_and_two_regions_are_told_apart_and_a_choice_stay
     own = first.provenance["bundle"]["sha256"][:8]
     offered = [compare.left.itemText(place) for place in range(compare.left.count())]
     assert offered == [
-        "Student: first, random (ffffffff)", f"Student: first, random ({own})", "Teacher: first, random",
+        "Student: first, random (ffffffff)", f"Student: first, random ({own})",
+        f"Teacher: first, random ({own})",
     ]  # fmt: skip
     assert (compare.left.currentText(), compare.right.currentText()) == (offered[2], offered[1])
     for box, title in ((compare.left, offered[1]), (compare.right, offered[0])):
@@ -202,7 +203,8 @@ def test_results_that_differ_in_nothing_but_their_order_are_numbered(taught) -> 
     prediction = taught.workspace.prediction
     again = replace(prediction)
     assert result_titles([(again, "student"), (prediction, "teacher"), (prediction, "student")]) == [
-        "Student: first, random, result 2", "Teacher: first, random", "Student: first, random, result 1",
+        "Student: first, random, result 2", "Teacher: first, random, result 1",
+        "Student: first, random, result 1",
     ]  # fmt: skip
     some = np.zeros(len(prediction.bag), dtype=bool)
     some[:3] = True
