@@ -51,6 +51,7 @@ class CacheSection(SettingsSection):
 
         # Layout
         self.by_variable.setVisible(False)
+        self.limit.setAccessibleName("Most that is kept, in GB")
         self.said.setVisible(False)
         self.add(heading_label("Kept on this computer"))
         self.add(row(self.place, self.place_button, self.usual_button), self.by_variable)

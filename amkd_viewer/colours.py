@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 LOW_RISK, HIGH_RISK = "#0072B2", "#D55E00"
 """Blue and vermilion of Okabe and Ito's palette."""
-LOW_RISK_ON_DARK, HIGH_RISK_ON_DARK = "#56B4E9", "#E69F00"
-"""The palette's lighter partners, for dark windows."""
+LOW_RISK_ON_DARK, HIGH_RISK_ON_DARK = "#56B4E9", "#D55E00"
+"""The palette's lighter blue, for dark windows; vermilion is seen on both. Figures and reports have the first pair."""
 NOTICE = "#E69F00"
 ERROR = "#D55E00"
 BOX = "#111111"

@@ -85,6 +85,8 @@ class CompareWidget(WorkspacePanel):
 
         # Layout
         self.add(self.missing)
+        self.left.setAccessibleName("Map on the left")
+        self.right.setAccessibleName("Map on the right")
         for title, box in (("Left", self.left), ("Right", self.right)):
             self.add(heading_label(title))
             self.add(box)

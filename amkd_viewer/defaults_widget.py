@@ -43,6 +43,7 @@ class DefaultsSection(SettingsSection):
         for name, device in DEVICES:
             self.device.addItem(name, device)
         self.device.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.device.setAccessibleName("Device of new windows")
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Model", row(self.bundle, self.bundle_button, self.demo_button))

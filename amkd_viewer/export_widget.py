@@ -49,6 +49,8 @@ class ExportWidget(WorkspacePanel):
             self.kinds[kind].setChecked(True)
         self.number.setRange(0, 50)
         self.number.setValue(5)
+        self.number.setAccessibleName("Number of top patches")
+        self.source.setAccessibleName("Map that is exported")
         self.source.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.add(heading_label("What to write"))
         for box in self.kinds.values():

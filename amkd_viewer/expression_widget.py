@@ -60,6 +60,7 @@ class ExpressionWidget(QWidget):
         # Layout
         self.patient.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.patient.setPlaceholderText("choose the patient")
+        self.patient.setAccessibleName("Patient whose expression is taken")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(row(self.file_name, self.choose_button, self.clear_button))

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtGui import (
+    QColor,
+    QFocusEvent,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
+from qtpy.QtWidgets import QScrollArea, QSizePolicy, QWidget
 
 from amkd_viewer.colours import MARK, STUDENT, TEACHER, WindowColours
 from amkd_viewer.labels_widget import MUTED
@@ -25,6 +35,15 @@ _JOIN_PX = 56
 _HEAD_PX = 20
 _USUAL_TEXT_PX = 12
 """Height of text for which these sizes are; beside larger text all is larger."""
+_NAME = "Gallery of patches"
+_STEPS = {
+    Qt.Key.Key_Left.value: (-1, 0),
+    Qt.Key.Key_Right.value: (1, 0),
+    Qt.Key.Key_Up.value: (0, -1),
+    Qt.Key.Key_Down.value: (0, 1),
+}
+"""To the right and down, by key."""
+_CHOOSING = (Qt.Key.Key_Return.value, Qt.Key.Key_Enter.value, Qt.Key.Key_Space.value)
 _COLOURS = {"teacher": QColor(TEACHER), "student": QColor(STUDENT)}
 
 
@@ -58,8 +77,9 @@ class GalleryView(QWidget):
         self.cards: list[Card] = []
         self.joined: tuple[tuple[Card, Card], ...] = ()
         self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Gallery of patches")
+        self.setAccessibleName(_NAME)
 
     def _px(self, usual: int) -> int:
         """A size beside the window's text."""
@@ -135,6 +155,62 @@ class GalleryView(QWidget):
         if card is not None:
             self.clicked.emit(card.patch)
 
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Go from patch to patch by the arrows, to the one by Enter or Space."""
+        if event is None:
+            return
+        step, card = _STEPS.get(event.key()), self._hovered
+        if event.key() in _CHOOSING and card is not None:
+            self.clicked.emit(card.patch)
+        elif step is not None and self.cards:
+            self._hover(self.cards[0] if card is None else self._next(card, *step))
+            self._come_into_view()
+        else:
+            super().keyPressEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Mark a patch: the keys act on it."""
+        super().focusInEvent(event)
+        by_key = event is not None and event.reason() in (
+            Qt.FocusReason.TabFocusReason,
+            Qt.FocusReason.BacktabFocusReason,
+        )
+        if by_key and self._hovered is None and self.cards:
+            self._hover(self.cards[0])
+            self._come_into_view()
+
+    def focusOutEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Mark none any more."""
+        super().focusOutEvent(event)
+        self._hover(None)
+
+    def _next(self, card: Card, right: int, down: int) -> Card:
+        """The nearest patch in one direction; the same where there is none."""
+        middle = card.box.center()
+        ahead = [
+            other
+            for other in self.cards
+            if right * (other.box.center().x() - middle.x()) + down * (other.box.center().y() - middle.y())
+            > 1
+        ]
+
+        def distance(other: Card) -> float:
+            aside = other.box.center() - middle
+            # Straight on before askew.
+            return float(abs(aside.x()) * (1 if right else 9) + abs(aside.y()) * (1 if down else 9))
+
+        return min(ahead, key=distance, default=card)
+
+    def _come_into_view(self) -> None:
+        """Have the panel scroll to the marked patch."""
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QScrollArea):
+            parent = parent.parentWidget()
+        if parent is not None and self._hovered is not None:
+            place = self.mapTo(parent.widget(), self._hovered.box.center().toPoint())
+            half = self._px(CARD_PX)
+            parent.ensureVisible(place.x(), place.y(), half, half)
+
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Lay the cards out anew."""
         self._lay_out()
@@ -143,6 +219,8 @@ class GalleryView(QWidget):
         if card != self._hovered:
             self._hovered = card
             self.setToolTip("" if card is None else f"{card.source}: click to fly there")
+            about = "" if card is None else f": {card.source}, rank {card.patch.rank}"
+            self.setAccessibleName(f"{_NAME}{about}")
             self.hovered.emit(None if card is None else card.patch)
             self.update()
 

@@ -57,6 +57,9 @@ class GalleryWidget(WorkspacePanel):
         # Initial values
         self.end.addItem("Most telling", False)
         self.end.addItem("Least telling", True)
+        self.number.setAccessibleName("Number of patches")
+        self.end.setAccessibleName("Most or least telling")
+        self.source.setAccessibleName("Map that the patches are of")
         for box in (self.end, self.source):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.add(row(self.end, QLabel("Number"), self.number))

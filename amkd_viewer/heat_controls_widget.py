@@ -78,6 +78,11 @@ class HeatControls(QWidget):
         self.top_percent.setSuffix(" %")
         self.top_percent.setKeyboardTracking(False)
         self.shown.setChecked(True)
+        self.source.setAccessibleName("Map of")
+        self.kind.setAccessibleName("Values")
+        self.colour_map.setAccessibleName("Colours")
+        self.opacity.setAccessibleName("Opacity in percent")
+        self.top_percent.setAccessibleName("Only the top, in percent")
         for box in (self.source, self.colour_map, self.kind):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 

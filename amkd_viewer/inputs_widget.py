@@ -89,6 +89,9 @@ class InputsWidget(QWidget):
             self.device.addItem(name, device)
         self.bundle_path = self._demo_path
         self.slides.setPlaceholderText("No slide is open")
+        self.slides.setAccessibleName("Slide")
+        self.device.setAccessibleName("Device")
+        self.mpp.setAccessibleName("µm per pixel")
         for box in (self.slides, self.device):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 

@@ -122,6 +122,12 @@ def style_sheet(colours: WindowColours, size_pt: float) -> str:
     """Style of the panels' own labels, and of what napari's theme leaves without a size, beside text of a size."""
     return f"""
     QTableView, QListView, QHeaderView, LegendWidget, GalleryView {{ font-size: {size_pt:g}pt; }}
+    QPushButton:focus {{ border: 2px solid {colours.text}; padding: 2px; }}
+    QComboBox:focus {{ border: 2px solid {colours.text}; padding: 1px 8px 1px 6px; }}
+    QAbstractSpinBox:focus {{ border: 2px solid {colours.text}; padding: 0px 8px; min-height: 16px; }}
+    QLineEdit:focus {{ border: 2px solid {colours.text}; padding: 0px; }}
+    QCheckBox:focus {{ border: 2px solid {colours.text}; padding: 0px; }}
+    QSlider:focus, QTableView:focus, QListWidget:focus {{ border: 1px solid {colours.text}; padding: 0px; }}
     QLabel#amkdNumber {{ font-size: {_NUMBER * size_pt:.2f}pt; font-weight: 600; padding: 0; }}
     QLabel#amkdHeading {{ font-weight: 600; margin-top: 4px; }}
     QLabel#amkdMuted {{ color: {colours.muted}; font-size: {MUTED * size_pt:.2f}pt; }}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from qtpy.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from amkd_viewer.colours import MARK
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HEIGHT = 190
+_STEPS = {
+    Qt.Key.Key_Left.value: (-1, 0),
+    Qt.Key.Key_Right.value: (1, 0),
+    Qt.Key.Key_Up.value: (0, -1),
+    Qt.Key.Key_Down.value: (0, 1),
+}
+"""To the right and down, by key."""
 
 
 class OverviewWidget(QWidget):
@@ -36,8 +43,9 @@ class OverviewWidget(QWidget):
         self._field: NDArray[np.float64] | None = None
         self.setFixedHeight(_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.CrossCursor)
-        self.setToolTip("The whole slide; click to move the view there")
+        self.setToolTip("The whole slide; click, or use the arrow keys, to move the view there")
         self.setAccessibleName("Overview of the slide with the current field")
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
@@ -96,6 +104,10 @@ class OverviewWidget(QWidget):
                 if small:
                     painter.drawLine(centre - QPointF(9, 0), centre + QPointF(9, 0))
                     painter.drawLine(centre - QPointF(0, 9), centre + QPointF(0, 9))
+        if self.hasFocus():
+            painter.setClipping(False)
+            painter.setPen(QPen(QColor(MARK), 2.0))
+            painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 (Qt's name)
@@ -105,6 +117,17 @@ class OverviewWidget(QWidget):
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Drag the view."""
         self._move(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Move the view by half of the field."""
+        step = None if event is None else _STEPS.get(event.key())
+        if step is None or self._field is None or self._image is None:
+            super().keyPressEvent(event)
+            return
+        size = np.ptp(self._field, axis=0)
+        place = self._field.mean(axis=0) + 0.5 * size * step
+        x, y = np.clip(place, 0, self._size_level0)
+        self.clicked.emit(float(x), float(y))
 
     def _move(self, event: QMouseEvent | None) -> None:
         if event is None or self._image is None or not event.buttons() & Qt.MouseButton.LeftButton:

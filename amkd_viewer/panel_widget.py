@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QDockWidget,
     QFrame,
     QHBoxLayout,
@@ -22,6 +23,7 @@ from qtpy.QtWidgets import (
 from amkd_viewer.colours import Themed, WindowColours, window_colours
 from amkd_viewer.labels_widget import style_sheet, text_pt, text_size_events, wrapped_label
 from amkd_viewer.layer_ears import hear_while
+from amkd_viewer.shortcuts_widget import tip_text
 from amkd_viewer.wheel_widget import WheelGuard
 from amkd_viewer.wording import RESEARCH_USE
 from amkd_viewer.workspace_widget import Workspace, workspace_of
@@ -63,6 +65,7 @@ class PanelWidget(QWidget):
         super().__init__()
         self._placed = False
         self._width_px = width_px
+        self._explained: list[tuple[QAbstractButton, str, str]] = []
         page = QWidget()
         self._column = QVBoxLayout(page)
         self._column.setContentsMargins(12, 10, 12, 10)
@@ -119,6 +122,11 @@ class PanelWidget(QWidget):
         if width != self.minimumWidth():
             self.setMinimumWidth(width)
 
+    def explain(self, button: QAbstractButton, text: str, action: str = "") -> None:
+        """Give a button a tool tip, which names the key of an action once it is bound."""
+        button.setToolTip(text)
+        self._explained.append((button, text, action))
+
     def on_keys_bound(self) -> None:
         """Hear that the window's keys are bound; panels that list them do so now."""
 
@@ -138,6 +146,9 @@ class PanelWidget(QWidget):
         workspace = getattr(self, "workspace", None)
         if isinstance(workspace, Workspace):
             workspace.bind_keys(window)
+            taken = {} if workspace.shortcuts is None else workspace.shortcuts.taken
+            for button, text, action in self._explained:
+                button.setToolTip(tip_text(text, action, taken))
             self.on_keys_bound()
 
     def add_foot(self, widget: QWidget) -> None:

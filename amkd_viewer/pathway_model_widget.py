@@ -74,6 +74,7 @@ class SortedTable(QTableView):
         # Without an order of its own Qt begins with the last of the first column.
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
+        self.setAccessibleName(f"Table: {', '.join(headings)}")
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)

@@ -73,6 +73,10 @@ class PathwaysWidget(WorkspacePanel):
         self.measure.addItem("Bars: most and least attended", "attention")
         self.measure.addItem("Bars: what moves the teacher's risk", "effect")
         self.genes.setMinimumHeight(160)
+        self.search.setAccessibleName("Search pathways")
+        self.table.setAccessibleName("Pathways")
+        self.measure.setAccessibleName("What the bars show")
+        self.genes.setAccessibleName("Genes of the pathway")
         self._shown = (
             self.search,
             self.table,

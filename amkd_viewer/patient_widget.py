@@ -91,7 +91,17 @@ class PatientWidget(WorkspacePanel):
         self.mode.addItem("All tissue but the region", True)
         self.mode.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.slides.setMaximumHeight(150)
+        self.slides.setAccessibleName("Slides of the patient")
+        self.patient_id.setAccessibleName("Name of the patient")
+        self.mode.setAccessibleName("What the region is for")
         self.slides.set_colours(self.colours)
+        for button, text in (
+            (self.together_button, "Predict the ticked slides as one bag"),
+            (self.draw_button, "Draw a polygon on the slide that is looked at"),
+            (self.region_button, "Predict again from what is drawn"),
+            (self.whole_button, "Predict again from all tissue"),
+        ):
+            self.explain(button, text)
         for item in (
             heading_label("Several slides of one patient"),
             wrapped_label(PATIENT_HINT, role="amkdMuted"),

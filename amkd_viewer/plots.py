@@ -25,6 +25,8 @@ PAPER = WindowColours("#ffffff", "#000000", "#555555", False)
 """Colours of what is saved."""
 MOST, LEAST = "#D7301F", "#4393C3"
 """Figure 4's red and blue, in shades that are read on dark and on light and with any colour vision."""
+HIGH_RISK_LINE = "-."
+"""By which high risk is told from low without colours; the patient's own curve is dashed."""
 _FONT_PT = 8.5
 _DPI = 72
 _LONGEST_NAME = 30
@@ -91,7 +93,7 @@ def draw_survival(
     from amkd_core.inference.survival_summary import told_and_drawn_on
 
     axes = figure.add_subplot()
-    for group, colour in (("low", colours.low), ("high", colours.high)):
+    for group, colour, style in (("low", colours.low, "-"), ("high", colours.high, HIGH_RISK_LINE)):
         table = prediction.cohort.kaplan_meier.get(group)
         if table is None:
             continue
@@ -99,7 +101,15 @@ def draw_survival(
             table.time, table.lower, table.upper, step="post", color=colour, alpha=0.18, linewidth=0
         )
         label = f"{group} risk" if compact else f"training cohort, {group} risk"
-        axes.step(table.time, table.survival, where="post", color=colour, linewidth=1.3, label=label)
+        axes.step(
+            table.time,
+            table.survival,
+            where="post",
+            color=colour,
+            linewidth=1.3,
+            linestyle=style,
+            label=label,
+        )
     if not compact and len(prediction.members) > 1:
         from amkd_core.inference.survival_summary import member_curves
 
@@ -137,15 +147,22 @@ def draw_risk_place(figure: Figure, colours: WindowColours, *, prediction: Predi
     axes = figure.add_subplot()
     cohort = prediction.cohort
     edges = np.histogram_bin_edges(np.append(cohort.risks, prediction.risk), bins=24)
-    for chosen, colour in (
-        (cohort.risks <= cohort.risk_cut, colours.low),
-        (cohort.risks > cohort.risk_cut, colours.high),
+    for group, chosen, colour in (
+        ("low", cohort.risks <= cohort.risk_cut, colours.low),
+        ("high", cohort.risks > cohort.risk_cut, colours.high),
     ):
-        axes.hist(cohort.risks[chosen], bins=list(map(float, edges)), color=colour, alpha=0.65)
+        axes.hist(
+            cohort.risks[chosen],
+            bins=list(map(float, edges)),
+            color=colour,
+            alpha=0.65,
+            label=f"{group} risk",
+        )
     for value in prediction.member_risks if len(prediction.member_risks) > 1 else ():
         axes.axvline(value, color=colours.muted, linewidth=1, linestyle="--")
-    axes.axvline(prediction.risk, color=colours.text, linewidth=2.2)
+    axes.axvline(prediction.risk, color=colours.text, linewidth=2.2, label=prediction.subject)
     _dress(axes, colours)
+    axes.legend(fontsize=_FONT_PT, frameon=False, labelcolor=colours.text, loc="best")
     axes.set_xlabel("risk score (higher is worse)", fontsize=_FONT_PT, color=colours.text)
     axes.set_ylabel("patients", fontsize=_FONT_PT, color=colours.text)
 

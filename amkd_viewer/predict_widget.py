@@ -87,6 +87,8 @@ class PredictWidget(PanelWidget):
         self.inputs.bundle_path = self.workspace.bundle_path
         self.inputs.device_name = self.workspace.device
         self.progress.setTextVisible(False)
+        self.explain(self.run_button, "Predict the chosen slide with the chosen model", "Predict the slide")
+        self.explain(self.cancel_button, "Give up the prediction under way", "Cancel")
         self._lay_out()
         self._on_theme_changed()
         self._set_running(self.session.running is not None)

@@ -67,6 +67,13 @@ class QueueWidget(WorkspacePanel):
         self.mpp.setSpecialValueText("not given")
         self.mpp.setToolTip(QUEUE_SCALE_HINT)
         self.mpp.setAccessibleName("µm per pixel of slides without a scale")
+        for button, text, action in (
+            (self.folder_button, "Choose a folder of slides", ""),
+            (self.run_button, "Predict all slides of the folder", ""),
+            (self.cancel_button, "Give up the queue; what is predicted stays", "Cancel"),
+            (self.export_button, "Save the table as CSV", ""),
+        ):
+            self.explain(button, text, action)
         self.add(row(self.folder_button, self.run_button, self.cancel_button, stretch=1))
         self.add(row(QLabel("µm per pixel of slides without a scale"), self.mpp, stretch=1))
         for item in (self.stage, self.progress, self.table, self.detail, self.export_button):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,15 @@ def keys_in_use(window: QMainWindow) -> dict[str, str]:
         for sequence in entry.shortcuts():
             keys[sequence.toString()] = entry.text().replace("&", "")
     return keys
+
+
+def tip_text(text: str, title: str, taken: Mapping[str, str]) -> str:
+    """What a button does, with the key that does the same; `title` is that of the key's action.
+
+    Keys that are `taken` are napari's, and not named.
+    """
+    keys = [action.key for action in ACTIONS if action.title == title and action.key not in taken]
+    return f"{text} ({key_text(keys[0])})" if keys else text
 
 
 def key_text(key: str) -> str:

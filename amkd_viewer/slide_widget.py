@@ -49,6 +49,8 @@ class SlideWidget(WorkspacePanel):
         self.workspace.slides_renamed.connect(self._show)
 
         # Initial values
+        self.slides.setAccessibleName("Slide")
+        self.mpp.setAccessibleName("µm per pixel")
         self.slides.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for widget in (self.empty, self.slides, self.facts, self.scale_heading, self.mpp, self.scale_hint):
             self.add(widget)

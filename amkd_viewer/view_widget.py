@@ -68,6 +68,8 @@ class ViewWidget(WorkspacePanel):
         self.angle.setDecimals(0)
         self.angle.setKeyboardTracking(False)
         self.dial.setRange(-180, 180)
+        self.angle.setAccessibleName("Angle in degrees")
+        self.dial.setAccessibleName("Angle")
         for button in (*self.presets, self.fit, self.upright, self.quarter):
             button.setMinimumWidth(20)
         self._lay_out()
@@ -84,6 +86,12 @@ class ViewWidget(WorkspacePanel):
             self.heat,
         ):
             self.add(item)
+        for power, button in zip(navigation.PRESETS, self.presets, strict=True):
+            title = f"{power}× nominal magnification"
+            self.explain(button, title, title)
+        self.explain(self.fit, "Show the whole slide", "Whole slide")
+        self.explain(self.upright, "Show the slide as it was scanned", "As scanned")
+        self.explain(self.quarter, "Turn the slide by a quarter", "Turn by +90°")
 
     # What the user does
 

@@ -47,6 +47,7 @@ class WeightsSection(SettingsSection):
 
         self.encoder.addItems([name for name, card in ENCODERS.items() if card.hub_id is not None])
         self.encoder.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.encoder.setAccessibleName("Encoder")
         for button, tip in (
             (self.file_button, "Name the file of this encoder's weights"),
             (self.folder_button, "Name the folder of this encoder's weights"),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.atomic import atomic_path
-from amkd_core.export.curve_figure import GROUP_COLOURS
+from amkd_core.export.curve_figure import GROUP_COLOURS, GROUP_LINES
 from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.survival.endpoints import EndpointWords
 from amkd_core.survival.metrics import KaplanMeier
@@ -185,7 +185,10 @@ def _draw_group(axes: Axes, curve: KaplanMeier, group: str) -> None:
     colour = GROUP_COLOURS[group]
     size = int(curve.at_risk[0])
     label = f"{group} risk ({size} {'patient' if size == 1 else 'patients'})"
-    axes.step(curve.time, curve.survival, where="post", color=colour, linewidth=1.8, label=label)
+    axes.step(
+        curve.time, curve.survival, where="post", color=colour, linewidth=1.8, linestyle=GROUP_LINES[group],
+        label=label,
+    )  # fmt: skip
     axes.fill_between(
         curve.time, curve.lower, curve.upper, step="post", color=colour, alpha=0.15, linewidth=0
     )
@@ -260,7 +263,7 @@ def draw_risks(figure: Figure, models: Sequence[RiskDots], words: EndpointWords)
             chosen = item.event == ended
             axes.scatter(
                 place[chosen] + spread[chosen], item.risk[chosen], s=14, label=label, linewidths=0.6,
-                facecolors=GROUP_COLOURS["high"] if ended else "none", edgecolors="#7a1320" if ended else MUTED,
+                facecolors=GROUP_COLOURS["high"] if ended else "none", edgecolors="#7a3600" if ended else MUTED,
             )  # fmt: skip
         for index in range(int(place.max()) + 1):
             border = _border(item, place == index)

@@ -10,7 +10,10 @@ from amkd_core.inference.survival_summary import told_and_drawn_on, told_until
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GROUP_COLOURS = {"low": "#2166ac", "high": "#b2182b"}
+GROUP_COLOURS = {"low": "#0072B2", "high": "#D55E00"}
+"""Blue and vermilion of Okabe and Ito's palette, told apart with any colour vision; the window's, too."""
+GROUP_LINES = {"low": "-", "high": "-."}
+"""By which the groups are told apart without colours; a patient's own curve is dashed."""
 
 
 def draw_curve(axes: Axes, prediction: Prediction) -> None:
@@ -18,7 +21,10 @@ def draw_curve(axes: Axes, prediction: Prediction) -> None:
     for group, colour in GROUP_COLOURS.items():
         curve = prediction.cohort.kaplan_meier[group]
         label = f"training cohort, {group} risk"
-        axes.step(curve.time, curve.survival, where="post", color=colour, linewidth=1.2, label=label)
+        axes.step(
+            curve.time, curve.survival, where="post", color=colour, linewidth=1.2,
+            linestyle=GROUP_LINES[group], label=label,
+        )  # fmt: skip
         axes.fill_between(
             curve.time, curve.lower, curve.upper, step="post", color=colour, alpha=0.15, linewidth=0
         )

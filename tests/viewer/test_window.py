@@ -106,7 +106,7 @@ def test_a_click_on_predict_brings_risk_map_and_boxes(opened, viewer, qtbot, spi
     # low, high, the patient, and the patient where the model tells how many and not when
     spin(lambda: result.plot.figure is not None)
     *solid, dashed = result.plot.figure.axes[0].get_lines()
-    assert [line.get_linestyle() for line in (*solid, dashed)] == ["-", "-", "-", "--"]
+    assert [line.get_linestyle() for line in (*solid, dashed)] == ["-", "-.", "-", "--"]
     assert dashed.get_xdata()[0] == solid[-1].get_xdata()[-1] == told_until(opened.outcome)
     assert not opened.error.isVisible()
     spin(lambda: viewer.canvas.overlays.scale_bar.visible)
