@@ -108,6 +108,10 @@ class LazyLevel:
             region = self._pyramid.read(self._index, (left, top), (width, height))
         return region[down, across, channels]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyLevel:
+        """Give the level itself: it is only read, and a duplicate of a layer reads the same open slide."""
+        return self
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """Read the whole level; meant for coarse ones."""
         return np.asarray(self[:], dtype=dtype)
