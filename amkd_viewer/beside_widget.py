@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QPushButton, QVBoxLayout, Q
 
 from amkd_viewer.canvases_widget import CanvasRow, Shown
 from amkd_viewer.layer_ears import LayerEars, hear_while
+from amkd_viewer.placement import TRANSFORMS
 
 if TYPE_CHECKING:
     from napari.utils.events import Event
@@ -42,9 +43,12 @@ class MapsBeside(QWidget):
         self._end_soon = QTimer(self)
         self._end_soon.setSingleShot(True)
         self._end_soon.timeout.connect(self.end)
+        self._end_where_scaled = QTimer(self)
+        self._end_where_scaled.setSingleShot(True)
+        self._end_where_scaled.timeout.connect(self._end_if_scaled)
         hear_while(self, viewer.events.theme, self._follow_theme)
         hear_while(self, viewer.layers.events.removed, self._on_removed)
-        self._ears = LayerEars(self, ("affine", "scale"), self._on_slide_event)
+        self._ears = LayerEars(self, TRANSFORMS, self._on_slide_event)
 
     @property
     def is_shown(self) -> bool:
@@ -89,10 +93,15 @@ class MapsBeside(QWidget):
         return False
 
     def _on_slide_event(self, event: Event) -> None:
-        if event.type == "affine":
-            self.row.turn(event.source)
+        if any(canvas.slide is event.source and canvas.is_scaled_anew() for canvas in self.row.canvases):
+            # Later: one that is only stretched by hand goes back at once.
+            self._end_where_scaled.start()
         else:
-            self._end_soon.start()
+            self.row.turn(event.source)
+
+    def _end_if_scaled(self) -> None:
+        if any(canvas.is_scaled_anew() for canvas in self.row.canvases):
+            self.end()
 
     def _on_removed(self, event: Event) -> None:
         if any(canvas.slide is event.value for canvas in self.row.canvases):

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from amkd_viewer import slide_layers
+from amkd_viewer import placement, slide_layers
 from amkd_viewer.colours import WindowColours, window_colours
 from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.layer_ears import LayerEars
 from amkd_viewer.layers import MapLook, map_layer
 from amkd_viewer.legend_widget import LegendWidget, colours_of
-from amkd_viewer.reader import LayerData
+from amkd_viewer.reader import LayerData, pixel_geometry
 from amkd_viewer.scale_bar_widget import ScaleBar
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
+    from napari.utils.events import Event
 
     from amkd_core.inference.prediction import Prediction
 
@@ -71,6 +74,7 @@ class Canvas(QWidget):
         self.legend = LegendWidget(colours)
         self.legend.setMinimumWidth(_LEAST_LEGEND_PX)
         self._scale_bar = ScaleBar(self.model, self, small=True)
+        self._ears = LayerEars(self, ("mode",), _leave_transform)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -88,24 +92,32 @@ class Canvas(QWidget):
         self.turn()
         self._draw(shown.drawn)
         self._show_legend(shown.kind)
+        self._ears.hear(self.model.layers)
         return fresh
 
     def turn(self) -> None:
         """Turn slide and map as the slide is turned in the window."""
         if self.slide is not None:
+            turned = placement.placement_of(self.slide)
             for layer in self.model.layers:
-                slide_layers.set_changed(layer, "affine", slide_layers.affine_of(self.slide))
+                slide_layers.set_changed(layer, "affine", turned)
+
+    def is_scaled_anew(self) -> bool:
+        """Whether the slide has another scale by now than it is shown at."""
+        return self.slide is not None and not np.array_equal(self.model.layers[0].scale, self.slide.scale)
 
     def empty(self) -> None:
         """Show nothing any more; the canvas stays for what comes next."""
         self.slide = None
         self.legend.hide()
         self.title.setText("")
+        self._ears.hear(())
         self.model.layers.clear()
 
     def let_go(self) -> None:
         """Free the canvas; call before the widget goes."""
         self.slide = None
+        self._ears.hear(())
         self.model.layers.clear()
         self.qt_viewer.close()
 
@@ -114,7 +126,7 @@ class Canvas(QWidget):
         self.model.layers.clear()
         options: dict[str, Any] = {
             "name": slide.name, "rgb": True, "multiscale": True, "contrast_limits": (0, 255),
-            "scale": slide.scale, "units": slide.units,
+            **pixel_geometry(slide_layers.mpp_of(slide)),
         }  # fmt: skip
         slide_layers.add_layer(self.model, (list(slide.data), options, "image"))
         self._scale_bar.show()
@@ -137,6 +149,12 @@ class Canvas(QWidget):
         self.legend.setVisible(drawn is not None)
         if drawn is not None:
             self.legend.show_colours(kind, slide_layers.limits_of(drawn), colours_of(drawn))
+
+
+def _leave_transform(event: Event) -> None:
+    """Have no layer moved by itself: a canvas has no controls to bring it back."""
+    if event.source.mode == "transform":
+        event.source.mode = "pan_zoom"
 
 
 class CanvasRow(QWidget):

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from amkd_core.errors import AmkdError
 from amkd_viewer import in_view, slide_layers
+from amkd_viewer.layer_facts import DRAWN_ROLES
 from amkd_viewer.layers import prediction_layers
 from amkd_viewer.painter_widget import OverlayPainter
 from amkd_viewer.wording import MAP_FAULT
@@ -42,6 +43,7 @@ class ResultDrawing(QObject):
             self._viewer,
             chosen=lambda: workspace.slide,
             done=lambda: self.done.emit(self._latest),
+            failed=self._fail,
             parent=self,
         )
         self._drawn: dict[str, Prediction] = {}
@@ -74,10 +76,7 @@ class ResultDrawing(QObject):
         overlays = None if prediction is None else self._described(layer, prediction)
         if not overlays:
             return
-        drawn, layers = slide_layers.draw_overlay(self._viewer, overlays[0]), self._viewer.layers
-        boxes = slide_layers.overlay(self._viewer, layer, "boxes")
-        if boxes is not None:  # their numbers are read above the map
-            layers.move(layers.index(drawn), layers.index(boxes))
+        slide_layers.draw_overlay(self._viewer, overlays[0])
         self._workspace.drawn.emit()
 
     def _described(self, layer: Layer, prediction: Prediction) -> list[LayerData] | None:
@@ -93,10 +92,13 @@ class ResultDrawing(QObject):
         except AmkdError as error:
             self._workspace.fail(error)
         except Exception as error:  # noqa: BLE001 (whatever it is, the window lives on)
-            # The result stands; what cannot be drawn is a fault of ours and goes to the log with all it says.
-            _log.exception("the map of %s cannot be drawn", name)
-            self._workspace.fail(AmkdError(MAP_FAULT.format(slide=name, kind=type(error).__name__)))
+            self._fail(name, error)
         return None
+
+    def _fail(self, name: str, error: Exception) -> None:
+        """Tell of a fault of ours: the result stands, and what the fault says goes to the log."""
+        _log.error("the map of %s cannot be drawn", name, exc_info=error)
+        self._workspace.fail(AmkdError(MAP_FAULT.format(slide=name, kind=type(error).__name__)))
 
     def restyle(self, layer: Layer) -> None:
         """Show a slide's map as maps are to look now."""
@@ -105,11 +107,11 @@ class ResultDrawing(QObject):
             slide_layers.restyle_map(self._viewer, layer, prediction, self._workspace.look)
 
     def take_away(self, layer: Layer) -> None:
-        """Take what is drawn of results out of view; regions, which the user drew, stay."""
+        """Take what is drawn of results out of view; what the user drew or made stays."""
         fingerprint = slide_layers.fingerprint_of(layer)
         self.forget(fingerprint)
         for one in slide_layers.overlays_of(fingerprint, self._viewer.layers):
-            if slide_layers.role_of(one) != "region":
+            if slide_layers.role_of(one) in DRAWN_ROLES:
                 in_view.put_away(one)
 
     def forget(self, fingerprint: str) -> None:

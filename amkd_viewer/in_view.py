@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.utils.events import Event
 
-SHOWN_ROLES = ("slide", "map", "boxes", "region")
+SHOWN_ROLES = ("slide", "map", "boxes", "region", "copy")
 """Of layers that are shown together with their slide."""
 
 

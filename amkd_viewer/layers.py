@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
 
 N_TOP_PATCHES = 5
+OVERLAY_NAMES = {"map": "Attention: ", "boxes": "Student's top patches: ", "region": "Region: "}
+"""How the names of layers of a role begin; the slide's follows."""
 _NAPARI = "napari's "
 _EDGE_SHARE = 0.05
 """Width of a box's edge as a share of the patch's side."""
@@ -72,6 +74,11 @@ def sources_of(prediction: Prediction) -> list[str]:
     return ["student"] if teacher is None else ["student", "teacher", *teacher.pathways]
 
 
+def overlay_name(role: str, slide_name: str) -> str:
+    """Name of the layer of a role on a slide."""
+    return OVERLAY_NAMES[role] + slide_name
+
+
 def prediction_layers(
     prediction: Prediction,
     *,
@@ -109,9 +116,9 @@ def prediction_layers(
 
     if not prediction.has_map:
         return []
-    layers = [map_layer(prediction, look or MapLook(), mpp=mpp, name=f"Attention: {name}")]
+    layers = [map_layer(prediction, look or MapLook(), mpp=mpp, name=overlay_name("map", name))]
     boxes = top_patches(prediction, N_TOP_PATCHES)
-    layers.append(boxes_layer(boxes, mpp=mpp, name=f"Student's top patches: {name}"))
+    layers.append(boxes_layer(boxes, mpp=mpp, name=overlay_name("boxes", name)))
     for role, layer in zip(("map", "boxes"), layers, strict=True):
         layer[1]["metadata"] = {SLIDE_KEY: {"role": role, "fingerprint": fingerprint}}
     return layers
@@ -248,7 +255,7 @@ def region_layer(*, mpp: tuple[float, float] | None, fingerprint: str, name: str
     The outline's width on the screen is given by `region_outline_widget`; the fill hides nothing of slide and map.
     """
     options: dict[str, Any] = {
-        "name": f"Region: {name}",
+        "name": overlay_name("region", name),
         "ndim": 2,
         "edge_color": MARK,
         "face_color": [0.0, 0.9, 1.0, 0.03],

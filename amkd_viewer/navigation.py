@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_viewer import slide_layers
+from amkd_viewer import placement, slide_layers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -18,6 +18,8 @@ UM_AT_1X = 10.0
 PRESETS = (1, 5, 10, 20, 40)
 _FLIGHT_FIELDS = 4.0
 """Sides of a patch that the canvas shows after a flight."""
+_UNMOVED = 1e-9
+"""Share of a slide's size that is no move but the rounding of earlier turns."""
 
 
 def magnification(viewer: ViewerModel, layer: Layer) -> float | None:
@@ -63,6 +65,7 @@ def fly_to(
     viewer: ViewerModel, layer: Layer, xy_level0: tuple[int, int], size_level0: tuple[int, int]
 ) -> None:
     """Centre the canvas on a patch, near enough to read its cells."""
+    slide_layers.show_flat(viewer)
     (x, y), (width, height) = xy_level0, size_level0
     move_to(viewer, layer, (x + width / 2, y + height / 2))
     side_world = max(width * layer.scale[-1], height * layer.scale[-2])
@@ -72,27 +75,27 @@ def fly_to(
 def turn(viewer: ViewerModel, layer: Layer, degrees: float) -> None:
     """Turn a slide about its centre, with everything that lies on it; 0 is as scanned.
 
-    A map and its slide have one affine, so they stay aligned at any angle; a region that was moved turns from where it
-    is.
+    A map and its slide are placed alike, so they stay aligned at any angle. Where the user has moved the slide to, it
+    stays; a region that was moved turns from where it is.
     """
-    shape = layer.data[0].shape if layer.multiscale else layer.data.shape
-    centre = np.array([(shape[0] - 1) / 2 * layer.scale[0], (shape[1] - 1) / 2 * layer.scale[1]])
+    shape, (x, y) = layer.data[0].shape, placement.mpp_or_pixels(layer)
+    middle = ((shape[0] - 1) / 2, (shape[1] - 1) / 2)
+    centre = np.array(middle) * (y, x)
+    moved = np.array(_world(layer, middle)) - centre
+    moved[np.abs(moved) < _UNMOVED * np.max(centre)] = 0.0
     angle = np.deg2rad(degrees)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     affine = np.eye(3)
-    affine[:2, :2], affine[:2, 2] = rotation, centre - rotation @ centre
-    fingerprint, before = slide_layers.fingerprint_of(layer), slide_layers.affine_of(layer).copy()
-    for one in viewer.layers:
-        if slide_layers.fingerprint_of(one) == fingerprint:
-            own = slide_layers.affine_of(one)
-            moved = slide_layers.role_of(one) == "region" and not np.array_equal(own, before)
-            one.affine = affine @ np.linalg.inv(before) @ own if moved else affine
+    affine[:2, :2], affine[:2, 2] = rotation, centre - rotation @ centre + moved
+    placement.set_place(layer, placement.home_of(layer, affine))
+    placement.note_place(layer)
+    placement.follow(layer, viewer.layers)
 
 
 def angle_of(layer: Layer) -> float:
     """Degrees by which a slide is turned, in (-180, 180]."""
-    affine = slide_layers.affine_of(layer)
-    return float(np.rad2deg(np.arctan2(affine[1, 0], affine[0, 0])))
+    turned = placement.placement_of(layer)
+    return float(np.rad2deg(np.arctan2(turned[1, 0], turned[0, 0])))
 
 
 def _swapped(viewer: ViewerModel, place: tuple[float, float]) -> tuple[float, float]:

@@ -25,14 +25,22 @@ class OverlayPainter(QObject):
     chosen
         Gives the slide layer that is looked at; overlays of others are drawn hidden.
     done
-        Called when everything that was asked for is drawn.
+        Called when everything that was asked for is drawn, or has failed.
+    failed
+        Called with the slide's name and the error where something cannot be drawn; the rest is.
     """
 
     def __init__(
-        self, viewer: Viewer, *, chosen: Callable[[], Layer | None], done: Callable[[], None], parent: QObject
+        self,
+        viewer: Viewer,
+        *,
+        chosen: Callable[[], Layer | None],
+        done: Callable[[], None],
+        failed: Callable[[str, Exception], None],
+        parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._chosen, self._done = viewer, chosen, done
+        self._viewer, self._chosen, self._done, self._failed = viewer, chosen, done, failed
         self._waiting: list[LayerData] = []
         self._map: Layer | None = None
         self._turn = QTimer(self)
@@ -59,11 +67,15 @@ class OverlayPainter(QObject):
             self._done()
             return
         data = self._waiting.pop(0)
-        fingerprint = _fingerprint(data)
-        # The slide may have been taken away meanwhile.
-        if slide_layers.slide_of(fingerprint, self._viewer.layers) is not None:
-            self._draw(data)
-        self._turn.start()
+        slide = slide_layers.slide_of(_fingerprint(data), self._viewer.layers)
+        try:
+            # The slide may have been taken away meanwhile.
+            if slide is not None:
+                self._draw(data)
+        except Exception as error:  # noqa: BLE001 (napari's own; what is left is drawn, and the run ends)
+            self._failed("" if slide is None else slide.name, error)
+        finally:
+            self._turn.start()
 
     def _draw(self, data: LayerData) -> None:
         active = in_view.selected(self._viewer)

@@ -1,14 +1,31 @@
-"""Which layers of a viewer are slides, and which belong to one."""
+"""Layers of slides, and of what belongs to them: drawn, changed, and taken away."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amkd_viewer import placement
+from amkd_viewer.layer_facts import (
+    DRAWN_ROLES,
+    entry_of,
+    fingerprint_of,
+    given_mpp,
+    in_role,
+    info_of,
+    is_away,
+    mpp_of,
+    overlay,
+    overlays_of,
+    role_of,
+    slide_of,
+    slides_in,
+)
+from amkd_viewer.placement import affine_of, set_changed
 from amkd_viewer.reader import SLIDE_KEY, LayerData, pixel_geometry
+from amkd_viewer.wording import FLAT_ONLY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -16,9 +33,13 @@ if TYPE_CHECKING:
 
     from amkd_core.inference.maps import TopPatch
     from amkd_core.inference.prediction import Prediction
-    from amkd_core.slides import SlideInfo
     from amkd_viewer.layers import MapLook
 
+__all__ = [
+    "affine_of", "entry_of", "fingerprint_of", "given_mpp", "info_of", "is_away", "mpp_of", "overlay", "overlays_of",
+    "role_of", "set_changed", "slide_of", "slides_in",
+]  # fmt: skip
+"""What is known of layers, for those who draw as well."""
 
 _FIT_MARGIN = 0.05
 """Share of the canvas that is left free, as napari leaves it."""
@@ -26,60 +47,25 @@ _SPECK = 0.1
 """A slide whose longer side takes less of the canvas is none that anybody looks at."""
 
 
-def role_of(layer: Layer) -> str:
-    """Role of a layer of ours ("slide", "map", "boxes", "mark", "region"); empty for all others."""
-    return str(entry_of(layer).get("role", ""))
-
-
-def fingerprint_of(layer: Layer) -> str:
-    """Fingerprint of the slide that a layer shows or belongs to; empty for layers that are not ours."""
-    return str(entry_of(layer).get("fingerprint", ""))
-
-
-def info_of(layer: Layer) -> SlideInfo:
-    """Facts about the slide that a slide layer shows."""
-    info: SlideInfo = entry_of(layer)["info"]
-    return info
-
-
-def mpp_of(layer: Layer) -> tuple[float, float] | None:
-    """Return (x, y) micrometres per level-0 pixel of a slide layer, from the file or the user; None where unknown."""
-    given = entry_of(layer).get("mpp")
-    if given is not None:
-        return (float(given[0]), float(given[1]))
-    microns = info_of(layer).microns
-    return None if microns is None else (microns.x, microns.y)
-
-
-def given_mpp(layer: Layer) -> tuple[float, float] | None:
-    """Return what the user gave for a slide layer, here or when he opened it; None where the file's own value holds."""
-    microns = info_of(layer).microns
-    own = microns is not None and microns.source != "user"
-    return None if own else mpp_of(layer)
-
-
 def restate_mpp(viewer: ViewerModel, layer: Layer, mpp: tuple[float, float]) -> None:
     """Give a slide layer the scale that the user states, in (x, y) micrometres per level-0 pixel.
 
     Maps drawn at the scale before are taken away: they would no longer lie on the slide. Regions, in its pixels, stay.
     """
-    remove_overlays(viewer, fingerprint_of(layer), but="region")
-    entry_of(layer)["mpp"] = mpp
-    geometry = pixel_geometry(mpp)
-    for kept in (layer, *overlays_of(fingerprint_of(layer), viewer.layers)):
-        kept.units = geometry["units"]
-        kept.scale = geometry["scale"]
+    remove_overlays(viewer, fingerprint_of(layer), *DRAWN_ROLES)
+    turned, before = placement.placement_of(layer), placement.mpp_or_pixels(layer)
+    units, factor = pixel_geometry(mpp)["units"], np.array(mpp[::-1]) / before[::-1]
+    for one in viewer.layers:
+        if fingerprint_of(one) == fingerprint_of(layer):
+            one.units = units
+            if role_of(one) == "slide":
+                entry_of(one)["mpp"] = mpp
+            else:
+                placement.note_home(one, one.scale * factor, one.translate * factor)
+    placement.set_place(layer, placement.home_of(layer, turned))
+    placement.note_place(layer)
+    placement.follow(layer, viewer.layers)
     fit(viewer, layer)
-
-
-def slides_in(layers: Iterable[Layer]) -> list[Layer]:
-    """Slide layers, bottom first."""
-    return [layer for layer in layers if role_of(layer) == "slide"]
-
-
-def slide_of(fingerprint: str, layers: Iterable[Layer]) -> Layer | None:
-    """Find the slide layer with this content, or None."""
-    return next((layer for layer in slides_in(layers) if fingerprint_of(layer) == fingerprint), None)
 
 
 def own_viewer(viewer: ViewerModel) -> ViewerModel:
@@ -103,48 +89,59 @@ def draw_overlay(viewer: ViewerModel, data: LayerData) -> Layer:
     """
     content, options, kind = data
     entry = options["metadata"][SLIDE_KEY]
-    old = next(
-        (one for one in overlays_of(entry["fingerprint"], viewer.layers) if role_of(one) == entry["role"]),
-        None,
-    )
+    show_flat(viewer)
+    old = next(iter(in_role(entry["role"], entry["fingerprint"], viewer.layers)), None)
     slide = slide_of(entry["fingerprint"], viewer.layers)
     if slide is not None:
         # A turned slide turns what is drawn on it later, too.
-        options["affine"] = affine_of(slide)
-    if old is None:
-        return add_layer(viewer, data)
-    if kind == "shapes" and len(old.data) != len(content):
+        options["affine"] = placement.placement_of(slide)
+    home = (np.array(options["scale"]), np.array(options.get("translate", (0.0, 0.0))))
+    if old is not None and kind == "shapes" and len(old.data) != len(content):
         viewer.layers.remove(old)
-        return add_layer(viewer, data)
+        old = None
+    if old is None:
+        entry["home"] = home
+        return _add_overlay(viewer, data)
     old.data = content
-    for name in ("scale", "translate", "features", "affine", "contrast_limits"):
-        if name in options:
-            set_changed(old, name, options[name])
+    with placement.setting():
+        placement.note_home(old, *home)
+        for name in ("scale", "translate", "features", "affine", "contrast_limits"):
+            if name in options:
+                set_changed(old, name, options[name])
     return old
 
 
-def affine_of(layer: Layer) -> NDArray[Any]:
-    """How a layer is turned, (3, 3)."""
-    matrix: NDArray[Any] = layer.affine.affine_matrix[-3:, -3:]
-    return matrix
+def _add_overlay(viewer: ViewerModel, data: LayerData) -> Layer:
+    """Add what lies on a slide; a map below its boxes, marks and regions, which are read above it."""
+    added, layers = add_layer(viewer, data), viewer.layers
+    entry_of(added)["named"] = added.name
+    if role_of(added) == "map":
+        drawn = overlays_of(fingerprint_of(added), layers)
+        above = [layers.index(one) for one in drawn if role_of(one) in ("boxes", "mark", "region")]
+        if above and min(above) < layers.index(added):
+            layers.move(layers.index(added), min(above))
+    return added
 
 
-def set_changed(layer: Layer, name: str, value: Any) -> None:
-    """Set what is another value: napari slices and draws a layer anew at every setting."""
-    now = affine_of(layer) if name == "affine" else getattr(layer, name)
-    if not np.array_equal(np.asarray(now), np.asarray(value)):
-        setattr(layer, name, value)
+def show_flat(viewer: ViewerModel) -> None:
+    """Go back to napari's view in two dimensions, which is said: in three, shapes can be neither drawn nor changed."""
+    if viewer.dims.ndisplay == 2:
+        return
+    from napari.utils.notifications import show_info
+
+    viewer.dims.ndisplay = 2
+    show_info(FLAT_ONLY)
 
 
-def is_away(layer: Layer) -> bool:
-    """Whether a layer shows what no result stands for any more, and is hidden for that."""
-    return bool(entry_of(layer).get("away"))
+def rename_overlays(viewer: ViewerModel, slide: Layer) -> None:
+    """Give what lies on a slide the slide's name, but for layers that the user named himself."""
+    from amkd_viewer.layers import OVERLAY_NAMES, overlay_name
 
-
-def overlay(viewer: ViewerModel, layer: Layer, role: str) -> Layer | None:
-    """The layer of a role that belongs to a slide layer, or None; what is put away is none."""
-    found = overlays_of(fingerprint_of(layer), viewer.layers)
-    return next((one for one in found if role_of(one) == role and not is_away(one)), None)
+    for one in overlays_of(fingerprint_of(slide), viewer.layers):
+        entry = entry_of(one)
+        if entry.get("named") == one.name and role_of(one) in OVERLAY_NAMES:
+            one.name = overlay_name(role_of(one), slide.name)
+            entry["named"] = one.name
 
 
 def limits_of(layer: Layer) -> tuple[float, float]:
@@ -168,9 +165,11 @@ def restyle_image(layer: Layer, data: LayerData) -> None:
     image, options, _ = data
     if not np.array_equal(layer.data, image, equal_nan=True):
         layer.data = image
-    for name in ("scale", "translate", "contrast_limits", "opacity"):
-        if name in options:
-            set_changed(layer, name, options[name])
+    with placement.setting():
+        placement.note_home(layer, options["scale"], options["translate"])
+        for name in ("scale", "translate", "contrast_limits", "opacity"):
+            if name in options:
+                set_changed(layer, name, options[name])
     if layer.colormap.name != options["colormap"].name:
         layer.colormap = options["colormap"]
 
@@ -184,6 +183,8 @@ def mark(viewer: ViewerModel, slide: Layer, patch: TopPatch | None) -> None:
         if layer is not None:
             layer.visible = False
         return
+    if viewer.dims.ndisplay != 2:
+        return  # who only points at a patch keeps his view
     data = mark_layer(patch, mpp=mpp_of(slide), fingerprint=fingerprint_of(slide))
     active = viewer.layers.selection.active
     layer = draw_overlay(viewer, data)
@@ -245,19 +246,8 @@ def _box_on_canvas(viewer: ViewerModel, slide: Layer) -> tuple[NDArray[Any], NDA
     return low, high
 
 
-def overlays_of(fingerprint: str, layers: Iterable[Layer]) -> list[Layer]:
-    """Maps and boxes of one slide."""
-    return [layer for layer in layers if fingerprint_of(layer) == fingerprint and role_of(layer) != "slide"]
-
-
-def remove_overlays(viewer: ViewerModel, fingerprint: str, *, but: str = "") -> None:
-    """Take a slide's maps and boxes away, but for those of one role."""
+def remove_overlays(viewer: ViewerModel, fingerprint: str, *roles: str) -> None:
+    """Take a slide's maps and boxes away, and all else that lies on it; or only what has one of these roles."""
     for layer in overlays_of(fingerprint, list(viewer.layers)):
-        if role_of(layer) != but:
+        if not roles or role_of(layer) in roles:
             viewer.layers.remove(layer)
-
-
-def entry_of(layer: Layer) -> dict[str, Any]:
-    """What we note on a layer of ours; empty for all others."""
-    entry = layer.metadata.get(SLIDE_KEY)
-    return entry if isinstance(entry, dict) else {}

@@ -60,7 +60,7 @@ class ViewWidget(WorkspacePanel):
         for emitter in (napari_viewer.scene.camera.events.zoom, napari_viewer.scene.camera.events.center):
             self.listen(emitter, self._on_camera_moved)
         self.listen(napari_viewer.cursor.events.position, self._on_cursor_moved)
-        self._ears = LayerEars(self, ("affine",), self._on_turned)
+        self._ears = LayerEars(self, ("affine", "rotate", "translate"), self._on_turned)
 
         # Initial values
         self.angle.setRange(-180, 180)

@@ -115,6 +115,15 @@ MAP_TAKEN_AWAY = "The map is not drawn; tick “Show the map” to draw it."
 MAP_FAULT = (
     "The map of {slide} cannot be drawn because of a fault in AMKD Viewer ({kind}); the log has the details."
 )
+FLAT_ONLY = "Results and regions are shown in the 2D view; napari's 3D view is left for it."
+OVERLAY_STAYS = (
+    "What lies on a slide stays on its tissue and is not moved by itself: move the slide's own layer, and all of it "
+    "follows. The shapes of a region are moved with napari's tool to select shapes."
+)
+SIZE_STAYS = (
+    "A slide can be moved and turned but not stretched: the scale bar would be wrong. State its micrometres per pixel "
+    "in “Slide information”, where the file does not tell them."
+)
 NO_MODEL = "No model is chosen, and the demo's is not installed; choose a bundle (.amkd)."
 SCALE_QUESTION = (
     "This slide does not tell its scale; enter its micrometres per pixel: "

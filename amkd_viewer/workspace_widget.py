@@ -20,6 +20,7 @@ from amkd_viewer.drawing_widget import ResultDrawing
 from amkd_viewer.errands import Errands, Then
 from amkd_viewer.events import Expression, PredictionRequest, QueueRequest, Request, SessionEvent
 from amkd_viewer.follower_widget import SlideFollower
+from amkd_viewer.in_place_widget import LayersInPlace
 from amkd_viewer.inputs_widget import demo_path
 from amkd_viewer.layer_ears import have_list_hear
 from amkd_viewer.layers import MapLook
@@ -89,9 +90,8 @@ class Workspace(QObject):
         self.expression: Expression | None = None
         self._expression_slide: str | None = None
         self.outcome: Prediction | BaseException | None = None
-        self.closed = False
+        self.closed = self._run_when_opened = False
         self.shortcuts: Shortcuts | None = None
-        self._run_when_opened = False
         self.panels: list[QWidget] = []
 
         self._bridge = SessionBridge()
@@ -103,13 +103,15 @@ class Workspace(QObject):
         self._drawing.done.connect(self._on_drawn)
         self._follower = SlideFollower(self)
         self._follower.turned_to.connect(self.choose)
-        self._follower.renamed.connect(self.slides_renamed)
+        self._follower.renamed.connect(self._on_renamed)
 
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.timeout.connect(self._choose_left)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removed.connect(self._on_layer_removed)
+        # Last: napari tells the latest hearer first, and a slide that is fitted into the canvas is in place.
+        self._in_place = LayersInPlace(viewer, self)
         self.destroyed.connect(self.session.close)
         QCoreApplication.instance().aboutToQuit.connect(self.session.close)
         self._scale_bar.prepare()
@@ -288,6 +290,7 @@ class Workspace(QObject):
         self._errands.clear()
         self._settle.stop()
         self._follower.release()
+        self._in_place.release()
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
 
@@ -343,8 +346,8 @@ class Workspace(QObject):
         if slide_layers.role_of(layer) != "slide":
             return
         self._scale_bar.show()
-        slide_layers.fit(self.viewer, layer)
         self._forget_other_scale(layer)
+        slide_layers.fit(self.viewer, layer)
         self.choose(layer)
         # Later: it would take from the first drawing of this one.
         QTimer.singleShot(WARM_UP_AFTER_MS, self.session.expect_slide)
@@ -393,6 +396,12 @@ class Workspace(QObject):
             # Once, after all that go together are gone: a viewer that closes takes its layers away one by one, and
             # has nobody left to draw another.
             self._settle.start()
+
+    def _on_renamed(self) -> None:
+        for layer in self.slides:
+            if slide_layers.slide_of(slide_layers.fingerprint_of(layer), self.viewer.layers) is layer:
+                slide_layers.rename_overlays(self.viewer, layer)
+        self.slides_renamed.emit()
 
     def _choose_left(self) -> None:
         """Look on at the slide that was looked at, or at another where that one is gone."""
