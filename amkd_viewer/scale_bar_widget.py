@@ -6,6 +6,7 @@ written in, at once, would hold the first picture of a slide up by half a second
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication
 
 from amkd_viewer import slide_layers
+from amkd_viewer.reader import pixel_geometry
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Layer
 
 CHARACTERS = "ÅÉÑŐjgpqy" + "µm 01257n"
 """Those by which the height of a line is measured, and those of lengths as napari chooses them (1, 2, 5, 10, 15, 20,
@@ -78,6 +81,19 @@ class ScaleBar(QObject):
         if self._missing or not self._viewer.canvas.overlays.scale_bar.visible:
             self._turn.start(AFTER_PICTURE_MS)
 
+    def measure_in(self, slide: Layer | None) -> None:
+        """Have the bar measure in the unit of the slide that is looked at: micrometres, or its pixels without scale.
+
+        napari knows one unit for all layers, and none at all where they differ. Slides out of view have no say.
+        """
+        if slide is None:
+            return
+        keep_unit()
+        units = pixel_geometry(slide_layers.mpp_of(slide))["units"]
+        for layer in self._viewer.layers:
+            if slide_layers.fingerprint_of(layer):
+                layer.units = units
+
     def _make_next(self) -> None:
         if self._missing:
             self._turn.start(LETTER_EVERY_MS)
@@ -116,6 +132,32 @@ def _shorten(viewer: ViewerModel, bar: Any) -> None:
     except (AttributeError, KeyError, TypeError):
         # napari has no setting for it; a version that keeps it elsewhere draws its own length.
         _log.debug("the scale bar cannot be made shorter", exc_info=True)
+
+
+@functools.cache
+def keep_unit() -> None:
+    """Have scale bars keep the unit of the slides where other layers have another one, for the rest of this process.
+
+    To an ordinary picture napari gives pixels as its unit, and of layers whose units differ in kind it draws a bar
+    without any. They lie in one world all the same, in which a slide's unit is known; the picture's own is left to
+    the user.
+    """
+    try:
+        from napari._vispy.overlays.scale_bar import VispyScaleBarOverlay
+
+        own = VispyScaleBarOverlay._on_unit_change
+    except (ImportError, AttributeError):
+        _log.debug("napari's scale bar takes its unit in another way", exc_info=True)
+        return
+
+    def kept(bar: Any) -> None:
+        own(bar)
+        slides = slide_layers.slides_in(bar.viewer.layers)
+        if slides and bar.viewer.layers.units is None:
+            bar._unit = 1 * slides[-1].units[-1]
+            bar._on_size_or_zoom_change(force=True)
+
+    VispyScaleBarOverlay._on_unit_change = kept
 
 
 def _qt_viewer_of(viewer: ViewerModel) -> Any:

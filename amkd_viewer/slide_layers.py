@@ -62,6 +62,7 @@ def restate_mpp(viewer: ViewerModel, layer: Layer, mpp: tuple[float, float]) -> 
                 entry_of(one)["mpp"] = mpp
             else:
                 placement.note_home(one, one.scale * factor, one.translate * factor)
+                entry_of(one).pop("under", None)
     placement.set_place(layer, placement.home_of(layer, turned))
     placement.note_place(layer)
     placement.follow(layer, viewer.layers)

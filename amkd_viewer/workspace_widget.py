@@ -178,6 +178,7 @@ class Workspace(QObject):
         if layer is not None:
             # First: what is to be taken away is not shown before.
             self._show_result(layer)
+            self._scale_bar.measure_in(layer)
             in_view.turn_to(self.viewer, layer)
         self.slide_changed.emit()
         self.prediction_changed.emit()
@@ -223,6 +224,7 @@ class Workspace(QObject):
         self._drawing.take_away(layer)
         regions.lay_on(self.viewer, layer)
         slide_layers.restate_mpp(self.viewer, layer, mpp)
+        self._scale_bar.measure_in(self.slide)
         if layer is self.slide:
             self.slide_changed.emit()
             self.prediction_changed.emit()
@@ -343,6 +345,7 @@ class Workspace(QObject):
         have_list_hear(self.viewer, layer)
         if regions.release_copy(self.viewer, layer):
             show_info(REGION_COPY.format(name=layer.name))
+        self._scale_bar.measure_in(self.slide)
         if slide_layers.role_of(layer) != "slide":
             return
         self._scale_bar.show()
