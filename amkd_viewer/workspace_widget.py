@@ -16,6 +16,7 @@ from amkd_core.settings import read_settings
 from amkd_viewer import events, in_view, regions, slide_layers
 from amkd_viewer.asking import is_expression_of, request_of
 from amkd_viewer.bridge_widget import SessionBridge
+from amkd_viewer.cameras import Cameras
 from amkd_viewer.drawing_widget import ResultDrawing
 from amkd_viewer.errands import Errands, Then
 from amkd_viewer.events import Expression, PredictionRequest, QueueRequest, Request, SessionEvent
@@ -104,6 +105,7 @@ class Workspace(QObject):
         self._follower = SlideFollower(self)
         self._follower.turned_to.connect(self.choose)
         self._follower.renamed.connect(self._on_renamed)
+        self._cameras = Cameras(viewer)
 
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -179,6 +181,7 @@ class Workspace(QObject):
             # First: what is to be taken away is not shown before.
             self._show_result(layer)
             self._scale_bar.measure_in(layer)
+            self._cameras.turn_to(layer)
             in_view.turn_to(self.viewer, layer)
         self.slide_changed.emit()
         self.prediction_changed.emit()
@@ -350,8 +353,8 @@ class Workspace(QObject):
             return
         self._scale_bar.show()
         self._forget_other_scale(layer)
-        slide_layers.fit(self.viewer, layer)
         self.choose(layer)
+        slide_layers.fit(self.viewer, layer)
         # Later: it would take from the first drawing of this one.
         QTimer.singleShot(WARM_UP_AFTER_MS, self.session.expect_slide)
 
@@ -389,6 +392,7 @@ class Workspace(QObject):
             if running is not None and running.fingerprint == fingerprint:
                 self.session.cancel()
             self._drawing.forget(fingerprint)
+            self._cameras.forget(fingerprint)
             slide_layers.remove_overlays(self.viewer, fingerprint)
         if self.slide is event.value:
             self.slide = None
