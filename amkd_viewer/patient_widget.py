@@ -139,6 +139,7 @@ class PatientWidget(WorkspacePanel):
         slide = self.workspace.slide
         if slide is None:
             return
+        slide_layers.show_flat(self._viewer)
         layer = self._region_for(slide)
         self._viewer.layers.selection.active = layer
         layer.mode = "add_polygon"

@@ -89,10 +89,7 @@ class ScaleBar(QObject):
         if slide is None:
             return
         keep_unit()
-        units = pixel_geometry(slide_layers.mpp_of(slide))["units"]
-        for layer in self._viewer.layers:
-            if slide_layers.fingerprint_of(layer):
-                layer.units = units
+        _measure_in(self._viewer, slide)
 
     def _make_next(self) -> None:
         if self._missing:
@@ -138,26 +135,42 @@ def _shorten(viewer: ViewerModel, bar: Any) -> None:
 def keep_unit() -> None:
     """Have scale bars keep the unit of the slides where other layers have another one, for the rest of this process.
 
-    To an ordinary picture napari gives pixels as its unit, and of layers whose units differ in kind it draws a bar
-    without any. They lie in one world all the same, in which a slide's unit is known; the picture's own is left to
-    the user.
+    A slide without scale that is opened beside others is drawn before anybody else learns of it. To an ordinary picture
+    napari gives pixels as its unit, and of layers whose units differ in kind it draws a bar without any: they lie in
+    one world all the same, in which a slide's unit is known. The picture's own is left to the user.
     """
     try:
+        from napari._vispy.canvas import VispyCanvas
         from napari._vispy.overlays.scale_bar import VispyScaleBarOverlay
 
-        own = VispyScaleBarOverlay._on_unit_change
+        of_bar, of_world = VispyScaleBarOverlay._on_unit_change, VispyCanvas._update_world_units
     except (ImportError, AttributeError):
         _log.debug("napari's scale bar takes its unit in another way", exc_info=True)
         return
 
-    def kept(bar: Any) -> None:
-        own(bar)
+    def keep_bar(bar: Any) -> None:
+        of_bar(bar)
         slides = slide_layers.slides_in(bar.viewer.layers)
         if slides and bar.viewer.layers.units is None:
             bar._unit = 1 * slides[-1].units[-1]
             bar._on_size_or_zoom_change(force=True)
 
-    VispyScaleBarOverlay._on_unit_change = kept
+    def keep_world(canvas: Any) -> None:
+        slides = [slide for slide in slide_layers.slides_in(canvas.viewer.layers) if slide.visible]
+        if slides and canvas.viewer.layers.units is None:
+            _measure_in(canvas.viewer, slides[-1])
+        of_world(canvas)
+
+    VispyScaleBarOverlay._on_unit_change = keep_bar
+    VispyCanvas._update_world_units = keep_world
+
+
+def _measure_in(viewer: ViewerModel, slide: Layer) -> None:
+    """Give all layers of ours the unit of one slide."""
+    units = pixel_geometry(slide_layers.mpp_of(slide))["units"]
+    for layer in viewer.layers:
+        if slide_layers.fingerprint_of(layer):
+            layer.units = units
 
 
 def _qt_viewer_of(viewer: ViewerModel) -> Any:

@@ -82,7 +82,7 @@ class Workspace(QObject):
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer, self._cameras = viewer, Cameras(viewer)
         self.slide: Layer | None = None
         self.look = MapLook()
         stored = read_settings()
@@ -105,7 +105,6 @@ class Workspace(QObject):
         self._follower = SlideFollower(self)
         self._follower.turned_to.connect(self.choose)
         self._follower.renamed.connect(self._on_renamed)
-        self._cameras = Cameras(viewer)
 
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)

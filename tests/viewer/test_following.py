@@ -111,6 +111,59 @@ def test_a_slide_has_its_new_name_in_the_panels(two, dock, viewer) -> None:
         assert box.currentText() == "second"
 
 
+def test_what_lies_on_a_slide_is_renamed_with_it_unless_the_user_named_it(two, viewer) -> None:
+    first = two.workspace.slides[0]
+    slide_layers.overlay(viewer, first, "boxes").name = "my boxes"
+    first.name = "renamed"
+    assert slide_layers.overlay(viewer, first, "map").name == "Attention: renamed"
+    assert slide_layers.overlay(viewer, first, "boxes").name == "my boxes"
+    first.name = "again"
+    assert slide_layers.overlay(viewer, first, "map").name == "Attention: again"
+
+
+def test_each_slide_has_its_own_camera(two, viewer, slide_without_scale, spin) -> None:
+    workspace, camera = two.workspace, viewer.scene.camera
+    first, second = workspace.slides
+    canvas = max(viewer.canvas.size)
+    workspace.choose(first)
+    assert width_on_screen(viewer, first) > canvas / 2
+    navigation.move_to(viewer, first, (2000, 300))
+    navigation.magnify(viewer, 20)
+    left = (camera.center, camera.zoom)
+    workspace.choose(second)
+    assert width_on_screen(viewer, second) > canvas / 2
+    seen = (camera.center, camera.zoom)
+    assert seen != left
+    viewer.layers.selection.active = slide_layers.overlay(viewer, first, "map")
+    spin(lambda: workspace.slide is first)
+    assert (camera.center, camera.zoom) == left
+    # Another slide is opened, seen whole, and closed: the one before is as it was left.
+    (third,) = viewer.open(slide_without_scale, plugin="amkd-viewer")
+    assert width_on_screen(viewer, third) < canvas
+    assert camera.zoom < 1
+    viewer.layers.remove(third)
+    spin(lambda: workspace.slide is not None)
+    workspace.choose(first)
+    assert (camera.center, camera.zoom) == left
+    workspace.choose(second)
+    assert (camera.center, camera.zoom) == seen
+    # One that is closed and opened again is seen whole.
+    navigation.magnify(viewer, 40)
+    path = slide_layers.info_of(second).path
+    viewer.layers.remove(second)
+    (second,) = viewer.open(path, plugin="amkd-viewer")
+    assert width_on_screen(viewer, second) < canvas
+
+
+def test_a_panel_that_is_opened_leaves_the_camera_alone(viewer, slide_path, dock) -> None:
+    (slide,) = viewer.open(slide_path, plugin="amkd-viewer")
+    viewer.scene.camera.zoom = 0.7
+    panel = dock("View and heatmap")
+    assert panel.workspace.slide is slide
+    assert viewer.scene.camera.zoom == 0.7
+    panel.workspace.session.close()
+
+
 def test_slide_information_is_of_the_slide_that_is_looked_at(
     panel, dock, viewer, slide_path, slide_without_scale
 ) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject
 
 from amkd_viewer import scale_bar_widget
@@ -122,3 +123,42 @@ def test_a_bar_that_the_user_has_moved_stays_there(viewer, bar, spin) -> None:
     bar.show()
     spin(lambda: viewer.canvas.overlays.scale_bar.visible)
     assert viewer.canvas.overlays.scale_bar.position == "top_right"
+
+
+@pytest.fixture
+def measured(viewer, qtbot):
+    """What the scale bar says once it is drawn anew."""
+
+    def read() -> str:
+        viewer.window.screenshot(canvas_only=True, flash=False)
+        canvas = viewer.window._qt_viewer.canvas
+        (drawn,) = canvas._viewer_overlay_to_visual[viewer.canvas.overlays.scale_bar]
+        return drawn.node.text.text
+
+    return read
+
+
+def test_the_bar_measures_in_the_unit_of_the_slide_in_view(  # noqa: PLR0917 (fixtures)
+    panel, viewer, measured, slide_path, slide_without_scale, spin
+) -> None:
+    (scaled,) = viewer.open(slide_path, plugin="amkd-viewer")
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
+    notification_manager.records.clear()
+    assert measured().endswith("µm")
+    (unscaled,) = viewer.open(slide_without_scale, plugin="amkd-viewer")
+    assert measured().endswith(" pixel")
+    panel.workspace.choose(scaled)
+    assert measured().endswith("µm")
+    panel.workspace.choose(unscaled)
+    panel.workspace.restate_scale(unscaled, (0.25, 0.25))
+    assert measured().endswith("µm")
+    assert not notification_manager.records
+
+
+def test_pictures_of_the_user_take_no_unit_from_the_bar(panel, viewer, measured, slide_path, spin) -> None:
+    viewer.open(slide_path, plugin="amkd-viewer")
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
+    picture = viewer.add_image(np.zeros((64, 64), np.uint8))
+    viewer.scene.camera.zoom *= 1.7
+    assert measured().endswith("µm")
+    assert [str(unit) for unit in picture.units] == ["pixel", "pixel"]
