@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from amkd_core.errors import SlideError
 from amkd_core.file_names import safe_file_name
-from amkd_viewer.wording import scope_words
+from amkd_viewer.wording import curve_words, scope_words
 
 if TYPE_CHECKING:
     from amkd_core.export.pictures import SlidePictures
@@ -152,9 +152,11 @@ def _write(
 
         write_scores_csv(path, prediction)
     elif kind.startswith("curve"):
+        from amkd_viewer.plot_foot import with_words
         from amkd_viewer.plots import draw_survival, survival_table, write_plot
 
-        write_plot(path, partial(draw_survival, prediction=prediction), survival_table(prediction), _CURVE_IN)
+        draw = with_words(partial(draw_survival, prediction=prediction), curve_words(prediction))
+        write_plot(path, draw, survival_table(prediction), _CURVE_IN)
     elif kind == "figure":
         from amkd_core.export.figures import write_figure
 

@@ -7,11 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, QTimer
-from qtpy.QtGui import QContextMenuEvent, QGuiApplication, QImage, QPainter, QPaintEvent, QResizeEvent
+from qtpy.QtCore import QRect, QSize, Qt, QTimer
+from qtpy.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QFont,
+    QFontMetrics,
+    QGuiApplication,
+    QImage,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+)
 from qtpy.QtWidgets import QFileDialog, QMenu, QSizePolicy, QWidget
 
 from amkd_viewer.colours import WindowColours
+from amkd_viewer.plot_foot import PlotWords, with_words
 from amkd_viewer.plots import rendered, write_plot
 
 if TYPE_CHECKING:
@@ -22,6 +33,7 @@ if TYPE_CHECKING:
 Draw = Callable[..., None]
 """Called as ``draw(figure, colours)``, in another thread."""
 _SETTLED_MS = 120
+_WORDS_PX, _WORDS_MARGIN_PX = 11, 8
 
 
 class FigureWidget(QWidget):
@@ -45,6 +57,7 @@ class FigureWidget(QWidget):
         self._workspace, self._colours, self._size_px = workspace, colours, size_px
         self._draw: Draw | None = None
         self._table: Callable[[], list[list[Any]]] | None = None
+        self._words: PlotWords | None = None
         self._image: QImage | None = None
         self.figure: Figure | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -58,9 +71,22 @@ class FigureWidget(QWidget):
         """Return a size at which labels and legend are readable."""
         return QSize(*self._size_px)
 
-    def draw(self, draw: Draw, table: Callable[[], list[list[Any]]] | None = None) -> None:
-        """Show what a function draws; `table` gives its numbers for CSV, the heading first."""
-        self._draw, self._table = draw, table
+    def draw(
+        self,
+        draw: Draw,
+        table: Callable[[], list[list[Any]]] | None = None,
+        words: PlotWords | None = None,
+    ) -> None:
+        """Show what a function draws.
+
+        Parameters
+        ----------
+        table
+            Gives its numbers for CSV, the heading first.
+        words
+            What stands beside the plot in the panel, and goes along when it is copied or saved.
+        """
+        self._draw, self._table, self._words = draw, table, words
         self._render()
 
     def set_colours(self, colours: WindowColours) -> None:
@@ -70,9 +96,12 @@ class FigureWidget(QWidget):
             self._render()
 
     def copy(self) -> None:
-        """Put the picture on the clipboard."""
+        """Put the picture on the clipboard, with its words."""
         if self._image is not None:
-            QGuiApplication.clipboard().setImage(self._image)
+            image = self._image
+            if self._words is not None:
+                image = _with_words(image, self._words, self._colours, self.devicePixelRatioF())
+            QGuiApplication.clipboard().setImage(image)
 
     def save(self, path: Path | str) -> None:
         """Write the plot as PNG, SVG or CSV by the file's ending, off the GUI thread; on white, for print."""
@@ -80,7 +109,8 @@ class FigureWidget(QWidget):
             return
         table = None if self._table is None else self._table()
         size_in = (self.width() / 72, self.height() / 72)
-        task = partial(write_plot, Path(path), self._draw, table, size_in)
+        draw = self._draw if self._words is None else with_words(self._draw, self._words)
+        task = partial(write_plot, Path(path), draw, table, size_in)
         self._workspace.do(self, f"save {path}", task, self._on_saved)
 
     def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802 (Qt's name)
@@ -130,3 +160,24 @@ class FigureWidget(QWidget):
         from napari.utils.notifications import show_info
 
         show_info(f"Saved {path.name}")
+
+
+def _with_words(image: QImage, words: PlotWords, colours: WindowColours, scale: float) -> QImage:
+    """The picture with its title above and its sentences below; at once, as who copies pastes next."""
+    font = QFont()
+    font.setPixelSize(round(_WORDS_PX * scale))
+    flags = int(Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+    metrics, width = QFontMetrics(font), image.width() - 2 * _WORDS_MARGIN_PX
+    text = "\n".join(words.sentences)
+    top = metrics.height() + _WORDS_MARGIN_PX
+    foot = metrics.boundingRect(QRect(0, 0, width, 1 << 20), flags, text).height() + 2 * _WORDS_MARGIN_PX
+    whole = QImage(image.width(), top + image.height() + foot, image.format())
+    whole.fill(QColor(colours.background))
+    painter = QPainter(whole)
+    painter.drawImage(0, top, image)
+    painter.setFont(font)
+    painter.setPen(QColor(colours.text))
+    painter.drawText(QRect(_WORDS_MARGIN_PX, _WORDS_MARGIN_PX // 2, width, top), flags, words.title)
+    painter.drawText(QRect(_WORDS_MARGIN_PX, top + image.height(), width, foot), flags, text)
+    painter.end()
+    return whole

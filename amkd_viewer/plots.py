@@ -131,14 +131,25 @@ def draw_survival(
 
 
 def survival_table(prediction: Prediction) -> list[list[Any]]:
-    """Numbers of `draw_survival`: the patient's curve, and the cohort's at its own months."""
-    rows: list[list[Any]] = [["curve", "month", "survival", "lower_95", "upper_95"]]
-    curve = prediction.curve
+    """Numbers of `draw_survival`: the patient's curve, and the cohort's at its own months.
+
+    Every row says what must go along with it, as in a table of results; a line of its own would be no row to a reader.
+    """
+    from amkd_core.export.scores import notice_codes
+    from amkd_core.inference.survival_summary import told_until
+
+    rows: list[list[Any]] = [
+        ["curve", "month", "survival", "lower_95", "upper_95", "shaped_by", "endpoint", "notices"]
+    ]
+    along = [prediction.cohort.endpoint, notice_codes(prediction)]
+    curve, told = prediction.curve, told_until(prediction)
     for month, value in zip(curve.time_months, curve.survival, strict=True):
-        rows.append([prediction.subject, f"{month:.4g}", f"{value:.6g}", "", ""])
+        shaped_by = "model" if month <= told else "training cohort"
+        rows.append([prediction.subject, f"{month:.4g}", f"{value:.6g}", "", "", shaped_by, *along])
     for group, table in prediction.cohort.kaplan_meier.items():
         for point in zip(table.time, table.survival, table.lower, table.upper, strict=True):
-            rows.append([f"training cohort, {group}", *(f"{value:.6g}" for value in point)])
+            numbers = (f"{value:.6g}" for value in point)
+            rows.append([f"training cohort, {group}", *numbers, "training cohort", *along])
     return rows
 
 

@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amkd_viewer.wording import notice_sentences
+from amkd_viewer.wording import DOUBTS, group_text, notice_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +23,6 @@ _NAN = float("nan")
 _FAILED = "failed"
 _TIP_WIDTH = 80
 """Characters; Qt breaks no line of a tool tip."""
-_DOUBTS = frozenset({"not_he", "out_of_range", "trained_on"})
-"""Notices of results that say nothing of the slide: its group must not be read alone."""
 _WORDS = {
     "not_he": "not H&E",
     "out_of_range": "outside training range",
@@ -59,14 +57,13 @@ def cells(path: Path, entry: QueueRow | None) -> tuple[object, ...]:
 
 def state_of(prediction: Prediction) -> str:
     """Name the risk group, not without a doubt that takes its meaning away."""
-    doubtful = any(notice.code in _DOUBTS for notice in prediction.notices)
-    return f"{'doubtful: ' if doubtful else ''}{prediction.risk_group} risk"
+    return group_text(prediction).lower()
 
 
 def notice_words(prediction: Prediction) -> str:
     """Name the notices in a word or two each, those that take the result's meaning away first."""
     codes = [notice.code for notice in prediction.notices if notice.code in _WORDS]
-    ordered = sorted(dict.fromkeys(codes), key=lambda code: code not in _DOUBTS)
+    ordered = sorted(dict.fromkeys(codes), key=lambda code: code not in DOUBTS)
     return ", ".join(_WORDS[code] for code in ordered)
 
 

@@ -20,7 +20,9 @@ from amkd_viewer.shown_map import map_of
 from amkd_viewer.wording import (
     MAP_CAPTION,
     curve_heading,
+    curve_words,
     group_text,
+    is_doubtful,
     map_hint,
     notice_sentences,
     patient_text,
@@ -121,17 +123,26 @@ class ResultWidget(QFrame):
         self.patient.setText(patient_text(prediction))
         self.patient.setVisible(prediction.patient is not None)
         self.percentile.setText(f"{prediction.risk_percentile:.0f}")
-        self.group.setText(group_text(prediction))
-        colour = HIGH_RISK if prediction.risk_group == "high" else LOW_RISK
-        self.group.setStyleSheet(
-            f"background: {colour}; color: {ink_on(colour)}; font-weight: 600; padding: 5px 10px; border-radius: 4px;"
-        )
+        self._show_group(prediction)
         self.sentence.setText(risk_sentence(prediction))
         self.teacher.setText(teacher_sentence(prediction))
         self.teacher.setVisible(prediction.teacher is not None)
         self.heading.setText(curve_heading(prediction))
-        self.plot.draw(partial(draw_survival, prediction=prediction, compact=True))
+        self.plot.draw(
+            partial(draw_survival, prediction=prediction, compact=True), words=curve_words(prediction)
+        )
         self.told.setText(told_text(prediction))
         self.notices.set_sentences(notice_sentences(prediction))
         expression = None if asked is None or prediction.teacher is None else asked.expression
         self.facts.set_facts(prediction_facts(prediction, expression))
+
+    def _show_group(self, prediction: Prediction) -> None:
+        """The group on its colour; framed in it where it is in doubt, so that it reads as no finding at a glance."""
+        colour = HIGH_RISK if prediction.risk_group == "high" else LOW_RISK
+        self.group.setText(group_text(prediction).replace(": ", ":\n"))
+        paint = (
+            f"border: 2px dashed {colour};"
+            if is_doubtful(prediction)
+            else f"background: {colour}; color: {ink_on(colour)};"
+        )
+        self.group.setStyleSheet(f"{paint} font-weight: 600; padding: 5px 10px; border-radius: 4px;")

@@ -11,9 +11,14 @@ from amkd_viewer.figure_widget import FigureWidget
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.plots import draw_risk_place, draw_survival, survival_table
+from amkd_viewer.result_widget import NoticeList
 from amkd_viewer.wording import (
+    PLACE_HEADING,
     SURVIVAL_LIMITS,
+    curve_words,
+    notice_sentences,
     patient_text,
+    place_words,
     risk_sentence,
     survival_facts,
     teacher_sentence,
@@ -37,9 +42,10 @@ class SurvivalPanel(WorkspacePanel):
         # Read-only elements
         self.empty = wrapped_label("Predict the slide to see its survival curve here.", role="amkdMuted")
         self.patient = heading_label()
+        self.notices = NoticeList()
         self.curve = FigureWidget(self.workspace, self.colours, size_px=(360, 290))
         self.facts = FactsTable()
-        self.place_heading = heading_label("The risk among the training cohort")
+        self.place_heading = heading_label(PLACE_HEADING)
         self.place = FigureWidget(self.workspace, self.colours, size_px=(360, 170))
         self.sentence = wrapped_label()
         self.teacher = wrapped_label()
@@ -51,7 +57,7 @@ class SurvivalPanel(WorkspacePanel):
         self.workspace.prediction_changed.connect(self._show)
 
         # Layout
-        for item in (self.empty, self.patient, self.curve):
+        for item in (self.empty, self.patient, self.notices, self.curve):
             self.add(item)
         for item in (row(self.copy_button, self.save_button, stretch=1), self.facts):
             self.add(item)
@@ -68,13 +74,18 @@ class SurvivalPanel(WorkspacePanel):
         ):  # fmt: skip
             widget.setVisible(prediction is not None)
         if prediction is None:
-            for widget in (self.patient, self.teacher):
+            for widget in (self.patient, self.notices, self.teacher):
                 widget.setVisible(False)
             return
         self.patient.setText(patient_text(prediction))
         self.patient.setVisible(prediction.patient is not None)
-        self.curve.draw(partial(draw_survival, prediction=prediction), partial(survival_table, prediction))
-        self.place.draw(partial(draw_risk_place, prediction=prediction))
+        self.notices.set_sentences(notice_sentences(prediction))
+        self.curve.draw(
+            partial(draw_survival, prediction=prediction),
+            partial(survival_table, prediction),
+            curve_words(prediction),
+        )
+        self.place.draw(partial(draw_risk_place, prediction=prediction), words=place_words(prediction))
         self.facts.set_facts(survival_facts(prediction))
         self.sentence.setText(risk_sentence(prediction))
         self.teacher.setText(teacher_sentence(prediction))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from amkd_viewer.plot_foot import PlotWords
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -72,6 +74,7 @@ QUEUE_NO_SCALE = (
     "again."
 )
 QUEUE_SCALE_HINT = f"Taken for those slides alone that do not tell their own. {SCALE_HINT}"
+PLACE_HEADING = "The risk among the training cohort"
 SURVIVAL_LIMITS = (
     "A model's estimate from slides alone. The bands are those of the cohort's curves, not of this patient's."
 )
@@ -141,6 +144,8 @@ _SOURCES = {
     "user": "given by you",
 }
 _PANEL_CODES = frozenset({"research_only"})
+DOUBTS = frozenset({"not_he", "out_of_range", "trained_on"})
+"""Notices of results that say nothing of the slide."""
 
 
 def risk_sentence(prediction: Prediction) -> str:
@@ -167,9 +172,14 @@ def teacher_sentence(prediction: Prediction) -> str:
     )
 
 
+def is_doubtful(prediction: Prediction) -> bool:
+    """Whether a notice takes the result's meaning away: its group must not be read alone."""
+    return any(notice.code in DOUBTS for notice in prediction.notices)
+
+
 def group_text(prediction: Prediction) -> str:
-    """Name the risk group."""
-    return f"{prediction.risk_group} risk".upper()
+    """Name the risk group, not without a doubt that takes its meaning away."""
+    return f"{'doubtful: ' if is_doubtful(prediction) else ''}{prediction.risk_group} risk".upper()
 
 
 def map_hint(kind: str) -> str:
@@ -374,6 +384,27 @@ def cohort_text(prediction: Prediction) -> str:
 def curve_heading(prediction: Prediction) -> str:
     """What the predicted curve is of."""
     return f"Predicted {prediction.cohort.words.name}"
+
+
+def curve_words(prediction: Prediction) -> PlotWords:
+    """What goes along with the curve where it leaves its panel."""
+    return _plot_words(
+        f"{curve_heading(prediction)} of {prediction.subject}",
+        prediction,
+        told_text(prediction),
+        SURVIVAL_LIMITS,
+    )
+
+
+def place_words(prediction: Prediction) -> PlotWords:
+    """What goes along with the risk's place in the cohort where it leaves its panel."""
+    return _plot_words(PLACE_HEADING, prediction, risk_sentence(prediction))
+
+
+def _plot_words(title: str, prediction: Prediction, *explained: str) -> PlotWords:
+    model = prediction.provenance["bundle"]
+    by = f"Model: {model['name']}" + (f" ({model['sha256'][:12]})." if model["sha256"] else ".")
+    return PlotWords(title, (RESEARCH_USE, *notice_sentences(prediction), *explained, by))
 
 
 def prediction_facts(prediction: Prediction, expression: Expression | None = None) -> list[tuple[str, str]]:

@@ -42,7 +42,8 @@ def write_scores_csv(path: Path, prediction: Prediction) -> None:
 
     Columns: ``patch`` (row of the bag), ``slide_index``, ``x_level0``, ``y_level0``, ``width_level0``,
     ``height_level0`` (empty where unknown), ``student_weight`` (times the number of patches, so that 1 is the mean),
-    ``student_percentile`` (within the slide), and the same of the teacher when it ran.
+    ``student_percentile`` (within the slide), and the same of the teacher when it ran; ``notices``, in every row the
+    codes of what to beware of.
     """
     bag = prediction.bag
     table = pd.DataFrame({"patch": np.arange(len(bag)), "slide_index": bag.slide_index})
@@ -56,7 +57,13 @@ def write_scores_csv(path: Path, prediction: Prediction) -> None:
     for name, scores in sources.items():
         table[f"{name}_weight"] = scores * len(scores)
         table[f"{name}_percentile"] = percentile_ranks(scores)
+    table["notices"] = notice_codes(prediction)
     _write(path, table)
+
+
+def notice_codes(prediction: Prediction) -> str:
+    """Codes of a result's notices, as they stand in a table's cell; "research_only" is among them."""
+    return " ".join(notice.code for notice in prediction.notices)
 
 
 def write_results_table(
@@ -97,8 +104,9 @@ def _result_row(prediction: Prediction, *, identified: bool) -> dict[str, object
     row["endpoint"] = prediction.cohort.endpoint
     row["patches"] = len(prediction.patch_scores)
     row["teacher_risk"] = np.nan if prediction.teacher is None else prediction.teacher.risk
-    row["bundle"] = plain_name(str(prediction.provenance["bundle"]["name"]))
-    row["notices"] = " ".join(notice.code for notice in prediction.notices)
+    model = prediction.provenance["bundle"]
+    row["bundle"], row["bundle_sha256"] = plain_name(str(model["name"])), str(model["sha256"] or "")
+    row["notices"] = notice_codes(prediction)
     row["outcome"], row["reason"] = "predicted", ""
     return row
 

@@ -1,0 +1,101 @@
+"""A risk is nowhere without the notices that take its meaning away: in panels, pictures and tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bundle_fixtures import random_bag, random_bundle
+from matplotlib.figure import Figure
+from qtpy.QtGui import QGuiApplication
+
+from amkd_core.export.scores import write_results_table, write_scores_csv
+from amkd_core.inference.predict import predict_bag
+from amkd_core.notices import Notice
+from amkd_viewer.colours import ink_on, window_colours
+from amkd_viewer.plot_foot import with_words
+from amkd_viewer.plots import draw_survival, survival_table, write_plot
+from amkd_viewer.wording import RESEARCH_USE, curve_words, group_text, told_text
+
+NOT_HE = "This slide does not look like H&E (brown, $5 a_{1}$ of $it); do not use this result."
+
+
+@pytest.fixture(scope="module")
+def doubtful():
+    found = predict_bag(random_bag(12), random_bundle())
+    return replace(found, notices=(*found.notices, Notice("not_he", NOT_HE)))
+
+
+def test_the_survival_panel_shows_the_notices(predicted, dock) -> None:
+    panel = dock("Survival")
+    assert predicted.result.notices.sentences
+    assert panel.notices.sentences == predicted.result.notices.sentences
+    assert panel.notices.isVisibleTo(panel)
+
+
+def test_the_badge_says_that_a_group_is_in_doubt(predicted, viewer, doubtful, spin) -> None:
+    result, badge = predicted.result, predicted.result.group
+    plain = replace(predicted.outcome, notices=predicted.outcome.notices[:1])
+    for theme in ("dark", "light"):
+        viewer.theme = theme
+        result.show_prediction(replace(plain, notices=(*plain.notices, doubtful.notices[-1])))
+        assert badge.text() == f"DOUBTFUL:\n{plain.risk_group.upper()} RISK"
+        assert "background" not in badge.styleSheet()
+        result.show_prediction(plain)
+        assert badge.text() == f"{plain.risk_group.upper()} RISK" == group_text(plain)
+        assert "background" in badge.styleSheet()
+    assert ink_on("#000000") != ink_on("#ffffff")
+
+
+def test_a_saved_curve_bears_its_words_and_keeps_its_size(doubtful, tmp_path: Path) -> None:
+    bare = partial(draw_survival, prediction=doubtful)
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    with_words(bare, curve_words(doubtful))(figure, window_colours("light"))
+    figure.draw_without_rendering()
+    (foot,) = figure.texts[1:] if len(figure.texts) > 1 else figure.texts
+    said = foot.get_text().replace("\n", " ")
+    for sentence in (RESEARCH_USE, NOT_HE, told_text(doubtful)):
+        assert sentence in said
+    assert figure.get_suptitle() == "Predicted overall survival of this slide"
+    below = figure.axes[0].get_tightbbox().y0
+    box = foot.get_window_extent()
+    assert 0 <= box.y0 < box.y1 <= below, "the words lie below the plot, all of them on the paper"
+    assert box.x1 <= figure.bbox.width
+    assert figure.axes[0].get_window_extent().height > 0.75 * 5 * figure.dpi
+    for kind in ("png", "svg"):
+        path = write_plot(
+            tmp_path / f"a.{kind}", with_words(bare, curve_words(doubtful)), survival_table(doubtful), (5, 4)
+        )
+        assert path.stat().st_size
+
+
+def test_a_copied_curve_bears_its_words(predicted, dock, spin) -> None:
+    panel = dock("Survival")
+    spin(lambda: panel.curve._image is not None)
+    shown = panel.curve._image
+    panel.curve.copy()
+    copied = QGuiApplication.clipboard().image()
+    assert copied.width() == shown.width()
+    assert copied.height() > shown.height() + 60
+    top = next(y for y in range(copied.height()) if copied.copy(0, y, shown.width(), shown.height()) == shown)
+    assert top > 0
+
+
+def test_tables_bear_the_notices_in_every_row(doubtful, tmp_path: Path) -> None:
+    write_scores_csv(tmp_path / "scores.csv", doubtful)
+    write_plot(tmp_path / "curve.csv", partial(draw_survival, prediction=doubtful), survival_table(doubtful), (5, 4))
+    for name in ("scores.csv", "curve.csv"):
+        table = pd.read_csv(tmp_path / name)
+        assert table["notices"].notna().all()
+        for code in ("research_only", "synthetic_bundle", "not_he"):
+            assert table["notices"].str.split().map(lambda codes, code=code: code in codes).all()
+    curve = table[table["curve"] == "this slide"]
+    assert set(curve["endpoint"]) == {"os"}
+    assert curve["shaped_by"].iloc[0] == "model"
+    assert np.issubdtype(curve["survival"].dtype, np.floating)
+    write_results_table(tmp_path / "results.csv", [doubtful])
+    assert "bundle_sha256" in pd.read_csv(tmp_path / "results.csv").columns
