@@ -54,9 +54,7 @@ def _draw_with_words(
     figure.set_size_inches(width, height + foot)
     draw(figure, colours)
     share = foot / (height + foot)
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(rect=(0, share, 1, 1 - share))
+    figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share))
     figure.suptitle(words.title, fontsize=10, color=colours.text)
     figure.text(
         _MARGIN_IN / width, share - _MARGIN_IN / (height + foot), "\n".join(lines), va="top", fontsize=_FONT_PT,

@@ -5,6 +5,8 @@ A cell's text is the first line of its value; the tool tip shows all of it.
 
 from __future__ import annotations
 
+import os
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 HEADINGS = ("Slide", "Risk", "Percentile", "State", "Notices")
 _NAN = float("nan")
 _FAILED = "failed"
+_FOLDERS = re.compile(r"(?<![\w./:])(?:[A-Za-z]:[\\/]|/)(?:[^\s/\\'\"]+[/\\])+")
+"""Folders of a whole path, as far as they hold no spaces; what follows the last separator stays."""
 _TIP_WIDTH = 80
 """Characters; Qt breaks no line of a tool tip."""
 _WORDS = {
@@ -88,8 +92,20 @@ def table_rows(paths: Sequence[Path], rows: Mapping[int, QueueRow]) -> list[Pred
         if entry is None:
             found.append(NoResult(slide_id_of(path), "waiting"))
         else:
-            found.append(entry.prediction or NoResult(slide_id_of(path), "failed", entry.error))
+            found.append(
+                entry.prediction or NoResult(slide_id_of(path), "failed", _without_folders(entry.error, path))
+            )
     return found
+
+
+def _without_folders(error: str, path: Path) -> str:
+    """The sentence with names of files alone: folders are often named after patients, and the table is passed on."""
+    for shown in dict.fromkeys((path.resolve(), path.absolute(), path)):
+        folder = str(shown.parent)
+        if folder not in (".", shown.anchor):
+            error = error.replace(str(shown), path.name).replace(f"{folder}{os.sep}", "")
+            error = error.replace(folder, "its folder")
+    return _FOLDERS.sub("", error)
 
 
 def first_line(value: str) -> str:

@@ -10,11 +10,19 @@ from qtpy.QtWidgets import QFileDialog, QHeaderView, QLabel, QProgressBar, QPush
 
 from amkd_viewer import events, queue_rows
 from amkd_viewer.events import QueueRequest, QueueRow, SessionEvent
-from amkd_viewer.inputs_widget import ScaleBox
+from amkd_viewer.inputs_widget import ScaleBox, demo_path
 from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.pathway_model_widget import SortedTable
-from amkd_viewer.wording import NO_MODEL, QUEUE_HINT, QUEUE_SCALE_HINT, progress_text
+from amkd_viewer.wording import (
+    DEMO_MODEL,
+    NO_MODEL,
+    QUEUE_BY,
+    QUEUE_MODEL,
+    QUEUE_OTHER_MODEL,
+    QUEUE_RUNNING,
+    QUEUE_SCALE_HINT,
+)
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -31,8 +39,6 @@ class QueueWidget(WorkspacePanel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, 480)
-        self.paths: tuple[Path, ...] = ()
-        self.rows: dict[int, QueueRow] = {}
 
         # Interactive elements
         self.folder_button = QPushButton("Folder…")
@@ -44,7 +50,8 @@ class QueueWidget(WorkspacePanel):
 
         # Read-only elements
         self.progress = QProgressBar()
-        self.stage = wrapped_label(QUEUE_HINT, role="amkdMuted")
+        self.stage = wrapped_label(role="amkdMuted")
+        self.model = wrapped_label(role="amkdMuted")
         self.detail = wrapped_label()
 
         # Event handlers
@@ -55,6 +62,7 @@ class QueueWidget(WorkspacePanel):
         self.table.doubleClicked.connect(self._on_row_opened)
         self.export_button.clicked.connect(self._on_export_clicked)
         self.workspace.told.connect(self._on_told)
+        self.workspace.inputs_changed.connect(self._show_model)
 
         # Layout
         self.table.setMinimumHeight(320)
@@ -76,9 +84,22 @@ class QueueWidget(WorkspacePanel):
             self.explain(button, text, action)
         self.add(row(self.folder_button, self.run_button, self.cancel_button, stretch=1))
         self.add(row(QLabel("µm per pixel of slides without a scale"), self.mpp, stretch=1))
-        for item in (self.stage, self.progress, self.table, self.detail, self.export_button):
+        for item in (self.stage, self.progress, self.model, self.table, self.detail, self.export_button):
             self.add(item)
+        queue = self.workspace.queue
+        self.mpp.setValue((queue.request and queue.request.mpp) or 0)
+        self.say_error(queue.error)
         self._show()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Slides of the queue, which the workspace keeps."""
+        return self.workspace.queue.paths
+
+    @property
+    def rows(self) -> dict[int, QueueRow]:
+        """What is known of those that are done, by their place in the queue."""
+        return self.workspace.queue.rows
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -89,7 +110,9 @@ class QueueWidget(WorkspacePanel):
     def choose(self, folder: Path | str) -> None:
         """Queue the slides of a folder; looked for off the GUI thread."""
         self.stage.setText(f"Looking for slides in {Path(folder).name}")
-        self.workspace.do(self, "folder", lambda: _slides_in(Path(folder)), self._on_slides_found)
+        self.workspace.do(
+            self, "folder", lambda: _slides_in(Path(folder)), self._on_slides_found, self._on_folder_failed
+        )
 
     def run(self) -> None:
         """Predict all that are queued and not done."""
@@ -98,8 +121,8 @@ class QueueWidget(WorkspacePanel):
         if bundle is None:
             self.say_error(NO_MODEL)
             return
-        self.rows = {}
-        self.workspace.start(QueueRequest(self.paths, bundle, device, self.mpp.value() or None))
+        if not self.workspace.start(QueueRequest(self.paths, bundle, device, self.mpp.value() or None)):
+            self.say_error(str(self.workspace.outcome))
         self._show()
 
     def export(self, path: Path | str) -> None:
@@ -150,32 +173,29 @@ class QueueWidget(WorkspacePanel):
         name = self.table.value(index.row(), 0)
         return next((place for place, path in enumerate(self.paths) if path.name == name), None)
 
-    def _on_slides_found(self, paths: tuple[Path, ...]) -> None:
-        self.paths, self.rows = paths, {}
-        self.detail.setText("")
-        self.stage.setText(f"{len(paths)} slides found." if paths else "No slides found in this folder.")
+    def _on_slides_found(self, found: tuple[tuple[Path, ...], int]) -> None:
+        if isinstance(self.workspace.session.running, QueueRequest):
+            self.say_error(QUEUE_RUNNING)
+        else:
+            self.workspace.queue.choose(*found)
+            self.detail.setText("")
+            self.say_error("")
+        self._show()
+
+    def _on_folder_failed(self, error: Exception) -> None:
+        self.say_error(str(error))
         self._show()
 
     def _on_told(self, event: SessionEvent) -> None:
+        # The workspace's record has heard it before.
         if not isinstance(getattr(event, "request", None), QueueRequest):
             return
-        match event:
-            case events.Queued():
-                self.rows[event.row.index] = event.row
-                self._show()
-            case events.Advanced():
-                self.stage.setText(progress_text(event.progress))
-            case events.QueueEnded():
-                failed = sum(bool(entry.error) for entry in self.rows.values())
-                self.stage.setText(f"Done: {len(self.rows) - failed} predicted, {failed} not.")
-                self._show()
-            case events.Cancelled():
-                self.stage.setText(f"Cancelled after {len(self.rows)} of {len(self.paths)} slides.")
-                self._show()
-            case events.Failed() | events.Crashed():
-                self.stage.setText(f"Stopped after {len(self.rows)} of {len(self.paths)} slides.")
-                self.say_error(str(event.error))
-                self._show()
+        if isinstance(event, events.Advanced):
+            self.stage.setText(self.workspace.queue.stage)
+            return
+        self._show()
+        if self.workspace.queue.error:
+            self.say_error(self.workspace.queue.error)
 
     def _show(self) -> None:
         running = isinstance(self.workspace.session.running, QueueRequest)
@@ -186,14 +206,39 @@ class QueueWidget(WorkspacePanel):
         self.progress.setVisible(running)
         self.progress.setRange(0, max(1, len(self.paths)))
         self.progress.setValue(len(self.rows))
+        self.stage.setText(self.workspace.queue.stage)
+        self._show_model()
         rows = [queue_rows.cells(path, self.rows.get(index)) for index, path in enumerate(self.paths)]
         self.table.set_rows(rows, (str, _three, _whole, queue_rows.state_text, queue_rows.first_line))
 
+    def _show_model(self) -> None:
+        """Name the model that the rows are by, and say so where another one is chosen now."""
+        asked, chosen = self.workspace.queue.request, self.workspace.bundle_path
+        chosen_name = "none" if chosen is None else _name_of(chosen)
+        if asked is None:
+            text = QUEUE_MODEL.format(chosen=chosen_name) if self.paths and chosen is not None else ""
+        else:
+            sentence = QUEUE_BY if asked.bundle_path == chosen else QUEUE_OTHER_MODEL
+            model = self.workspace.queue.model or _name_of(asked.bundle_path)
+            text = sentence.format(model=model, chosen=chosen_name)
+        self.model.setText(text)
+        self.model.setVisible(bool(text))
 
-def _slides_in(folder: Path) -> tuple[Path, ...]:
-    from amkd_core.slides.folders import slides_in
 
-    return tuple(slides_in(folder))
+def _slides_in(folder: Path) -> tuple[tuple[Path, ...], int]:
+    """Slides of a folder, and how many of its sub-folders hold others."""
+    from amkd_core.errors import SlideError
+    from amkd_core.slides.folders import folders_of_slides, slides_in
+
+    try:
+        return tuple(slides_in(folder)), len(folders_of_slides(folder))
+    except OSError as error:
+        raise SlideError(f"{folder} cannot be listed: {error.strerror}.") from error
+
+
+def _name_of(bundle_path: Path) -> str:
+    """A model's name as the panel of predictions shows it."""
+    return DEMO_MODEL if bundle_path == demo_path() else bundle_path.name
 
 
 def _whole(value: float) -> str:

@@ -65,6 +65,14 @@ SCALE_HINT = "About 0.25 for a 40× scan, 0.5 for 20×."
 REGION_CHANGED = "The region has changed since this result; predict from it again."
 WHOLE_FIRST = "Predict the whole slide first; the region is then computed from its features."
 QUEUE_RUNNING = "The slides of a folder are being predicted; wait for them or cancel that first."
+SLIDE_RUNNING = "A slide is being predicted; wait for it or cancel that first."
+GIVEN_UP = "{slide} was taken out of the window while it was being predicted; its prediction was cancelled."
+QUEUE_MODEL = "Predict all takes the model {chosen}."
+QUEUE_BY = "The rows are by the model {model}."
+QUEUE_OTHER_MODEL = (
+    "The rows are by the model {model}. Another one, {chosen}, is chosen now: a row that is opened shows that one's "
+    "result, and Predict all predicts all slides anew with it."
+)
 QUEUE_HINT = (
     "Choose a folder; each slide is predicted by itself. A click on a row says all about it, a double click opens the "
     "slide."
@@ -333,6 +341,21 @@ def progress_text(progress: Progress) -> str:
     """Say what is being done, and how far it has come."""
     count = f": {progress.done:,} of {progress.total:,}" if progress.total > 1 else ""
     return f"{progress.stage}{count}"
+
+
+def slides_found_text(n_slides: int, n_folders_aside: int) -> str:
+    """Say how many slides a folder holds, and that those of its sub-folders are left out."""
+    folders = f"{n_folders_aside} sub-folder{'s' if n_folders_aside > 1 else ''}"
+    hold = "hold" if n_folders_aside > 1 else "holds"
+    if not n_slides:
+        found = "No slides found in this folder."
+        return f"{found} {folders} of it {hold} slides; choose one of them." if n_folders_aside else found
+    found = f"{n_slides} slide{'s' if n_slides > 1 else ''} found."
+    return (
+        f"{found} {folders} that {hold} slides, too, {'are' if n_folders_aside > 1 else 'is'} left out."
+        if (n_folders_aside)
+        else found
+    )
 
 
 def content_text(fingerprint: str) -> str:

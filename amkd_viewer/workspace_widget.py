@@ -25,6 +25,7 @@ from amkd_viewer.in_place_widget import LayersInPlace
 from amkd_viewer.inputs_widget import demo_path
 from amkd_viewer.layer_ears import have_list_hear
 from amkd_viewer.layers import MapLook
+from amkd_viewer.queue_record import QueueRecord
 from amkd_viewer.reader import slide_layer
 from amkd_viewer.region_words import REGION_COPY
 from amkd_viewer.scale_bar_widget import ScaleBar
@@ -32,7 +33,7 @@ from amkd_viewer.session import PredictionSession
 from amkd_viewer.shortcuts_widget import Shortcuts
 from amkd_viewer.steady_drawing import keep_drawing_steady
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
-from amkd_viewer.wording import QUEUE_RUNNING
+from amkd_viewer.wording import GIVEN_UP, QUEUE_RUNNING, SLIDE_RUNNING
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -69,6 +70,8 @@ class Workspace(QObject):
         Of the patient whose slide is looked at.
     outcome : Prediction or error or None
         How the last run ended; None before everything is drawn, and after a cancel.
+    queue : QueueRecord
+        The slides of a folder and their results.
     """
 
     told = Signal(object)
@@ -82,9 +85,8 @@ class Workspace(QObject):
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
-        self.viewer, self._cameras = viewer, Cameras(viewer)
+        self.viewer, self.look, self._cameras = viewer, MapLook(), Cameras(viewer)
         self.slide: Layer | None = None
-        self.look = MapLook()
         stored = read_settings()
         self.bundle_path: Path | None = stored.settings.bundle or demo_path()
         self.device = stored.settings.device
@@ -94,6 +96,8 @@ class Workspace(QObject):
         self.closed = self._run_when_opened = False
         self.shortcuts: Shortcuts | None = None
         self.panels: list[QWidget] = []
+        self.queue = QueueRecord()
+        self.told.connect(self.queue.hear)
 
         self._bridge = SessionBridge()
         self.session = PredictionSession(self._bridge.told.emit)
@@ -198,11 +202,13 @@ class Workspace(QObject):
         return request is not None and self.start(request)
 
     def start(self, request: Request) -> bool:
-        """Start any request; False where a folder's slides are under way, which would be lost by it."""
-        self.outcome = None
-        if isinstance(self.session.running, QueueRequest):
-            self.fail(AmkdError(QUEUE_RUNNING))
+        """Start any request; False, which is said, where it would take from a folder's slides, or these from it."""
+        self.outcome, running = None, self.session.running
+        if isinstance(running, QueueRequest) or (running is not None and isinstance(request, QueueRequest)):
+            self.fail(AmkdError(QUEUE_RUNNING if isinstance(running, QueueRequest) else SLIDE_RUNNING))
             return False
+        if isinstance(request, QueueRequest):
+            self.queue.begin(request)
         self.session.start(request)
         return True
 
@@ -390,6 +396,8 @@ class Workspace(QObject):
             running = self.session.running
             if running is not None and running.fingerprint == fingerprint:
                 self.session.cancel()
+                # Later: a viewer that closes takes its layers away, too, and has nobody to tell.
+                QTimer.singleShot(0, partial(self._say_given_up, event.value.name))
             self._drawing.forget(fingerprint)
             self._cameras.forget(fingerprint)
             slide_layers.remove_overlays(self.viewer, fingerprint)
@@ -408,6 +416,10 @@ class Workspace(QObject):
             if slide_layers.slide_of(slide_layers.fingerprint_of(layer), self.viewer.layers) is layer:
                 slide_layers.rename_overlays(self.viewer, layer)
         self.slides_renamed.emit()
+
+    def _say_given_up(self, name: str) -> None:
+        if not self.closed and any(panel.window().isVisible() for panel in self.panels):
+            show_info(GIVEN_UP.format(slide=name))
 
     def _choose_left(self) -> None:
         """Look on at the slide that was looked at, or at another where that one is gone."""

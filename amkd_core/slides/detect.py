@@ -6,12 +6,14 @@ import struct
 from pathlib import Path
 
 from amkd_core.errors import SlideError
+from amkd_core.file_names import SLIDE_SUFFIXES
 
 HEAD_BYTES = 64
 DICOM_HEAD_BYTES = 1 << 16
 _SERIES_TAG = b"\x20\x00\x0e\x00UI"
 _IMAGE_TYPE_TAG = b"\x08\x00\x08\x00CS"
 _MANY_FILES = 4096
+_NOT_DICOM = SLIDE_SUFFIXES - {".dcm"}
 
 
 def is_dicom(path: Path) -> bool:
@@ -98,10 +100,20 @@ def _file_of_folder(folder: Path) -> Path:
         raise SlideError(f"{folder} is a folder without a DICOM slide in it; give the slide file itself.")
     if len(by_series) > 1:
         raise SlideError(f"{folder} holds {len(by_series)} DICOM slides; give one file of the wanted one.")
+    if others := [file for file in _files_in(folder) if file.suffix.lower() in _NOT_DICOM]:
+        raise SlideError(
+            f"{folder} holds a DICOM slide and {len(others)} other slide file{'s' if len(others) > 1 else ''} "
+            f"({others[0].name}{', …' if len(others) > 1 else ''}); give the file of the wanted one."
+        )
     return next(iter(by_series.values()))
 
 
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+
+
 def _dicom_files(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    plausible = [file for file in files[:_MANY_FILES] if file.suffix.lower() in (".dcm", ".dicom", "")]
+    plausible = [
+        file for file in _files_in(folder)[:_MANY_FILES] if file.suffix.lower() in (".dcm", ".dicom", "")
+    ]
     return [file for file in plausible if is_dicom(file)]

@@ -27,6 +27,18 @@ def slides_in(folder: Path) -> list[Path]:
     return _one_of_each_series([path for path in paths if _is_meant(path)])
 
 
+def folders_of_slides(folder: Path) -> list[Path]:
+    """Folders in a folder that are no slides themselves and hold some, which `slides_in` passes over.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be listed; those in it that cannot are passed over.
+    """
+    inner = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    return [path for path in inner if _slides_of(path)]
+
+
 def expand_folders(paths: Sequence[Path]) -> list[Path]:
     """Slides as they are; a folder that is no slide itself is replaced by the slides in it, in order of their names.
 

@@ -87,7 +87,9 @@ def test_a_copied_curve_bears_its_words(predicted, dock, spin) -> None:
 
 def test_tables_bear_the_notices_in_every_row(doubtful, tmp_path: Path) -> None:
     write_scores_csv(tmp_path / "scores.csv", doubtful)
-    write_plot(tmp_path / "curve.csv", partial(draw_survival, prediction=doubtful), survival_table(doubtful), (5, 4))
+    write_plot(
+        tmp_path / "curve.csv", partial(draw_survival, prediction=doubtful), survival_table(doubtful), (5, 4)
+    )
     for name in ("scores.csv", "curve.csv"):
         table = pd.read_csv(tmp_path / name)
         assert table["notices"].notna().all()

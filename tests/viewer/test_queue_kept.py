@@ -1,0 +1,178 @@
+"""A folder's queue: kept while its panel is closed, named by its model, and neither taking nor losing other runs."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from qtpy.QtWidgets import QDockWidget
+
+from amkd_viewer import events, jobs, queue_rows
+from amkd_viewer.events import QueueRequest, QueueRow
+from amkd_viewer.queue_record import QueueRecord
+from amkd_viewer.wording import slides_found_text
+
+NAMES = ("a.tif", "b.tif", "c.tif")
+
+
+@pytest.fixture
+def folder(slide_path: Path, second_slide_path: Path, tmp_path: Path) -> Path:
+    """Three slides in a folder that is named after a patient."""
+    found = tmp_path / "Jane Doe 1950"
+    found.mkdir()
+    for name, path in zip(NAMES, (slide_path, second_slide_path, slide_path), strict=True):
+        shutil.copy(path, found / name)
+    return found
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Predictions of slides whose name is in `closed` wait until it is opened."""
+    go_on, real = threading.Event(), jobs.predict_one
+    closed: set[str] = set()
+
+    def predict_one(request, bundle):
+        if request.slide_path.name in closed:
+            go_on.wait(60)
+        return (yield from real(request, bundle))
+
+    monkeypatch.setattr(jobs, "predict_one", predict_one)
+    yield closed, go_on
+    go_on.set()
+
+
+@pytest.fixture
+def queue(panel, dock, folder, spin):
+    widget = dock("Folder of slides")
+    assert not widget.export_button.isEnabled()
+    widget.choose(folder)
+    spin(lambda: len(widget.paths) == 3)
+    return widget
+
+
+def close(widget) -> None:
+    while not isinstance(widget, QDockWidget):
+        widget = widget.parentWidget()
+    widget.destroyOnClose()
+
+
+def test_a_panel_opened_anew_shows_what_came_meanwhile(kept, queue, dock, gate, tmp_path, spin) -> None:  # noqa: PLR0917 (fixtures)
+    (closed, go_on), session = gate, queue.workspace.session
+    closed.add("b.tif")
+    queue.mpp.setValue(0.5)
+    queue.run()
+    spin(lambda: len(queue.rows) == 1)
+    close(queue)
+    spin(lambda: session.running is not None)
+    go_on.set()
+    spin(lambda: session.running is None)
+    again = dock("Folder of slides")
+    spin(lambda: again.stage.text() == "Done: 3 predicted, 0 not.")
+    assert [path.name for path in again.paths] == list(NAMES)
+    assert again.table.n_shown == 3
+    assert again.run_button.isEnabled()
+    assert again.mpp.value() == 0.5
+    again.export(tmp_path / "t.csv")
+    spin((tmp_path / "t.csv").exists)
+    assert pd.read_csv(tmp_path / "t.csv")["outcome"].tolist() == ["predicted"] * 3
+
+
+def test_rows_of_another_queue_are_not_taken_for_ones_own() -> None:
+    record = QueueRecord()
+    record.choose((Path("a"), Path("b")))
+    other = QueueRequest((Path("c"),), Path("m"))
+    assert not record.hear(events.Queued(other, QueueRow(0, error="lost")))
+    assert not record.rows
+    record.begin(QueueRequest((Path("a"), Path("b")), Path("m")))
+    assert record.hear(events.Queued(record.request, QueueRow(0, error="lost")))
+    assert record.hear(events.Cancelled(record.request))
+    assert record.stage == "Cancelled after 1 of 2 slides."
+
+
+def test_the_table_names_its_model(kept, panel, queue, other_bundle_path, tmp_path, spin) -> None:  # noqa: PLR0917 (fixtures)
+    assert queue.model.text() == f"Predict all takes the model {panel.bundle_path.name}."
+    queue.run()
+    spin(lambda: queue.stage.text().startswith("Done"))
+    model = queue.predictions[0].provenance["bundle"]
+    assert f"by the model {model['name']} ({model['sha256'][:12]})." in queue.model.text()
+    panel.bundle_path = other_bundle_path
+    assert f"({model['sha256'][:12]})" in queue.model.text()
+    assert f"Another one, {other_bundle_path.name}, is chosen now" in queue.model.text()
+    queue.export(tmp_path / "t.csv")
+    spin((tmp_path / "t.csv").exists)
+    assert set(pd.read_csv(tmp_path / "t.csv")["bundle_sha256"]) == {model["sha256"]}
+
+
+def test_predict_all_does_not_give_up_a_slide_under_way(kept, panel, queue, gate, slide_path, spin) -> None:  # noqa: PLR0917 (fixtures)
+    (closed, go_on), session = gate, panel.session
+    closed.add(slide_path.name)
+    panel.open_slide(slide_path, run=True)
+    spin(lambda: session.running is not None)
+    asked = session.running
+    queue.run()
+    assert session.running is asked
+    for label in (queue.error, panel.error):
+        assert label.text() == "A slide is being predicted; wait for it or cancel that first."
+    go_on.set()
+    spin(lambda: session.running is None and panel.workspace.prediction is not None)
+    queue.run()
+    assert not queue.error.text()
+    spin(lambda: queue.stage.text() == "Done: 3 predicted, 0 not.")
+
+
+def test_a_slide_taken_out_while_it_is_predicted_is_told_of(panel, viewer, gate, slide_path, spin) -> None:
+    from napari.utils.notifications import notification_manager
+
+    (closed, _), said = gate, []
+    closed.add(slide_path.name)
+    notification_manager.notification_ready.connect(lambda event: said.append(event.message))
+    panel.open_slide(slide_path, run=True)
+    spin(lambda: panel.session.running is not None)
+    viewer.layers.remove(panel.workspace.slide)
+    assert panel.session.running is None
+    spin(lambda: bool(said))
+    assert said == [
+        "first was taken out of the window while it was being predicted; its prediction was cancelled."
+    ]
+
+
+def test_the_file_of_a_table_names_no_folders(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    path, others = folder / "a.tif", "/opt/weights of/uni/model.bin"
+    reasons = (
+        f"{path} is empty (0 bytes); {path} or {folder}/b.tif in {folder}: {others}",
+        "/srv/keys/x.key cannot be read; 0.5 um/px, see https://a.org/b/c and either/or",
+    )
+    found = [queue_rows.table_rows([path], {0: QueueRow(0, error=reason)})[0].reason for reason in reasons]
+    assert found[0].startswith("a.tif is empty (0 bytes); a.tif or b.tif in its folder: ")
+    assert found[1] == "x.key cannot be read; 0.5 um/px, see https://a.org/b/c and either/or"
+    for reason in found:
+        assert not any(part in reason for part in ("Jane", str(tmp_path), "/srv", "/opt"))
+    monkeypatch.chdir(folder)
+    row = queue_rows.table_rows(
+        [Path("a.tif")], {0: QueueRow(0, error=f"a.tif: {folder / 'a.tif'} is lost.")}
+    )[0]
+    assert row.reason == "a.tif: a.tif is lost."
+
+
+def test_slides_in_subfolders_are_told_of(queue, folder, slide_path, spin) -> None:
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        shutil.copy(slide_path, folder / name / "x.tif")
+    (folder / "notes").mkdir()
+    queue.choose(folder)
+    spin(lambda: queue.stage.text() == "3 slides found. 2 sub-folders that hold slides, too, are left out.")
+    for path in folder.glob("*.tif"):
+        path.unlink()
+    shutil.rmtree(folder / "two")
+    queue.choose(folder)
+    spin(lambda: queue.stage.text().startswith("No slides"))
+    assert queue.stage.text() == (
+        "No slides found in this folder. 1 sub-folder of it holds slides; choose one of them."
+    )
+    assert slides_found_text(1, 0) == "1 slide found."
+    queue.choose(folder / "gone")
+    spin(lambda: "gone cannot be listed" in queue.error.text())
+    assert queue.stage.text().startswith("No slides")
