@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from amkd_core.errors import SlideError
+from amkd_core.file_names import SLIDE_SUFFIXES
 from amkd_core.private_names import private_logger
 from amkd_core.slides import Slide, is_slide, open_slide, slide_pyramid
+from amkd_core.slides.folders import slides_in
 from amkd_core.slides.pyramid import SlidePyramid
 from amkd_core.versions import require_versions
 from amkd_viewer.slicing import slice_in_background
@@ -20,16 +23,23 @@ PathOrPaths = str | Path | Sequence[str | Path]
 SLIDE_KEY = "amkd"
 """Key of our entry in the metadata of every layer that we make."""
 
+_MODEL = ".amkd"
+_SLIDES_ALONE = SLIDE_SUFFIXES - {".tif", ".tiff"}
+"""Endings that ordinary pictures do not have."""
+
 _log = private_logger(__name__)
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
-    """Give napari the reader of a slide, or None where `path` is no slide.
+    """Give napari the reader of a slide or of a model, or None where `path` is neither.
 
-    Only names and first bytes are looked at, so that a folder of ordinary pictures is left to others.
+    Only names and first bytes are looked at, so that a folder of ordinary pictures is left to others. A folder of
+    slides is taken in order to say what to do with it: napari would only say that nobody reads it.
     """
     paths = _paths(path)
-    return read_slides if paths and all(is_slide(one) for one in paths) else None
+    if len(paths) == 1 and _is_model(paths[0]):
+        return choose_model
+    return read_slides if paths and all(is_slide(one) or _slides_of(one) for one in paths) else None
 
 
 def read_slides(path: PathOrPaths) -> list[LayerData]:
@@ -40,12 +50,42 @@ def read_slides(path: PathOrPaths) -> list[LayerData]:
     Raises
     ------
     SlideError
-        If a file looked like a slide but is none, or is damaged; the sentence says how.
+        If a file looked like a slide but is none, or is damaged, or a folder holds other slides than one of DICOM; the
+        sentence says how.
     ConfigError
         If a library that reads slides is too old to be safe with them.
     """
     require_versions()
+    for one in _paths(path):
+        if not is_slide(one) and (slides := _slides_of(one)):
+            count = f"{len(slides)} slides" if len(slides) > 1 else "a slide"
+            raise SlideError(
+                f"{one} is a folder of {count} ({slides[0].name}{', …' if len(slides) > 1 else ''}); open single files "
+                "of it, or choose it in Plugins > AMKD > Folder of slides to predict all."
+            )
     return [slide_layer(open_slide(one, isolated=True)) for one in _paths(path)]
+
+
+def choose_model(path: PathOrPaths) -> list[LayerData]:
+    """Take a model file that was dropped on a window as the chosen one, and say so; it is no layer.
+
+    The panel of predictions is docked where it is not, so that the choice is seen. As where a model is chosen there,
+    the file is opened, and what is wrong with it told, when it is used.
+    """
+    import napari
+    from napari.utils.notifications import show_info
+
+    from amkd_viewer.wording import MODEL_CHOSEN
+
+    (bundle_path,) = _paths(path)
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        dock, panel = viewer.window.add_plugin_dock_widget("amkd-viewer", "Predict survival risk")
+        dock.show()
+        dock.raise_()
+        panel.bundle_path = bundle_path
+        show_info(MODEL_CHOSEN.format(model=bundle_path.name))
+    return [(None,)]
 
 
 def slide_layer(slide: Slide, pyramid: SlidePyramid | None = None) -> LayerData:
@@ -92,6 +132,19 @@ def demo_slide() -> list[LayerData]:
     from amkd_core.inference.demo import demo_slide_path
 
     return read_slides(demo_slide_path())
+
+
+def _is_model(path: Path) -> bool:
+    return path.suffix.lower() == _MODEL and path.is_file()
+
+
+def _slides_of(folder: Path) -> list[Path]:
+    """Slides in a folder; none where all that it holds may be ordinary pictures."""
+    try:
+        named = folder.is_dir() and any(path.suffix.lower() in _SLIDES_ALONE for path in folder.iterdir())
+        return [path for path in slides_in(folder) if is_slide(path)] if named else []
+    except OSError:
+        return []
 
 
 def _close_aside(slide: Slide) -> None:

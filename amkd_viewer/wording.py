@@ -89,6 +89,7 @@ SURVIVAL_LIMITS = (
 EXPORT_HINT = (
     "Research use only. Names of slides and patients stay out unless you ask for them; the notices go along."
 )
+MODEL_CHOSEN = "{model} is the chosen model now."
 DEMO_MODEL = "Demo (synthetic)"
 DEFAULTS_HINT = "Windows that are open keep what is chosen in them. The command line begins with the same."
 CACHE_HINT = (

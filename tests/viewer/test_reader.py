@@ -122,6 +122,22 @@ def test_a_dicom_folder_is_a_slide(shared: Path) -> None:
     assert options["scale"] == pytest.approx((0.499, 0.499))
 
 
+def test_a_folder_of_slides_is_told_of_and_one_of_pictures_left_to_others(
+    shared: Path, slide_path: Path, tmp_path: Path
+) -> None:
+    for path in [slide_path, *(shared / "slides" / "real" / "CMU-1-Small-Region-dicom").iterdir()]:
+        (tmp_path / path.name).symlink_to(path)
+    reader = get_reader([str(tmp_path)])
+    assert reader is not None
+    with pytest.raises(
+        SlideError, match=r"is a folder of 2 slides \(.*, …\); open single files of it, or choose it in"
+    ):
+        reader([str(tmp_path)])
+    for path in tmp_path.glob("*.dcm"):
+        path.unlink()
+    assert get_reader(str(tmp_path)) is None
+
+
 def test_the_sample_is_the_demo_slide(slide_path: Path, monkeypatch) -> None:
     import amkd_core.inference.demo
     from amkd_viewer.reader import demo_slide

@@ -213,9 +213,11 @@ def _why_no_rgb(path: Path, series: list[Any]) -> str:
         return f"{path} is a TIFF without an image."
     first = series[0]
     channels = dict(zip(first.axes, first.shape, strict=False)).get("C", 1)
+    # One channel is a picture in grey or a map that was saved; several are stains, each by itself.
+    like = "as fluorescence scans do" if channels > 1 else "as pictures in grey and saved maps do"
     return (
         f"{path} is not a brightfield slide: it holds {channels} channel(s) of {first.dtype} "
-        f"(axes {first.axes}), as fluorescence scans do, where 8-bit RGB is expected; export it as RGB."
+        f"(axes {first.axes}), {like}, where 8-bit RGB is expected; export it as RGB."
     )
 
 

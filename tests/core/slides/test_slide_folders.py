@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from slide_files import tissue_like, write_tiff
 
-from amkd_core.slides import open_slide, slide_id_of
-from amkd_core.slides.folders import expand_folders, slides_in
+from amkd_core.errors import SlideError
+from amkd_core.slides import is_slide, open_slide, slide_id_of
+from amkd_core.slides.folders import expand_folders, folders_of_slides, slides_in
 
 
 def write_dicom(path: Path, series: str, kind: str) -> Path:
@@ -42,6 +43,26 @@ def test_a_dicom_series_is_one_slide_and_named_by_its_volume(two_series: Path) -
     assert expand_folders([*reversed(given), two_series / "a.tif"]) == [*expected[:0:-1], expected[0]]
     # One file that the user chose keeps its name, whatever it shows.
     assert expand_folders([two_series / "p0.dcm"]) == [two_series / "p0.dcm"]
+
+
+def test_a_folder_of_one_dicom_series_and_other_slides_is_no_slide(tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for index, kind in enumerate(("LABEL\\NONE", "VOLUME\\NONE")):
+        write_dicom(folder / f"p{index}.dcm", "1.2.3", kind)
+    (folder / "notes.txt").write_text("no slide")
+    assert is_slide(folder)
+    assert folders_of_slides(tmp_path) == []
+    for name in ("a.tif", "b.tif"):
+        write_tiff(folder / name, [tissue_like(64, 64)])
+    assert not is_slide(folder)
+    with pytest.raises(
+        SlideError, match=r"mixed holds a DICOM slide and 2 other slide files \(a\.tif, …\); give the"
+    ):
+        open_slide(folder)
+    assert [path.name for path in expand_folders([folder])] == ["a.tif", "b.tif", "p1.dcm"]
+    assert slides_in(tmp_path) == []
+    assert folders_of_slides(tmp_path) == [folder]
 
 
 def test_dicom_files_of_no_told_series_or_of_two_folders_stand_for_themselves(tmp_path: Path) -> None:

@@ -257,6 +257,16 @@ def test_fluorescence_is_refused_in_words(tmp_path: Path) -> None:
         open_slide(path)
 
 
+def test_a_picture_in_grey_is_not_called_fluorescence(tmp_path: Path) -> None:
+    path = tmp_path / "map.tif"
+    tifffile.imwrite(path, np.zeros((300, 300), np.float32))
+    with pytest.raises(
+        SlideError, match=r"1 channel\(s\) of float32 \(axes YX\), as pictures in grey"
+    ) as caught:
+        open_slide(path)
+    assert "fluorescence" not in str(caught.value)
+
+
 def test_ome_text_cannot_name_other_files(tmp_path: Path) -> None:
     secret = write_ome(tmp_path / "secret.ome.tif", [[np.zeros((64, 64, 3), np.uint8)]])
     (tmp_path / "in").mkdir()
