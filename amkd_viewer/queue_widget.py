@@ -22,6 +22,7 @@ from amkd_viewer.wording import (
     QUEUE_OTHER_MODEL,
     QUEUE_RUNNING,
     QUEUE_SCALE_HINT,
+    SLIDE_RUNNING,
 )
 
 if TYPE_CHECKING:
@@ -189,6 +190,8 @@ class QueueWidget(WorkspacePanel):
     def _on_told(self, event: SessionEvent) -> None:
         # The workspace's record has heard it before.
         if not isinstance(getattr(event, "request", None), QueueRequest):
+            if self.error.text() == SLIDE_RUNNING and self.workspace.session.running is None:
+                self.say_error("")
             return
         if isinstance(event, events.Advanced):
             self.stage.setText(self.workspace.queue.stage)
