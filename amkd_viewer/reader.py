@@ -30,7 +30,7 @@ _SLIDES_ALONE = SLIDE_SUFFIXES - {".tif", ".tiff"}
 _log = private_logger(__name__)
 
 
-def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], Any] | None:
     """Give napari the reader of a slide or of a model, or None where `path` is neither.
 
     Only names and first bytes are looked at, so that a folder of ordinary pictures is left to others. A folder of
@@ -66,7 +66,7 @@ def read_slides(path: PathOrPaths) -> list[LayerData]:
     return [slide_layer(open_slide(one, isolated=True)) for one in _paths(path)]
 
 
-def choose_model(path: PathOrPaths) -> list[LayerData]:
+def choose_model(path: PathOrPaths) -> list[tuple[None]]:
     """Take a model file that was dropped on a window as the chosen one, and say so; it is no layer.
 
     The panel of predictions is docked where it is not, so that the choice is seen. As where a model is chosen there,
