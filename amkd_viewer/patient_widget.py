@@ -95,6 +95,9 @@ class PatientWidget(WorkspacePanel):
         self.patient_id.setAccessibleName("Name of the patient")
         self.mode.setAccessibleName("What the region is for")
         self.slides.set_colours(self.colours)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
         for button, text in (
             (self.together_button, "Predict the ticked slides as one bag"),
             (self.draw_button, "Draw a polygon on the slide that is looked at"),
@@ -108,13 +111,17 @@ class PatientWidget(WorkspacePanel):
             self.slides,
             self.patient_id,
             self.together_button,
+            heading_label("A region of the slide"),
+            wrapped_label(REGION_HINT, role="amkdMuted"),
+            self.draw_button,
+            self.take,
+            self.drawn,
+            self.mode,
+            self.region_button,
+            self.whole_button,
+            self.changed,
+            self.outcome,
         ):
-            self.add(item)
-        for item in (heading_label("A region of the slide"), wrapped_label(REGION_HINT, role="amkdMuted")):
-            self.add(item)
-        for item in (self.draw_button, self.take, self.drawn, self.mode, self.region_button):
-            self.add(item)
-        for item in (self.whole_button, self.changed, self.outcome):
             self.add(item)
         self._on_slides_changed()
         self._on_prediction_changed()

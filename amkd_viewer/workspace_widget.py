@@ -92,11 +92,11 @@ class Workspace(QObject):
         self.device = stored.settings.device
         self.expression: Expression | None = None
         self._expression_slide: str | None = None
+        self.queue = QueueRecord()
         self.outcome: Prediction | BaseException | None = None
         self.closed = self._run_when_opened = False
         self.shortcuts: Shortcuts | None = None
         self.panels: list[QWidget] = []
-        self.queue = QueueRecord()
         self.told.connect(self.queue.hear)
 
         self._bridge = SessionBridge()
@@ -110,9 +110,7 @@ class Workspace(QObject):
         self._follower.turned_to.connect(self.choose)
         self._follower.renamed.connect(self._on_renamed)
 
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.timeout.connect(self._choose_left)
+        self._settle = QTimer(self, singleShot=True, timeout=self._choose_left)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         # Last: napari tells the latest hearer first, and a slide that is fitted into the canvas is in place.
