@@ -73,7 +73,8 @@ def recall(request: PredictionRequest, bundle: Bundle) -> Prediction | None:
     from amkd_core.inference.result_cache import user_result_cache
 
     info = _info_of(request)
-    return None if info is None else user_result_cache().find(info, bundle, genes=_genes_of(request, bundle))
+    found = None if info is None else user_result_cache().find(info, bundle, genes=_genes_of(request, bundle))
+    return None if found is None else _named(found, request)
 
 
 def predict_one(request: PredictionRequest, bundle: Bundle) -> Generator[Progress, None, Prediction]:
@@ -98,7 +99,7 @@ def predict_one(request: PredictionRequest, bundle: Bundle) -> Generator[Progres
     )
     if info is not None and prediction.bag.slide_fingerprint == info.fingerprint:
         user_result_cache().keep(prediction, info, bundle, genes=genes)
-    return prediction
+    return _named(prediction, request)
 
 
 def _predict_together(
@@ -129,7 +130,7 @@ def _predict_together(
     else:
         together = predict_patient(bags, bundle, patient_id=name, genes=genes, device=device)
         parts = [on_slide(together, bag, place) for place, bag in enumerate(bags)]
-    return {slide.fingerprint: part for slide, part in zip(request.slides, parts, strict=True)}
+    return {slide.fingerprint: _named(part, slide) for slide, part in zip(request.slides, parts, strict=True)}
 
 
 def _bag_of(
@@ -174,7 +175,7 @@ def _predict_part(request: RegionRequest, bundle: Bundle) -> Generator[Progress,
             "slide first"
         )
     yield Progress("Predicting from the region", 0, 1)
-    return predict_region(
+    found = predict_region(
         request.prediction,
         bundle,
         list(request.polygons),
@@ -182,6 +183,7 @@ def _predict_part(request: RegionRequest, bundle: Bundle) -> Generator[Progress,
         genes=_genes_of(request.slide, bundle),
         device=request.slide.device,
     )
+    return _named(found, request.slide)
 
 
 def _predict_queue(request: QueueRequest, bundle: Bundle) -> Generator[Progress | QueueRow, None, None]:
@@ -244,6 +246,14 @@ def _genes_of(request: PredictionRequest, bundle: Bundle) -> Mapping[str, float]
 
     found = request.expression
     return None if found is None else on_training_scale(found.genes, bundle.card, name=found.path.name)
+
+
+def _named(prediction: Prediction, request: PredictionRequest) -> Prediction:
+    """The prediction with whose expression it was made from in its record."""
+    from amkd_core.inference.record import with_patient_of_genes
+
+    found = request.expression
+    return prediction if found is None else with_patient_of_genes(prediction, found.patient)
 
 
 def _info_of(request: PredictionRequest) -> SlideInfo | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,10 @@ from amkd_core.cli.terminal import (
     say,
     user_errors,
 )
+from amkd_core.slides import slide_id_of
+
+if TYPE_CHECKING:
+    from amkd_core.inference.extract import SlideOutcome
 
 
 def extract_command(
@@ -77,13 +81,28 @@ def extract_command(
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     for outcome in outcomes:
         if outcome.state != "failed":
-            note = "kept" if outcome.state == "skipped" else f"{outcome.seconds:.1f} s"
+            note = (
+                _kept(out, outcome, half=half) if outcome.state == "skipped" else f"{outcome.seconds:.1f} s"
+            )
             say(f"{outcome.path.name}: {outcome.n_patches} patches ({note})")
     for outcome in failed:
         say(f"FAILED {outcome.path.name}: {outcome.reason}", err=True)
     say(f"{len(outcomes) - len(failed)} of {len(outcomes)} slides have a bag in {out}")
     if failed:
         raise typer.Exit(EXIT_PARTIAL if len(failed) < len(outcomes) else EXIT_WRONG_INPUT)
+
+
+def _kept(out: Path, outcome: SlideOutcome, *, half: bool) -> str:
+    """That a bag was kept; of features in float32 that were asked for in float16, that as well."""
+    import h5py
+
+    if not half:
+        return "kept"
+    with h5py.File(out / f"{slide_id_of(outcome.path)}.h5") as file:
+        precision = str(file["features"].dtype)
+    return (
+        "kept" if precision == "float16" else f"kept, its features in {precision}; --force writes them anew"
+    )
 
 
 def _refuse_missing_weights(encoder: str, weights: Path | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from amkd_core.cli.idle_options import is_bag, refuse_idle
 from amkd_core.cli.terminal import (
     EXIT_PARTIAL,
     EXIT_WRONG_INPUT,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from amkd_core.export.pictures import SlidePictures
     from amkd_core.inference.prediction import Prediction
 
-BAG_SUFFIXES = (".h5", ".hdf5", ".pt")
 EXPORTS = "export"
 
 _log = private_logger(__name__)
@@ -85,23 +85,40 @@ def predict_command(
     Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded.
     """
     from amkd_core.errors import AmkdError
-    from amkd_core.inference.expression import on_training_scale, read_genes
+    from amkd_core.inference.expression import on_training_scale, read_patient
+    from amkd_core.inference.record import with_patient_of_genes
     from amkd_core.slides import slide_id_of
+    from amkd_core.slides.encoders.weights import check_weights
 
     with user_errors():
         folders = _result_folders(sources, out)
         if expression is not None and len(sources) > 1:
             raise AmkdError("expression is of one patient; predict one slide at a time with --expression")
+        refuse_idle(
+            sources,
+            {
+                "--mpp": mpp, "--scene": scene, "--weights": weights, "--encoder": encoder, "--bag-mpp": bag_mpp,
+                "--patch-size": patch_size, "--patch-size-level0": patch_size_level0, "--patient": patient,
+                "--expression": expression, "--identified": identified, "--report": report,
+            },
+        )  # fmt: skip
         model = load_bundle(bundle)
-        genes = None
+        if weights is not None:  # which nobody would look at again where the slide's features are kept
+            check_weights(model.card.encoder.name, weights)
+        genes, whose = None, None
         if expression is not None:
-            genes = on_training_scale(read_genes(expression, patient), model.card, name=expression.name)
+            whose, read = read_patient(expression, patient)
+            if patient is None:
+                _refuse_a_stranger(whose, sources[0], expression)
+            genes = on_training_scale(read, model.card, name=expression.name)
         assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, mpp)
     failed = 0
     for source, folder in zip(sources, folders, strict=True):
         request = Request(source, mpp, scene, chosen_device(device), weights, genes, assume)
         try:
             prediction, pictures = drain(predict_any(request, model))
+            if whose is not None:
+                prediction = with_patient_of_genes(prediction, whose)
             write_results(folder, prediction, pictures)
             if report:
                 write_exports(folder, prediction, pictures, identified=identified)
@@ -128,7 +145,7 @@ def predict_command(
             )
             failed += 1
             continue
-        _report(prediction, folder)
+        _report(prediction, folder, whose)
     if failed:
         raise typer.Exit(EXIT_PARTIAL if failed < len(sources) else EXIT_WRONG_INPUT)
 
@@ -151,7 +168,7 @@ def predict_any(
     from amkd_core.inference.predict import predict_bag, predict_slide
     from amkd_core.slides.slide import open_slide
 
-    if request.source.suffix.lower() in BAG_SUFFIXES:
+    if is_bag(request.source):
         yield Progress("Predicting", 0, 1)
         bag = read_bag(request.source, assume=request.assume)
         return predict_bag(bag, bundle, genes=request.genes, device=request.device), None
@@ -250,7 +267,22 @@ def _assumptions(
     return BagAssumptions(identity, bag_mpp, patch_size, patch_size_level0, slide_mpp)
 
 
-def _report(prediction: Prediction, folder: Path) -> None:
+def _refuse_a_stranger(whose: str, source: Path, expression: Path) -> None:
+    """The only patient of a table is not taken for whoever the slide is of."""
+    from amkd_core.errors import AmkdError
+    from amkd_core.inference.pathway_table import patient_of_slide
+    from amkd_core.slides import slide_id_of
+
+    if patient_of_slide([whose], slide_id_of(source)) is None:
+        raise AmkdError(
+            f"{expression.name}: holds patient {whose}, whose name does not begin that of {source.name}; if it is of "
+            f"this patient nonetheless, say so with --patient {whose}"
+        )
+
+
+def _report(prediction: Prediction, folder: Path, whose: str | None) -> None:
+    from amkd_core.inference.pathway_table import patient_of_slide
+
     say(
         f"{prediction.slide_id}: risk {prediction.risk:.3f}, {prediction.risk_group} group, higher than "
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} training patients "
@@ -258,4 +290,6 @@ def _report(prediction: Prediction, folder: Path) -> None:
     )
     for notice in prediction.notices:
         say(f"  - {notice.sentence}")
+    if whose is not None and patient_of_slide([whose], prediction.slide_id) is None:
+        say(f"  - The expression is of patient {whose}, whose name does not begin that of the slide.")
     say(f"  results: {folder}")

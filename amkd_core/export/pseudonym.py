@@ -17,10 +17,15 @@ def shown_name(prediction: Prediction, *, identified: bool) -> str:
 
 
 def shown_provenance(prediction: Prediction, *, identified: bool) -> dict[str, Any]:
-    """Provenance for an export: the slide is called as `shown_name` calls it, and its hash cannot be made again."""
+    """Provenance for an export: the slide is called as `shown_name` calls it, and its hash cannot be made again.
+
+    Whose expression it was is left out: a pseudonym of the table's name would be one more thing to guess it by.
+    """
     record = dict(prediction.provenance)
     slide = {**record["slide"], "id": shown_name(prediction, identified=identified)}
     if not identified and slide["fingerprint"] is not None:
         slide["fingerprint"] = hidden_fingerprint(slide["fingerprint"])
     record["slide"] = slide
+    if not identified and record["genes"] is not None:
+        record["genes"] = {key: value for key, value in record["genes"].items() if key != "patient"}
     return record

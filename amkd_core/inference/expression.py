@@ -27,7 +27,12 @@ _EXPECTED = {
 
 
 def read_genes(path: Path, patient: str | None = None) -> dict[str, float]:
-    """Expression of one patient by gene symbol, as it stands in the file (`on_training_scale` makes use of it).
+    """Expression of one patient by gene symbol: `read_patient` without whose it is."""
+    return read_patient(path, patient)[1]
+
+
+def read_patient(path: Path, patient: str | None = None) -> tuple[str, dict[str, float]]:
+    """A patient and his expression by gene symbol, as it stands in the file (`on_training_scale` makes use of it).
 
     Two layouts are read: patients in rows with a column ``patient_id``, and genes in rows with a first
     column ``gene`` and one column a patient.
@@ -48,7 +53,7 @@ def read_genes(path: Path, patient: str | None = None) -> dict[str, float]:
         table = read_expression(path)
         name = _choose(path, list(table.patients), patient)
         row = table.values[table.patients.index(name)]
-        return dict(zip(table.genes, row.tolist(), strict=True))
+        return name, dict(zip(table.genes, row.tolist(), strict=True))
     if frame.columns[0] != "gene" or len(frame.columns) < 2:
         raise CohortError(
             f"{path.name}: the first column is {frame.columns[0]}, expected patient_id (patients in rows) or gene "
@@ -71,7 +76,7 @@ def read_genes(path: Path, patient: str | None = None) -> dict[str, float]:
             f"{path.name}: expression of {name} is {genes[infinite]:g} for gene {infinite} (the logarithm of 0?), "
             "expected finite numbers; leave out what was not measured"
         )
-    return genes
+    return name, genes
 
 
 def on_training_scale(genes: Mapping[str, float], card: BundleCard, *, name: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,6 +16,7 @@ from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.bundle_card import OUT_OF_FOLD
+from amkd_core.inference.prediction import Prediction
 from amkd_core.notices import Notice
 from amkd_core.private_names import looks_like_accession
 from amkd_core.seen_slides import slide_digests
@@ -114,6 +116,14 @@ def provenance_of(
         "verified": bag.verified,
         "genes": _gene_record(bundle, genes),
     }
+
+
+def with_patient_of_genes(prediction: Prediction, patient: str) -> Prediction:
+    """The prediction with whose expression it was made from in its record; as it is where there was none."""
+    genes = prediction.provenance["genes"]
+    if genes is None:
+        return prediction
+    return replace(prediction, provenance={**prediction.provenance, "genes": {**genes, "patient": patient}})
 
 
 def slide_record(bag: FeatureBag) -> dict[str, Any]:
