@@ -9,6 +9,7 @@ import typer
 from amkd_core import __version__
 from amkd_core.cli.ablate import ablate_command
 from amkd_core.cli.benchmark import benchmark_command
+from amkd_core.cli.calling import Command, ContinuedCommand
 from amkd_core.cli.cohort import cohort_command
 from amkd_core.cli.cost import cost_command
 from amkd_core.cli.demo import demo_command
@@ -30,20 +31,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("view")(view_command)
-app.command("predict")(predict_command)
-app.command("extract")(extract_command)
-app.command("cohort")(cohort_command)
-app.command("evaluate")(evaluate_command)
-app.command("explain")(explain_command)
-app.command("benchmark")(benchmark_command)
-app.command("ablate")(ablate_command)
-app.command("cost")(cost_command)
-app.command("figures")(figures_command)
-app.command("simulate")(simulate_command)
-app.command("simulate-bags")(simulate_bags_command)
-app.command("demo")(demo_command)
-app.command("doctor")(doctor_command)
+app.command("view", cls=Command)(view_command)
+app.command("predict", cls=Command)(predict_command)
+app.command("extract", cls=ContinuedCommand)(extract_command)
+app.command("cohort", cls=Command)(cohort_command)
+app.command("evaluate", cls=Command)(evaluate_command)
+app.command("explain", cls=Command)(explain_command)
+app.command("benchmark", cls=ContinuedCommand)(benchmark_command)
+app.command("ablate", cls=ContinuedCommand)(ablate_command)
+app.command("cost", cls=ContinuedCommand)(cost_command)
+app.command("figures", cls=Command)(figures_command)
+app.command("simulate", cls=ContinuedCommand)(simulate_command)
+app.command("simulate-bags", cls=Command)(simulate_bags_command)
+app.command("demo", cls=Command)(demo_command)
+app.command("doctor", cls=Command)(doctor_command)
 
 
 def _show_version(wanted: bool) -> None:

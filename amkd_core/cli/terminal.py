@@ -28,6 +28,7 @@ DeviceOption = Annotated[
 EXIT_PARTIAL = 1
 EXIT_WRONG_INPUT = 2
 EXIT_FOLDER_IN_USE = 3
+EXIT_STOPPED = 130
 
 LINE_EVERY_S = 60.0
 """Between lines of progress in a file; short work leaves none."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from amkd_core.cli.calling import ContinuedCommand
 from amkd_core.cli.study_cohort import IgnoreSplitOption, divided, given_twice
-from amkd_core.cli.terminal import EXIT_WRONG_INPUT, drain, user_errors
+from amkd_core.cli.terminal import EXIT_STOPPED, EXIT_WRONG_INPUT, drain, user_errors
 from amkd_core.versions import require_versions
 
 if TYPE_CHECKING:
@@ -18,14 +19,13 @@ if TYPE_CHECKING:
     from amkd_core.training.config import TrainingConfig
     from amkd_core.training.run import Run
 
-EXIT_STOPPED = 130
 _TABLES = ("clinical", "expression", "pathways")
 Found = TypeVar("Found")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(cls=ContinuedCommand)
 def train(
     cohort: Annotated[
         Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -262,9 +263,9 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The same keys, with paths made absolute."""
+    """The same keys, with paths made absolute; ``~`` is the home folder."""
     return {
-        key: folder / value if key in PATHS and isinstance(value, (str, Path)) else value
+        key: folder / os.path.expanduser(value) if key in PATHS and isinstance(value, (str, Path)) else value
         for key, value in values.items()
     }
 

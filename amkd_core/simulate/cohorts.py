@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -97,7 +98,7 @@ def _render(config: SimulationConfig, patients: Patients, out: Path, jobs: int) 
     if not todo:
         return
     n_workers = max(1, min(jobs, len(todo)))
-    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn"), initializer=end_with_owner) as pool:
+    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
         futures = {
             pool.submit(render_slide, slide_spec(config, patients, index), *_paths(out, index)): index
             for index in todo
@@ -110,6 +111,12 @@ def _render(config: SimulationConfig, patients: Patients, out: Path, jobs: int) 
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _begin_worker() -> None:
+    # Ctrl-C reaches the whole process group; the owner decides what becomes of its children.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_owner()
 
 
 def _paths(out: Path, index: int) -> tuple[Path, Path]:
