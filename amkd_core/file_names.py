@@ -65,6 +65,11 @@ def without_ome(stem: str) -> str:
     return stem.removesuffix(".ome") or stem
 
 
+def one_on_any_system(name: str) -> str:
+    """What two names have in common that are one file on some system: case and Unicode form do not tell there."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def safe_file_name(text: str) -> str:
     """Name that stays inside its folder on every system: letters, digits, dot, dash, underscore."""
     name = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFKC", text)).strip("._-") or "slide"

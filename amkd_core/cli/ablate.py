@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from amkd_core.cli.benchmark import say
+from amkd_core.cli.benchmark import say_rows
 from amkd_core.cli.study_cohort import IgnoreSplitOption, SetOption, study_cohort, study_settings
-from amkd_core.cli.terminal import drain, user_errors
+from amkd_core.cli.terminal import drain, say, user_errors
 
 
 def ablate_command(
@@ -46,5 +46,5 @@ def ablate_command(
         patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
         found = drain(compare(patients, recipes, settings, out, jobs=jobs, command=ABLATE))
         rows = write_ablation(out, found, settings, (table, cohort_of(patients.file.name)))
-    say(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
-    typer.echo(f"Report: {out / REPORT}; the table as CSV and LaTeX beside it")
+    say_rows(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
+    say(f"Report: {out / REPORT}; the table as CSV and LaTeX beside it")

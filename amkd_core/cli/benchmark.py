@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amkd_core.cli.study_cohort import IgnoreSplitOption, SetOption, study_cohort, study_settings
-from amkd_core.cli.terminal import drain, user_errors
+from amkd_core.cli.terminal import drain, say, user_errors
 
 if TYPE_CHECKING:
     from amkd_core.studies.comparison_tables import Row
@@ -52,21 +52,21 @@ def benchmark_command(
         patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
         other = None if external is None else read_external_cohort(external)
         if other is not None:
-            typer.echo(f"External cohort {other.summary}")
+            say(f"External cohort {other.summary}")
         paper = _cohort_of_paper(published, patients.file.name)
         found = drain(compare(patients, recipes, settings, out, external=other, jobs=jobs))
         rows = write_benchmark(out, found, settings, paper)
     for remark in external_remarks(found):
-        typer.echo(f"External cohort {other.file.name if other else ''}: {remark}")
-    say(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
-    typer.echo(f"Report: {out / REPORT}; tables as CSV and LaTeX beside it")
+        say(f"External cohort {other.file.name if other else ''}: {remark}")
+    say_rows(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
+    say(f"Report: {out / REPORT}; tables as CSV and LaTeX beside it")
 
 
-def say(heading: str, rows: list[Row]) -> None:
+def say_rows(heading: str, rows: list[Row]) -> None:
     """The rows in short."""
     from amkd_core.studies.comparison_tables import spread, title_of
 
-    typer.echo(heading)
+    say(heading)
     for row in rows:
         gap = (
             ""
@@ -75,7 +75,7 @@ def say(heading: str, rows: list[Row]) -> None:
         )
         if row.same_as is not None:
             gap = f"; same as {title_of(row.same_as)}"
-        typer.echo(f"{row.title}: C-index {spread(row.folds)}{gap}")
+        say(f"{row.title}: C-index {spread(row.folds)}{gap}")
 
 
 def _cohort_of_paper(asked: str | None, name: str) -> str | None:

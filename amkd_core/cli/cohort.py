@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from amkd_core.cli.terminal import say, say_lines
+
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
     from amkd_core.cohort.splits import Split
@@ -62,25 +64,25 @@ def cohort_command(
             "coverage": coverage_of(found.pathways, found.expression.genes),
             "warnings": warnings,
         }
-        typer.echo(json.dumps(record, indent=1))
+        say_lines(json.dumps(record, indent=1))
         _end(refused)
         return
-    typer.echo(("SYNTHETIC cohort " if found.file.synthetic else "") + found.summary)
+    say(("SYNTHETIC cohort " if found.file.synthetic else "") + found.summary)
     width = max(map(len, rows))
     for name, text in rows.items():
-        typer.echo(f"  {name:<{width}}  {text}")
+        say(f"  {name:<{width}}  {text}")
     if splits:
         made = folds_in_words(found, folds or len(splits), setting=folds is not None)
-        typer.echo(f"  {'folds':<{width}}  {made}; tested on {', '.join(map(str, tested))} {events}")
+        say(f"  {'folds':<{width}}  {made}; tested on {', '.join(map(str, tested))} {events}")
     for title, lines in (
         ("Understood as", found.notes),
         ("Kept out", [str(item) for item in found.findings]),
         ("Look at this", warnings),
     ):
         if lines:
-            typer.echo(f"{title}:")
+            say(f"{title}:")
         for line in lines:
-            typer.echo(f"  - {line}")
+            say(f"  - {line}")
     _end(refused)
 
 

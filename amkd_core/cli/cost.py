@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from amkd_core.cli.terminal import drain, user_errors
+from amkd_core.cli.terminal import drain, say, user_errors
 
 
 def cost_command(
@@ -51,5 +51,5 @@ def cost_command(
                 setting += f", measured in {record.n_sittings} runs of the command, not all side by side"
             table = write_cost(out, costs, setting)
     for row in table.rows:
-        typer.echo("  ".join(row).rstrip())
-    typer.echo(f"Report: {out / REPORT}")
+        say("  ".join(row).rstrip())
+    say(f"Report: {out / REPORT}")

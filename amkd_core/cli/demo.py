@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from amkd_core.cli.terminal import drain, user_errors
+from amkd_core.cli.terminal import drain, say, say_lines, user_errors
 from amkd_core.cli.view import has_viewer, viewer_command
 
 WINDOW_TIMEOUT_S = 600
@@ -35,7 +35,7 @@ def demo_command(
 
     with user_errors():
         bundle = load_bundle(demo_bundle_path())
-        typer.echo("Demo slide (synthetic; drawn at first use) ...")
+        say("Demo slide (synthetic; drawn at first use) ...")
         slide_path = demo_slide_path()
         bag = drain(encode_for(slide_path, bundle, cache=user_bag_cache()))
         table = demo_expression_path()
@@ -43,17 +43,17 @@ def demo_command(
         prediction = predict_bag(bag, bundle, genes=genes)
         with open_slide(slide_path, isolated=True) as slide:
             write_results(out, prediction, read_pictures(slide, prediction))
-    typer.echo(
+    say(
         f"SYNTHETIC demo: risk {prediction.risk:.3f}, {prediction.risk_group} group, higher than "
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} simulated training patients"
     )
-    typer.echo(f"Results: {out}/prediction.json, {out}/heatmap.h5, {out}/heatmap.png")
+    say(f"Results: {out}/prediction.json, {out}/heatmap.h5, {out}/heatmap.png")
     if not has_viewer():
-        typer.echo("napari is not installed: wrote pictures only, no window.")
+        say("napari is not installed: wrote pictures only, no window.")
         return
     # A script that pipes the demo's output waits for nobody to close a window.
     if _has_screen() and sys.stdout.isatty() and not screenshot:
-        typer.echo("Opening the window; close it to end the demo.")
+        say("Opening the window; close it to end the demo.")
         with user_errors():
             viewer_command("view")(slide_path, demo_bundle_path())
         return
@@ -70,20 +70,18 @@ def _photograph(slide_path: Path, picture: Path) -> None:
     command = [sys.executable, "-c", _PHOTOGRAPH, str(slide_path), str(picture)]
     if not _has_screen():
         if shutil.which(VIRTUAL_SCREEN[0]) is None:
-            typer.echo(
-                "No screen and no Xvfb (`make system` names the packages): wrote pictures only, no window."
-            )
+            say("No screen and no Xvfb (`make system` names the packages): wrote pictures only, no window.")
             return
         command = [*VIRTUAL_SCREEN, *command]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=WINDOW_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
-        typer.echo(f"Error: the window did not finish within {WINDOW_TIMEOUT_S} s", err=True)
+        say(f"Error: the window did not finish within {WINDOW_TIMEOUT_S} s", err=True)
         raise typer.Exit(1) from None
     if done.returncode != 0 or not picture.exists():
-        typer.echo(f"Error: the window could not be opened:\n{done.stderr.strip()[-2000:]}", err=True)
+        say_lines(f"Error: the window could not be opened:\n{done.stderr.strip()[-2000:]}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"Window: {picture}")
+    say(f"Window: {picture}")
 
 
 _PHOTOGRAPH = """

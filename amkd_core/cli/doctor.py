@@ -15,6 +15,7 @@ from typing import Literal
 
 import typer
 
+from amkd_core.cli.terminal import say
 from amkd_core.versions import FLOORS, installed, is_older
 
 FREE_DISK_GIB = 5
@@ -50,9 +51,9 @@ def doctor_command() -> None:
     worst: State = "ok"
     marks = {"ok": "ok     ", "missing": "missing", "problem": "PROBLEM"}
     for finding in examine():
-        typer.echo(f"{marks[finding.state]}  {finding.subject}: {finding.found}")
+        say(f"{marks[finding.state]}  {finding.subject}: {finding.found}")
         if finding.advice:
-            typer.echo(f"         -> {finding.advice}")
+            say(f"         -> {finding.advice}")
         if finding.state == "problem":
             worst = "problem"
     raise typer.Exit(1 if worst == "problem" else 0)

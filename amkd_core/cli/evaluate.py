@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, user_errors
+from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, say, say_lines, user_errors
 
 if TYPE_CHECKING:
     from amkd_core.bag import FeatureBag
@@ -41,9 +41,9 @@ def evaluate_command(
             statistics = drain(
                 evaluate_bundle(patients, model, found, out=out, seed=seed, device=chosen_device(device))
             )
-    typer.echo(("SYNTHETIC: " if model.card.synthetic or statistics.synthetic else "") + patients.summary)
-    typer.echo(str(statistics))
-    typer.echo(f"Report: {out / 'report.html'}")
+    say(("SYNTHETIC: " if model.card.synthetic or statistics.synthetic else "") + patients.summary)
+    say_lines(str(statistics))
+    say(f"Report: {out / 'report.html'}")
 
 
 def cohort_to_score(path: Path, bags: Path | None = None) -> Cohort:
@@ -107,7 +107,7 @@ def cohort_with_bags(
     has_slides = slides is not None and (slides.is_dir() or cohort.file.bags is None)
     kept = with_slides(cohort, out, tied=False) if has_slides else with_bags(cohort, folder)
     for finding in kept.findings:
-        typer.echo(str(finding))
+        say(str(finding))
     if has_slides and named:
         drain(refuse_bags_of_other_slides(folder, slides_of(kept)))
     if has_slides:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from amkd_core.cli.evaluate import cohort_to_score, cohort_with_bags
-from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, user_errors
+from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, say, say_lines, user_errors
 
 
 def explain_command(
@@ -31,5 +31,5 @@ def explain_command(
                 asked, out, named=bags is not None, jobs=jobs, device=chosen_device(device)
             )
             found = drain(explain_bundle(patients, model, features, out=out, device=chosen_device(device)))
-    typer.echo(("SYNTHETIC: " if found.synthetic else "") + str(found))
-    typer.echo(f"Results: {out}")
+    say_lines(("SYNTHETIC: " if found.synthetic else "") + str(found))
+    say(f"Results: {out}")

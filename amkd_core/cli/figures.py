@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, user_errors
+from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, say, user_errors
 
 
 def figures_command(
@@ -38,4 +38,4 @@ def figures_command(
         options = FigureOptions(patient, identified, chosen_device(device))
         written = drain(paper_figures(found, out or runs[0] / "paper-figures", options))
     for path in written:
-        typer.echo(str(path))
+        say(str(path))

@@ -20,7 +20,7 @@ from amkd_core.cli.extract import extract_command
 from amkd_core.cli.figures import figures_command
 from amkd_core.cli.predict import predict_command
 from amkd_core.cli.simulate import simulate_bags_command, simulate_command
-from amkd_core.cli.terminal import user_errors
+from amkd_core.cli.terminal import say, user_errors
 from amkd_core.cli.view import view_command
 from amkd_core.versions import require_versions
 
@@ -49,7 +49,7 @@ app.command("doctor", cls=Command)(doctor_command)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"amkd {__version__}")
+        say(f"amkd {__version__}")
         raise typer.Exit
 
 

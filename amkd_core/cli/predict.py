@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amkd_core.cli.idle_options import is_bag, refuse_idle
+from amkd_core.cli.result_folders import result_folders
 from amkd_core.cli.terminal import (
     EXIT_PARTIAL,
     EXIT_WRONG_INPUT,
@@ -26,6 +27,7 @@ from amkd_core.settings import current_settings
 if TYPE_CHECKING:
     from amkd_core.bag_formats import BagAssumptions
     from amkd_core.bundle import Bundle
+    from amkd_core.bundle_card import BundleCard
     from amkd_core.export.pictures import SlidePictures
     from amkd_core.inference.prediction import Prediction
 
@@ -44,7 +46,16 @@ class Request:
     device: str
     weights: Path | None
     genes: dict[str, float] | None
+    whose: str | None
     assume: BagAssumptions
+
+
+@dataclass(frozen=True)
+class Exports:
+    """Whether what is passed on is written as well, and whether it names the slide."""
+
+    wanted: bool
+    identified: bool
 
 
 def predict_command(
@@ -84,16 +95,10 @@ def predict_command(
 
     Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded.
     """
-    from amkd_core.errors import AmkdError
-    from amkd_core.inference.expression import on_training_scale, read_patient
-    from amkd_core.inference.record import with_patient_of_genes
-    from amkd_core.slides import slide_id_of
     from amkd_core.slides.encoders.weights import check_weights
 
     with user_errors():
-        folders = _result_folders(sources, out)
-        if expression is not None and len(sources) > 1:
-            raise AmkdError("expression is of one patient; predict one slide at a time with --expression")
+        folders = result_folders(sources, out)
         refuse_idle(
             sources,
             {
@@ -105,49 +110,49 @@ def predict_command(
         model = load_bundle(bundle)
         if weights is not None:  # which nobody would look at again where the slide's features are kept
             check_weights(model.card.encoder.name, weights)
-        genes, whose = None, None
-        if expression is not None:
-            whose, read = read_patient(expression, patient)
-            if patient is None:
-                _refuse_a_stranger(whose, sources[0], expression)
-            genes = on_training_scale(read, model.card, name=expression.name)
+        whose, genes = (
+            (None, None) if expression is None else _genes_of(expression, patient, sources, model.card)
+        )
         assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, mpp)
     failed = 0
     for source, folder in zip(sources, folders, strict=True):
-        request = Request(source, mpp, scene, chosen_device(device), weights, genes, assume)
-        try:
-            prediction, pictures = drain(predict_any(request, model))
-            if whose is not None:
-                prediction = with_patient_of_genes(prediction, whose)
-            write_results(folder, prediction, pictures)
-            if report:
-                write_exports(folder, prediction, pictures, identified=identified)
-            elif (folder / EXPORTS).is_dir():
-                say(
-                    f"Note: {folder / EXPORTS} is of an earlier prediction; --report writes it anew.",
-                    err=True,
-                )
-        except (AmkdError, OSError) as error:
-            say(f"Error: {error}", err=True)
-            failed += 1
-            continue
-        except (
-            Exception
-        ) as error:  # a mistake of ours; one file of many must not cost the others their results
-            if len(sources) == 1:
-                raise
-            remember_name(source, slide_id_of(source))
-            _log.exception("file %d of %d could not be predicted", sources.index(source) + 1, len(sources))
-            say(
-                f"Error: {source}: an unexpected {type(error).__name__} ended its prediction (details in the log), "
-                "and the others go on; please report it",
-                err=True,
-            )
-            failed += 1
-            continue
-        _report(prediction, folder, whose)
+        request = Request(source, mpp, scene, chosen_device(device), weights, genes, whose, assume)
+        exports = Exports(report, identified)
+        failed += not _predicted(
+            request, model, folder, exports, f"{sources.index(source) + 1} of {len(sources)}"
+        )
     if failed:
         raise typer.Exit(EXIT_PARTIAL if failed < len(sources) else EXIT_WRONG_INPUT)
+
+
+def _predicted(request: Request, model: Bundle, folder: Path, exports: Exports, place: str) -> bool:
+    """Predict one source and write its results; False after its fault was told."""
+    from amkd_core.errors import AmkdError
+    from amkd_core.slides import slide_id_of
+
+    try:
+        prediction, pictures = drain(predict_any(request, model))
+        write_results(folder, prediction, pictures)
+        if exports.wanted:
+            write_exports(folder, prediction, pictures, identified=exports.identified)
+        elif (folder / EXPORTS).is_dir():
+            say(f"Note: {folder / EXPORTS} is of an earlier prediction; --report writes it anew.", err=True)
+    except (AmkdError, OSError) as error:
+        say(f"Error: {error}", err=True)
+        return False
+    except Exception as error:  # a mistake of ours; one file of many must not cost the others their results
+        if place == "1 of 1":
+            raise
+        remember_name(request.source, slide_id_of(request.source))
+        _log.exception("file %s could not be predicted", place)
+        say(
+            f"Error: {request.source}: an unexpected {type(error).__name__} ended its prediction (details in the log), "
+            "and the others go on; please report it",
+            err=True,
+        )
+        return False
+    _report(prediction, folder, request.whose)
+    return True
 
 
 def load_bundle(path: Path | None) -> Bundle:
@@ -162,28 +167,40 @@ def predict_any(
     request: Request, bundle: Bundle
 ) -> Generator[Progress, None, tuple[Prediction, SlidePictures | None]]:
     """Predict from a slide or a bag; of a slide its pictures come along."""
-    from amkd_core.bag_file import read_bag
     from amkd_core.export.pictures import read_pictures
+    from amkd_core.inference.record import with_patient_of_genes
+    from amkd_core.slides.slide import open_slide
+
+    prediction = yield from _prediction_of(request, bundle)
+    if request.whose is not None:
+        prediction = with_patient_of_genes(prediction, request.whose)
+    if is_bag(request.source):
+        return prediction, None
+    with open_slide(request.source, mpp=request.mpp, scene=request.scene, isolated=True) as slide:
+        return prediction, read_pictures(slide, prediction)
+
+
+def _prediction_of(request: Request, bundle: Bundle) -> Generator[Progress, None, Prediction]:
+    from amkd_core.bag_file import read_bag
     from amkd_core.inference.bag_cache import user_bag_cache
     from amkd_core.inference.predict import predict_bag, predict_slide
-    from amkd_core.slides.slide import open_slide
 
     if is_bag(request.source):
         yield Progress("Predicting", 0, 1)
         bag = read_bag(request.source, assume=request.assume)
-        return predict_bag(bag, bundle, genes=request.genes, device=request.device), None
-    prediction = yield from predict_slide(
-        request.source,
-        bundle,
-        mpp=request.mpp,
-        scene=request.scene,
-        genes=request.genes,
-        weights=request.weights,
-        device=request.device,
-        cache=user_bag_cache(),
+        return predict_bag(bag, bundle, genes=request.genes, device=request.device)
+    return (
+        yield from predict_slide(
+            request.source,
+            bundle,
+            mpp=request.mpp,
+            scene=request.scene,
+            genes=request.genes,
+            weights=request.weights,
+            device=request.device,
+            cache=user_bag_cache(),
+        )
     )
-    with open_slide(request.source, mpp=request.mpp, scene=request.scene, isolated=True) as slide:
-        return prediction, read_pictures(slide, prediction)
 
 
 def write_results(folder: Path, prediction: Prediction, pictures: SlidePictures | None) -> None:
@@ -230,29 +247,6 @@ def write_exports(
         write_heatmap_tiff(tiff, prediction, bounds_xy=bounds_xy, identified=identified)
 
 
-def _result_folders(sources: list[Path], out: Path) -> list[Path]:
-    """One folder per source, inside `out`; `out` itself when there is one source."""
-    from amkd_core.errors import AmkdError
-    from amkd_core.file_names import safe_file_name
-    from amkd_core.slides import slide_id_of
-
-    if len(sources) == 1:
-        return [out]
-    folders: dict[str, Path] = {}
-    for source in sources:
-        name = safe_file_name(slide_id_of(source))
-        if name in folders:
-            raise AmkdError(
-                f"{folders[name]} and {source} would both be written to {out / name}; predict them one at a time"
-            )
-        if (out / name).is_symlink():
-            raise AmkdError(
-                f"{out / name} is a link that leads elsewhere; remove it, or choose another folder"
-            )
-        folders[name] = source
-    return [out / name for name in folders]
-
-
 def _assumptions(
     encoder: str | None,
     bag_mpp: float | None,
@@ -267,17 +261,24 @@ def _assumptions(
     return BagAssumptions(identity, bag_mpp, patch_size, patch_size_level0, slide_mpp)
 
 
-def _refuse_a_stranger(whose: str, source: Path, expression: Path) -> None:
-    """The only patient of a table is not taken for whoever the slide is of."""
+def _genes_of(
+    table: Path, patient: str | None, sources: list[Path], card: BundleCard
+) -> tuple[str, dict[str, float]]:
+    """Whose expression it is, and what the teacher reads of it; nobody's is taken for the slide's without a word."""
     from amkd_core.errors import AmkdError
+    from amkd_core.inference.expression import on_training_scale, read_patient
     from amkd_core.inference.pathway_table import patient_of_slide
     from amkd_core.slides import slide_id_of
 
-    if patient_of_slide([whose], slide_id_of(source)) is None:
+    if len(sources) > 1:
+        raise AmkdError("expression is of one patient; predict one slide at a time with --expression")
+    whose, read = read_patient(table, patient)
+    if patient is None and patient_of_slide([whose], slide_id_of(sources[0])) is None:
         raise AmkdError(
-            f"{expression.name}: holds patient {whose}, whose name does not begin that of {source.name}; if it is of "
+            f"{table.name}: holds patient {whose}, whose name does not begin that of {sources[0].name}; if it is of "
             f"this patient nonetheless, say so with --patient {whose}"
         )
+    return whose, on_training_scale(read, card, name=table.name)
 
 
 def _report(prediction: Prediction, folder: Path, whose: str | None) -> None:

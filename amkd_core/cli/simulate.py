@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from amkd_core.cli.terminal import say
+
 
 def simulate_command(
     out: Annotated[Path, typer.Option(help="Folder of the cohort; finished slides in it are kept.")],
@@ -45,9 +47,9 @@ def simulate_command(
                 f"{'.'.join(map(str, found['loc']))} is {found['input']}: {found['msg']}"
             ) from None
         toml = drain(simulate_cohort(config, out, jobs=jobs))
-    typer.echo(f"SYNTHETIC cohort of {patients} patients (no real patient stands behind it): {toml}")
-    typer.echo(f"Slides: {toml.parent / 'slides'}; their truth masks: {toml.parent / 'truth'}")
-    typer.echo(f"True hazards, activities and planted shares: {toml.parent / 'truth.csv'}")
+    say(f"SYNTHETIC cohort of {patients} patients (no real patient stands behind it): {toml}")
+    say(f"Slides: {toml.parent / 'slides'}; their truth masks: {toml.parent / 'truth'}")
+    say(f"True hazards, activities and planted shares: {toml.parent / 'truth.csv'}")
 
 
 def simulate_bags_command(
@@ -69,4 +71,4 @@ def simulate_bags_command(
     config = BagSimulationConfig(seed=seed, n_patches=patches, d_encoder=dimension)
     with user_errors():
         toml = drain(simulate_bag_cohort(read_cohort(cohort), out, config, own_follow_up=own_follow_up))
-    typer.echo(f"SIMULATED bags (no slide stands behind them): {toml}")
+    say(f"SIMULATED bags (no slide stands behind them): {toml}")

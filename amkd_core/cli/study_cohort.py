@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from amkd_core.cli.terminal import say
+
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
     from amkd_core.training.config import TrainingConfig
@@ -85,5 +87,5 @@ def study_cohort(
         raise ConfigError(twice[0])
     merge_overrides(given, of_cohort)
     found = read_cohort(path, given)
-    typer.echo(f"Folds: {folds_in_words(found, settings.folds, setting=True)}")
+    say(f"Folds: {folds_in_words(found, settings.folds, setting=True)}")
     return found

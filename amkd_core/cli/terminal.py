@@ -57,6 +57,12 @@ def say(line: object, *, err: bool = False) -> None:
     typer.echo(shown(line), err=err)
 
 
+def say_lines(text: object, *, err: bool = False) -> None:
+    """Write lines of ours, each as `shown`."""
+    for line in str(text).split("\n"):
+        say(line, err=err)
+
+
 @contextmanager
 def user_errors() -> Iterator[None]:
     """Turn an `AmkdError` into its sentence on stderr and exit code 2 (3: folder in use); anything else surfaces."""
@@ -93,7 +99,7 @@ def drain(steps: Generator[Progress, None, Result]) -> Result:
                     bar.close()
                 bar, stage = _bar(step), step.stage
             bar.n = step.done
-            bar.set_postfix_str(step.message, refresh=False)
+            bar.set_postfix_str(shown(step.message), refresh=False)
             bar.refresh()
             if bar.disable and time.monotonic() - told_at >= LINE_EVERY_S:
                 told_at = time.monotonic()
@@ -117,5 +123,6 @@ def _bar(step: Progress) -> tqdm:
 
     unknown = None if step.total else "{desc}[{elapsed}]"
     return tqdm(
-        total=step.total or None, desc=step.stage, file=sys.stderr, disable=None, bar_format=unknown, dynamic_ncols=True
+        total=step.total or None, desc=shown(step.stage), file=sys.stderr, disable=None, bar_format=unknown,
+        dynamic_ncols=True,
     )  # fmt: skip

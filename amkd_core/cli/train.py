@@ -11,7 +11,7 @@ import typer
 
 from amkd_core.cli.calling import ContinuedCommand
 from amkd_core.cli.study_cohort import IgnoreSplitOption, divided, given_twice
-from amkd_core.cli.terminal import EXIT_STOPPED, EXIT_WRONG_INPUT, drain, user_errors
+from amkd_core.cli.terminal import EXIT_STOPPED, EXIT_WRONG_INPUT, drain, say, say_lines, user_errors
 from amkd_core.versions import require_versions
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def train(
     if init:
         from amkd_core.cohort.example import EXAMPLE_COHORT
 
-        typer.echo(EXAMPLE_COHORT, nl=False)
+        say_lines(EXAMPLE_COHORT.rstrip())
         return
     flags = {
         "clinical": clinical, "expression": expression, "pathways": pathways, "slides": slides, "bags": bags,
@@ -178,7 +178,7 @@ def _attempt(make: Callable[[], Found], problems: list[str]) -> Found | None:
 
 def _refuse(problems: list[str]) -> NoReturn:
     for problem in problems:
-        typer.echo(f"Error: {problem}", err=True)
+        say(f"Error: {problem}", err=True)
     raise typer.Exit(EXIT_WRONG_INPUT)
 
 
@@ -187,15 +187,15 @@ def _announce(checked: _Checked) -> None:
     from amkd_core.cohort.folds import folds_in_words
 
     cohort, folds = checked.cohort, checked.config.folds
-    typer.echo(("SYNTHETIC cohort " if cohort.file.synthetic else "") + cohort.summary)
+    say(("SYNTHETIC cohort " if cohort.file.synthetic else "") + cohort.summary)
     for line in (*cohort.notes, *map(str, cohort.findings)):
-        typer.echo(line)
+        say(line)
     for warning in cohort.warnings:
-        typer.echo(f"Warning: {warning}")
+        say(f"Warning: {warning}")
     # Unset, the number of folds is nobody's wish, and a split or a file of folds takes its place without a word.
     made = folds_in_words(cohort, folds, setting="folds" in checked.config.model_fields_set)
     count = f"; {checked.n_folds} folds" if cohort.file.folds is not None and checked.n_folds > 1 else ""
-    typer.echo(f"Folds: {made}{count}")
+    say(f"Folds: {made}{count}")
 
 
 def _train(
@@ -208,27 +208,25 @@ def _train(
         try:
             return drain(steps)
         except KeyboardInterrupt:
-            typer.echo(
-                "Stopped. Repeat the same command to continue; at most the running epoch is lost.", err=True
-            )
+            say("Stopped. Repeat the same command to continue; at most the running epoch is lost.", err=True)
             raise typer.Exit(EXIT_STOPPED) from None
 
 
 def _report(run: Run, out: Path) -> None:
     card = run.bundle.card
     dropped = card.provenance.get("pathways_dropped", 0)
-    typer.echo(f"{len(card.pathways)} pathways kept, {dropped} dropped for coverage")
+    say(f"{len(card.pathways)} pathways kept, {dropped} dropped for coverage")
     if len(run.folds) == 1:  # what the report does not tell: the patients who chose the epoch
         lines = [str(score) for score in run.scores if score.part == "validation"]
         lines += [str(group) for group in run.groups if group.part == "validation"]
         for line in lines:
-            typer.echo(line)
+            say(line)
     if run.statistics is None:
-        typer.echo("No patient was kept for testing, so there is no report")
+        say("No patient was kept for testing, so there is no report")
     else:
-        typer.echo(str(run.statistics))
-        typer.echo(f"Report: {out / 'report.html'}")
-    typer.echo(f"Model: {run.bundle_path}")
+        say_lines(str(run.statistics))
+        say(f"Report: {out / 'report.html'}")
+    say(f"Model: {run.bundle_path}")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from amkd_core.atomic import TEMPORARY_PREFIX
 from amkd_core.bag_file import write_bag
 from amkd_core.errors import AmkdError, BagError, EncoderError, FolderInUseError, SlideError
+from amkd_core.file_names import one_on_any_system
 from amkd_core.folder_lock import hold_folder
 from amkd_core.inference.kept_bag import patches_kept
 from amkd_core.progress import Progress
@@ -167,14 +168,16 @@ def bag_folder(folder: Path) -> Iterator[Path]:
 
 
 def _refuse_same_names(tasks: Sequence[SlideTask]) -> None:
-    seen: dict[str, Path] = {}
+    seen: dict[str, SlideTask] = {}
     for task in tasks:
-        if task.slide_id in seen:
+        key = one_on_any_system(task.slide_id)
+        if key in seen:
+            where = "" if seen[key].slide_id == task.slide_id else ", on some systems at least"
             raise AmkdError(
-                f"{seen[task.slide_id]} and {task.path} would both be written to {task.slide_id}.h5; "
+                f"{seen[key].path} and {task.path} would both be written to {task.slide_id}.h5{where}; "
                 "extract them into different folders"
             )
-        seen[task.slide_id] = task.path
+        seen[key] = task
 
 
 def _extract(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +44,27 @@ def test_lines_are_a_while_apart(capsys: pytest.CaptureFixture[str], monkeypatch
 
     terminal.drain(steps())
     assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["1/4", "4/4"]
+
+
+def test_names_from_files_repaint_no_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal.sys.stderr, "isatty", lambda: True)
+
+    def steps() -> Generator[Progress, None, None]:
+        yield Progress("Read\x1b[31ming", 1, 4, "S1\x1b[2J.tif")
+
+    terminal.drain(steps())
+    said = capsys.readouterr().err
+    assert "Read\\x1b[31ming" in said
+    assert "S1\\x1b[2J.tif" in said
+
+
+@pytest.mark.parametrize("module", sorted(Path(terminal.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_no_command_writes_past_the_terminal_module(module: Path) -> None:
+    """Whatever stands in a line may come from a file; only `terminal` writes, and `shown` makes it harmless."""
+    calls = [node for node in ast.walk(ast.parse(module.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    written = [ast.unparse(call.func) for call in calls]
+    banned = {"print", "typer.echo", "typer.secho", "echo", "sys.stdout.write", "sys.stderr.write"}
+    found = banned & set(written)
+    assert found == ({"typer.echo"} if module.stem == "terminal" else set())

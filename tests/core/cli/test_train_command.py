@@ -8,6 +8,7 @@ import pytest
 from cohort_fixtures import write_tiny_cohort
 from typer.testing import CliRunner
 
+from amkd_core.cli import main
 from amkd_core.cli.train import app
 
 
@@ -152,3 +153,14 @@ def test_a_table_of_few_pathways_stops_before_training_until_it_is_confirmed(tmp
     _, output = run(*words, "--set", "cohort.min_pathways=0.4")
     assert "pathways" not in output
     assert not (tmp_path / "run").exists()
+
+
+def test_a_name_from_a_file_repaints_no_terminal(tmp_path: Path) -> None:
+    cohort = write_tiny_cohort(
+        tmp_path, name="t", n_patients=40, width=8, patches=(3, 4), pathways=((0, 1), (2, 3))
+    )
+    cohort.write_text(cohort.read_text().replace('name = "t"', 'name = "t\\u001b[31mred"'))
+    result = CliRunner().invoke(main.app, ["cohort", str(cohort), "--folds", "2"])
+    assert result.exit_code == 0, result.output
+    assert "t\\x1b[31mred: " in result.stdout
+    assert "\x1b" not in result.stdout

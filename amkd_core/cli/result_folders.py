@@ -1,0 +1,36 @@
+"""Where `amkd predict` writes the results of each slide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def result_folders(sources: list[Path], out: Path) -> list[Path]:
+    """One folder per source, inside `out`; `out` itself when there is one source.
+
+    Raises
+    ------
+    AmkdError
+        When two sources would be written to one folder, on any system, or the folder of one is a link elsewhere.
+    """
+    from amkd_core.errors import AmkdError
+    from amkd_core.file_names import one_on_any_system, safe_file_name
+    from amkd_core.slides import slide_id_of
+
+    if len(sources) == 1:
+        return [out]
+    seen: dict[str, Path] = {}
+    names = [safe_file_name(slide_id_of(source)) for source in sources]
+    for source, name in zip(sources, names, strict=True):
+        key = one_on_any_system(name)
+        if key in seen:
+            where = "" if names[sources.index(seen[key])] == name else ", on some systems at least"
+            raise AmkdError(
+                f"{seen[key]} and {source} would both be written to {out / name}{where}; predict them one at a time"
+            )
+        if (out / name).is_symlink():
+            raise AmkdError(
+                f"{out / name} is a link that leads elsewhere; remove it, or choose another folder"
+            )
+        seen[key] = source
+    return [out / name for name in names]
