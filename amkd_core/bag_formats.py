@@ -19,6 +19,7 @@ from amkd_core.bag_layouts import Recorded
 from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.encoder_names import our_encoder_name
 from amkd_core.errors import BagError, IncompleteBagError
+from amkd_core.file_names import fault_of_encoding
 from amkd_core.notices import Notice
 
 __all__ = ["NOT_RECORDED", "BagAssumptions", "read_foreign_bag"]
@@ -73,6 +74,8 @@ def read_foreign_bag(path: Path, assume: BagAssumptions) -> FeatureBag:
     BagError
         When the file is no bag, or (`IncompleteBagError`) records too little and `assume` does not say the rest.
     """
+    if fault := fault_of_encoding(path):
+        raise BagError(fault)
     recorded = read_layout_apart(path)
     return _complete(recorded, assume, path)
 

@@ -35,6 +35,8 @@ from amkd_core.survival.metrics import KaplanMeier
 from amkd_core.survival.outcome import TimeBins
 
 MAX_FILE_BYTES = 2 * 2**30
+RUN_BUNDLE = "model.amkd"
+"""What a run calls its bundle."""
 MAX_MANIFEST_BYTES = 2**20
 COHORT_GROUPS = ("all", "low", "high")
 _CURVE = ("time", "survival", "lower", "upper", "at_risk")
@@ -140,6 +142,10 @@ def _arrays(bundle: Bundle) -> dict[str, NDArray[Any]]:
 
 
 def _file_hash(path: Path, file_name: str) -> str:
+    if path.is_dir():
+        inside = path / RUN_BUNDLE
+        found = f"; give {inside}, which is one" if inside.is_file() else ""
+        raise BundleError(f"{file_name}: is a folder, expected a model bundle (.amkd){found}")
     if not path.is_file():
         raise BundleError(f"{file_name}: no such file, expected a model bundle (.amkd)")
     size = path.stat().st_size

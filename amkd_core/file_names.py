@@ -5,8 +5,10 @@ Also the endings of slides' files, which tables write and folders hold.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
+from pathlib import Path
 
 # A spreadsheet takes a cell that begins with one of these for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -48,6 +50,19 @@ def fault_of_identifier(name: str) -> str:
         return "holds letters that are not seen"
     if name.startswith(FORMULA_STARTS):
         return f"begins with {name[0]!r} like a formula"
+    return ""
+
+
+def fault_of_encoding(path: Path) -> str:
+    """Why no result could name this file, as a sentence; empty when they can.
+
+    The bytes of a name that are no UTF-8 text are lone surrogates in Python, which neither JSON nor HDF5 takes.
+    """
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path.name).decode(errors="backslashreplace")
+        return f"{shown}: the name of the file holds bytes that are no UTF-8 text, so no result can name it; rename it"
     return ""
 
 

@@ -61,7 +61,7 @@ def remember_name(path: Path, slide_id: str, content: str = "") -> None:
     content
         Its fingerprint, once that is known; the pseudonym is then the one that exports show.
     """
-    shown = pseudonym((content or f"name {slide_id}").encode())
+    shown = pseudonym((content or f"name {slide_id}").encode("utf-8", "surrogateescape"))
     for name in (str(path), path.name, slide_id):
         _names.pop(name, None)
         if len(name) >= _SHORTEST:

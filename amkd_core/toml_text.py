@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 from amkd_core.errors import ConfigError
 
 MOST_CHARACTERS = 2**20
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Tables of a TOML file, also of one that begins with a byte order mark, as Notepad writes it.
+
+    Raises
+    ------
+    ConfigError
+        As `parsed_toml`, and when it is no UTF-8 text; UTF-16, which PowerShell's ``>`` writes, is named.
+    OSError
+        When it cannot be read.
+    """
+    content = path.read_bytes()
+    if content.startswith(_WIDE_MARKS):
+        raise ConfigError(f"{path.name}: is UTF-16 text, expected UTF-8; save it as UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name}: is not TOML ({error})") from error
+    return parsed_toml(text.replace("\r\n", "\n").replace("\r", "\n"), path.name)
 
 
 def parsed_toml(text: str, name: str) -> dict[str, Any]:

@@ -17,6 +17,8 @@ def result_folders(sources: list[Path], out: Path) -> list[Path]:
     from amkd_core.file_names import one_on_any_system, safe_file_name
     from amkd_core.slides import slide_id_of
 
+    if out.exists() and not out.is_dir():
+        raise AmkdError(f"{out}: is a file, expected a folder for the results (--out)")
     if len(sources) == 1:
         return [out]
     seen: dict[str, Path] = {}

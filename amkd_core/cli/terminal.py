@@ -46,7 +46,7 @@ def shown(text: object) -> str:
     """
     return "".join(
         letter.encode("unicode_escape").decode()
-        if letter in _TURNING or unicodedata.category(letter) in ("Cc", "Zl", "Zp")
+        if letter in _TURNING or unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
         else letter
         for letter in str(text)
     )

@@ -21,7 +21,7 @@ from amkd_core.cohort.pathways import GeneSet, read_gmt
 from amkd_core.errors import CohortError, ConfigError
 from amkd_core.survival.endpoints import words_of
 from amkd_core.survival.outcome import Outcome
-from amkd_core.toml_text import parsed_toml
+from amkd_core.toml_text import read_toml
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -31,6 +31,7 @@ __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_coh
 PATHS = ("clinical", "expression", "pathways", "gene_groups", "slides", "bags", "folds", "probe_map")
 LATER_KEYS = ("bag_mpp", "patch_size", "patch_size_level0", "slide_mpp", "min_pathways")
 """Keys that came after the first release: unstated, they are None, and no run records them."""
+_TOLD_BY = ("clinical", "expression", "pathways", "slides", "bags")
 Table = TypeVar("Table")
 
 
@@ -231,6 +232,11 @@ def read_cohort_file(path: Path | None, given: Mapping[str, Any] | None = None) 
     values: dict[str, Any] = tables.pop("cohort", {})
     if not isinstance(values, dict):
         raise ConfigError(f"{'flags' if path is None else path.name}: cohort must be one table, [cohort]")
+    if path is not None and not values and tables and not set(tables) & set(_TOLD_BY):
+        found = ", ".join(f"[{name}]" if isinstance(value, dict) else name for name, value in tables.items())
+        raise ConfigError(
+            f"{path.name}: holds {found} and no table [cohort]; if this is a file of settings: --config"
+        )
     above = {name: value for name, value in tables.items() if not isinstance(value, dict)}
     problems = [f"there is no table [{name}], only [cohort]" for name in tables if name not in above]
     if above:  # TOML takes what stands above the first header for keys of no table
@@ -255,11 +261,7 @@ def read_cohort_file(path: Path | None, given: Mapping[str, Any] | None = None) 
 def _toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such cohort file")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name}: is not TOML ({error})") from error
-    return parsed_toml(text, path.name)
+    return read_toml(path)
 
 
 def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:

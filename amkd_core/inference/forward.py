@@ -24,7 +24,8 @@ def check_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
-        cause = str(error).splitlines()[0].rstrip(".")
+        # What torch adds to its first sentence may be a screen of its internals.
+        cause = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
         raise ConfigError(
             f"device {name!r} cannot be used ({cause}); `amkd doctor` says what this machine has, cpu always works"
         ) from error

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from amkd_core.errors import CohortError
+from amkd_core.cohort.columns import plain
+from amkd_core.errors import CohortError, ConfigError
 from amkd_core.slides import slide_id_of
 from amkd_core.slides.microns import user_microns
 
@@ -64,20 +66,53 @@ def _rows(table: Path) -> list[tuple[int, str, float]]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            named = [(name, plain(name)) for name in reader.fieldnames or ()]
+            reader.fieldnames = [name for _, name in named]
             twice = [name for name in ("slide", "mpp") if reader.fieldnames.count(name) > 1]
             if twice:
                 raise CohortError(f"{table.name}: column {twice[0]} stands there twice, expected once")
-            rows = [(reader.line_num, _file_name(row["slide"]), float(row["mpp"])) for row in reader]
-        for _, _, mpp in rows:
-            user_microns(mpp)
+            _refuse_other_columns([name for name, _ in named], reader.fieldnames)
+            return [(reader.line_num, *_scale_of(row, reader.line_num)) for row in reader]
     except CohortError:
         raise
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError, csv.Error) as error:
-        raise CohortError(
-            f"{table.name}: expected a CSV with the columns slide and mpp, one number per slide ({error})"
-        ) from error
-    return rows
+    except UnicodeDecodeError:
+        with table.open("rb") as raw:
+            wide = raw.read(2) in (b"\xff\xfe", b"\xfe\xff")
+        cause = f"it is {'UTF-16' if wide else 'no UTF-8'} text; save it as CSV in UTF-8"
+    except OSError as error:
+        cause = error.strerror or str(error)
+    except (ValueError, csv.Error) as error:
+        cause = str(error)
+    raise CohortError(
+        f"{table.name}: expected a CSV with the columns slide and mpp, one number per slide ({cause})"
+    )
+
+
+def _refuse_other_columns(names: list[str], read: Sequence[str]) -> None:
+    missing = [name for name in ("slide", "mpp") if name not in read]
+    if missing:
+        other = "; columns are separated by semicolons" if ";" in "".join(names) else ""
+        raise ValueError(
+            f"line 1 names {', '.join(names) or 'no column'}, not {' and '.join(missing)}{other}"
+        )
+
+
+def _scale_of(row: dict[str | Any, Any], line: int) -> tuple[str, float]:
+    """Slide and scale of a row as `csv.DictReader` gives it: cells too many stand under None, missing ones are None."""
+    if row.get(None):
+        raise ValueError(f"line {line} has more cells than line 1; a decimal comma?")
+    if row["slide"] is None or row["mpp"] is None:
+        raise ValueError(f"line {line} has fewer cells than line 1")
+    try:
+        mpp = float(row["mpp"])
+    except ValueError:
+        comma = "; write a point for the decimal comma" if "," in row["mpp"] else ""
+        raise ValueError(f"line {line}: mpp is {row['mpp'].strip()!r}, which is no number{comma}") from None
+    try:
+        user_microns(mpp)
+    except ConfigError as error:
+        raise ValueError(f"line {line}: {error}") from error
+    return _file_name(row["slide"]), mpp
 
 
 def _file_name(text: str) -> str:

@@ -97,7 +97,7 @@ def files_of(file: Path) -> list[Path]:
 def _file_of_folder(folder: Path) -> Path:
     by_series = {dicom_series(file): file for file in reversed(_dicom_files(folder))}
     if not by_series:
-        raise SlideError(f"{folder} is a folder without a DICOM slide in it; give the slide file itself.")
+        raise SlideError(f"{folder} is {_lack_of(folder)}; give the slide file itself.")
     if len(by_series) > 1:
         raise SlideError(f"{folder} holds {len(by_series)} DICOM slides; give one file of the wanted one.")
     if others := [file for file in _files_in(folder) if file.suffix.lower() in _NOT_DICOM]:
@@ -106,6 +106,13 @@ def _file_of_folder(folder: Path) -> Path:
             f"({others[0].name}{', …' if len(others) > 1 else ''}); give the file of the wanted one."
         )
     return next(iter(by_series.values()))
+
+
+def _lack_of(folder: Path) -> str:
+    names = [file.suffix.lower() for file in folder.iterdir()]
+    if not names:
+        return "an empty folder"
+    return f"a folder without a {'DICOM ' if SLIDE_SUFFIXES.intersection(names) else ''}slide in it"
 
 
 def _files_in(folder: Path) -> list[Path]:

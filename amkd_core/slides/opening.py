@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from amkd_core.errors import SlideError
-from amkd_core.file_names import OTHER_SUFFIXES, TIFF_SUFFIXES
+from amkd_core.file_names import OTHER_SUFFIXES, TIFF_SUFFIXES, fault_of_encoding
 from amkd_core.private_names import remember_name
 from amkd_core.slides.backends.base import Backend
 from amkd_core.slides.detect import HEAD_BYTES, files_of, is_dicom, main_file
@@ -27,6 +27,8 @@ def open_checked(
     given = None if mpp is None else user_microns(mpp)
     default = None if default_mpp is None else user_microns(default_mpp)
     remember_name(path, slide_id_of(path))
+    if fault := fault_of_encoding(path):
+        raise SlideError(fault)
     file = main_file(path)
     content = fingerprint(files_of(file))
     remember_name(path, slide_id_of(path), content)

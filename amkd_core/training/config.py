@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from amkd_core.cohort.pathways import MIN_COVERAGE
 from amkd_core.errors import ConfigError
-from amkd_core.toml_text import parsed_toml
+from amkd_core.toml_text import parsed_toml, read_toml
 from amkd_core.training.distillation import Direction, RedundancyForm
 
 
@@ -212,11 +212,13 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainingCon
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = parsed_toml(path.read_text(encoding="utf-8"), path.name)
+            values = read_toml(path)
         except FileNotFoundError:
             raise ConfigError(f"{path}: no such configuration file") from None
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{path.name}: is not TOML ({error})") from error
+        found = {"cohort": "a table [cohort]", "clinical": "the key clinical", "pathways": "the key pathways"}
+        of_cohort = next((said for name, said in found.items() if name in values), None)
+        if of_cohort is not None:
+            raise ConfigError(f"{path.name}: holds {of_cohort}, so this is a cohort's file: --cohort")
     merge_overrides(values, overrides)
     return validated(values)
 

@@ -60,7 +60,9 @@ def test_names_from_files_repaint_no_bar(
     assert "S1\\x1b[2J.tif" in said
 
 
-@pytest.mark.parametrize("module", sorted(Path(terminal.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "module", sorted(Path(terminal.__file__).parent.glob("*.py")), ids=lambda path: path.stem
+)
 def test_no_command_writes_past_the_terminal_module(module: Path) -> None:
     """Whatever stands in a line may come from a file; only `terminal` writes, and `shown` makes it harmless."""
     calls = [node for node in ast.walk(ast.parse(module.read_text("utf-8"))) if isinstance(node, ast.Call)]
