@@ -108,8 +108,8 @@ class GeneScaling:
         return (values - self.mean) / self.std
 
 
-def read_expression(path: Path) -> ExpressionTable:
-    """Read a table with patients in rows and gene symbols in columns (CSV, TSV or Parquet).
+def read_expression(path: Path, column: str = PATIENT_COLUMN) -> ExpressionTable:
+    """Read a table with patients in rows, named in one column, and gene symbols in columns (CSV, TSV or Parquet).
 
     Raises
     ------
@@ -117,14 +117,12 @@ def read_expression(path: Path) -> ExpressionTable:
         When the file is missing or no such table, a patient or gene stands there twice, a gene is named like a date, or
         a value is no finite number.
     """
-    frame = read_table(path)
-    if PATIENT_COLUMN not in frame.columns:
+    frame = read_table(path, text=(column,))
+    if column not in frame.columns:
         found = ", ".join(str(name) for name in frame.columns[:4])
-        raise CohortError(
-            f"{path.name}: no column {PATIENT_COLUMN} (found {found}, ...), expected patients in rows"
-        )
-    patients = [str(name).strip() for name in frame[PATIENT_COLUMN]]
-    values = frame.drop(columns=PATIENT_COLUMN)
+        raise CohortError(f"{path.name}: no column {column} (found {found}, ...), expected patients in rows")
+    patients = [str(name).strip() for name in frame[column]]
+    values = frame.drop(columns=column)
     genes = [str(name) for name in values.columns]
     for kind, names in (("patient", patients), ("gene", genes)):
         twice = (

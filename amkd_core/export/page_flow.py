@@ -58,9 +58,7 @@ class PageFlow:
         FigureCanvasAgg(self.figure)
         report = self._report
         self._lines([report.footer], 0.03, MARGIN, 8, colour=GREY)
-        banner = RESEARCH_USE_ONLY + (
-            " SYNTHETIC MODEL: says nothing about people." if report.synthetic else ""
-        )
+        banner = RESEARCH_USE_ONLY + (f" {report.banner}" if report.synthetic else "")
         self.top = 0.965
         self.write(banner, size=9, colour=WARNING_COLOUR, weight="bold", after=0.006)
         title = self.wrapped(report.title, WIDTH, 15, "bold")

@@ -12,6 +12,7 @@ from amkd_core.export.pictures import SlidePictures
 from amkd_core.export.pseudonym import shown_name, shown_provenance
 from amkd_core.export.report_pages import draw_pages, map_picture, patch_strip, plain_curve
 from amkd_core.export.run_report import (
+    SYNTHETIC_MODEL,
     KeyFigure,
     Report,
     ReportFigure,
@@ -128,6 +129,7 @@ def _report(prediction: Prediction, figures: dict[str, ReportFigure], *, identif
         sections=tuple(sections),
         footer=f"AMKD Viewer {prediction.provenance['software']['amkd']}"
         + ("" if identified else f"; {_left_out(prediction)} left out"),
+        banner=SYNTHETIC_MODEL,
     )
 
 

@@ -77,6 +77,10 @@ class KeyFigure:
     note: str = ""
 
 
+SYNTHETIC_COHORT = "SYNTHETIC COHORT: these patients are simulated. Nothing here says anything about people."
+SYNTHETIC_MODEL = "SYNTHETIC MODEL: says nothing about people."
+
+
 @dataclass(frozen=True)
 class Report:
     """A whole report.
@@ -86,11 +90,13 @@ class Report:
     title, subtitle
         Heading.
     synthetic
-        Simulated patients: said in a banner on top and in the title of the page.
+        Simulated patients or a model of such: said in a banner on top and in the title of the page.
     key_figures, sections
         In their order.
     footer
         Last line.
+    banner
+        What is said on top of a synthetic one: which of patients and model is simulated.
     """
 
     title: str
@@ -99,6 +105,7 @@ class Report:
     key_figures: tuple[KeyFigure, ...]
     sections: tuple[ReportSection, ...]
     footer: str
+    banner: str = SYNTHETIC_COHORT
 
 
 def render_report(report: Report) -> str:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from amkd_core.cohort.columns import PATIENT_NAMES, plain
 from amkd_core.cohort.expression import brought_to_logs, likely_scale
-from amkd_core.cohort.genes import PATIENT_COLUMN, numbers_of, read_expression, read_table, refuse_dates
+from amkd_core.cohort.genes import numbers_of, read_expression, read_table, refuse_dates
 from amkd_core.errors import CohortError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from amkd_core.bundle_card import BundleCard
 
 # So many genes are most of what is expressed, and one of them is always high or, of z-scores, below the mean.
@@ -34,8 +37,9 @@ def read_genes(path: Path, patient: str | None = None) -> dict[str, float]:
 def read_patient(path: Path, patient: str | None = None) -> tuple[str, dict[str, float]]:
     """A patient and his expression by gene symbol, as it stands in the file (`on_training_scale` makes use of it).
 
-    Two layouts are read: patients in rows with a column ``patient_id``, and genes in rows with a first
-    column ``gene`` and one column a patient.
+    Two layouts are read: patients in rows with a column ``patient_id``, or as clinical tables call it, and genes in
+    rows with a first column ``gene`` and one column a patient. Where the first column has another name, the patient who
+    is asked for tells which of them it is.
 
     Parameters
     ----------
@@ -48,26 +52,29 @@ def read_patient(path: Path, patient: str | None = None) -> tuple[str, dict[str,
         When the file is no such table, a gene stands there twice or is named like a date, a value is no number or
         infinite, or the patient is not in it or not stated among several.
     """
-    frame = read_table(path)
-    if PATIENT_COLUMN in frame.columns:
-        table = read_expression(path)
+    frame = read_table(path, first_is_text=True)
+    column = column_of_patients(frame, patient)
+    if column is not None:
+        table = read_expression(path, column)
         name = _choose(path, list(table.patients), patient)
         row = table.values[table.patients.index(name)]
         return name, dict(zip(table.genes, row.tolist(), strict=True))
-    if frame.columns[0] != "gene" or len(frame.columns) < 2:
-        raise CohortError(
-            f"{path.name}: the first column is {frame.columns[0]}, expected patient_id (patients in rows) or gene "
-            "(genes in rows)"
-        )
     # A workbook may name its patients by numbers.
     frame.columns = [str(column).strip() for column in frame.columns]
+    genes_first = plain(frame.columns[0]) == "gene" or patient in frame.columns[1:]
+    if not genes_first or len(frame.columns) < 2:
+        raise CohortError(
+            f"{path.name}: the first column is {frame.columns[0]}, expected patient_id (patients in rows) or gene "
+            "(genes in rows), or --patient"
+        )
     name = _choose(path, list(frame.columns[1:]), patient)
-    twice = frame["gene"][frame["gene"].duplicated()]
+    symbols = frame.iloc[:, 0]
+    twice = symbols[symbols.duplicated()]
     if len(twice):
         raise CohortError(
             f"{path.name}: gene {twice.iloc[0]} stands there more than once, expected each one once"
         )
-    names = [str(gene) for gene in frame["gene"]]
+    names = [str(gene) for gene in symbols]
     refuse_dates(names, path.name)
     genes = dict(zip(names, numbers_of(frame[[name]], path.name)[:, 0].tolist(), strict=True))
     infinite = next((gene for gene, value in genes.items() if math.isinf(value)), None)
@@ -77,6 +84,19 @@ def read_patient(path: Path, patient: str | None = None) -> tuple[str, dict[str,
             "expected finite numbers; leave out what was not measured"
         )
     return name, genes
+
+
+def column_of_patients(frame: pd.DataFrame, patient: str | None = None) -> str | None:
+    """Column in which an expression table names its patients; None where genes stand in rows, or nothing tells."""
+    columns = [str(column) for column in frame.columns]
+    if PATIENT_NAMES[0] in columns:
+        return PATIENT_NAMES[0]
+    if plain(columns[0]) == "gene" or (patient is not None and patient in columns[1:]):
+        return None
+    named = next((column for name in PATIENT_NAMES for column in columns if plain(column) == name), None)
+    if named is None and patient is not None and patient in {str(name).strip() for name in frame.iloc[:, 0]}:
+        return columns[0]
+    return named
 
 
 def on_training_scale(genes: Mapping[str, float], card: BundleCard, *, name: str) -> dict[str, float]:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.bundle import Bundle
-from amkd_core.cohort.genes import PATIENT_COLUMN, read_table
+from amkd_core.cohort.genes import read_table
 from amkd_core.errors import ModalityError
+from amkd_core.inference.expression import column_of_patients
 from amkd_core.inference.prediction import CohortReference, TeacherPrediction
 from amkd_core.pathway_effects import PathwayEffects
 
@@ -177,9 +178,10 @@ def patients_in(path: Path) -> tuple[str, ...]:
     CohortError
         When the file is no table.
     """
-    frame = read_table(path)
-    if PATIENT_COLUMN in frame.columns:
-        return tuple(str(name).strip() for name in frame[PATIENT_COLUMN])
+    frame = read_table(path, first_is_text=True)
+    column = column_of_patients(frame)
+    if column is not None:
+        return tuple(str(name).strip() for name in frame[column])
     return tuple(str(column).strip() for column in frame.columns[1:])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from amkd_core.bundle_card import BundleCard
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.export.run_report import Report, ReportSection
+from amkd_core.export.run_report import SYNTHETIC_COHORT, SYNTHETIC_MODEL, Report, ReportSection
 from amkd_core.survival.endpoints import words_of
 from amkd_core.training.report_text import (
     cohort_section,
@@ -64,6 +64,7 @@ def external_report(
             provenance_section(provenance),
         ),
         footer="AMKD Viewer. docs/statistics.md explains every figure; metrics.json and predictions.csv hold them all.",
+        banner=SYNTHETIC_COHORT if cohort.file.synthetic else SYNTHETIC_MODEL,
     )
 
 

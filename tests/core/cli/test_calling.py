@@ -64,30 +64,22 @@ def test_a_tilde_in_a_cohort_file_or_an_override_is_the_home_folder(home: Path, 
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("command", "sentence"),
     [
-        (["extract"], "Stopped. Repeat the same command to continue; what was finished is kept."),
-        (["predict"], "Stopped. Repeat the same command to begin anew."),
+        ("extract", "Stopped. Repeat the same command to continue; what was finished is kept."),
+        ("predict", "Stopped. Repeat the same command to begin anew."),
     ],
 )
 def test_ctrl_c_is_a_sentence(
-    amkd: Run,
-    slide_path: Path,
-    bundle_path: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    words: list[str],
-    sentence: str,
+    amkd: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, sentence: str
 ) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(extract, "extract_slides", stop)
-    monkeypatch.setattr("amkd_core.cli.predict.predict_any", stop)
-    more = ["--bundle", bundle_path] if words == ["predict"] else []
-    done = amkd(*words, slide_path, *more, "--out", tmp_path / "out")
-    assert done.exit_code == 130
-    assert done.stderr == f"{sentence}\n"
+    monkeypatch.setattr("amkd_core.cli.predict.load_bundle", stop)
+    done = amkd(command, tmp_path / "any.tif", "--out", tmp_path / "out")
+    assert (done.exit_code, done.stderr) == (130, f"{sentence}\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal to a group of processes")

@@ -280,6 +280,18 @@ def test_the_report_says_what_was_predicted(
     assert len(re.findall(rb"/Type /Page\b", raw)) == 2
 
 
+def test_both_reports_call_the_model_simulated_and_not_the_patients(
+    prediction: Prediction, white: SlidePictures, tmp_path: Path
+) -> None:
+    write_report(tmp_path / "r.html", prediction, white)
+    page = (tmp_path / "r.html").read_text()
+    report = prediction_report(prediction, {}, identified=False)
+    printed = " ".join(text.get_text() for text in next(iter(draw_pages(prediction, white, report))).texts)
+    for said in (page, " ".join(printed.split())):
+        assert "SYNTHETIC MODEL: says nothing about people." in said
+        assert "SYNTHETIC COHORT" not in said
+
+
 def _with_long_names(prediction: Prediction) -> Prediction:
     names = tuple(
         f"REACTOME_SIGNALING_BY_RECEPTOR_TYROSINE_KINASES_AND_DOWNSTREAM_TARGETS_OF_EGFR_{index}"

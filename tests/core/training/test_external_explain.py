@@ -160,7 +160,8 @@ def test_other_endpoints_and_kinds_of_patients_are_warned_of(cohort, bundle, bag
     page = re.sub(r"\s+", " ", (tmp_path / "report.html").read_text())
     assert "trained for endpoint os, but this cohort&#39;s is dss" in page
     assert "trained on simulated patients, but these are real" in page
-    assert "SYNTHETIC COHORT" in page  # the model is simulated
+    assert "SYNTHETIC MODEL" in page
+    assert "SYNTHETIC COHORT" not in page
 
 
 def test_expression_that_the_teacher_cannot_use_leaves_the_student(cohort, bundle):
