@@ -160,10 +160,10 @@ def test_sentences_say_what_is_wrong_with_a_slides_name(root: Path) -> None:
 
 
 def test_names_of_slides_and_patients_as_names_of_results(root: Path, counted: list[FaultCount]) -> None:
-    from amkd_core.cli.predict import _result_folders
+    from amkd_core.cli.result_folders import result_folders
 
     def use(name: str) -> None:
-        folders = _result_folders([Path(f"{name}.svs"), Path("other.svs")], root)
+        folders = result_folders([Path(f"{name}.svs"), Path("other.svs")], root)
         for folder in folders:
             assert folder.resolve().parent == root.resolve(), name
             assert len(folder.name.encode()) <= 120
