@@ -463,3 +463,7 @@ def test_a_queue_that_ends_by_a_fault_of_ours_can_be_started_again(  # noqa: PLR
     monkeypatch.setattr(panel.session, "_predict", jobs.run_job)
     queue.run()
     spin(lambda: queue.stage.text().startswith("Done"))
+
+
+def test_a_result_says_whose_expression_it_was_made_from(taught) -> None:
+    assert taught.outcome.provenance["genes"]["patient"] == "first"
