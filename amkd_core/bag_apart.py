@@ -10,7 +10,6 @@ import atexit
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 import amkd_core
 from amkd_core.bag_layouts import Recorded
+from amkd_core.ended import cause_of_death
 from amkd_core.errors import BagError
 
 CHILD = ("-P", "-m", "amkd_core.bag_child")
@@ -75,7 +75,7 @@ class _Reader:
             self.end()
             if hung.is_set():
                 raise EOFError(f"did not answer within {timeout_s:.0f} s and was stopped") from None
-            raise EOFError(_cause(self._process.returncode)) from None
+            raise EOFError(cause_of_death(self._process.returncode)) from None
         finally:
             timer.cancel()
 
@@ -159,12 +159,3 @@ def _array(stream: BinaryIO, dtype: str, shape: list[int]) -> NDArray[Any]:
             raise EOFError
         filled += n_read
     return np.frombuffer(buffer, kind).reshape(shape)
-
-
-def _cause(status: int) -> str:
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"

@@ -15,11 +15,14 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from amkd_core.ended import signal_of
 from amkd_core.inference.extract import ExtractSettings, SlideOutcome, SlideTask, extract_slide
+from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 
 STAGE = "Extracting slides"
 _POLL_S = 0.1
+_log = private_logger(__name__)
 
 _Tasks = queue.SimpleQueue[tuple[int, SlideTask]]
 _Messages = queue.SimpleQueue[tuple[int, Progress | SlideOutcome]]
@@ -44,7 +47,12 @@ def run_in_workers(
     try:
         yield Progress(STAGE, 0, len(tasks))
         while len(outcomes) < len(tasks):
-            index, message = messages.get()
+            try:
+                index, message = messages.get(timeout=_POLL_S)
+            except queue.Empty:
+                if any(lane.is_alive() for lane in lanes) or not messages.empty():
+                    continue
+                break
             name = tasks[index].path.name
             if isinstance(message, SlideOutcome):
                 outcomes[index] = message
@@ -58,7 +66,11 @@ def run_in_workers(
         stop.set()
         for lane in lanes:
             lane.join()
-    return [outcomes[index] for index in range(len(tasks))]
+    lost = "the thread that waited for it ended; extract it again"
+    return [
+        outcomes.get(index, SlideOutcome(task.path, "failed", reason=lost))
+        for index, task in enumerate(tasks)
+    ]
 
 
 class SlideWorker:
@@ -105,15 +117,15 @@ class SlideWorker:
         try:
             self._pipe.send(task)
             while True:
+                if stop.is_set():
+                    reason = "stopped before it was finished"
+                    break
                 if self._pipe.poll(_POLL_S):
                     message = self._pipe.recv()
                     heard = time.monotonic()
                     if isinstance(message, SlideOutcome):
                         return message
                     yield message
-                elif stop.is_set():
-                    reason = "stopped before it was finished"
-                    break
                 elif time.monotonic() - heard > self._stall_s:
                     reason = (
                         f"no progress for {self._stall_s:.0f} s, so it was stopped; the file may be damaged"
@@ -133,9 +145,10 @@ class SlideWorker:
     def _cause_of_death(self) -> str:
         self._process.join(timeout=5)
         code = self._process.exitcode
-        if code is not None and code < 0:
+        name = signal_of(code)
+        if name:
             return (
-                f"the process that read it died by {signal.Signals(-code).name}; the file is damaged in a way that "
+                f"the process that read it died by {name}; the file is damaged in a way that "
                 "its reader does not survive, or memory ran out"
             )
         return (
@@ -154,18 +167,35 @@ def _lane(
                 index, task = waiting.get_nowait()
             except queue.Empty:
                 return
-            if worker is None or not worker.is_alive:
-                worker = SlideWorker(out, settings)
-            steps = worker.run(task, stop)
-            while True:
-                try:
-                    messages.put((index, next(steps)))
-                except StopIteration as finished:
-                    messages.put((index, finished.value))
-                    break
+            try:
+                if worker is None or not worker.is_alive:
+                    worker = SlideWorker(out, settings)
+                steps = worker.run(task, stop)
+                while True:
+                    try:
+                        messages.put((index, next(steps)))
+                    except StopIteration as finished:
+                        messages.put((index, finished.value))
+                        break
+            except Exception as error:
+                # Whoever waits for this slide must hear of it, whatever went wrong here.
+                messages.put((index, _failed(task, error)))
+                if worker is not None and worker.is_alive:
+                    worker.kill()
     finally:
         if worker is not None and worker.is_alive:
             worker.kill()
+
+
+def _failed(task: SlideTask, error: Exception) -> SlideOutcome:
+    """The outcome of a slide whose worker could not be started, or not be asked."""
+    if isinstance(error, OSError):
+        cause = error.strerror or str(error)
+        reason = f"no process could be started for it ({cause}); end other programs, or extract fewer slides at a time"
+    else:
+        _log.error("A worker failed.", exc_info=error)
+        reason = f"its worker failed ({type(error).__name__}: {error})"
+    return SlideOutcome(task.path, "failed", reason=reason)
 
 
 def _serve(pipe: Connection, out: Path, settings: ExtractSettings) -> None:

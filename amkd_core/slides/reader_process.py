@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import subprocess
 import threading
 import weakref
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from amkd_core.ended import cause_of_death
 from amkd_core.slides.backends.base import Pixels
 from amkd_core.slides.reader_launch import Launched, launch_reader
 from amkd_core.slides.wire import WireError, receive, send
@@ -172,16 +172,7 @@ def _listen(process: subprocess.Popen[bytes], pending: _Pending) -> None:
         except (WireError, OSError, ValueError):
             break
     process.kill()
-    pending.lose(_cause(process.wait()))
-
-
-def _cause(status: int) -> str:
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
+    pending.lose(cause_of_death(process.wait()))
 
 
 def _end(launched: Launched, listener: threading.Thread) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import IO, Any
 
+from amkd_core.ended import signal_of
 from amkd_core.errors import AmkdError
 
 
@@ -27,6 +30,8 @@ class Child:
     """
 
     def __init__(self, task: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> None:
+        self._stalled_s: float | None = None
+        self._reader: threading.Thread | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-m", "amkd_core.training.worker"],
             stdin=subprocess.PIPE,
@@ -36,8 +41,10 @@ class Child:
             encoding="utf-8",
         )
         if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(task) + "\n")
-            self._process.stdin.flush()
+            # Of a child that is dead already the pipe is broken; `answers` and `cause_of_death` tell of that.
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(task) + "\n")
+                self._process.stdin.flush()
 
     @property
     def pid(self) -> int:
@@ -49,15 +56,20 @@ class Child:
         """Whether it still works."""
         return self._process.poll() is None
 
-    def answers(self) -> Iterator[dict[str, Any]]:
+    def answers(self, stall_s: float | None = None) -> Iterator[dict[str, Any]]:
         """What it answers, until it ends; a half-written last line is left out.
+
+        Parameters
+        ----------
+        stall_s
+            A child that is silent for so long hangs, and is killed; None waits for ever.
 
         Raises
         ------
         AmkdError
             With the child's own sentence, when the task cannot be done.
         """
-        for line in self._process.stdout or ():
+        for line in (self._process.stdout or ()) if stall_s is None else self._lines(stall_s):
             try:
                 record: dict[str, Any] = json.loads(line)
             except ValueError:
@@ -66,11 +78,29 @@ class Child:
                 raise AmkdError(record["error"])
             yield record
 
+    def _lines(self, stall_s: float) -> Iterator[str]:
+        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=_hand_on, args=(self._process.stdout, lines), daemon=True)
+        self._reader.start()
+        while True:
+            try:
+                line = lines.get(timeout=stall_s)
+            except queue.Empty:
+                self._stalled_s = stall_s
+                self._process.kill()
+                return
+            if line is None:
+                return
+            yield line
+
     def cause_of_death(self) -> str:
         """How it ended, as the end of a sentence."""
+        if self._stalled_s is not None:
+            return f"no progress for {self._stalled_s:.0f} s, so it was stopped; the file may be damaged"
         code = self._process.wait()
-        if code < 0:
-            return f"its process died by {signal.Signals(-code).name} (killed, or memory ran out)"
+        name = signal_of(code)
+        if name:
+            return f"its process died by {name} (killed, or memory ran out)"
         return f"its process ended with an unexpected error (exit code {code}); its report is above"
 
     def close(self) -> None:
@@ -78,9 +108,18 @@ class Child:
         if self.is_alive:
             self._process.kill()
         self._process.wait()
+        if self._reader is not None:
+            self._reader.join(5)  # the pipe has ended with the child
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 try:
                     stream.close()
                 except BrokenPipeError:
                     continue
+
+
+def _hand_on(stream: IO[str] | None, lines: queue.SimpleQueue[str | None]) -> None:
+    with suppress(ValueError):  # bytes that are no text end the answers, as do those of a closed pipe
+        for line in stream or ():
+            lines.put(line)
+    lines.put(None)

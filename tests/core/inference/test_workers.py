@@ -72,6 +72,14 @@ def test_a_worker_that_dies_costs_its_slide_only(tasks: list[SlideTask], tmp_pat
     assert not workers()
 
 
+def test_the_interrupt_of_a_terminal_is_left_to_the_owner(tasks: list[SlideTask], tmp_path: Path) -> None:
+    """It reaches every process of the group; a worker that took it would fail its slide before the owner decides."""
+    steps = until_reading(extract_slides(tasks, tmp_path, ExtractSettings(), jobs=1), "s1.tif")
+    (worker,) = workers()
+    worker.send_signal(signal.SIGINT)
+    assert [outcome.state for outcome in finish(steps)] == ["done", "done", "done"]
+
+
 def test_a_worker_that_hangs_costs_its_slide_only(tasks: list[SlideTask], tmp_path: Path) -> None:
     settings = ExtractSettings(stall_s=6.0)
     steps = until_reading(extract_slides(tasks, tmp_path, settings, jobs=1), "s0.tif")
