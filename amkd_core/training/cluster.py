@@ -20,6 +20,7 @@ from amkd_core.progress import Progress
 from amkd_core.slides import slide_id_of
 from amkd_core.training.child import Child
 from amkd_core.training.distribute import Ended
+from amkd_core.training.worker import ALIVE
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -113,8 +114,13 @@ class ClusterFolds:
         _take_back(self._client, list(self._futures.values()))
 
 
-def run_task(task: Mapping[str, Any]) -> dict[str, Any]:
+def run_task(task: Mapping[str, Any], stall_s: float | None = None) -> dict[str, Any]:
     """Run a task in a child process of this worker.
+
+    Parameters
+    ----------
+    stall_s
+        A child that sends nothing for so long is killed; None where it may be silent, as folds are.
 
     Returns
     -------
@@ -124,8 +130,9 @@ def run_task(task: Mapping[str, Any]) -> dict[str, Any]:
     child = Child(task)
     answers: list[dict[str, Any]] = []
     try:
-        for answer in child.answers():
-            answers.append(answer)
+        for answer in child.answers(stall_s):
+            if ALIVE not in answer:
+                answers.append(answer)
         died = len(answers) < len(task.get("slides", [0]))
         return {"answers": answers, **({"cause": child.cause_of_death()} if died else {})}
     except AmkdError as error:
@@ -170,8 +177,10 @@ def run_slides(chunk: Sequence[SlideTask], out: str, settings: ExtractSettings) 
     outcomes: list[SlideOutcome] = []
     while len(outcomes) < len(chunk):
         rest = chunk[len(outcomes) :]
-        slides = [[str(task.path.resolve()), task.mpp] for task in rest]
-        found = run_task({"kind": "slides", "slides": slides, "out": out, "settings": record})
+        slides = [{**dataclasses.asdict(task), "path": str(task.path.resolve())} for task in rest]
+        found = run_task(
+            {"kind": "slides", "slides": slides, "out": out, "settings": record}, settings.stall_s
+        )
         outcomes += [
             SlideOutcome(task.path, **answer) for task, answer in zip(rest, found["answers"], strict=False)
         ]

@@ -20,6 +20,8 @@ from amkd_core.errors import AmkdError
 
 Answer = Callable[[Mapping[str, Any]], None]
 FOLD_LOG = "epochs.tsv"
+ALIVE = "alive"
+"""Key of what a child says between its answers: that it has not stalled."""
 
 
 def main() -> None:
@@ -97,16 +99,18 @@ def _cell(task: Mapping[str, Any], answer: Answer) -> None:
 
 
 def _extract(task: Mapping[str, Any], answer: Answer) -> None:
-    """Extract slides one after another; one line for each."""
+    """Extract slides one after another; one line for each, and signs of life in between."""
     from amkd_core.inference.extract import ExtractSettings, SlideTask, extract_slide
 
     weights = task["settings"]["weights"]
     settings = ExtractSettings(**{**task["settings"], "weights": None if weights is None else Path(weights)})
-    for path, mpp in task["slides"]:
-        steps = extract_slide(SlideTask(Path(path), mpp), Path(task["out"]), settings)
+    for slide in task["slides"]:
+        steps = extract_slide(
+            SlideTask(**{**slide, "path": Path(slide["path"])}), Path(task["out"]), settings
+        )
         while True:
             try:
-                next(steps)
+                answer({ALIVE: next(steps).done})
             except StopIteration as stop:
                 outcome = stop.value
                 break

@@ -94,10 +94,11 @@ def test_a_slide_that_kills_its_process_fails_by_itself(
 ) -> None:
     from amkd_core.training import cluster
 
-    def crashing(task: dict) -> dict:
+    def crashing(task: dict, stall_s: float) -> dict:
+        assert stall_s == ExtractSettings().stall_s
         answers: list[dict] = []
-        for path, _ in task["slides"]:
-            if "second" in path:
+        for slide in task["slides"]:
+            if "second" in slide["path"]:
                 return {"answers": answers, "cause": "its process died by SIGSEGV"}
             answers.append({"state": "done", "n_patches": 5, "seconds": 0.1, "reason": ""})
         return {"answers": answers}
