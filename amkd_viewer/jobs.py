@@ -65,7 +65,10 @@ def has_kept_results() -> bool:
     from amkd_core.inference.kept_files import user_folder
 
     folder = user_folder("results")
-    return folder is not None and folder.is_dir() and any(folder.iterdir())
+    try:
+        return folder is not None and folder.is_dir() and any(folder.iterdir())
+    except OSError:  # a folder that this user may not look into
+        return False
 
 
 def recall(request: PredictionRequest, bundle: Bundle) -> Prediction | None:

@@ -46,7 +46,7 @@ class BagCache:
     def find(self, info: SlideInfo, encoder: EncoderIdentity, spec: PatchSpec) -> FeatureBag | None:
         """The bag that encoding this slide would give again, under the slide's present name; None if there is none."""
         path = self._path(info, encoder, spec)
-        if path is None or not path.is_file():
+        if path is None or not self._kept.holds(path):
             return None
         try:
             bag = read_bag(path)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
 
 from amkd_core import __version__
+from amkd_core.atomic import TEMPORARY_PREFIX
 from amkd_core.settings import current_settings
 
 FOLDER_VARIABLE = "AMKD_CACHE_DIR"
@@ -21,6 +24,7 @@ SUFFIXES = {"bags": ".h5", "results": ".npz"}
 SHARES = {"bags": 0.8, "results": 0.2}
 """Of the cache's limit that each kind may take."""
 NO_LIMIT = 2**62
+_LEFT_OVER_S = 24 * 3600.0
 
 
 class KeptFiles:
@@ -58,13 +62,23 @@ class KeptFiles:
         text = json.dumps({**key, "release": __version__}, sort_keys=True, default=str)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:40]}{self.suffix}"
 
+    def holds(self, path: Path) -> bool:
+        """Whether a file is kept; not where the folder may not be looked into."""
+        try:
+            return path.is_file()
+        except OSError:
+            return False
+
     def touch(self, path: Path) -> None:
         """Note that a file was used."""
         os.utime(path)
 
     def prune(self) -> int:
         """Keep to the limit; the file used last stays in any case. Bytes that were freed."""
-        files = [(path.stat(), path) for path in self._files()]
+        files = []
+        for path in self._files():
+            with suppress(FileNotFoundError):  # another process has just removed it
+                files.append((path.stat(), path))
         total, freed = sum(status.st_size for status, _ in files), 0
         for status, path in sorted(files, key=lambda item: item[0].st_mtime_ns)[:-1]:
             if total - freed <= self.limit_bytes:
@@ -82,7 +96,9 @@ class KeptFiles:
         return freed
 
     def _files(self) -> list[Path]:
-        return [] if self.folder is None else sorted(self.folder.glob(f"*{self.suffix}"))
+        if self.folder is None:
+            return []
+        return sorted(path for path in self.folder.glob(f"*{self.suffix}") if not _being_written(path))
 
 
 def user_limit_bytes(kind: str) -> int:
@@ -102,6 +118,16 @@ def cache_folder() -> Path | None:
     if named is not None:
         return Path(named) if named else None
     return current_settings().cache_folder or Path(user_cache_path("amkd-viewer"))
+
+
+def _being_written(path: Path) -> bool:
+    """Whether a file is another process's, under way; what a killed one left is a day old some day."""
+    if not path.name.startswith(TEMPORARY_PREFIX):
+        return False
+    try:
+        return time.time() - path.stat().st_mtime < _LEFT_OVER_S
+    except FileNotFoundError:
+        return True
 
 
 def _size(path: Path) -> int:

@@ -68,7 +68,7 @@ class ResultCache:
     def find(self, info: SlideInfo, bundle: Bundle, *, genes: Genes | None = None) -> Prediction | None:
         """What predicting this slide would give again; None when it was not predicted, or its features are gone."""
         path = self._path(info, bundle, genes)
-        if path is None or not path.is_file():
+        if path is None or not self._kept.holds(path):
             return None
         spec = PatchSpec(bundle.card.patch_size_px, bundle.card.mpp)
         bag = self._bags.find(info, bundle.card.encoder.identity, spec)

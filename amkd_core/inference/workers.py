@@ -177,8 +177,7 @@ def _lane(
                     except StopIteration as finished:
                         messages.put((index, finished.value))
                         break
-            except Exception as error:
-                # Whoever waits for this slide must hear of it, whatever went wrong here.
+            except Exception as error:  # noqa: BLE001 (whoever waits for this slide must hear of it)
                 messages.put((index, _failed(task, error)))
                 if worker is not None and worker.is_alive:
                     worker.kill()

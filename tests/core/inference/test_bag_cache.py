@@ -113,3 +113,11 @@ def test_nothing_is_kept_where_the_user_wants_none_or_the_disk_refuses(
     (tmp_path / "file").write_text("in the way")
     BagCache(tmp_path / "file" / "bags").keep(bag, info_of(), bag.encoder, SPEC)
     assert "is not kept" in caplog.text
+
+
+def test_a_folder_that_cannot_be_looked_into_holds_nothing(tmp_path: Path, bag: FeatureBag) -> None:
+    """As where another user owns it; a name that is too long fails for the superuser as well."""
+    cache = BagCache(tmp_path / ("x" * 300))
+    assert cache.find(info_of(), bag.encoder, SPEC) is None
+    cache.keep(bag, info_of(), bag.encoder, SPEC)
+    assert cache.find(info_of(), bag.encoder, SPEC) is None

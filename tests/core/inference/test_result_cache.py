@@ -154,3 +154,8 @@ def test_the_limit_and_a_disk_that_refuses(
     (tmp_path / "file").write_text("in the way")
     ResultCache(tmp_path / "file" / "x", BagCache(None)).keep(predict_bag(bag, bundle), info_of(), bundle)
     assert "is not kept" in caplog.text
+
+
+def test_a_folder_that_cannot_be_looked_into_holds_no_result(tmp_path: Path, bundle: Bundle) -> None:
+    cache = ResultCache(tmp_path / ("x" * 300), BagCache(None))
+    assert cache.find(info_of(), bundle) is None

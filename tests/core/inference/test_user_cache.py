@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from amkd_core.errors import ConfigError
 from amkd_core.inference.bag_cache import user_bag_cache
+from amkd_core.inference.kept_files import KeptFiles
 from amkd_core.inference.user_cache import check_cache_folder, empty_cache, measure_cache, trim_cache
 from amkd_core.settings import change_settings
 
@@ -71,3 +73,27 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Permission denied"):
         check_cache_folder(tmp_path)
     tmp_path.chmod(0o700)
+
+
+def test_files_that_another_process_removes_meanwhile_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path, "bags", "a.h5", "b.h5", "c.h5", n_bytes=10)
+    kept = KeptFiles(tmp_path / "bags", ".h5", limit_bytes=5)
+    found = kept._files()
+    (tmp_path / "bags" / "a.h5").unlink()
+    monkeypatch.setattr(kept, "_files", lambda: found)
+    assert kept.prune() == 10
+    assert [path.name for path in (tmp_path / "bags").iterdir()] == ["c.h5"]
+
+
+def test_what_another_process_is_writing_is_left_to_it(own_cache: Path) -> None:
+    keep(own_cache, "bags", "a.h5", n_bytes=10)
+    writing, left_over = own_cache / "bags" / ".tmp-1.h5", own_cache / "bags" / ".tmp-2.h5"
+    for path in (writing, left_over):
+        path.write_bytes(bytes(100))
+    two_days_ago = time.time() - 48 * 3600
+    os.utime(left_over, (two_days_ago, two_days_ago))
+    assert measure_cache().size_bytes["bags"] == 110
+    assert empty_cache() == 110
+    assert list((own_cache / "bags").iterdir()) == [writing]
