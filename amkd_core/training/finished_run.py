@@ -115,18 +115,19 @@ def _cohort(folder: Path, record: Mapping[str, Any], path: Path | None) -> Cohor
     if path is None:
         places = {name: (folder / place).resolve() for name, place in record["cohort_paths"].items()}
     else:
-        places = _places(folder, record["cohort"], path)
+        places = _places(folder, record, path)
     return replace(read_cohort(None, {**record["cohort"], **places}), path=path)
 
 
-def _places(folder: Path, settings: Mapping[str, Any], path: Path) -> dict[str, Path]:
+def _places(folder: Path, record: Mapping[str, Any], path: Path) -> dict[str, Path]:
     """Where a cohort file says that tables and folders lie; all else that it says is the run's to say.
 
-    The run may have been trained with flags that came before the file's keys. Its settings name the paths that it went
-    without, as None, and a table among those is not read now either.
+    The run may have been trained with flags that came before the file's keys. A table that it went without is not read
+    now either: it stands among the paths of no run, and earlier releases named it as None among the settings.
     """
     file = read_cohort_file(path)
-    used = [name for name in PATHS if name in _FOLDERS or name not in settings]
+    known = record.get("cohort_paths") or [name for name in PATHS if name not in record["cohort"]]
+    used = [name for name in PATHS if name in _FOLDERS or name in known]
     if "probe_map" in used and file.probe_map is None:
         raise RunFolderError(
             f"{path.name}: [cohort] names no probe_map, by which the run in {folder} read its genes; name it"

@@ -17,7 +17,7 @@ from typing import Any
 import amkd_core
 from amkd_core import __version__
 from amkd_core.atomic import TEMPORARY_PREFIX, write_text
-from amkd_core.cohort.cohort import LATER_KEYS, Cohort
+from amkd_core.cohort.cohort import LATER_KEYS, PATHS, Cohort
 from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.folder_lock import hold_folder
 from amkd_core.training.config import TrainingConfig
@@ -50,9 +50,14 @@ def run_folder(folder: Path, config: TrainingConfig, cohort: Cohort, command: st
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what killed runs left half-written, in its folders too; to be called by the folder's owner."""
+    """Remove what killed runs left half-written, in its folders too; to be called by the folder's owner.
+
+    Folders of folds are left alone: a cluster may still train one that a stopped run began. Whoever takes a fold's lock
+    clears it.
+    """
     for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
-        path.unlink(missing_ok=True)
+        if not any(part.startswith("fold-") for part in path.relative_to(folder).parts):
+            path.unlink(missing_ok=True)
 
 
 def _claim(folder: Path, config: TrainingConfig, cohort: Cohort, command: str) -> None:
@@ -76,7 +81,7 @@ def settings_of(cohort: Cohort) -> dict[str, Any]:
     """What a cohort's file states, without its paths; JSON-able."""
     # Unstated, they are left out: a run of a release that did not know them is continued.
     unstated = {name for name in LATER_KEYS if getattr(cohort.file, name) is None}
-    return cohort.file.model_dump(mode="json", exclude=_places_of(cohort) | unstated)
+    return cohort.file.model_dump(mode="json", exclude={*PATHS, *unstated})
 
 
 def _places_of(cohort: Cohort) -> set[str]:
@@ -103,7 +108,7 @@ def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any
     if not path.exists():
         write_text(path, json.dumps({**record, **(note or {})}, indent=1))
         return
-    found = kept_record(path)
+    found = _without_places(kept_record(path))
     for key, value in record.items():
         if key not in found and value is not None:
             raise RunFolderError(
@@ -115,6 +120,16 @@ def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any
                 f"{path.parent}: holds a run with {_difference(key, found.get(key), value)}; choose another folder, "
                 "or repeat the same command on the same data to continue it"
             )
+
+
+def _without_places(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record without the paths among a cohort's settings: earlier releases kept those not given, as None."""
+    found = {
+        key: _without_places(value) if isinstance(value, dict) else value for key, value in record.items()
+    }
+    if isinstance(found.get("cohort"), dict):
+        found["cohort"] = {key: value for key, value in found["cohort"].items() if key not in PATHS}
+    return found
 
 
 def kept_record(path: Path) -> dict[str, Any]:
@@ -181,6 +196,10 @@ def _git(folder: Path, *words: str) -> str:
 def _difference(name: str, found: Any, asked: Any) -> str:
     if isinstance(found, dict) and isinstance(asked, dict):
         for key in (*asked, *found):
+            if key not in asked and found[key] is None:
+                return f"{name}.{key} = None where this one does not tell it"
+            if key not in found and asked[key] is None:
+                return f"no {name}.{key} where this one has None"
             if found.get(key) != asked.get(key):
                 return _difference(f"{name}.{key}", found.get(key), asked.get(key))
     if name.endswith("_sha256"):

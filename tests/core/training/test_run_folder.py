@@ -14,11 +14,13 @@ import pytest
 from training_fixtures import overrides, run_train
 
 import amkd_core
+from amkd_core.atomic import atomic_path
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.data_record import data_record
+from amkd_core.training.fold_record import fold_lock
 from amkd_core.training.packed_cache import pack_cohort
 from amkd_core.training.run_folder import checkout, run_folder
 
@@ -94,6 +96,47 @@ def test_a_run_is_not_continued_on_other_data(
     exit_code, output = run_train("--cohort", toml, "--out", out, *overrides())
     assert exit_code == 2
     assert re.search(f"holds a run with ({difference}); choose another folder", output)
+
+
+def test_where_tables_lie_is_no_part_of_a_run(cohort_toml: Path, tmp_path: Path) -> None:
+    """Folders that are named later continue it; so do runs whose record names paths not given, as it once did."""
+    cohort = read_cohort(cohort_toml)
+    enter(tmp_path, TrainingConfig(), cohort)
+    record = json.loads((tmp_path / "run.json").read_text())
+    named = replace(cohort, file=cohort.file.model_copy(update={"slides": tmp_path / "slides"}))
+    enter(tmp_path, TrainingConfig(), named)
+    earlier = {**record, "cohort": {**record["cohort"], "slides": None, "gene_groups": None}}
+    (tmp_path / "run.json").write_text(json.dumps(earlier))
+    enter(tmp_path, TrainingConfig(), cohort)
+    enter(tmp_path, TrainingConfig(), named)
+
+
+def test_a_key_that_one_side_does_not_know_is_named(cohort_toml: Path, tmp_path: Path) -> None:
+    cohort = read_cohort(cohort_toml)
+    enter(tmp_path, TrainingConfig(), cohort)
+    record = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**record, "cohort": {**record["cohort"], "new": None}}))
+    with pytest.raises(
+        RunFolderError, match=r"with cohort\.new = None where this one does not tell it; choose"
+    ):
+        enter(tmp_path, TrainingConfig(), cohort)
+    missing = next(name for name, value in record["cohort"].items() if value is None)
+    del record["cohort"][missing]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunFolderError, match=rf"with no cohort\.{missing} where this one has None; choose"):
+        enter(tmp_path, TrainingConfig(), cohort)
+
+
+def test_what_a_fold_is_writing_is_left_to_it(cohort_toml: Path, tmp_path: Path) -> None:
+    """A cluster may still train a fold of a run that was stopped."""
+    with fold_lock(tmp_path / "fold-1"), atomic_path(tmp_path / "fold-1" / "inner" / "weights") as temporary:
+        temporary.write_text("half")
+        enter(tmp_path, TrainingConfig(), read_cohort(cohort_toml))
+        temporary.write_text("whole")
+    assert (tmp_path / "fold-1" / "inner" / "weights").read_text() == "whole"
+    (tmp_path / "fold-1" / "inner" / ".tmp-1").touch()
+    with fold_lock(tmp_path / "fold-1"):
+        assert not (tmp_path / "fold-1" / "inner" / ".tmp-1").exists()
 
 
 def test_half_written_files_of_killed_runs_are_cleared(inputs, cohort_toml: Path, tmp_path: Path) -> None:
