@@ -22,6 +22,8 @@ from amkd_core.errors import DiskFullError
 TEMPORARY_PREFIX = ".tmp-"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What file systems say that cannot flush a folder, among them CIFS and many of FUSE.
+_NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -149,6 +151,12 @@ def _flush(path: Path, flags: int) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    # Windows cannot open a folder as a file; there the rename itself is the best that can be had.
-    if os.name == "posix":
+    # Windows cannot open a folder as a file; there the rename itself is the best that can be had. So it is where the
+    # file system cannot: the file stands under its name, and its content was flushed.
+    if os.name != "posix":
+        return
+    try:
         _flush(folder, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FLUSH:
+            raise

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
+import stat
 import time
 from pathlib import Path
 
@@ -71,3 +73,27 @@ def test_a_killed_writer_never_leaves_a_partial_final_file(tmp_path: Path) -> No
         assert len(set(payload)) == 1
         leftovers = [path.name for path in tmp_path.iterdir() if path != final]
         assert all(name.startswith(TEMPORARY_PREFIX) for name in leftovers)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX alone")
+@pytest.mark.parametrize(
+    ("number", "is_failure"),
+    [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EACCES, False), (errno.EIO, True)],
+)
+def test_a_file_system_that_flushes_no_folders_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_failure: bool
+) -> None:
+    flush = os.fsync
+
+    def refusing(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+    if is_failure:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            write_text(tmp_path / "file", "whole")
+    else:
+        write_text(tmp_path / "file", "whole")
+    assert (tmp_path / "file").read_text() == "whole"
