@@ -371,7 +371,11 @@ def _open_slide(path: Path, mpp: float | tuple[float, float] | None) -> Opened:
     from amkd_core.slides import open_slide, slide_pyramid
 
     slide = open_slide(path, mpp=mpp, isolated=True)
-    pyramid = slide_pyramid(slide)
-    # The thumbnail is made of it, in the GUI thread.
-    _ = pyramid[-1][:]
+    try:
+        pyramid = slide_pyramid(slide)
+        # The thumbnail is made of it, in the GUI thread.
+        _ = pyramid[-1][:]
+    except BaseException:
+        slide.close()  # its reader is a process, which nobody else knows of
+        raise
     return Opened(slide, pyramid)

@@ -18,6 +18,7 @@ from amkd_viewer.wording import cursor_text, magnification_text
 if TYPE_CHECKING:
     from napari.utils.events import Event
     from napari.viewer import Viewer
+    from numpy.typing import NDArray
 
 _FOLLOW_MS = 30
 
@@ -135,9 +136,13 @@ class ViewWidget(WorkspacePanel):
                     self,
                     "thumbnail",
                     lambda: coarsest[:],
-                    lambda pixels: self.overview.show_slide(pixels, size),
+                    lambda pixels: self._on_thumbnail(fingerprint, pixels, size),
                 )
         self._show_field()
+
+    def _on_thumbnail(self, fingerprint: str, pixels: NDArray[Any], size_px: tuple[int, int]) -> None:
+        if fingerprint == self._thumbnail_of:  # else its slide is gone meanwhile
+            self.overview.show_slide(pixels, size_px)
 
     def _show_angle(self) -> None:
         layer = self.workspace.slide

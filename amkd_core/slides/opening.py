@@ -30,7 +30,7 @@ def open_checked(
     if fault := fault_of_encoding(path):
         raise SlideError(fault)
     file = main_file(path)
-    content = fingerprint(files_of(file))
+    content = _content_of(path, file)
     remember_name(path, slide_id_of(path), content)
     backend = _open_backend(file, scene, int(content[-8:], 16), isolated)
     facts = backend.facts
@@ -60,9 +60,21 @@ def fingerprint_of(path: Path) -> str:
     Raises
     ------
     SlideError
-        When it is no slide.
+        When it is no slide, or its disk fails.
     """
-    return fingerprint(files_of(main_file(path)))
+    return _content_of(path, main_file(path))
+
+
+def _content_of(path: Path, file: Path) -> str:
+    try:
+        return fingerprint(files_of(file))
+    except SlideError:
+        raise
+    except OSError as error:  # a disk or a network that fails while it is read
+        cause = error.strerror or str(error)
+        raise SlideError(
+            f"{path} cannot be read: {cause}; look after its disk or network, and try again."
+        ) from error
 
 
 def _open_backend(file: Path, scene: int, seed: int, isolated: bool) -> Backend:

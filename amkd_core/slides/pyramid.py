@@ -21,6 +21,7 @@ from PIL import Image
 from amkd_core.errors import SlideReadError
 from amkd_core.private_names import private_logger
 from amkd_core.slides.backends.base import Pixels
+from amkd_core.slides.damaged_tiles import DamagedTiles
 from amkd_core.slides.info import SlideInfo
 from amkd_core.slides.salvage import ReadableLevels, Salvage
 from amkd_core.slides.tile_cache import TileCache, compose, parts_of
@@ -131,6 +132,7 @@ class SlidePyramid(Sequence[LazyLevel]):
     def __init__(self, slide: ReadableLevels, *, cache_bytes: int = PYRAMID_CACHE_BYTES) -> None:
         self._slide = slide
         self._cache = TileCache(cache_bytes)
+        self._damaged = DamagedTiles()
         self._levels = _plan(self, slide.info)
 
     def __len__(self) -> int:
@@ -152,8 +154,11 @@ class SlidePyramid(Sequence[LazyLevel]):
     def read(self, index: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
         """Read a rectangle inside one level, (height, width, 3) uint8.
 
-        Damaged places are flat grey and logged, so that a viewer goes on; `Slide.read_region` raises there.
+        Damaged places are flat grey and logged, so that a viewer goes on; `Slide.read_region` raises there. After a
+        while they are tried again: some failures pass.
         """
+        for damaged in self._damaged.due():
+            self._cache.drop(damaged)
         tile_px = (TILE_PX, TILE_PX)
         missing = self._missing(index, xy_px, size_px)
         if len(missing) > 1:
@@ -226,20 +231,30 @@ class SlidePyramid(Sequence[LazyLevel]):
         x, y = column * TILE_PX, row * TILE_PX
         size = (min(TILE_PX, level.size_px[0] - x), min(TILE_PX, level.size_px[1] - y))
         if level.stored_level is not None:
-            return self._stored_tile(level.stored_level, (x, y), size)
+            pixels, whole = self._stored_tile(level.stored_level, (x, y), size)
+            if not whole:
+                self._damaged.add((index, column, row))
+            return pixels
         finer = self._levels[index - 1].size_px
         twice = (min(_STEP * size[0], finer[0] - _STEP * x), min(_STEP * size[1], finer[1] - _STEP * y))
         pixels = self.read(index - 1, (_STEP * x, _STEP * y), twice)
+        places = itertools.product(
+            range(_STEP * column, _STEP * (column + 1)), range(_STEP * row, _STEP * (row + 1))
+        )
+        self._damaged.add_made_of((index, column, row), ((index - 1, *place) for place in places))
         return np.array(Image.fromarray(pixels).reduce(_STEP))
 
-    def _stored_tile(self, stored: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> Pixels:
+    def _stored_tile(
+        self, stored: int, xy_px: tuple[int, int], size_px: tuple[int, int]
+    ) -> tuple[Pixels, bool]:
+        """What can be read of a tile, and whether that is all of it."""
         salvage = Salvage(self._slide, stored, piece_px=_SALVAGE_PX, grey=DAMAGED_GREY)
         pixels = salvage.read(xy_px, size_px)
         if salvage.failures:
             path, place = self._slide.info.path, f"x={xy_px[0]}, y={xy_px[1]} of level {stored}"
             _log.warning("%s is damaged near %s; grey is shown: %s", path, place, salvage.failures[0])
         # The cache marks its tiles read-only: they must not share memory with anything else.
-        return np.array(pixels)
+        return np.array(pixels), not salvage.failures
 
 
 def slide_pyramid(slide: ReadableLevels, *, cache_bytes: int = PYRAMID_CACHE_BYTES) -> SlidePyramid:

@@ -94,6 +94,12 @@ class TileCache:
         with self._lock:
             return self._tiles.get(key)
 
+    def drop(self, key: Hashable) -> None:
+        """Forget one tile, if it is kept."""
+        with self._lock:
+            tile = self._tiles.pop(key, None)
+            self._bytes -= 0 if tile is None else tile.nbytes
+
     def clear(self) -> None:
         """Forget all tiles."""
         with self._lock:

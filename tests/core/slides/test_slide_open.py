@@ -436,3 +436,15 @@ def test_memory_is_bounded_on_a_huge_slide(tmp_path: Path) -> None:
     )
     # 2,500 tiles are 490 MB decoded, the two caches hold 352 MB at most
     assert float(done.stdout) < 450
+
+
+def test_a_disk_that_fails_while_a_slide_is_opened_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(files: list[Path]) -> str:
+        raise OSError(5, "Input/output error", str(files[0]))
+
+    monkeypatch.setattr("amkd_core.slides.opening.fingerprint", failing)
+    path = write_tiff(tmp_path / "a.tif", [IMAGE])
+    with pytest.raises(SlideError, match=r"a\.tif cannot be read: Input/output error; look after its disk"):
+        open_slide(path)

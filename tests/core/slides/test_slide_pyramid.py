@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ import pytest
 from PIL import Image
 from slide_files import halved, tissue_like, write_gigapixel, write_striped, write_svs, write_tiff
 
-from amkd_core.slides import Slide, open_slide, slide_pyramid
+from amkd_core.errors import SlideReadError
+from amkd_core.slides import Slide, damaged_tiles, open_slide, slide_pyramid
+from amkd_core.slides.damaged_tiles import FIRST_PAUSE_S
 from amkd_core.slides.pyramid import COARSEST_PX, DAMAGED_GREY
 
 
@@ -193,3 +197,35 @@ def test_one_strip_file_gets_a_pyramid(tmp_path: Path) -> None:
         pyramid = slide_pyramid(slide)
         assert [level.shape[:2] for level in pyramid] == [(1100, 2300), (550, 1150), (275, 575)]
         assert np.array_equal(np.asarray(pyramid[1]), np.asarray(Image.fromarray(image).reduce(2)))
+
+
+def test_a_failure_that_passes_is_not_shown_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a place tried at every look that fails again and again."""
+    image, now, fails, tries = tissue_like(1501, 1303), [100.0], [True], [0]
+    monkeypatch.setattr(damaged_tiles, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with open_slide(write_tiff(tmp_path / "a.tif", [image], compression="lzw")) as slide:
+        read, read_halved = slide.read_level, slide.read_halved
+
+        def reading(read: Any, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> np.ndarray:
+            tries[0] += 1
+            if fails[0]:
+                raise SlideReadError("the network is away")
+            return read(level, xy_px, size_px)
+
+        monkeypatch.setattr(slide, "read_level", partial(reading, read))
+        monkeypatch.setattr(slide, "read_halved", partial(reading, read_halved))
+        pyramid = slide_pyramid(slide)
+        virtual = pyramid[1]
+        assert (virtual[:200, :200] == DAMAGED_GREY).all()
+        for pause_s in (FIRST_PAUSE_S, 2 * FIRST_PAUSE_S):
+            tried = tries[0]
+            now[0] += pause_s - 1
+            assert (virtual[:200, :200] == DAMAGED_GREY).all()
+            assert tries[0] == tried
+            now[0] += 1
+            assert (virtual[:200, :200] == DAMAGED_GREY).all()
+            assert tries[0] > tried
+        fails[0], kept = False, pyramid.cached_bytes
+        now[0] += 4 * FIRST_PAUSE_S
+        assert np.array_equal(virtual[:200, :200], np.asarray(Image.fromarray(image).reduce(2))[:200, :200])
+        assert pyramid.cached_bytes <= kept
