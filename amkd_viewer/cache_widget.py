@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QLabel, QPushButton
 from amkd_viewer.labels_widget import FactsTable, PathLabel, heading_label, wrapped_label
 from amkd_viewer.panel_widget import row
 from amkd_viewer.settings_section_widget import SettingsSection
+from amkd_viewer.tasks import writing
 from amkd_viewer.wording import CACHE_BY_VARIABLE, CACHE_HINT, NOTHING_KEPT, size_text
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class CacheSection(SettingsSection):
             return change_settings(cache_limit_gib=gib), trim_cache()
 
         self.refused.emit("")
-        self._workspace.do(self, "limit", change, self._on_limit_kept, self._on_failed)
+        self._workspace.do(self, "limit", writing(change), self._on_limit_kept, self._on_failed)
 
     def _on_limit_kept(self, outcome: tuple[StoredSettings, int]) -> None:
         stored, freed = outcome

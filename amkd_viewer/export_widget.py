@@ -14,6 +14,7 @@ from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.layers import sources_of
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.plots import short_name
+from amkd_viewer.tasks import writing
 from amkd_viewer.wording import EXPORT_HINT
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class ExportWidget(WorkspacePanel):
             mpp=slide_layers.given_mpp(layer),
         )
         task: Callable[[], list[str]] = partial(exports.write_all, order, prediction)
-        self.workspace.do(self, "export", task, self._on_written, self._on_failed)
+        self.workspace.do(self, "export", writing(task), self._on_written, self._on_failed)
 
     def _on_export_clicked(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Export into a folder")

@@ -24,6 +24,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QSizePolicy, QWidget
 from amkd_viewer.colours import WindowColours
 from amkd_viewer.plot_foot import PlotWords, with_words
 from amkd_viewer.plots import rendered, write_plot
+from amkd_viewer.tasks import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,7 +112,7 @@ class FigureWidget(QWidget):
         size_in = (self.width() / 72, self.height() / 72)
         draw = self._draw if self._words is None else with_words(self._draw, self._words)
         task = partial(write_plot, Path(path), draw, table, size_in)
-        self._workspace.do(self, f"save {path}", task, self._on_saved)
+        self._workspace.do(self, f"save {path}", writing(task), self._on_saved)
 
     def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Offer to copy and to save."""

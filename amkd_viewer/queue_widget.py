@@ -14,6 +14,7 @@ from amkd_viewer.inputs_widget import ScaleBox, demo_path
 from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.pathway_model_widget import SortedTable
+from amkd_viewer.tasks import writing
 from amkd_viewer.wording import (
     DEMO_MODEL,
     NO_MODEL,
@@ -139,7 +140,7 @@ class QueueWidget(WorkspacePanel):
         self.workspace.do(
             self,
             "export",
-            write,
+            writing(write),
             lambda name: self.stage.setText(f"Saved {name}"),
             lambda error: self.say_error(str(error)),
         )

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from amkd_core.errors import AmkdError
 from amkd_core.settings import StoredSettings, change_settings
+from amkd_viewer.tasks import writing
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QLayout
@@ -59,7 +60,7 @@ class SettingsSection(QWidget):
     def keep_by(self, key: str, change: Callable[[], StoredSettings]) -> None:
         """Run a function that changes settings; of several with one key only the newest is told of."""
         self.refused.emit("")
-        self._workspace.do(self, key, change, self.kept.emit, self._on_failed)
+        self._workspace.do(self, key, writing(change), self.kept.emit, self._on_failed)
 
     def _on_failed(self, error: AmkdError) -> None:
         self.refused.emit(str(error))

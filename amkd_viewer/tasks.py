@@ -70,14 +70,28 @@ class Tasks:
             return
         error = future.exception()
         if isinstance(error, OSError) and not isinstance(error, AmkdError):
-            error = AmkdError(_sentence(error))
+            error = AmkdError(f"{_said(error)}.")
         if error is not None and not isinstance(error, AmkdError):
             _log.error("task %s failed", key, exc_info=error)
         self._tell(TaskEnded(token, None if error is not None else future.result(), error))
 
 
-def _sentence(error: OSError) -> str:
-    """One sentence of what the system says: which file, and why not."""
+def writing(function: Callable[[], Any]) -> Callable[[], Any]:
+    """The function, with what the system says against its files told as of files that were to be written."""
+
+    def write() -> Any:
+        try:
+            return function()
+        except AmkdError:
+            raise
+        except OSError as error:
+            told = f"{_said(error)}; nothing was written there. Free some space or choose another folder."
+            raise AmkdError(told) from error
+
+    return write
+
+
+def _said(error: OSError) -> str:
+    """What the system says: which file, and why not."""
     reason = error.strerror or str(error)
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{reason}; nothing was written there. Free some space or choose another folder."
+    return f"{error.filename}: {reason}" if error.filename else reason
