@@ -103,15 +103,37 @@ def _keyed(content: bytes) -> str:
 @lru_cache(maxsize=1)
 def _salt() -> bytes:
     """The user's secret, made at the first need; of this process alone where it cannot be kept."""
-    from amkd_core.atomic import write_text
     from amkd_core.settings import settings_path
 
     path = settings_path().with_name(SALT_FILE)
     try:
         if not path.is_file():
-            write_text(path, secrets.token_hex(32))
-            os.chmod(path, 0o600)
+            _write_once(path, secrets.token_hex(32))
         salt = bytes.fromhex(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
         salt = b""
     return salt if len(salt) == 32 else secrets.token_bytes(32)
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file that only its user reads, whole, unless another process was quicker: what that one wrote stays."""
+    from amkd_core.atomic import TEMPORARY_PREFIX
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{path.suffix}")
+    try:
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+        ) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            if not path.exists():
+                os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
