@@ -60,12 +60,19 @@ class Backend(Protocol):
         """Stop what is under way."""
 
 
+def cores() -> int:
+    """Cores that this process may use: of a shared machine, those that its batch system gave to it."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def threads_for(config: TrainingConfig, jobs: int) -> int:
     """Torch threads of each process when so many folds are trained at a time on this machine.
 
     ``threads`` of the settings, never more than a fair share of the cores; with 0 exactly that share.
     """
-    share = max(1, (os.cpu_count() or 1) // jobs)
+    share = max(1, cores() // jobs)
     return min(config.threads, share) if config.threads else share
 
 

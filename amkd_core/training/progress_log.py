@@ -179,7 +179,9 @@ class FoldLog:
     def add(self, epoch: Epoch) -> None:
         """Append one line in a single write, so that a reader sees whole lines."""
         line = "\t".join(str(value) for value in astuple(epoch)) + "\n"
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        # Windows would write other line ends without the flag.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(self._path, flags, 0o644)
         try:
             os.write(descriptor, line.encode())
         finally:

@@ -116,7 +116,7 @@ def test_a_continued_run_takes_the_threads_of_a_whole_one(
     """With one of two folds left, `--jobs 2` does not give it the cores of both."""
     config = CONFIG.model_copy(update={"folds": 2, "threads": 0})
     asked: list[int] = []
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr("amkd_core.training.distribute.cores", lambda: 8)
     monkeypatch.setattr(LocalProcesses, "start", lambda self, fold: asked.append(self._threads))
     monkeypatch.setattr(LocalProcesses, "ended", lambda self, fold: Ended(AmkdError("enough")))
     cohort, before = read_cohort(unsplit_toml), torch.get_num_threads()
@@ -204,8 +204,17 @@ def test_a_child_ends_with_its_owner() -> None:
 def test_jobs_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, threads: int, jobs: int, cores: int, expected: int
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr("amkd_core.training.distribute.cores", lambda: cores)
     assert threads_for(TrainingConfig(threads=threads), jobs) == expected
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch system gives a job some of a node's cores; its processes would take turns on them."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
+    assert threads_for(TrainingConfig(threads=0), 1) == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert threads_for(TrainingConfig(threads=0), 1) == 64
 
 
 def test_folds_take_turns_on_several_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
