@@ -34,6 +34,20 @@ def click(qtbot, button) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+def test_a_late_picture_of_a_slide_that_is_gone_is_not_shown(view, viewer, monkeypatch, spin) -> None:
+    late = []
+    monkeypatch.setattr(
+        view.workspace, "do", lambda owner, key, function, then: late.append((function, then))
+    )
+    view._thumbnail_of = ""
+    view._on_slide_changed()
+    (function, then), *_ = late
+    viewer.layers.clear()
+    spin(lambda: view.workspace.slide is None)
+    then(function())
+    assert not view.overview.has_picture
+
+
 def test_presets_set_the_micrometres_of_a_screen_pixel(view, viewer, qtbot, spin) -> None:
     for power, button in zip((1, 5, 10, 20, 40), view.presets, strict=True):
         click(qtbot, button)

@@ -307,3 +307,13 @@ def test_patches_that_a_gpu_does_not_hold_are_predicted_by_the_processor_and_it_
     assert found.provenance["device"] == "cpu"
     assert [notice.code for notice in found.notices if notice not in expected.notices] == ["on_processor"]
     assert "memory of cuda:1 did not hold" in found.notices[-1].sentence
+
+
+def test_the_tie_of_an_even_number_of_members_counts_as_high(bag: FeatureBag) -> None:
+    bundle = random_bundle(n_members=2)
+    risks = predict_bag(bag, bundle).member_risks
+    members = tuple(
+        dataclasses.replace(member, risk_cut=float(risk) + shift)
+        for member, risk, shift in zip(bundle.members, risks, (-0.5, 0.5), strict=True)
+    )
+    assert predict_bag(bag, dataclasses.replace(bundle, members=members)).risk_group == "high"

@@ -17,7 +17,7 @@ from slide_files import halved, tissue_like, write_tiff
 from amkd_core.errors import MissingMicronsError, SlideReadError, TissueError
 from amkd_core.slides.grid import PatchGrid, PatchSpec, lay_patches
 from amkd_core.slides.info import Bounds, Level, Microns, SlideInfo
-from amkd_core.slides.patches import read_patches, scale_patch
+from amkd_core.slides.patches import _read_batch, read_patches, scale_patch
 from amkd_core.slides.slide import open_slide
 from amkd_core.slides.tissue import TissueMask, find_tissue
 
@@ -325,6 +325,20 @@ def test_closing_stops_the_readers_within_a_second_and_leaves_no_thread() -> Non
     assert reads < len(grid) / 2
     time.sleep(0.05)
     assert slide.reads == reads
+
+
+def test_a_stop_is_noticed_before_the_next_patch_and_not_the_next_batch() -> None:
+    info, stop = info_of((2560, 2560)), threading.Event()
+
+    class Stopping(_Failing):
+        def read_patch(self, xy: tuple[int, int], level: int, read: tuple[int, int], size: int) -> np.ndarray:
+            if self.reads == 2:
+                stop.set()
+            return super().read_patch(xy, level, read, size)
+
+    slide = Stopping(info, set())
+    _read_batch(slide, grid_of(info, PatchSpec()), range(20), stop)  # type: ignore[arg-type]
+    assert slide.reads == 3
 
 
 def test_reading_ahead_is_bounded() -> None:

@@ -263,7 +263,7 @@ def test_follow_up_is_compared_beside_the_tables_and_genes_want_the_runs_own_map
     ):
         open_run(copy, cohort_toml)
     record = json.loads((copy / "run.json").read_text())
-    del record["cohort"]["probe_map"]  # as of a run that read one
+    record["cohort_paths"]["probe_map"] = "probes.tsv"  # as of a run that read one
     (copy / "run.json").write_text(json.dumps(record))
     with pytest.raises(
         RunFolderError, match=r"cohort.toml: \[cohort\] names no probe_map, by which the run in"

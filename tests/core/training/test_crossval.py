@@ -16,6 +16,7 @@ from amkd_core.bundle_file import open_bundle
 from amkd_core.cli.terminal import drain
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.pathways import GeneSet
+from amkd_core.errors import RunFolderError
 from amkd_core.folder_lock import LOCK
 from amkd_core.inference.predict import predict_bag
 from amkd_core.pathway_effects import PathwayEffects, pathway_activities
@@ -185,6 +186,16 @@ def test_halves_are_shared_only_where_they_are_exact(inputs, tmp_path: Path) -> 
         np.testing.assert_array_equal(
             again.expression.rows(list(packed), genes), cohort.expression.rows(list(packed), genes)
         )
+
+
+def test_a_cache_with_fewer_patches_than_it_lists_is_refused(inputs, tmp_path: Path) -> None:
+    """Its last bags would be short or empty, and a fold would be trained on them."""
+    cohort, bags, *_ = inputs
+    folder = pack_cohort(tmp_path, cohort, bags, key={}, dtype="auto")
+    features = np.load(folder / "features.npy")
+    np.save(folder / "features.npy", features[:-1])
+    with pytest.raises(RunFolderError, match=r"the cache is damaged \(its parts do not fit together\)"):
+        read_packed(folder)
 
 
 def test_a_fold_on_mapped_halves_has_the_numbers_of_one_on_floats(inputs, tmp_path: Path) -> None:

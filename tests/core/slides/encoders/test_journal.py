@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from amkd_core.errors import DiskFullError
+from amkd_core.cli.terminal import drain
+from amkd_core.errors import DiskFullError, EncoderError, SlideError
+from amkd_core.inference import extract
+from amkd_core.inference.extract import ExtractSettings, SlideTask, extract_slide
+from amkd_core.progress import Progress
 from amkd_core.slides.encoders.journal import MAGIC, EncodingJournal
 
 N, D, BATCH = 7, 3, 2
@@ -117,3 +122,25 @@ def test_names_are_short_and_of_one_slide(tmp_path: Path) -> None:
     names = {EncodingJournal(tmp_path, slide).path.name for slide in ("a", "b", "x" * 250, "\udcff")}
     assert len(names) == 4
     assert {len(name) for name in names} == {len(".part-.journal") + 16}
+
+
+@pytest.mark.parametrize(
+    ("error", "is_kept"), [(SlideError("away"), False), (EncoderError("odd"), False), (OSError("away"), True)]
+)
+def test_a_slide_that_fails_is_not_taken_up_where_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, is_kept: bool
+) -> None:
+    """White patches of a disk that was away for a while would be taken over."""
+
+    def failing(
+        slide: object, encoder: object, *, workers: int, journal: EncodingJournal
+    ) -> Iterator[Progress]:
+        yield Progress("Reading")
+        append(journal, range(0, 6, BATCH), 0)
+        raise error
+
+    monkeypatch.setattr("amkd_core.slides.encoders.encode_slide", failing)
+    monkeypatch.setattr(extract, "_open", lambda task: nullcontext(SimpleNamespace()))
+    outcome = drain(extract_slide(SlideTask(tmp_path / "a.tif"), tmp_path, ExtractSettings()))
+    assert (outcome.state, outcome.reason) == ("failed", str(error))
+    assert bool(list(tmp_path.iterdir())) == is_kept
