@@ -21,8 +21,8 @@ class LayersInPlace(QObject):
     """Keeps all that lies on slides on their pixels.
 
     A slide that is moved or turned takes along what belongs to it. One that is stretched goes back: scale bar and
-    magnification would be wrong of it. So does a map, and whatever else lies on a slide, that is moved by itself; each
-    is said once in a window. But a region is the user's, and counts where he moves it.
+    magnification would be wrong of it. So does a map, and whatever else we drew on a slide, that is moved by itself;
+    each is said once in a window. A region is the user's, and moves from where he put it.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ class LayersInPlace(QObject):
         others = [one for one in self._viewer.layers if one is not layer]
         slide = slide_layers.slide_of(slide_layers.fingerprint_of(layer), others)
         if slide_layers.role_of(layer) != "slide":
-            if slide is not None and not slide_layers.entry_of(layer).get("copied"):
-                placement.follow(slide, [layer])
+            if slide is not None:
+                placement.put_on(layer, placement.placement_of(slide))
         elif slide is None:
             self._on_slide_moved(layer)
         else:
@@ -79,9 +79,13 @@ class LayersInPlace(QObject):
             self._on_slide_moved(layer)
             return
         slide = slide_layers.slide_of(slide_layers.fingerprint_of(layer), self._viewer.layers)
-        if slide is None or slide_layers.role_of(layer) == "region":
+        if slide is None:
             return
         where = placement.placement_of(slide)
+        if slide_layers.role_of(layer) == "region":
+            # It is the user's, and counts where it is seen.
+            placement.note_as_moved(layer, where)
+            return
         if not placement.is_on(layer, where):
             self._say(OVERLAY_STAYS)
         placement.put_on(layer, where)

@@ -121,19 +121,41 @@ def noted_place(slide: Layer) -> Place:
 # What lies on them
 
 
-def note_home(layer: Layer, scale: Any, translate: Any) -> None:
-    """Note where what lies on a slide belongs while the slide lies as scanned; the slide's placement comes on top."""
-    entry_of(layer)["home"] = (np.array(scale, dtype=float), np.array(translate, dtype=float))
+def note_home(layer: Layer, scale: Any, translate: Any, moved: NDArray[Any] | None = None) -> None:
+    """Note where what lies on a slide belongs while the slide lies as scanned; the slide's placement comes on top.
+
+    Parameters
+    ----------
+    moved
+        By what it was moved from there; what we drew is not.
+    """
+    scale, translate = np.array(scale, dtype=float), np.array(translate, dtype=float)
+    affine = np.eye(3) if moved is None else moved
+    entry_of(layer)["home"] = Place(scale, translate, np.eye(2), np.zeros(1), affine)
+
+
+def note_as_moved(layer: Layer, placement: NDArray[Any]) -> None:
+    """Note that what lies on a slide belongs where it lies now, as a region does that the user moved."""
+    place = place_of(layer)
+    entry_of(layer)["home"] = place._replace(affine=np.linalg.inv(placement) @ place.affine)
+
+
+def rescale_home(layer: Layer, factor: NDArray[Any]) -> None:
+    """Note that what lies on a slide is larger by a factor, (y, x), as its slide is from now on."""
+    home: Place = entry_of(layer).get("home") or place_of(layer)
+    affine = home.affine.copy()
+    affine[:2, 2] *= factor
+    own = Place(home.scale * factor, home.translate * factor, home.rotate, home.shear, affine)
+    entry_of(layer)["home"] = own
 
 
 def place_on(layer: Layer, placement: NDArray[Any]) -> Place:
     """Where something belongs on a slide that is moved and turned like this."""
-    home = entry_of(layer).get("home")
-    if home is None or layer.ndim != len(home[0]):
+    home: Place | None = entry_of(layer).get("home")
+    if home is None or layer.ndim != len(home.scale):
         # The user made it of a layer of ours: where it lay on the slide is his affair.
         return place_of(layer)._replace(affine=placement)
-    scale, translate = home
-    return Place(scale, translate, np.eye(2), np.zeros(1), placement)
+    return home._replace(affine=placement @ home.affine)
 
 
 def put_on(layer: Layer, placement: NDArray[Any]) -> None:
@@ -147,17 +169,6 @@ def is_on(layer: Layer, placement: NDArray[Any]) -> bool:
     return all(np.allclose(one, other, atol=_SLACK) for one, other in pairs)
 
 
-def take_along(region: Layer, placement: NDArray[Any]) -> None:
-    """Lay a region on a slide that is moved and turned like this; where the user moved it on the slide, it stays."""
-    before = entry_of(region).get("under")
-    if before is None or is_on(region, before):
-        put_on(region, placement)
-    else:
-        with setting():
-            set_changed(region, "affine", placement @ np.linalg.inv(before) @ affine_of(region))
-    entry_of(region)["under"] = placement.copy()
-
-
 def follow(slide: Layer, layers: Iterable[Layer]) -> None:
     """Lay all that belongs to a slide on it, and put other layers of the same slide where it is."""
     placement, fingerprint = placement_of(slide), fingerprint_of(slide)
@@ -167,7 +178,5 @@ def follow(slide: Layer, layers: Iterable[Layer]) -> None:
         if role_of(layer) == "slide":
             set_place(layer, home_of(layer, placement))
             note_place(layer)
-        elif role_of(layer) == "region":
-            take_along(layer, placement)
         else:
             put_on(layer, placement)

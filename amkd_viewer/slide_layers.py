@@ -61,8 +61,7 @@ def restate_mpp(viewer: ViewerModel, layer: Layer, mpp: tuple[float, float]) -> 
             if role_of(one) == "slide":
                 entry_of(one)["mpp"] = mpp
             else:
-                placement.note_home(one, one.scale * factor, one.translate * factor)
-                entry_of(one).pop("under", None)
+                placement.rescale_home(one, factor)
     placement.set_place(layer, placement.home_of(layer, turned))
     placement.note_place(layer)
     placement.follow(layer, viewer.layers)
@@ -96,13 +95,14 @@ def draw_overlay(viewer: ViewerModel, data: LayerData) -> Layer:
     if slide is not None:
         # A turned slide turns what is drawn on it later, too.
         options["affine"] = placement.placement_of(slide)
-    home = (np.array(options["scale"]), np.array(options.get("translate", (0.0, 0.0))))
+    home = (options["scale"], options.get("translate", (0.0, 0.0)))
     if old is not None and kind == "shapes" and len(old.data) != len(content):
         viewer.layers.remove(old)
         old = None
     if old is None:
-        entry["home"] = home
-        return _add_overlay(viewer, data)
+        added = _add_overlay(viewer, data)
+        placement.note_home(added, *home)
+        return added
     old.data = content
     with placement.setting():
         placement.note_home(old, *home)

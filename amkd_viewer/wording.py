@@ -129,8 +129,8 @@ MAP_FAULT = (
 )
 FLAT_ONLY = "Results and regions are shown in the 2D view; napari's 3D view is left for it."
 OVERLAY_STAYS = (
-    "What lies on a slide stays on its tissue and is not moved by itself: move the slide's own layer, and all of it "
-    "follows. The shapes of a region are moved with napari's tool to select shapes."
+    "Maps and boxes stay on their tissue and are not moved by themselves: move the slide's own layer, and what lies "
+    "on it follows."
 )
 SIZE_STAYS = (
     "A slide can be moved and turned but not stretched: the scale bar would be wrong. State its micrometres per pixel "

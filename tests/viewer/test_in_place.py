@@ -93,7 +93,7 @@ def test_a_map_that_is_dragged_stays_on_its_tissue(drawn, viewer, qtbot) -> None
 def test_what_lies_on_a_slide_goes_back_however_it_is_moved(drawn, viewer, name: str, value) -> None:
     slide = drawn.workspace.slide
     navigation.turn(viewer, slide, 37)
-    for role in ("map", "boxes", "mark", "region"):
+    for role in ("map", "boxes", "mark"):
         setattr(slide_layers.overlay(viewer, slide, role), name, value)
     all_lie_on_the_slide(viewer, drawn)
     assert said(OVERLAY_STAYS) == 1
@@ -158,10 +158,26 @@ def test_a_region_stays_on_its_pixels_when_the_scale_is_stated(drawn, viewer) ->
     drawn.workspace.restate_scale(slide, (0.25, 0.25))
     assert tuple(slide.scale) == tuple(region.scale) == (0.25, 0.25)
     assert region.data_to_world((100, 900)) == pytest.approx(slide.data_to_world((100, 900)))
-    region.translate = (5.0, 5.0)
-    assert region.data_to_world((100, 900)) == pytest.approx(slide.data_to_world((100, 900)))
     slide.scale = (0.5, 0.5)
     assert tuple(slide.scale) == (0.25, 0.25)
+
+
+def test_a_region_that_the_user_moves_keeps_that_place_on_the_slide(drawn, viewer) -> None:
+    slide = drawn.workspace.slide
+    region = slide_layers.overlay(viewer, slide, "region")
+    navigation.turn(viewer, slide, 30)
+    region.affine = MOVED @ slide_layers.affine_of(region)
+    region.scale = (0.4, 0.5)
+    corner = slide.world_to_data(region.data_to_world((100, 900)))
+    assert corner != pytest.approx((100, 900))
+    for place in (MOVED, np.eye(3)):
+        slide.affine = place
+        assert slide.world_to_data(region.data_to_world((100, 900))) == pytest.approx(corner)
+    navigation.turn(viewer, slide, -90)
+    assert slide.world_to_data(region.data_to_world((100, 900))) == pytest.approx(corner)
+    drawn.workspace.restate_scale(slide, (0.25, 0.25))
+    assert slide.world_to_data(region.data_to_world((100, 900))) == pytest.approx(corner)
+    assert said(OVERLAY_STAYS) == 0
 
 
 def test_layers_of_the_user_are_left_where_he_puts_them(predicted, viewer) -> None:
