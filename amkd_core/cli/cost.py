@@ -50,6 +50,7 @@ def cost_command(
             if record.n_sittings > 1:
                 setting += f", measured in {record.n_sittings} runs of the command, not all side by side"
             table = write_cost(out, costs, setting)
-    for row in table.rows:
-        say("  ".join(row).rstrip())
+    widths = [max(map(len, column)) for column in zip(table.header, *table.rows, strict=True)]
+    for row in (table.header, *table.rows):
+        say("  ".join(map(str.ljust, row, widths)).rstrip())
     say(f"Report: {out / REPORT}")

@@ -43,6 +43,8 @@ def fault_of_row(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) 
         return f"{columns.time} is {number:g}, longer than anyone lives, expected another unit of time"
     if flag_of(row[columns.event], words) is None:
         meaning = "1 (death) or 0 (censored)" if columns.event_is_death else "1 (censored) or 0 (death)"
+        if number_of(row[columns.event]) is None:  # yes and no, or another language
+            meaning += ", or Dead and Alive in all rows"
         meaning = "Dead or Alive" if words else meaning
         return f"{columns.event} is {row[columns.event]}, expected {meaning}"
     if not is_empty(split) and part_of(split) is None:

@@ -82,7 +82,13 @@ def test_command_measures_in_processes_of_their_own(tmp_path: Path) -> None:
         app, ["cost", "--out", str(tmp_path), "--models", "mlp", "--patches", "10", "--repeats", "1"]
     )
     assert run.exit_code == 0, run.output
-    assert "MLP  10  161,188" in run.output
+    header, row = run.output.splitlines()[:2]
+    assert row.split()[:3] == ["MLP", "10", "161,188"]
+    # Each figure stands under its name and unit.
+    assert [header[row.index(figure) :].split("  ")[0] for figure in ("10", "161,188")] == [
+        "patches",
+        "parameters",
+    ]
     wrong = CliRunner().invoke(app, ["cost", "--out", str(tmp_path), "--patches", "ten"])
     assert wrong.exit_code == 2
     assert "expected whole numbers" in wrong.output
