@@ -87,8 +87,14 @@ def test_contradictions_are_listed_all_at_once(tmp_path: Path) -> None:
         ("D,D1,inf,1\n", "patient D: os_months is inf, expected months above 0"),
         ("D,D1,0,1\n", "patient D: os_months is 0.0, expected months above 0"),
         ("D,D1,soon,1\n", "patient D: os_months is soon, expected months above 0"),
-        ("D,D1,5,dead\n", r"D: os_event is dead, expected 1 \(death\) or 0 \(censored\), or Dead and Alive in all"),
-        ("D,D1,5,yes\n", r"D: os_event is yes, expected 1 \(death\) or 0 \(censored\), or Dead and Alive in all"),
+        (
+            "D,D1,5,dead\n",
+            r"D: os_event is dead, expected 1 \(death\) or 0 \(censored\), or Dead and Alive in all",
+        ),
+        (
+            "D,D1,5,yes\n",
+            r"D: os_event is yes, expected 1 \(death\) or 0 \(censored\), or Dead and Alive in all",
+        ),
         (",D1,5,1\n", "row 5: no patient_id"),
         (" A ,D1,5,1\n", "patient A stands there more than once"),
     ],
