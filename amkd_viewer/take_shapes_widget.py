@@ -32,6 +32,7 @@ class TakeShapesWidget(QWidget):
         self.button = QPushButton("Copy its shapes into the region")
         self._ears = LayerEars(self, ("data", "name"), self._offer)
 
+        self.box.setAccessibleName("Layer whose shapes are copied")
         self.box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.button.clicked.connect(lambda: self.wanted.emit(self.box.currentData()))
         for emitter in (viewer.layers.events.inserted, viewer.layers.events.removed):

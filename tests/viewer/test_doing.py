@@ -71,7 +71,7 @@ def test_a_drawn_region_is_predicted_from_kept_features(predicted, dock, viewer,
     assert len(panel.workspace.prediction.patch_scores) == (~inside).sum()
     assert columns > middle
     # Drawn anew, the result is that of another region, which is said until it is predicted from.
-    assert not panel.changed.text()
+    spin(lambda: not panel.changed.text())  # nor of the region's other side
     layer.data = [polygon * [1, 0.5]]
     assert "changed since this result" in panel.changed.text()
     before = panel.workspace.prediction
