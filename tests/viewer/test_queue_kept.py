@@ -118,7 +118,7 @@ def test_predict_all_does_not_give_up_a_slide_under_way(kept, panel, queue, gate
         assert label.text() == "A slide is being predicted; wait for it or cancel that first."
     go_on.set()
     spin(lambda: session.running is None and panel.workspace.prediction is not None)
-    assert not queue.error.text()
+    spin(lambda: not queue.error.text())
     queue.run()
     spin(lambda: queue.stage.text() == "Done: 3 predicted, 0 not.")
 
