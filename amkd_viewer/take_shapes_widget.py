@@ -33,6 +33,7 @@ class TakeShapesWidget(QWidget):
         self._ears = LayerEars(self, ("data", "name"), self._offer)
 
         self.box.setAccessibleName("Layer whose shapes are copied")
+        self.button.setToolTip("Copy what that layer encloses into the region of the slide that is looked at")
         self.box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.button.clicked.connect(lambda: self.wanted.emit(self.box.currentData()))
         for emitter in (viewer.layers.events.inserted, viewer.layers.events.removed):
