@@ -9,7 +9,8 @@ from typing import Any
 from amkd_core.errors import ConfigError
 
 MOST_CHARACTERS = 2**20
-_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""How UTF-16 text begins, as Windows writes it where UTF-8 is meant."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         When it cannot be read.
     """
     content = path.read_bytes()
-    if content.startswith(_WIDE_MARKS):
+    if content.startswith(WIDE_MARKS):
         raise ConfigError(f"{path.name}: is UTF-16 text, expected UTF-8; save it as UTF-8")
     try:
         text = content.decode("utf-8-sig")

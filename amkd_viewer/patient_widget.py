@@ -14,6 +14,7 @@ from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.layer_ears import LayerEars
 from amkd_viewer.layers import region_layer
 from amkd_viewer.panel_widget import WorkspacePanel
+from amkd_viewer.placement import TRANSFORMS
 from amkd_viewer.region_outline_widget import RegionOutlines
 from amkd_viewer.region_words import copied_text, no_region_text, other_side_text, result_line
 from amkd_viewer.take_shapes_widget import TakeShapesWidget
@@ -67,8 +68,8 @@ class PatientWidget(WorkspacePanel):
         self.changed = wrapped_label()
 
         # Event handlers
-        self._ears = LayerEars(self, ("data", *regions.MOVES), self._on_regions_changed)
-        self._slide_ears = LayerEars(self, regions.MOVES, self._on_regions_changed)
+        self._ears = LayerEars(self, ("data", *TRANSFORMS), self._on_regions_changed)
+        self._slide_ears = LayerEars(self, TRANSFORMS, self._on_regions_changed)
         self._outlines = RegionOutlines(self._viewer, self)
         self.take.wanted.connect(self._on_shapes_wanted)
         self.mode.currentIndexChanged.connect(self._enable)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from amkd_viewer.layers import LINES, outline_of
 from amkd_viewer.reader import SLIDE_KEY
-from amkd_viewer.slide_layers import affine_of, fingerprint_of, overlay, overlays_of, role_of
+from amkd_viewer.slide_layers import fingerprint_of, overlay, overlays_of, role_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     Polygons = tuple[NDArray[np.float64], ...]
 
-MOVES = ("affine", "scale", "translate", "rotate", "shear")
-"""Events of a layer that lies elsewhere than before."""
 _DECIMALS = 6
 """Of a pixel; what the way through the world adds is less."""
 _PROBE = 2.0**17
@@ -71,22 +69,6 @@ def copy_shapes(source: Layer, slide: Layer, region: Layer) -> int:
     if outlines:
         region.add_polygons([outline @ matrix.T + offset for outline in outlines])
     return len(outlines)
-
-
-def lay_on(viewer: ViewerModel, slide: Layer) -> None:
-    """Give a region that was moved the slide's own place, by moving its shapes instead; they are seen as before."""
-    region = region_on(viewer, slide)
-    if region is None or (
-        all(np.array_equal(getattr(region, name), getattr(slide, name)) for name in MOVES[1:])
-        and np.array_equal(affine_of(region), affine_of(slide))
-    ):
-        return
-    matrix, offset = _between(region, slide)
-    shapes = [np.asarray(shape) @ matrix.T + offset for shape in region.data]
-    for name in MOVES[1:]:
-        setattr(region, name, getattr(slide, name))
-    region.affine = affine_of(slide)
-    region.data = shapes
 
 
 def release_copy(viewer: ViewerModel, layer: Layer) -> bool:

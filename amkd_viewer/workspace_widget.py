@@ -228,7 +228,6 @@ class Workspace(QObject):
             return
         self.session.forget(slide_layers.fingerprint_of(layer))
         self._drawing.take_away(layer)
-        regions.lay_on(self.viewer, layer)
         slide_layers.restate_mpp(self.viewer, layer, mpp)
         self._scale_bar.measure_in(self.slide)
         if layer is self.slide:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO
 
 from amkd_core.errors import CohortError
+from amkd_core.toml_text import WIDE_MARKS
 
 MOST_COLUMNS = 200_000
 MOST_LINE_BYTES = 64 * 2**20
-_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _OTHERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 
 
@@ -59,7 +59,7 @@ def _lines(stream: IO[bytes] | gzip.GzipFile, name: str) -> Iterator[str]:
     number = 0
     while raw := stream.readline(MOST_LINE_BYTES + 1):
         number += 1
-        if number == 1 and raw.startswith(_WIDE_MARKS):
+        if number == 1 and raw.startswith(WIDE_MARKS):
             raise CohortError(f"{name}: is UTF-16 text, expected UTF-8; save it as CSV in UTF-8")
         if len(raw) > MOST_LINE_BYTES:
             raise CohortError(

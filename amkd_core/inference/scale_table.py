@@ -11,6 +11,7 @@ from amkd_core.cohort.columns import plain
 from amkd_core.errors import CohortError, ConfigError
 from amkd_core.slides import slide_id_of
 from amkd_core.slides.microns import user_microns
+from amkd_core.toml_text import WIDE_MARKS
 
 _MOST_NAMED = 5
 
@@ -77,7 +78,7 @@ def _rows(table: Path) -> list[tuple[int, str, float]]:
         raise
     except UnicodeDecodeError:
         with table.open("rb") as raw:
-            wide = raw.read(2) in (b"\xff\xfe", b"\xfe\xff")
+            wide = raw.read(2) in WIDE_MARKS
         cause = f"it is {'UTF-16' if wide else 'no UTF-8'} text; save it as CSV in UTF-8"
     except OSError as error:
         cause = error.strerror or str(error)
