@@ -121,17 +121,10 @@ def noted_place(slide: Layer) -> Place:
 # What lies on them
 
 
-def note_home(layer: Layer, scale: Any, translate: Any, moved: NDArray[Any] | None = None) -> None:
-    """Note where what lies on a slide belongs while the slide lies as scanned; the slide's placement comes on top.
-
-    Parameters
-    ----------
-    moved
-        By what it was moved from there; what we drew is not.
-    """
+def note_home(layer: Layer, scale: Any, translate: Any) -> None:
+    """Note where what lies on a slide belongs while the slide lies as scanned; the slide's placement comes on top."""
     scale, translate = np.array(scale, dtype=float), np.array(translate, dtype=float)
-    affine = np.eye(3) if moved is None else moved
-    entry_of(layer)["home"] = Place(scale, translate, np.eye(2), np.zeros(1), affine)
+    entry_of(layer)["home"] = Place(scale, translate, np.eye(2), np.zeros(1), np.eye(3))
 
 
 def note_as_moved(layer: Layer, placement: NDArray[Any]) -> None:
