@@ -89,7 +89,9 @@ def _check_all(tags: TiffFileTags) -> None:
         if not 1 <= directory.number(SAMPLES, 1) <= MAX_SAMPLES:
             raise TiffTagError(f"an image claims {directory.number(SAMPLES)} samples per pixel")
         if tags.ndpi and tags.size >= _FOUR_GIB:
-            continue  # the high halves of its 64-bit offsets lie outside the tags
+            # The high halves of its 64-bit offsets lie outside the tags. Its pictures lie before their directories, so
+            # that a cut shows in the chain of these.
+            continue
         for tag in _READ_LATER:
             entry = directory.tags.get(tag)
             if entry is not None and entry.offset + entry.n_bytes > tags.size:

@@ -32,6 +32,7 @@ _TYPES = {
     13: "u4", 16: "u8", 17: "i8", 18: "u8",
 }  # fmt: skip
 _RATIONALS = (5, 10)
+_HEADER_BYTES = 8
 
 
 class TiffTagError(ValueError):
@@ -171,13 +172,15 @@ def is_tiff(head: bytes) -> bool:
 def read_tiff_tags(path: Path) -> TiffFileTags:
     """Walk all directories of a file.
 
-    A next-directory pointer that leaves the file or returns to a known directory ends the walk and is
-    remembered as `TiffFileTags.bad_next`: some writers leave one behind good images.
+    A next-directory pointer that returns to a known directory or into the header ends the walk and is remembered as
+    `TiffFileTags.bad_next`. One that leaves the file is what a slide looks like that was cut off in transfer: scanners
+    write each picture and then its directory, so that all of those that are left are whole.
 
     Raises
     ------
     TiffTagError
-        If the first directory cannot be read, or there are more directories or entries than a slide can have.
+        If a directory cannot be read or lies beyond the end, or there are more directories or entries than a slide
+        can have.
     """
     stream = path.open("rb")
     try:
@@ -206,11 +209,12 @@ def _walk(file: TiffFileTags, first: int) -> None:
     seen: set[int] = set()
     while pending:
         offset, is_sub = pending.pop()
-        if offset in seen or not _fits(file, offset):
-            if not file.directories:
-                raise TiffTagError(
-                    f"its first directory should be at byte {offset}, but the file has {file.size} bytes"
-                )
+        if offset > file.size - _least_bytes(file) or (offset < _HEADER_BYTES and not file.directories):
+            raise TiffTagError(
+                f"its {'next' if file.directories else 'first'} directory should be at byte {offset}, but the file has "
+                f"{file.size} bytes"
+            )
+        if offset in seen or offset < _HEADER_BYTES:
             file.bad_next = offset
             continue
         seen.add(offset)
@@ -227,8 +231,9 @@ def _walk(file: TiffFileTags, first: int) -> None:
     file.ndpi = file.ndpi or NDPI_VERSION in file.directories[0].tags
 
 
-def _fits(file: TiffFileTags, offset: int) -> bool:
-    return 8 <= offset <= file.size - (8 if file.big else 2)
+def _least_bytes(file: TiffFileTags) -> int:
+    """What a directory takes at least: the number of its entries."""
+    return 8 if file.big else 2
 
 
 def _read_directory(file: TiffFileTags, offset: int, is_sub: bool) -> tuple[TiffDirectory, int]:
@@ -250,13 +255,15 @@ def _read_directory(file: TiffFileTags, offset: int, is_sub: bool) -> tuple[Tiff
         if n_bytes > width:
             where = struct.unpack_from(file.order + pointer, raw, place)[0]
         tags.setdefault(tag, TiffTag(kind, count, where))
-    following = _next_directory(file, offset + count_bytes + len(raw))
+    ndpi = file.ndpi or NDPI_VERSION in tags
+    following = _next_directory(file, offset + count_bytes + len(raw), n_high=n_entries if ndpi else None)
     return TiffDirectory(file, offset, tags, is_sub), following
 
 
-def _next_directory(file: TiffFileTags, where: int) -> int:
-    wide = file.big or file.ndpi
-    if where + (8 if wide else 4) > file.size:
-        return 0
-    raw = file.read_at(where, 8 if wide else 4)
-    return int(struct.unpack(file.order + ("Q" if wide else "I"), raw)[0])
+def _next_directory(file: TiffFileTags, where: int, *, n_high: int | None) -> int:
+    """Where the next directory lies; `n_high` upper halves of 32 bits may follow in an NDPI, one for each entry."""
+    wide = file.big or n_high is not None
+    end = where + (8 if wide else 4)
+    if end > file.size or end < file.size < end + 4 * (n_high or 0):
+        raise TiffTagError(f"it ends at byte {file.size}, within a directory")
+    return int(struct.unpack(file.order + ("Q" if wide else "I"), file.read_at(where, end - where))[0])

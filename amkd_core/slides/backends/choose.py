@@ -1,4 +1,4 @@
-"""Which reader takes a file: directories and frames are checked first, then OpenSlide, then tifffile."""
+"""Which reader takes a file: directories, frames and files are checked first, then OpenSlide, then tifffile."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from amkd_core.slides.backends.direct import direct_backend
 from amkd_core.slides.backends.openslide import OpenSlideBackend, detect_format
 from amkd_core.slides.detect import is_dicom
 from amkd_core.slides.dicom_check import check_dicom
+from amkd_core.slides.hamamatsu_check import check_hamamatsu
+from amkd_core.slides.mirax_check import check_mirax
 from amkd_core.slides.precheck import checked_tags
 from amkd_core.slides.tiff_tags import DESCRIPTION, TiffFileTags, is_tiff
 
@@ -40,8 +42,13 @@ def open_backend(file: Path, *, scene: int = 0, seed: int = 0) -> Backend:
 
 
 def _of_openslide(file: Path, scene: int) -> Backend:
+    suffix = file.suffix.lower()
     if is_dicom(file):
         check_dicom(file)
+    elif suffix == ".mrxs":
+        check_mirax(file)
+    elif suffix in (".vms", ".vmu"):
+        check_hamamatsu(file)
     if detect_format(file) is None:
         raise SlideError(
             f"{file} is not a slide: neither OpenSlide nor tifffile knows its content "

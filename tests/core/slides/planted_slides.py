@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scanner_files import write_mirax
 from slide_files import write_ome, write_scn, write_svs, write_tiff
 
 from amkd_core.bag import EncoderIdentity, FeatureBag
@@ -93,7 +94,17 @@ def _scenes(path: Path, image: np.ndarray) -> Path:
     return write_ome(path.with_suffix(".ome.tif"), [[other], _levels(image, 2)], mpp=(0.5, 0.5))
 
 
-_OFFSET, _FRAME = (1531, 3107), (6000, 7000)
+def _mirax(path: Path, image: np.ndarray) -> Path:
+    """The scanned area at whole pictures of 64 px from the corner, before which none was taken."""
+    (left, top), (height, width) = _MIRAX_OFFSET, image.shape[:2]
+    across, down = (-(-side // 256) * 4 for side in (left + width, top + height))
+    canvas = np.full((64 * down, 64 * across, 3), GLASS, np.uint8)
+    canvas[top : top + height, left : left + width] = image
+    untaken = {n for n in range(across * down) if n % across < left // 64 or n // across < top // 64}
+    return write_mirax(path.with_suffix(".mrxs"), canvas, without=untaken)
+
+
+_OFFSET, _FRAME, _MIRAX_OFFSET = (1531, 3107), (6000, 7000), (640, 1344)
 
 GEOMETRIES = {
     "20x": Geometry(
@@ -121,6 +132,7 @@ GEOMETRIES = {
         (0.5, 0.5),
         bounds=(701, 905),
     ),
+    "MIRAX": Geometry(_mirax, (0.25, 0.25), bounds=_MIRAX_OFFSET),
     "second scene": Geometry(_scenes, (0.5, 0.5), scene=1),
     "coarser than 20x": Geometry(
         lambda p, i: write_tiff(p.with_suffix(".tif"), _levels(i, 2), mpp=0.97), (0.97, 0.97)
