@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from amkd_core.atomic import write_text
+from amkd_core.file_hash import file_sha256
 from amkd_core.owner import end_with_owner
 from amkd_core.simulate.bags import BagSimulationConfig
 from amkd_core.studies.distillation import (
@@ -36,7 +37,7 @@ from amkd_core.studies.distillation import (
 from amkd_core.survival.comparison import bootstrap_within, paired_difference
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.config import DistillConfig, ModelConfig, OptimConfig, TrainingConfig
-from amkd_core.training.run_folder import file_sha256, keep_record
+from amkd_core.training.run_folder import keep_record
 
 REFERENCES = ("true hazard", "what the genes tell", "what the slide shows", "planted patches, counted")
 

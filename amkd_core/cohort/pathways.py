@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from amkd_core.cohort.hash_beside import check_hash_beside
 from amkd_core.errors import CohortError
 
 MIN_COVERAGE = 0.9
@@ -55,10 +56,12 @@ def read_gmt(path: Path) -> tuple[GeneSet, ...]:
     Raises
     ------
     CohortError
-        When the file is missing or no text, a line has no genes, or a name stands there twice.
+        When the file is missing, no text or another one than the hash beside it says, a line has no genes, or a name
+        stands there twice.
     """
     if not path.is_file():
         raise CohortError(f"{path}: no such file")
+    check_hash_beside(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

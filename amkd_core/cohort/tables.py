@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from amkd_core.cohort.columns import MANY_SLIDES_NAMES, ONE_SLIDE_NAMES, PATIENT_NAMES, plain
 from amkd_core.cohort.compressed import check_gzip, check_parquet
+from amkd_core.cohort.hash_beside import check_hash_beside
 from amkd_core.cohort.table_text import check_table_text
 from amkd_core.cohort.workbook import check_workbook
 from amkd_core.errors import CohortError
@@ -40,11 +41,12 @@ def read_table(path: Path, *, text: Collection[str] = (), first_is_text: bool = 
     Raises
     ------
     CohortError
-        When the file is missing, of another kind, empty, damaged, unfolds to far more than its size, names a column
-        twice, or cannot be parsed; the line is named where there is one.
+        When the file is missing, of another kind, empty, damaged, another one than the hash beside it says, unfolds to
+        far more than its size, names a column twice, or cannot be parsed; the line is named where there is one.
     """
     if not path.is_file():
         raise CohortError(f"{path}: no such file")
+    check_hash_beside(path)
     suffixes = [suffix.lstrip(".").lower() for suffix in path.suffixes]
     kind = suffixes[-2] if suffixes[-1:] == ["gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     if kind not in _READERS:

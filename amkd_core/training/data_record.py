@@ -9,8 +9,8 @@ from pathlib import Path
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import RunFolderError
+from amkd_core.file_hash import file_sha256
 from amkd_core.training.inputs import digest_of
-from amkd_core.training.run_folder import file_sha256
 
 DATA = "data.json"
 _HASH = "_sha256"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from amkd_core.atomic import TEMPORARY_PREFIX, write_text
+from amkd_core.file_hash import file_sha256
 from amkd_core.survival.outcome import TimeBins
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def finish_fold(folder: Path, fold: int, note: Mapping[str, Any]) -> None:
     note
         Written beside the hashes of the results, such as the number of threads.
     """
-    hashes = {name: _sha256(folder / name) for name in _RESULTS}
+    hashes = {name: file_sha256(folder / name) for name in _RESULTS}
     write_json(folder / DONE, {"fold": fold, "sha256": hashes, **note})
 
 
@@ -151,7 +151,7 @@ def finished_fold(run: Path, fold: int) -> FoldResult | None:
     folder = fold_folder(run, fold)
     try:
         hashes = json.loads((folder / DONE).read_text(encoding="utf-8"))["sha256"]
-        if any(hashes[name] != _sha256(folder / name) for name in _RESULTS):
+        if any(hashes[name] != file_sha256(folder / name) for name in _RESULTS):
             return None
         edges = json.loads((folder / FITTED).read_text(encoding="utf-8"))["time_bins_months"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -166,8 +166,3 @@ def out_of_fold(results: Sequence[FoldResult]) -> pd.DataFrame:
 
     parts = [result.predictions[result.predictions["part"] == "test"] for result in results]
     return pd.concat(parts, ignore_index=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

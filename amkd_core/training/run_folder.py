@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ from amkd_core import __version__
 from amkd_core.atomic import TEMPORARY_PREFIX, write_text
 from amkd_core.cohort.cohort import LATER_KEYS, PATHS, Cohort
 from amkd_core.errors import FolderInUseError, RunFolderError
+from amkd_core.file_hash import file_sha256
 from amkd_core.folder_lock import hold_folder
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.folder_owner import COMMAND, RUN, TRAIN, require_owner
@@ -145,12 +145,6 @@ def kept_record(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunFolderError(f"{path}: is damaged ({error}); choose another folder") from error
     return found
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def environment() -> dict[str, Any]:

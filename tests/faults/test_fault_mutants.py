@@ -22,10 +22,12 @@ from slide_files import halved, tissue_like, write_ome, write_striped, write_svs
 
 from amkd_core.bag_file import write_bag
 from amkd_core.bundle_file import write_bundle
+from amkd_core.file_hash import file_sha256
 
 CHILD = Path(__file__).with_name("mutant_child.py")
 HANG_S, MOST_MIB = 10.0, 2048
 SAMPLE, FULL = 60, 1000
+HASHED = ", hashed"
 IMAGE = tissue_like(700, 600, seed=5)
 
 
@@ -88,7 +90,10 @@ def source_of(name: str, folder: Path) -> tuple[str, Path]:
     write_tiny_cohort(
         folder, name="tiny", n_patients=20, width=4, patches=(2, 4), pathways=((0, 1, 2), (3, 4, 5))
     )
-    return "cohort", repacked(folder, name.removeprefix("table "))
+    table = repacked(folder, name.removeprefix("table ").removesuffix(HASHED))
+    if name.endswith(HASHED):
+        table.with_name(f"{table.name}.sha256").write_text(f"{file_sha256(table)}  {table.name}\n")
+    return "cohort", table
 
 
 class Child:
@@ -159,6 +164,8 @@ SLIDES = ("slide svs", "slide tiff", "slide ome", "slide strips", "slide dicom")
 OURS = ("bag", "bundle")
 TABLES = ("table clinical.csv", "table expression.csv", "table pathways.gmt", "table cohort.toml")
 PACKED = ("table clinical.xlsx", "table clinical.csv.gz", "table expression.parquet")
+WITH_HASH = tuple(f"{name}{HASHED}" for name in (*TABLES, "table expression.parquet"))
+FAMILIES = [*SLIDES, *OURS, *TABLES, *PACKED, *WITH_HASH]
 
 
 def one_family(name: str, n_cases: int, folder: Path, counted: list[FaultCount]) -> FaultCount:
@@ -166,20 +173,20 @@ def one_family(name: str, n_cases: int, folder: Path, counted: list[FaultCount])
     counted.append(count)
     check(count, found)
     # A workbook and a gzip carry checksums as our own files do.
-    if name in OURS or name.endswith((".xlsx", ".gz")):
+    if name in OURS or name.endswith((".xlsx", ".gz", HASHED)):
         assert count.different == 0
     assert count.refused > 0
     return count
 
 
-@pytest.mark.parametrize("name", [*SLIDES, *OURS, *TABLES, *PACKED])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_sample_of_mutants(name: str, tmp_path: Path, counted: list[FaultCount]) -> None:
     # The real DICOM slide has no small levels: a copy takes ten times as long to be read.
     one_family(name, SAMPLE // 4 if name == "slide dicom" else SAMPLE, tmp_path, counted)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*SLIDES, *OURS, *TABLES, *PACKED])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_thousand_mutants(name: str, tmp_path: Path, counted: list[FaultCount]) -> None:
     one_family(name, FULL, tmp_path, counted)
 
