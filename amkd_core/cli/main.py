@@ -17,6 +17,7 @@ from amkd_core.cli.doctor import doctor_command
 from amkd_core.cli.evaluate import evaluate_command
 from amkd_core.cli.explain import explain_command
 from amkd_core.cli.extract import extract_command
+from amkd_core.cli.fetch_weights import fetch_weights_command
 from amkd_core.cli.figures import figures_command
 from amkd_core.cli.predict import predict_command
 from amkd_core.cli.simulate import simulate_bags_command, simulate_command
@@ -44,6 +45,7 @@ app.command("figures", cls=Command)(figures_command)
 app.command("simulate", cls=ContinuedCommand)(simulate_command)
 app.command("simulate-bags", cls=Command)(simulate_bags_command)
 app.command("demo", cls=Command)(demo_command)
+app.command("fetch-weights", cls=Command)(fetch_weights_command)
 app.command("doctor", cls=Command)(doctor_command)
 
 

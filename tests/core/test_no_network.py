@@ -50,4 +50,4 @@ def test_one_place_of_the_product_reaches_out_and_only_when_asked() -> None:
     found = {
         str(path.relative_to(ROOT)): reaching.findall(path.read_text(encoding="utf-8")) for path in files
     }
-    assert [name for name, hits in found.items() if hits] == ["amkd_core/slides/encoders/loading.py"]
+    assert [name for name, hits in found.items() if hits] == ["amkd_core/slides/encoders/hub.py"]

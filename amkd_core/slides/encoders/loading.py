@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amkd_core.errors import EncoderError, MissingExtraError
-from amkd_core.slides.encoders.registry import EncoderCard, PatchEncoder, card_of
-from amkd_core.slides.encoders.weights import WEIGHT_FILES, find_weights, missing_weights
+from amkd_core.errors import EncoderError
+from amkd_core.slides.encoders.registry import PatchEncoder, card_of
+from amkd_core.slides.encoders.weights import find_weights, missing_weights
 
 
-def load_encoder(
-    name: str, *, weights: Path | str | None = None, device: str = "cpu", download: bool = False
-) -> PatchEncoder:
+def load_encoder(name: str, *, weights: Path | str | None = None, device: str = "cpu") -> PatchEncoder:
     """Load a patch encoder.
 
     Parameters
@@ -22,9 +20,6 @@ def load_encoder(
         File or folder of its weights; by default they are looked for where `weight_places` says.
     device
         Where it runs, as torch names it ("cpu", "cuda", "cuda:1", "mps"). `texture` always runs on the CPU.
-    download
-        Fetch weights that were not found from the Hugging Face hub with the user's own token. Without this
-        the network is never touched.
 
     Returns
     -------
@@ -49,35 +44,8 @@ def load_encoder(
         return TextureEncoder()
     stated = None if weights is None else Path(weights).expanduser()
     path = find_weights(name, stated)
-    if path is None and download and stated is None:
-        path = _download(card)
     if path is None:
         raise missing_weights(card, stated)
     from amkd_core.slides.encoders.foundation import load_foundation
 
     return load_foundation(card, path, device)
-
-
-def _download(card: EncoderCard) -> Path:
-    try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise MissingExtraError(
-            "Fetching weights needs huggingface_hub; install it with: pip install 'amkd-viewer[encoders]'."
-        ) from error
-    for file in WEIGHT_FILES:
-        try:
-            return Path(hf_hub_download(card.hub_id, file))
-        except LocalEntryNotFoundError as error:
-            raise EncoderError(
-                f"The Hugging Face hub cannot be reached ({error}); put the weights in place by hand."
-            ) from error
-        except EntryNotFoundError:
-            continue
-        except HfHubHTTPError as error:
-            raise EncoderError(
-                f"{card.hub_id} refused {file} ({error.__class__.__name__}); accept its licence on its page and "
-                "log in with `hf auth login`."
-            ) from error
-    raise EncoderError(f"{card.hub_id} holds none of {', '.join(WEIGHT_FILES)}.")

@@ -19,12 +19,17 @@ def weight_places(name: str) -> tuple[Path, ...]:
     ``$AMKD_WEIGHTS/<name>`` where that variable is set, then what the user's settings name, then ``weights/<name>`` in
     the user's data folder.
     """
-    from platformdirs import user_data_path
-
     stated, chosen = os.environ.get("AMKD_WEIGHTS"), current_settings().weights.get(name)
     places = [Path(stated).expanduser() / name] if stated else []
     places += [] if chosen is None else [chosen]
-    return (*places, user_data_path("amkd", appauthor=False) / "weights" / name)
+    return (*places, own_weights_folder(name))
+
+
+def own_weights_folder(name: str) -> Path:
+    """The last of the places: where weights lie that were fetched for the user."""
+    from platformdirs import user_data_path
+
+    return user_data_path("amkd", appauthor=False) / "weights" / name
 
 
 def find_weights(name: str, weights: Path | None = None) -> Path | None:
@@ -77,5 +82,6 @@ def missing_weights(card: EncoderCard, weights: Path | None = None) -> EncoderWe
     return EncoderWeightsMissingError(
         f"The weights of encoder {card.name!r} were not found at {places}; get {WEIGHT_FILES[0]} or "
         f"{WEIGHT_FILES[1]} from {card.hub_id} on the Hugging Face hub with your own account "
-        f"(licence: {card.licence}) and put it there, or name it in the window's settings or with --weights."
+        f"(licence: {card.licence}) and put it there, or name it in the window's settings or with --weights; "
+        f"`amkd fetch-weights {card.name}` fetches it with your own token."
     )

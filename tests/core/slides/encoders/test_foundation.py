@@ -368,24 +368,3 @@ class _Broken:
     def find_spec(self, name: str, *_: object) -> None:
         if name == "timm":
             raise RuntimeError("operator torchvision::nms does not exist")
-
-
-def test_no_weights_are_downloaded_unless_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resnet_file: Path
-) -> None:
-    import huggingface_hub
-
-    asked: list[tuple[str, str]] = []
-
-    def download(repo: str, file: str) -> str:
-        asked.append((repo, file))
-        return str(resnet_file)
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.delenv("AMKD_WEIGHTS", raising=False)
-    with pytest.raises(EncoderError, match="not found at"):
-        load_encoder("resnet50")
-    assert asked == []
-    assert load_encoder("resnet50", download=True).identity.dimension == 1024
-    assert asked == [("timm/resnet50.tv_in1k", "model.safetensors")]
