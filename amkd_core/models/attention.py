@@ -96,43 +96,6 @@ def attention_weights(q: Tensor, k: Tensor) -> Tensor:
     return torch.softmax(scores, dim=-1)
 
 
-@torch.no_grad()
-def attention_with_column_mean(
-    q: Tensor, k: Tensor, v: Tensor, *, block_rows: int = 128
-) -> tuple[Tensor, Tensor]:
-    """Attention of one bag and the mean attention that each key receives, in one pass over row blocks.
-
-    Each block of rows is complete, so its softmax is exact and is dropped once it is added up; memory is
-    ``block_rows * keys``. For maps only: no gradient flows.
-
-    Parameters
-    ----------
-    q : Tensor, shape (queries, d)
-    k, v : Tensor, shape (keys, d)
-    block_rows : int
-        Rows per block.
-
-    Returns
-    -------
-    rows : Tensor, shape (queries, d)
-        Equal to `attention`.
-    column_mean : Tensor, shape (keys,)
-        Sums to 1.
-    """
-    scaled = q / q.shape[-1] ** 0.5
-    rows = torch.empty(q.shape[0], v.shape[1], dtype=q.dtype, device=q.device)
-    received = torch.zeros(k.shape[0], dtype=torch.float64, device=q.device)
-    buffer = torch.empty(min(block_rows, q.shape[0]), k.shape[0], dtype=q.dtype, device=q.device)
-    for start in range(0, q.shape[0], block_rows):
-        block = scaled[start : start + block_rows]
-        weights = torch.mm(block, k.T, out=buffer[: block.shape[0]])
-        weights.sub_(weights.amax(dim=1, keepdim=True)).exp_()
-        inverse_sum = weights.sum(dim=1).reciprocal()
-        rows[start : start + block_rows] = (weights @ v) * inverse_sum.unsqueeze(1)
-        received += inverse_sum @ weights
-    return rows, (received / q.shape[0]).to(q.dtype)
-
-
 class SelfAttended(NamedTuple):
     """Result of `SelfAttention`: hidden rows, and the keys and values that cross-attention shares."""
 

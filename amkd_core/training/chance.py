@@ -6,13 +6,12 @@ mean C-index over folds is then luck. A figure below the 95th percentile of many
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import cover
@@ -77,20 +76,6 @@ def pathway_means(cohort: Cohort, *, min_coverage: float = 0.0) -> FeaturesOf:
         return means
 
     return features
-
-
-def bag_means(cohort: Cohort, bags: Mapping[str, FeatureBag]) -> FeaturesOf:
-    """Mean feature vector of each patient's patches, patients in the cohort's order; for slides instead of genes.
-
-    Parameters
-    ----------
-    bags
-        By patient.
-    """
-    means = np.stack(
-        [bags[patient.patient_id].features.mean(axis=0, dtype=np.float64) for patient in cohort.patients]
-    )
-    return lambda split: means
 
 
 def chance_line(

@@ -11,7 +11,6 @@ from amkd_core.models.attention import (
     SelfAttention,
     attention,
     attention_weights,
-    attention_with_column_mean,
 )
 from amkd_core.models.base import split_bags
 
@@ -73,34 +72,23 @@ def test_weights_are_float32_even_for_half_precision_rows():
     torch.testing.assert_close(attention_weights(q, k).sum(dim=1), torch.ones(5))
 
 
-@pytest.mark.parametrize("block_rows", [1, 7, 128, 5000])
-@pytest.mark.parametrize(("n_queries", "n_keys"), [(1, 1), (300, 300), (300, 17)])
-def test_row_blocks_equal_the_plain_form(n_queries, n_keys, block_rows):
-    q, k, v = random_rows(n_queries, n_keys, n_keys)
-    rows, received = attention_with_column_mean(q, k, v, block_rows=block_rows)
-    expected, weights = plain_attention(q, k, v)
-    torch.testing.assert_close(rows.double(), expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(received.double(), weights.mean(dim=0), rtol=1e-5, atol=1e-8)
-    assert received.sum().item() == pytest.approx(1, abs=1e-5)
-
-
 @pytest.mark.parametrize(("n_queries", "n_keys"), [(65_536, 48), (48, 65_536)])
 def test_weights_of_64k_rows_are_those_of_double_precision(n_queries, n_keys):
-    """A thousand blocks are added one to another in single precision, and a softmax goes over 64k keys."""
+    """A softmax goes over 64k keys in single precision; so do the rows that the fused form makes of them."""
     q, k, v = random_rows(n_queries, n_keys, n_keys)
     expected, weights = plain_attention(q, k, v)
-    rows, received = attention_with_column_mean(q, k, v, block_rows=64)
+    found = attention_weights(q, k)
+    torch.testing.assert_close(found.double(), weights, rtol=2e-5, atol=1e-9)
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(n_queries))
+    rows = attention(q, k, v, (n_queries,), (n_keys,))
     torch.testing.assert_close(rows.double(), expected, rtol=1e-5, atol=5e-5)
-    torch.testing.assert_close(received.double() * n_queries, weights.sum(dim=0), rtol=2e-5, atol=1e-6)
-    assert received.sum().item() == pytest.approx(1, abs=1e-5)
-    torch.testing.assert_close(attention_weights(q, k).sum(dim=1), torch.ones(n_queries))
 
 
-def test_row_blocks_survive_scores_beyond_the_range_of_exp():
+def test_scores_beyond_the_range_of_exp_are_weights_all_the_same():
     q, k, v = random_rows(50, 50, 50)
-    rows, received = attention_with_column_mean(100 * q, 100 * k, v)
-    assert torch.isfinite(rows).all()
-    assert received.sum().item() == pytest.approx(1, abs=1e-5)
+    found = attention_weights(100 * q, 100 * k)
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(50))
+    assert torch.isfinite(attention(100 * q, 100 * k, v, (50,), (50,))).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 33])

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bundle_fixtures import random_bag
 from lifelines import CoxPHFitter
 from statistics_fixtures import made_cohort, made_folds
 
@@ -25,7 +24,7 @@ from amkd_core.training.baselines import (
     clinical_table,
     combined_risk,
 )
-from amkd_core.training.chance import bag_means, chance_line, pathway_means, ridge_path
+from amkd_core.training.chance import chance_line, pathway_means, ridge_path
 from amkd_core.training.external_cohort import NO_TABLE
 
 
@@ -255,23 +254,6 @@ def test_pathway_means_are_scaled_by_training_patients_alone():
     values = cohort.expression.values
     scaled = (values - values[train].mean(axis=0)) / values[train].std(axis=0)
     np.testing.assert_allclose(features[:, 0], scaled[:, :4].mean(axis=1))
-
-
-def test_the_chance_line_reads_slides_where_bags_are_given():
-    cohort, danger = made_cohort(100, clinical=0.0)
-    bags = {}
-    for patient, value in zip(cohort.patients, danger, strict=True):
-        bag = random_bag(9, seed=len(bags))
-        shift = np.zeros(16, np.float32)
-        shift[0] = value
-        bags[patient.patient_id] = replace(bag, features=bag.features + shift)
-    features = bag_means(cohort, bags)
-    splits = made_folds(cohort, 3)
-    first = bags[cohort.patients[0].patient_id].features.mean(axis=0)
-    np.testing.assert_allclose(features(splits[0])[0], first, atol=1e-6)
-    line = chance_line(cohort, splits, features, seed=0, n_shuffles=4, features="bag means")
-    assert line.features == "bag means"
-    assert line.true_outcomes > 0.65 > line.mean
 
 
 def test_a_cohort_without_expression_or_deaths_has_no_chance_line():
