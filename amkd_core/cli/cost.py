@@ -24,14 +24,14 @@ def cost_command(
     from amkd_core.errors import ConfigError, FolderInUseError
     from amkd_core.folder_lock import hold_folder
     from amkd_core.inference.forward import check_device
-    from amkd_core.studies.cost import MEASURED, check_models, measure_all
+    from amkd_core.studies.cost import MEASURED, measure_all, measured_names
     from amkd_core.studies.cost_record import CostRecord
     from amkd_core.studies.cost_report import REPORT, write_cost
     from amkd_core.training.run_folder import environment
 
     with user_errors():
         check_device(device)
-        names = [name.strip() for name in models.split(",")] if models else list(MEASURED)
+        names = measured_names([name.strip() for name in models.split(",")] if models else MEASURED)
         try:
             sizes = [int(size) for size in patches.split(",")]
         except ValueError:
@@ -39,7 +39,6 @@ def cost_command(
         if min(sizes) < 1:
             raise ConfigError(f"--patches {patches}: every number must be at least 1")
         settings = {"device": device, "threads": threads, "repeats": repeats, **environment()}
-        check_models(names)
         with hold_folder(out, "measures into", FolderInUseError):
             record = CostRecord(out, settings)
             costs = drain(measure_all(names, sizes, record, repeats=repeats, threads=threads, device=device))

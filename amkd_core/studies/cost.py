@@ -64,16 +64,21 @@ class Cost:
     peak_mib: float
 
 
-def check_models(names: Sequence[str]) -> None:
-    """Refuse names of no model.
+def measured_names(names: Sequence[str]) -> list[str]:
+    """Models by name, each once; the student may be called `amkd`, as in comparisons.
 
     Raises
     ------
     ConfigError
+        When a name is unknown.
     """
-    for name in names:
+    found = list(dict.fromkeys("amkd_student" if name == "amkd" else name for name in names))
+    for name in found:
         if name not in MEASURED:
-            raise ConfigError(f"there is no model {name!r} to measure; known are {', '.join(MEASURED)}")
+            raise ConfigError(
+                f"there is no model {name!r} to measure; known are amkd, {', '.join(MEASURED[1:])}"
+            )
+    return found
 
 
 def measure_all(

@@ -20,11 +20,11 @@ from amkd_core.studies import cost, cost_record
 from amkd_core.studies.cost import (
     Cost,
     at_any_size,
-    check_models,
     count_flops,
     linear_macs,
     measure,
     measure_all,
+    measured_names,
     paper_model,
 )
 from amkd_core.studies.cost_report import write_cost
@@ -152,8 +152,12 @@ def test_two_commands_do_not_measure_into_one_folder(tmp_path: Path) -> None:
 
 
 def test_unknown_models_are_refused() -> None:
-    with pytest.raises(ConfigError, match="no model 'amkd' to measure; known are amkd_student"):
-        check_models(["amkd"])
+    with pytest.raises(ConfigError, match="no model 'resnet' to measure; known are amkd, abmil"):
+        measured_names(["resnet"])
+
+
+def test_the_student_has_the_name_of_comparisons_as_well() -> None:
+    assert measured_names(["amkd", "mlp", "amkd_student"]) == ["amkd_student", "mlp"]
 
 
 def test_a_process_answers_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
