@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from fault_count import FaultCount
 
 os.environ.setdefault("NO_COLOR", "1")
 
@@ -32,6 +34,14 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Tests neither read nor write the user's settings."""
     monkeypatch.setenv("AMKD_CONFIG_DIR", str(tmp_path / "user-config"))
     return tmp_path / "user-config" / "settings.json"
+
+
+@pytest.fixture
+def counted(request: pytest.FixtureRequest) -> Iterator[list[FaultCount]]:
+    """What a test counts; it travels with the test's report, also from another process."""
+    counts: list[FaultCount] = []
+    yield counts
+    request.node.user_properties += [("faults", asdict(count)) for count in counts]
 
 
 @pytest.fixture(scope="session")

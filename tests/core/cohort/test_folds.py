@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fault_count import FaultCount
 
 from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.folds import make_folds, make_split, read_folds
@@ -222,15 +223,20 @@ def test_a_file_of_folds_that_does_not_fit_is_refused(tmp_path: Path, text: str,
 
 
 @pytest.mark.parametrize("seeds", [range(200), pytest.param(range(200, 1200), marks=pytest.mark.slow)])
-def test_no_patient_is_in_two_parts_in_any_of_many_cohorts(seeds: range) -> None:
+def test_no_patient_is_in_two_parts_in_any_of_many_cohorts(seeds: range, counted: list[FaultCount]) -> None:
+    count = FaultCount("random cohorts, folds")
+    counted.append(count)
     for seed in seeds:
+        count.cases += 1
         rng = np.random.default_rng(seed)
         groups = int(rng.integers(6, 15)) if seed % 2 else 0
         cohort = cohort_of(int(rng.integers(60, 120)), deaths=0.5, seed=seed, groups=groups)
         try:
             splits = make_folds(cohort, n_folds=int(rng.integers(2, 6)), seed=seed)
         except CohortError:
+            count.refused += 1
             continue  # a fold without deaths to choose by
+        count.same += 1
         for split in splits:
             parts = [set(split.train), set(split.validation), set(split.test)]
             assert sum(map(len, parts)) == len(set().union(*parts)) == len(cohort.patients)
