@@ -7,6 +7,7 @@ documentation of the format describes it; what does not look like it is left to 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def check_mirax(file: Path) -> None:
             f"{file} is incomplete: {index.name} is missing from its folder; copy the folder again."
         )
     try:
-        records = np.concatenate([np.zeros((0, 4), "<i4"), *_records(index, start, min(n_levels, _LEVELS))])
+        records = _records(index, start, min(n_levels, _LEVELS))
     except _OtherLayoutError:
         return
     for number, name in enumerate(names):
@@ -85,35 +86,55 @@ def _check_part(file: Path, part: Path, ends: NDArray[np.int64]) -> None:
         )
 
 
-def _records(index: Path, start: int, n_levels: int) -> Iterator[NDArray[np.int32]]:
-    """Pages of (picture, offset, length, file), level by level."""
-    size = index.stat().st_size
-    if size > _MAX_INDEX_BYTES:
-        raise _OtherLayoutError
-    content = index.read_bytes()
+class _Index:
+    """The bytes of an index, from which numbers are read that must lie inside."""
 
-    def numbers(at: int, count: int) -> NDArray[np.int32]:
-        if at < start or count < 0:
+    def __init__(self, file: Path, start: int) -> None:
+        self.file, self.start, self.size = file, start, file.stat().st_size
+        if self.size > _MAX_INDEX_BYTES:
             raise _OtherLayoutError
-        if at + 4 * count > size:
-            raise SlideError(
-                f"{index} is truncated or damaged: it points to byte {at + 4 * count} and ends at byte {size}; copy or "
-                "download the folder again, or export the slide anew."
-            )
-        return np.frombuffer(content, "<i4", count, at)
+        self._content = file.read_bytes()
+        if not self._content.startswith(_VERSION[: self.size]):
+            raise _OtherLayoutError
 
-    if not content.startswith(_VERSION[:size]):
-        raise _OtherLayoutError
-    table, n_pictures = int(numbers(start, 1)[0]), 0
-    for level in range(n_levels):
-        zero, at = (int(number) for number in numbers(int(numbers(table + 4 * level, 1)[0]), 2))
+    def numbers(self, at: int, count: int) -> NDArray[np.int32]:
+        """`count` numbers of 32 bits from a byte on."""
+        if at < self.start or count < 0:
+            raise _OtherLayoutError
+        if at + 4 * count > self.size:
+            raise self.refusal(f"it points to byte {at + 4 * count} and ends at byte {self.size}")
+        return np.frombuffer(self._content, "<i4", count, at)
+
+    def refusal(self, problem: str) -> SlideError:
+        """The sentence with which the slide is refused."""
+        return SlideError(
+            f"{self.file} is truncated or damaged: {problem}; copy or download the folder again, or export the slide "
+            "anew."
+        )
+
+    def pages(self, level: int) -> Iterator[NDArray[np.int32]]:
+        """Records of (picture, offset, length, file) of one level, page by page."""
+        (table,) = self.numbers(self.start, 1).tolist()
+        (head,) = self.numbers(table + 4 * level, 1).tolist()
+        zero, at = self.numbers(head, 2).tolist()
         if zero:
             raise _OtherLayoutError
+        seen: set[int] = set()
         while at:
-            n_records, following = (int(number) for number in numbers(at, 2))
-            n_pictures += n_records
-            # Every page takes two numbers, so that a ring of empty ones ends as well.
-            if n_pictures > MAX_PICTURES or (n_records <= 0 and following):
-                raise _OtherLayoutError
-            yield numbers(at + 8, 4 * n_records).reshape(-1, 4)
+            if at in seen:  # which OpenSlide would follow for ever
+                raise self.refusal(f"the page at byte {at} comes again")
+            seen.add(at)
+            n_records, following = self.numbers(at, 2).tolist()
+            yield self.numbers(at + 8, 4 * n_records).reshape(-1, 4)
             at = following
+
+
+def _records(file: Path, start: int, n_levels: int) -> NDArray[np.int32]:
+    """All records of all levels, shape (pictures, 4)."""
+    index, found, count = _Index(file, start), [np.zeros((0, 4), "<i4")], 0
+    for page in itertools.chain.from_iterable(map(index.pages, range(n_levels))):
+        found.append(page)
+        count += len(page)
+        if count > MAX_PICTURES:
+            raise _OtherLayoutError
+    return np.concatenate(found)

@@ -13,14 +13,17 @@ MAX_BYTES = 1 << 20
 def read_ini(file: Path) -> ConfigParser:
     """Read a file of groups, keys and values as scanners write them; empty when it is none.
 
-    Keys keep their case; a key that stands there twice has its last value, as for OpenSlide.
+    Keys keep their case; a key that stands there twice has its last value, as for OpenSlide. Names in another encoding
+    than UTF-8 keep their bytes, by which their files are found.
     """
     found = ConfigParser(interpolation=None, strict=False, delimiters=("=",), comment_prefixes=("#",))
     found.optionxform = str  # type: ignore[assignment,method-assign]
     with file.open("rb") as stream:
-        text = stream.read(MAX_BYTES).decode("utf-8-sig", "replace")
+        text = stream.read(MAX_BYTES).decode("utf-8-sig", "surrogateescape")
+    # A line that begins with blanks does not go on with the value before it, as configparser would have it.
+    lines = "\n".join(line.strip() for line in text.splitlines())
     try:
-        found.read_string(text)
+        found.read_string(lines)
     except Error:
         return ConfigParser()
     return found

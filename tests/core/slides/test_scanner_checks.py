@@ -18,10 +18,12 @@ from slide_files import tissue_like
 
 from amkd_core.errors import SlideError
 from amkd_core.slides import open_slide
+from amkd_core.slides.hamamatsu_check import check_hamamatsu
 
 IMAGE = tissue_like(512, 384)
 CUTS = 50
-INDEX_HEAD_BYTES = len("01.02") + 32
+FIRST_PAGE = len("01.02") + 32 + 8 + 3 * 4 + 8
+"""Of the index: behind version, identifier, two roots, lists of three levels and the first list's two numbers."""
 
 
 @pytest.fixture
@@ -101,16 +103,22 @@ def test_files_of_other_folders_are_not_opened(mirax: Path, name: str) -> None:
         open_slide(mirax)
 
 
-@pytest.mark.parametrize("following", [INDEX_HEAD_BYTES + 20, 2_000_000_000, -1])
-def test_an_index_that_leads_nowhere_ends(mirax: Path, following: int) -> None:
-    """A page of no records that names itself as the next one, one beyond the end, and one before the beginning."""
+@pytest.mark.parametrize(
+    ("following", "sentence"),
+    [
+        (FIRST_PAGE, rf"Index\.dat is truncated or damaged: the page at byte {FIRST_PAGE} comes again"),
+        (2_000_000_000, r"Index\.dat is truncated or damaged: it points to byte 2000000008"),
+        (-1, r"a\.mrxs cannot be opened"),
+    ],
+)
+def test_an_index_that_leads_nowhere_ends(mirax: Path, following: int, sentence: str) -> None:
+    """A page that names itself as the next one, one beyond the end, and one before the beginning."""
     index = mirax.with_suffix("") / "Index.dat"
     body = bytearray(index.read_bytes())
-    # the first list begins behind two roots and three levels; its first page two numbers later
-    struct.pack_into("<ii", body, INDEX_HEAD_BYTES + 28, 0, following)
+    struct.pack_into("<i", body, FIRST_PAGE + 4, following)
     index.write_bytes(body)
-    with pytest.raises(SlideError, match=r"(Index\.dat is truncated|a\.mrxs cannot be opened)"):
-        open_slide(mirax, isolated=True)
+    with pytest.raises(SlideError, match=sentence):
+        open_slide(mirax)
 
 
 @pytest.mark.parametrize("write", [write_vms, write_vmu])
@@ -129,6 +137,22 @@ def test_every_cut_of_a_hamamatsu_slide_is_noticed(tmp_path: Path, write) -> Non
         with pytest.raises(SlideError, match=r"made\.vm. is incomplete: made.* is not beside it"):
             open_slide(slide)
         picture.write_bytes(whole)
+
+
+def test_names_of_other_encodings_are_found(tmp_path: Path) -> None:
+    """Scanners write texts in the code page of their computer; the bytes are those of the file's name."""
+    slide = write_vms(tmp_path / "made.vms", IMAGE)
+    name = os.fsdecode(b"m\xe4de_map2.jpg")
+    (tmp_path / "made_map2.jpg").rename(tmp_path / name)
+    slide.write_bytes(slide.read_bytes().replace(b"made_map2.jpg", os.fsencode(name)))
+    check_hamamatsu(slide)
+
+
+def test_a_value_does_not_go_on_behind_blanks(tmp_path: Path) -> None:
+    slide = write_vms(tmp_path / "made.vms", IMAGE)
+    slide.write_text(slide.read_text().replace("MapFile=", " MapFile="))
+    with open_slide(slide) as opened:
+        assert opened.size_px == (512, 384)
 
 
 def test_a_vmu_on_which_openslide_crashes_is_refused(tmp_path: Path) -> None:
