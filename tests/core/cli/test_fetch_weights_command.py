@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from training_fixtures import run_amkd
 
 from amkd_core.slides.encoders import find_weights
 
@@ -119,7 +120,7 @@ def test_no_network_is_a_sentence(fetch) -> None:
 
 
 @pytest.mark.parametrize(("encoder", "sentence"), [("texture", "built in"), ("unii", "unii")])
-def test_what_has_no_weights_is_refused(fetch, encoder: str, sentence: str) -> None:
-    code, text = fetch("http://127.0.0.1:9", encoder)
+def test_what_has_no_weights_is_refused(encoder: str, sentence: str) -> None:
+    code, text = run_amkd("fetch-weights", encoder)
     assert code == 2
     assert sentence in text
