@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import shutil
@@ -23,6 +24,20 @@ from amkd_viewer import slide_layers
 _log = logging.getLogger(__name__)
 
 OURS_MS = 100.0
+YARDSTICK_S = 0.014
+"""Of `allowed_ms`, on a machine of the speed for which `OURS_MS` was set."""
+
+
+def allowed_ms() -> float:
+    """How long our code may hold the window here: `OURS_MS`, and as much more as this machine is slower."""
+
+    def once() -> float:
+        started = time.thread_time()
+        for _ in range(10):
+            json.loads(json.dumps(list(range(10_000))))
+        return time.thread_time() - started
+
+    return OURS_MS * max(1.0, min(once() for _ in range(5)) / YARDSTICK_S)
 
 
 class Stall(NamedTuple):
@@ -67,8 +82,9 @@ class Pulse:
 
     def over(self) -> tuple[list[Stall], list[Stall]]:
         """Stalls in which our code computed for too long, and those in which it held the window for whatever reason."""
-        return [s for s in self.stalls if s.computed_ms > OURS_MS], [
-            s for s in self.stalls if s.ours_ms > OURS_MS
+        allowed = allowed_ms()
+        return [s for s in self.stalls if s.computed_ms > allowed], [
+            s for s in self.stalls if s.ours_ms > allowed
         ]
 
     def _beat(self) -> None:
@@ -114,14 +130,16 @@ def pulse() -> Iterator[Pulse]:
 
 
 def test_the_watchdog_sees_who_holds_the_window(viewer, pulse, qtbot) -> None:
+    long_s = 3 * allowed_ms() / 1000
+
     def computing() -> None:
-        end = time.thread_time() + 0.3
+        end = time.thread_time() + long_s
         while time.thread_time() < end:
             pass
 
     ours = {"__name__": "amkd_viewer.made_up"}
     exec("def hold(work):\n    work()", ours)
-    for work, computes in ((computing, True), (lambda: time.sleep(0.3), False)):
+    for work, computes in ((computing, True), (lambda: time.sleep(long_s), False)):
         pulse.stalls.clear()
         QTimer.singleShot(0, lambda work=work: ours["hold"](work))
         qtbot.waitUntil(lambda: any(stall.where for stall in pulse.stalls), timeout=10_000)
