@@ -27,6 +27,7 @@ from amkd_core.bundle_models import load_model, weights_of
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.errors import BundleError, OutcomeError
 from amkd_core.feature_range import FeatureRange
+from amkd_core.file_hash import file_sha256
 from amkd_core.golden_features import GoldenFeatures
 from amkd_core.models import SurvivalModel
 from amkd_core.pathway_effects import PathwayEffects
@@ -151,8 +152,7 @@ def _file_hash(path: Path, file_name: str) -> str:
     size = path.stat().st_size
     if size == 0 or size > MAX_FILE_BYTES:
         raise BundleError(f"{file_name}: {size} bytes, expected a model bundle of at most 2 GiB")
-    with path.open("rb") as raw:
-        return hashlib.file_digest(raw, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def _read_parts(path: Path, file_name: str) -> dict[str, bytes]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from amkd_core.file_hash import file_sha256
+
 WHOLE_BYTES = 64 << 20
 END_BYTES = 4 << 20
 BLOCK_BYTES = 64 << 10
@@ -42,10 +44,10 @@ def fingerprint(files: Sequence[Path]) -> str:
 
 def _digest(file: Path) -> str:
     size = file.stat().st_size
+    if size <= WHOLE_BYTES:
+        return file_sha256(file)
+    digest = hashlib.sha256(f"{size}:".encode())
     with file.open("rb") as stream:
-        if size <= WHOLE_BYTES:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-        digest = hashlib.sha256(f"{size}:".encode())
         for start, length in _sampled(size):
             stream.seek(start)
             digest.update(stream.read(length))

@@ -80,10 +80,13 @@ def _check_part(file: Path, part: Path, ends: NDArray[np.int64]) -> None:
         )
     size = part.stat().st_size
     if n_lost := int(np.count_nonzero(ends > size)):
-        raise SlideError(
-            f"{part} is truncated or damaged: {n_lost} of its {ends.size} pictures lie beyond its end at byte {size}; "
-            "copy or download the folder again, or export the slide anew."
-        )
+        raise _refusal(part, f"{n_lost} of its {ends.size} pictures lie beyond its end at byte {size}")
+
+
+def _refusal(part: Path, problem: str) -> SlideError:
+    return SlideError(
+        f"{part} is truncated or damaged: {problem}; copy or download the folder again, or export the slide anew."
+    )
 
 
 class _Index:
@@ -102,15 +105,8 @@ class _Index:
         if at < self.start or count < 0:
             raise _OtherLayoutError
         if at + 4 * count > self.size:
-            raise self.refusal(f"it points to byte {at + 4 * count} and ends at byte {self.size}")
+            raise _refusal(self.file, f"it points to byte {at + 4 * count} and ends at byte {self.size}")
         return np.frombuffer(self._content, "<i4", count, at)
-
-    def refusal(self, problem: str) -> SlideError:
-        """The sentence with which the slide is refused."""
-        return SlideError(
-            f"{self.file} is truncated or damaged: {problem}; copy or download the folder again, or export the slide "
-            "anew."
-        )
 
     def pages(self, level: int) -> Iterator[NDArray[np.int32]]:
         """Records of (picture, offset, length, file) of one level, page by page."""
@@ -122,7 +118,7 @@ class _Index:
         seen: set[int] = set()
         while at:
             if at in seen:  # which OpenSlide would follow for ever
-                raise self.refusal(f"the page at byte {at} comes again")
+                raise _refusal(self.file, f"the page at byte {at} comes again")
             seen.add(at)
             n_records, following = self.numbers(at, 2).tolist()
             yield self.numbers(at + 8, 4 * n_records).reshape(-1, 4)

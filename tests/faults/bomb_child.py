@@ -1,7 +1,7 @@
-"""Opens one bomb in a fresh process: its sentence, how long it took, and how much memory it grew by.
+"""Opens bombs in a fresh process: the sentence of each, how long it took, and how much memory it grew by.
 
-``python bomb_child.py FAMILY SOUND BOMB``; the sound file is read first, so that what libraries take by themselves
-is there before. Processes that read for this one count as well.
+``python bomb_child.py FAMILY SOUND BOMB...``, a line of JSON for each; the sound file is read first, so that what
+libraries take by themselves is there before. Processes that read for this one count as well.
 """
 
 from __future__ import annotations
@@ -55,18 +55,19 @@ def peak_mib() -> float:
 
 
 def main() -> None:
-    family, sound, bomb = sys.argv[1:4]
+    family, sound, *bombs = sys.argv[1:]
     sys.path.append(str(Path(__file__).resolve().parents[1]))
     read = READERS[family]
     read(Path(sound))
-    before, started = peak_mib(), time.perf_counter()
-    try:
-        read(Path(bomb))
-        said = ""
-    except AmkdError as error:
-        said = str(error)
-    found = {"said": said, "seconds": time.perf_counter() - started, "grown_mib": peak_mib() - before}
-    sys.stdout.write(json.dumps(found) + "\n")
+    for bomb in bombs:
+        before, started = peak_mib(), time.perf_counter()
+        try:
+            read(Path(bomb))
+            said = ""
+        except AmkdError as error:
+            said = str(error)
+        found = {"said": said, "seconds": time.perf_counter() - started, "grown_mib": peak_mib() - before}
+        sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

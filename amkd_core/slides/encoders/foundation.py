@@ -8,7 +8,6 @@ more than that are refused.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from amkd_core.bag import EncoderIdentity
 from amkd_core.errors import EncoderError
+from amkd_core.file_hash import file_sha256
 from amkd_core.slides.encoders.network import build_conch, build_network, fill, read_weights
 from amkd_core.slides.encoders.registry import EncoderCard, Preprocess
 from amkd_core.slides.encoders.smaller_batches import SmallerBatches
@@ -185,7 +185,9 @@ def load_foundation(card: EncoderCard, weights: Path, device: str) -> Foundation
     build = build_conch if card.architecture is None else build_network
     network = build(card)
     fill(network, read_weights(weights), card, weights)
-    return FoundationEncoder(card, network.eval().requires_grad_(False).to(place), _sha256(weights), place)
+    return FoundationEncoder(
+        card, network.eval().requires_grad_(False).to(place), file_sha256(weights), place
+    )
 
 
 def _device(name: str) -> torch.device:
@@ -197,8 +199,3 @@ def _device(name: str) -> torch.device:
             f"Device {name!r} cannot be used here ({str(error).splitlines()[0]}); choose another, such as 'cpu'."
         ) from error
     return device
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from safetensors.torch import save_file
 from amkd_core.errors import EncoderError, MissingExtraError
 from amkd_core.slides.encoders import ENCODERS, load_encoder
 from amkd_core.slides.encoders.foundation import FoundationEncoder, load_foundation, pool, prepare
+from amkd_core.slides.encoders.hub import fetch_weights
 from amkd_core.slides.encoders.network import build_network, read_weights
 from amkd_core.slides.encoders.registry import IMAGENET, EncoderCard, Preprocess
 
@@ -368,3 +370,26 @@ class _Broken:
     def find_spec(self, name: str, *_: object) -> None:
         if name == "timm":
             raise RuntimeError("operator torchvision::nms does not exist")
+
+
+def test_no_weights_are_downloaded_unless_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resnet_file: Path
+) -> None:
+    import huggingface_hub
+
+    asked: list[tuple[str, str]] = []
+
+    def download(repo: str, file: str, *, local_dir: Path) -> str:
+        asked.append((repo, file))
+        local_dir.mkdir(parents=True)
+        return str(shutil.copy(resnet_file, local_dir))
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("AMKD_WEIGHTS", raising=False)
+    with pytest.raises(EncoderError, match="not found at"):
+        load_encoder("resnet50")
+    assert asked == []
+    fetch_weights(ENCODERS["resnet50"])
+    assert load_encoder("resnet50").identity.dimension == 1024
+    assert asked == [("timm/resnet50.tv_in1k", "model.safetensors")]
