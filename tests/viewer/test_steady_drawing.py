@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from vispy.gloo.glir import GlirProgram
+import numpy as np
+from qtpy.QtGui import QOpenGLContext
+from vispy.gloo.context import GLContext
+from vispy.gloo.glir import GlirParser
 
 from amkd_viewer.steady_drawing import keep_drawing_steady
 
@@ -44,9 +47,56 @@ def test_boxes_that_are_taken_away_at_once_do_not_end_the_program(screen) -> Non
     assert "lives" in done.stdout
 
 
+def test_a_canvas_carries_out_its_commands_in_its_own_context(viewer, qtbot, spin, monkeypatch) -> None:
+    from napari.components import ViewerModel
+    from napari.qt import QtViewer
+
+    contexts: dict[int, set[QOpenGLContext | None]] = {}
+    deleted = []
+    parse = GlirParser.parse
+
+    def watched(parser: GlirParser, commands: list[tuple[object, ...]]) -> None:
+        contexts.setdefault(id(parser), set()).add(QOpenGLContext.currentContext())
+        deleted.extend(command for command in commands if command[0] == "DELETE")
+        parse(parser, commands)
+
+    monkeypatch.setattr(GlirParser, "parse", watched)
+    keep_drawing_steady()
+    other = ViewerModel()
+    canvas = QtViewer(other)
+    for layers in (viewer.layers, other.layers):
+        layers.clear()
+    for model in (viewer, other):
+        model.add_image(np.full((64, 64, 3), 200, np.uint8), rgb=True)
+        model.add_shapes([np.array([[0, 0], [0, 30], [30, 30], [30, 0]])])
+    # Never shown, it has no context: its layers go without being drawn anywhere.
+    unseen = ViewerModel()
+    hidden = QtViewer(unseen)
+    unseen.add_image(np.full((64, 64, 3), 200, np.uint8), rgb=True)
+    unseen.layers.clear()
+    native = canvas.canvas.native
+    canvas.show()
+    spin(native.isValid)
+    for drawn_last, cleared in ((viewer.window._qt_viewer.canvas.native, other), (native, viewer)):
+        drawn_last.makeCurrent()
+        cleared.layers.clear()
+        # What was being drawn goes on.
+        assert QOpenGLContext.currentContext() is drawn_last.context()
+    drawn_last.doneCurrent()
+    other.add_image(np.full((64, 64, 3), 200, np.uint8), rgb=True)
+    other.layers.clear()
+    assert QOpenGLContext.currentContext() is None
+    assert deleted
+    assert {len(own) for own in contexts.values()} == {1}
+    assert len(set.union(*contexts.values())) == len(contexts)
+    for widget in (canvas, hidden):
+        widget.close()
+        widget.deleteLater()
+
+
 def test_the_mending_is_done_once() -> None:
     keep_drawing_steady()
-    mended = GlirProgram.delete
+    mended = GLContext.flush_commands
     keep_drawing_steady()
-    assert GlirProgram.delete is mended
+    assert GLContext.flush_commands is mended
     assert mended.__module__ == "amkd_viewer.steady_drawing"
