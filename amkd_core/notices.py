@@ -27,6 +27,7 @@ NoticeCode = Literal[
     "seen_reference",
     "identifying_name",
     "expression_scale",
+    "pathway_genes",
 ]
 
 

@@ -44,6 +44,7 @@ _WORDS = {
     "on_processor": "computed on the CPU",
     "unverified_bag": "unverified features",
     "expression_scale": "expression on another scale",
+    "pathway_genes": "few genes of a pathway",
 }
 
 

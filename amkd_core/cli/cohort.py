@@ -125,7 +125,10 @@ def _coverage(cohort: Cohort) -> tuple[tuple[str, ...], CohortError | None]:
         return (), None
     try:
         told = coverage_warnings(
-            cohort.pathways, cohort.expression.genes, min_pathways=cohort.file.min_pathways
+            cohort.pathways,
+            cohort.expression.genes,
+            min_genes=cohort.file.min_genes,
+            min_pathway_genes=cohort.file.min_pathway_genes,
         )
     except CohortError as error:
         return (str(error),), error

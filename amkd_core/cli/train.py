@@ -153,7 +153,8 @@ def _check(asked: _Asked, out: Path, weights: Path | None, *, here: bool) -> _Ch
                 cohort.pathways,
                 cohort.expression.genes,
                 min_coverage=settings.min_coverage,
-                min_pathways=cohort.file.min_pathways,
+                min_genes=cohort.file.min_genes,
+                min_pathway_genes=cohort.file.min_pathway_genes,
             ),
             problems,
         )

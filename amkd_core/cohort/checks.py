@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from amkd_core.cohort.clinical import Patient
-from amkd_core.cohort.pathways import MIN_COVERAGE, GeneSet, cover, coverage_of
+from amkd_core.cohort.pathways import LEAST_OF_ONE, MIN_COVERAGE, GeneSet, cover, coverage_of, shares_in_words
 from amkd_core.errors import CohortError
 from amkd_core.survival.endpoints import EndpointWords
 
 # With fewer patients a high share of events says nothing.
 _LEAST_PATIENTS = 30
 _MOST_EVENTS = 0.6
-_LEAST_COVERED = 0.5
-_MOST_NAMED = 5
+# Of the genes of all pathways together.
+_LEAST_GENES = 0.9
 
 
 def follow_up_warnings(
@@ -75,7 +75,8 @@ def coverage_warnings(
     measured: Sequence[str],
     *,
     min_coverage: float = MIN_COVERAGE,
-    min_pathways: float | None = None,
+    min_genes: float | None = None,
+    min_pathway_genes: float | None = None,
 ) -> tuple[str, ...]:
     """Which pathways the expression table has too few genes of, so that none is lost without a word.
 
@@ -85,33 +86,51 @@ def coverage_warnings(
         Genes of the expression table.
     min_coverage
         As for `cover`.
-    min_pathways
-        Least share of the pathways that must be covered, where the cohort's file states it; else half of them.
+    min_genes
+        Least share of the genes of all pathways together, where the cohort's file states it; else 90 %.
+    min_pathway_genes
+        Least share of the genes of any one pathway, where the cohort's file states it; else half of them, or
+        `min_coverage` where that asks for less.
 
     Raises
     ------
     CohortError
-        When no pathway is covered, or fewer than `min_pathways`: a wrong table, and genes that it names otherwise, look
-        like this.
+        When the table has less than one of these shares, or covers no pathway: a wrong table, and genes that it names
+        otherwise, look like this.
     """
-    n_kept, n_all = len(cover(pathways, measured, min_coverage=min_coverage).pathways), len(pathways)
-    coverage = coverage_of(pathways, measured)
+    n_all, coverage = len(pathways), coverage_of(pathways, measured)
     wanted = frozenset[str]().union(*(item.genes for item in pathways))
     n_known = len(wanted.intersection(measured))
-    table = f"the table has {n_known:,} of the {len(wanted):,} genes of the pathways ({n_known / len(wanted):.0%})"
-    if n_kept < (_LEAST_COVERED if min_pathways is None else min_pathways) * n_all:
-        raise CohortError(
-            f"Only {n_kept} of {n_all} pathways have {min_coverage:.0%} of their genes in the expression table, and "
-            f"the teacher learns of no others; {table}. Check that it is the right one and names genes as the pathways "
-            "do; else give a table of more genes, lower min_coverage, or confirm so few by "
-            f"min_pathways = {math.floor(100 * n_kept / n_all) / 100:g} in the cohort file"
+    known, least = n_known / len(wanted), min(coverage.values())
+    of_all = _LEAST_GENES if min_genes is None else min_genes
+    of_one = min(LEAST_OF_ONE, min_coverage) if min_pathway_genes is None else min_pathway_genes
+    table = f"the table has {n_known:,} of the {len(wanted):,} genes of the pathways ({known:.0%})"
+    faults, confirmed = [], []
+    if known < of_all:
+        faults.append(f", expected at least {of_all:.0%}")
+        confirmed.append(f"min_genes = {_floored(known)}")
+    if least < of_one:
+        few = {name: share for name, share in coverage.items() if share < of_one}
+        faults.append(
+            f"; {len(few)} of {n_all} pathways have less than {of_one:.0%} of theirs in it ({shares_in_words(few)})"
         )
-    if n_kept == n_all:
-        return ()
-    left_out = sorted((share, name) for name, share in coverage.items() if share < min_coverage or not share)
-    shown = ", ".join(f"{name} {share:.0%}" for share, name in left_out[:_MOST_NAMED])
-    more = ", ..." if len(left_out) > _MOST_NAMED else ""
-    return (
-        f"{len(left_out)} of {n_all} pathways are left out, with less than {min_coverage:.0%} of their genes in the "
-        f"expression table ({shown}{more}; amkd cohort --json tells all); {table}.",
-    )
+        confirmed.append(f"min_pathway_genes = {_floored(least)}")
+    if faults:
+        raise CohortError(
+            f"{table[0].upper()}{table[1:]}{''.join(faults)}. Check that it is the right one and names genes as the "
+            f"pathways do; else give a table of more genes, or confirm so few by {' and '.join(confirmed)} in the "
+            "cohort file"
+        )
+    cover(pathways, measured, min_coverage=min_coverage)
+    left_out = {name: share for name, share in coverage.items() if share < min_coverage or not share}
+    if left_out:
+        return (
+            f"{len(left_out)} of {n_all} pathways are left out, with less than {min_coverage:.0%} of their genes in "
+            f"the expression table ({shares_in_words(left_out)}; amkd cohort --json tells all); {table}.",
+        )
+    return () if known >= _LEAST_GENES else (f"{table[0].upper()}{table[1:]}.",)
+
+
+def _floored(share: float) -> str:
+    """A share of two digits that the true one reaches."""
+    return f"{math.floor(100 * share) / 100:g}"

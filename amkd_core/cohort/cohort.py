@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
 
 PATHS = ("clinical", "expression", "pathways", "gene_groups", "slides", "bags", "folds", "probe_map")
-LATER_KEYS = ("bag_mpp", "patch_size", "patch_size_level0", "slide_mpp", "min_pathways")
+LATER_KEYS = ("bag_mpp", "patch_size", "patch_size_level0", "slide_mpp", "min_genes", "min_pathway_genes")
 """Keys that came after the first release: unstated, they are None, and no run records them."""
 _TOLD_BY = ("clinical", "expression", "pathways", "slides", "bags")
 Table = TypeVar("Table")
@@ -51,8 +51,9 @@ class CohortFile(ClinicalKeys):
         Table of expression, a table from its identifiers to symbols, and its scale; see `amkd_core.cohort.expression`.
     pathways
         GMT file.
-    min_pathways
-        Least share of the pathways that the expression table must cover; stating less than half confirms that few are.
+    min_genes, min_pathway_genes
+        Least share of the genes of all pathways, and of any one's, that the expression table must have; stating less
+        than 0.9 and 0.5 confirms that it has few.
     gene_groups
         GMT file of the groups of genes that MCAT and G-HANet read in place of pathways; only benchmarks need it.
     slides, bags
@@ -72,7 +73,8 @@ class CohortFile(ClinicalKeys):
     clinical: Path
     expression: Path
     pathways: Path
-    min_pathways: float | None = Field(default=None, ge=0, le=1)
+    min_genes: float | None = Field(default=None, ge=0, le=1)
+    min_pathway_genes: float | None = Field(default=None, ge=0, le=1)
     gene_groups: Path | None = None
     slides: Path | None = None
     bags: Path | None = None

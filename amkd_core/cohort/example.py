@@ -25,7 +25,8 @@ expression = "expression.parquet"
 
 # Gene sets, one a line: name, description, genes, separated by tabs.
 pathways = "pathways.gmt"
-# min_pathways = 0.2              # go on although the table covers fewer than half of them
+# min_genes = 0.6                 # go on although the table has less than 90 % of their genes,
+# min_pathway_genes = 0.2         # or of some of them less than half
 # gene_groups = "groups.gmt"      # what MCAT and G-HANet read in `amkd benchmark`, in place of merged pathways
 
 # Slides named <slide_id>.<suffix>, and/or a folder of bags named <slide_id>.h5; missing bags are extracted.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from amkd_core.errors import CohortError
 
 MIN_COVERAGE = 0.9
 """Least share of a pathway's genes that must be measured; the paper lost its number in print."""
+LEAST_OF_ONE = 0.5
+"""Less of a pathway's genes, and what a table tells of it is mostly what other patients had."""
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,13 @@ def coverage_of(sets: Sequence[GeneSet], measured: Sequence[str]) -> dict[str, f
     """Share of each pathway's genes that were measured, between 0 and 1, by its name."""
     known = set(measured)
     return {item.name: len(item.genes & known) / len(item.genes) for item in sets}
+
+
+def shares_in_words(shares: Mapping[str, float]) -> str:
+    """Name the least covered of some pathways."""
+    least = sorted((share, name) for name, share in shares.items())
+    named = ", ".join(f"{name} {share:.0%}" for share, name in least[:_MOST_NAMED])
+    return f"{named}, ..." if len(least) > _MOST_NAMED else named
 
 
 def cover(

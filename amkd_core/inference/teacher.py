@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from amkd_core.bundle import Bundle, BundleMember
 from amkd_core.cohort.genes import GeneScaling
+from amkd_core.cohort.pathways import LEAST_OF_ONE, shares_in_words
 from amkd_core.cohort.same_scale import UNRELIABLE, mean_scaling, scale_fault
 from amkd_core.errors import AmkdError, ModalityError
 from amkd_core.inference.forward import normalised, run_model
@@ -84,30 +85,59 @@ def _expression(bundle: Bundle, genes: Mapping[str, float]) -> Array:
     """Expression in the bundle's gene order; NaN where the patient's table lacks a gene."""
     values = np.array([float(genes.get(name, np.nan)) for name in bundle.card.genes])
     values[np.isinf(values)] = np.nan
-    check_genes(
-        bundle, [name for name, value in zip(bundle.card.genes, values, strict=True) if np.isfinite(value)]
-    )
+    check_genes(bundle, _told(bundle, values))
     return values
 
 
+def _told(bundle: Bundle, expression: Array) -> list[str]:
+    return [name for name, value in zip(bundle.card.genes, expression, strict=True) if np.isfinite(value)]
+
+
+def thin_pathways(bundle: Bundle, measured: Collection[str]) -> str:
+    """Which of the teacher's pathways a table has less than half of the genes of, in words; empty without any."""
+    if bundle.membership is None:
+        return ""
+    known = set(measured)
+    has = np.array([name in known for name in bundle.card.genes])
+    shares = (bundle.membership & has).sum(axis=1) / bundle.membership.sum(axis=1)
+    names = bundle.card.pathways
+    few = {name: float(share) for name, share in zip(names, shares, strict=True) if share < LEAST_OF_ONE}
+    if not few:
+        return ""
+    return (
+        f"{len(few)} of the {len(names)} pathways have less than {LEAST_OF_ONE:.0%} of their genes in it "
+        f"({shares_in_words(few)})"
+    )
+
+
 def expression_notices(bundle: Bundle, genes: Mapping[str, float]) -> tuple[Notice, ...]:
-    """A notice where a patient's expression cannot stand on the scale of the teacher's training patients.
+    """Notices where a patient's expression lacks much of a pathway, or is on another scale than the teacher's.
 
     Raises
     ------
     ModalityError
         As `predict_teacher`.
     """
-    fault = scale_fault(_expression(bundle, genes), scaling_of(bundle), bundle.card.expression_scale)
-    if not fault:
-        return ()
-    return (
-        Notice(
-            "expression_scale",
-            "The patient's expression does not stand on the scale of the table that the model was trained on: "
-            f"{fault}; {UNRELIABLE}, and bring the table to that scale first.",
-        ),
-    )
+    expression, told = _expression(bundle, genes), []
+    fault = scale_fault(expression, scaling_of(bundle), bundle.card.expression_scale)
+    if fault:
+        told.append(
+            Notice(
+                "expression_scale",
+                "The patient's expression does not stand on the scale of the table that the model was trained on: "
+                f"{fault}; {UNRELIABLE}, and bring the table to that scale first.",
+            )
+        )
+    thin = thin_pathways(bundle, _told(bundle, expression))
+    if thin:
+        told.append(
+            Notice(
+                "pathway_genes",
+                f"The patient's expression lacks genes: {thin}. Missing genes count as in the mean training patient, "
+                "so do not rely on these pathways and their maps.",
+            )
+        )
+    return tuple(told)
 
 
 def scaling_of(bundle: Bundle) -> GeneScaling:

@@ -22,7 +22,7 @@ from amkd_core.errors import CohortError, ModalityError
 from amkd_core.export.run_report import write_report
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction, SurvivalCurve
-from amkd_core.inference.teacher import check_genes, scaling_of
+from amkd_core.inference.teacher import check_genes, scaling_of, thin_pathways
 from amkd_core.progress import Progress
 from amkd_core.survival.endpoints import words_of
 from amkd_core.training.model_statistics import HORIZONS
@@ -163,9 +163,11 @@ def usable_genes(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[s
     except ModalityError as error:
         return {}, f"The teacher was left out: {error}"
     missing = len(cohort.patients) - len(known)
+    thin = thin_pathways(bundle, wanted)
     said = (
         f"{missing} patients without expression were scored by the student alone." if missing else "",
         expression_warning(genes, bundle),
+        f"The cohort's expression lacks genes: {thin}; do not rely on these pathways." if thin else "",
     )
     return genes, " ".join(filter(None, said))
 

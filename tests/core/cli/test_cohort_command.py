@@ -36,6 +36,7 @@ def cohort(tmp_path: Path) -> Path:
 
 
 def test_it_prints_table_one_how_it_was_understood_and_who_is_out(amkd: Run, cohort: Path) -> None:
+    cohort.write_text(cohort.read_text() + "min_genes = 0.66\n")
     done = amkd("cohort", cohort)
     assert done.exit_code == 0, done.output
     for part in (
@@ -49,7 +50,7 @@ def test_it_prints_table_one_how_it_was_understood_and_who_is_out(amkd: Run, coh
         "A fold is tested on only 2 deaths",
     ):
         assert part in done.stdout, part
-    assert "pathways have 90% of their genes in the expression table" not in done.stdout
+    assert "expected at least 90%" not in done.stdout
     assert "1 of 2 pathways are left out" in " ".join(done.stdout.split())
     record = json.loads(amkd("cohort", cohort, "--json", "--folds", "3").stdout)
     assert record["kept_out"] == {"no expression": ["P0"]}
@@ -60,14 +61,13 @@ def test_a_table_of_few_genes_is_something_to_look_at(amkd: Run, cohort: Path) -
     (cohort.parent / "sets.gmt").write_text("A\tx\tG1\tG2\nB\tx\tG1\tG7\nC\tx\tG8\n")
     done = amkd("cohort", cohort)
     assert done.exit_code == 2
-    assert "Only 1 of 3 pathways have 90% of their genes in the expression table" in " ".join(
-        done.stdout.split()
-    )
-    assert done.stderr.startswith("Error: Only 1 of 3 pathways")
+    sentence = "The table has 2 of the 4 genes of the pathways (50%), expected at least 90%; 1 of 3 pathways have less"
+    assert sentence in " ".join(done.stdout.split())
+    assert done.stderr.startswith(f"Error: {sentence}")
     done = amkd("cohort", cohort, "--json")
     assert done.exit_code == 2
     assert json.loads(done.stdout)["coverage"] == {"A": 1.0, "B": 0.5, "C": 0.0}
-    cohort.write_text(cohort.read_text() + "min_pathways = 0.33\n")
+    cohort.write_text(cohort.read_text() + "min_genes = 0.5\nmin_pathway_genes = 0\n")
     done = amkd("cohort", cohort)
     assert done.exit_code == 0
     assert "2 of 3 pathways are left out" in " ".join(done.stdout.split())

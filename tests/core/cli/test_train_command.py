@@ -148,9 +148,9 @@ def test_a_table_of_few_pathways_stops_before_training_until_it_is_confirmed(tmp
     words = ["--cohort", cohort, "--out", tmp_path / "run", "--encoder", "uni9"]
     exit_code, output = run(*words)
     assert exit_code == 2
-    assert "Error: Only 2 of 5 pathways have 90% of their genes in the expression table" in output
-    assert "confirm so few by min_pathways = 0.4 in the cohort file" in output
-    _, output = run(*words, "--set", "cohort.min_pathways=0.4")
+    assert "; 3 of 5 pathways have less than 50% of theirs in it (Q0 0%, Q1 0%, Q2 0%). Check" in output
+    assert "confirm so few by min_genes = 0.57 and min_pathway_genes = 0 in the cohort file" in output
+    _, output = run(*words, "--set", "cohort.min_genes=0.57", "--set", "cohort.min_pathway_genes=0")
     assert "pathways" not in output
     assert not (tmp_path / "run").exists()
 

@@ -249,30 +249,54 @@ def test_pathways_below_the_coverage_are_dropped_and_named() -> None:
         cover(sets[:1], ["Q"])
 
 
-def test_a_table_of_few_pathways_genes_is_noticed() -> None:
-    sets = [GeneSet(name, frozenset(name)) for name in ("AB", "AC", "AD")]
-    assert coverage_warnings(sets, ["A", "B", "C", "D"]) == ()
-    (warning,) = coverage_warnings(sets, ["A", "B", "C"])
+def test_a_table_of_few_pathways_genes_stops_until_it_is_confirmed() -> None:
+    sets = [GeneSet(name, frozenset(name)) for name in ("AB", "AC", "AD", "XYZ")]
+    assert coverage_warnings(sets, [*"ABCDXYZ"]) == ()
+    with pytest.raises(
+        CohortError,
+        match=r"^The table has 4 of the 7 genes of the pathways \(57%\), expected at least 90%; 1 of 4 pathways have "
+        r"less than 50% of theirs in it \(XYZ 0%\)\. Check .* confirm so few by min_genes = 0\.57 and "
+        r"min_pathway_genes = 0 in the cohort file$",
+    ):
+        coverage_warnings(sets, [*"ABCD"])
+    with pytest.raises(
+        CohortError, match=r"\(57%\); 1 of 4 .* so few by min_pathway_genes = 0 in the cohort file$"
+    ):
+        coverage_warnings(sets, [*"ABCD"], min_genes=0.57)
+    with pytest.raises(
+        CohortError, match=r"expected at least 90%\. Check .* so few by min_genes = 0\.57 in the"
+    ):
+        coverage_warnings(sets, [*"ABCD"], min_pathway_genes=0)
+    (warning,) = coverage_warnings(sets, [*"ABCD"], min_genes=0.57, min_pathway_genes=0)
     assert warning.startswith(
-        "1 of 3 pathways are left out, with less than 90% of their genes in the expression table (AD 50%; amkd"
+        "1 of 4 pathways are left out, with less than 90% of their genes in the expression table (XYZ 0%; amkd"
     )
-    assert warning.endswith("the table has 3 of the 4 genes of the pathways (75%).")
-    sentence = (
-        r"^Only 1 of 3 pathways have 90% of their genes in the expression table, .*2 of the 4 genes .* \(50%\)\. .*"
-        r"confirm so few by min_pathways = 0\.33 in the cohort file$"
+    assert warning.endswith("the table has 4 of the 7 genes of the pathways (57%).")
+    with pytest.raises(
+        CohortError, match=r"have less than 70% of theirs in it \(XYZ 67%\).* min_pathway_genes = 0\.66 in"
+    ):
+        coverage_warnings(sets, [*"ABCDXY"], min_genes=0.8, min_pathway_genes=0.7)
+
+
+def test_a_lower_coverage_of_pathways_is_asked_for_once() -> None:
+    sets = [GeneSet(name, frozenset(name)) for name in ("AB", "AC", "ADEF")]
+    measured = [*"ABCD"]
+    with pytest.raises(CohortError, match=r"\(67%\), expected at least 90%\. Check"):
+        coverage_warnings(sets, measured)
+    (warning,) = coverage_warnings(sets, measured, min_genes=0.6)
+    assert "(ADEF 50%;" in warning
+    # What `min_coverage` keeps need not be confirmed again, and the share of genes is told all the same.
+    measured = [*"ABC"]
+    assert coverage_warnings(sets, measured, min_genes=0.5, min_coverage=0.25) == (
+        "The table has 3 of the 6 genes of the pathways (50%).",
     )
-    with pytest.raises(CohortError, match=sentence):
-        coverage_warnings(sets, ["A", "B"])
-    (warning,) = coverage_warnings(sets, ["A", "B"], min_pathways=0.33)
-    assert "(AC 50%, AD 50%;" in warning
-    with pytest.raises(CohortError, match="Only 2 of 3 pathways"):
-        coverage_warnings(sets, ["A", "B", "C"], min_pathways=0.9)
-    assert coverage_warnings(sets, ["A", "B"], min_coverage=0.5) == ()
+    with pytest.raises(CohortError, match="less than 30% of theirs"):
+        coverage_warnings(sets, measured, min_genes=0.5, min_coverage=0.3)
     with pytest.raises(CohortError, match="no pathway has 90% of its genes"):
-        coverage_warnings(sets, ["Q"], min_pathways=0)
+        coverage_warnings(sets, ["Q"], min_genes=0, min_pathway_genes=0)
     # A pathway that none of the genes is of is left out even where no share is asked for.
-    (warning,) = coverage_warnings([*sets[:2], GeneSet("YZ", frozenset("YZ"))], ["B", "C"], min_coverage=0)
-    assert "(YZ 0%;" in warning
+    (warning,) = coverage_warnings(sets, ["B"], min_genes=0, min_coverage=0)
+    assert "(AC 0%, ADEF 0%;" in warning
 
 
 def test_the_papers_pathways_and_real_expression_fit(shared: Path) -> None:
@@ -283,13 +307,22 @@ def test_the_papers_pathways_and_real_expression_fit(shared: Path) -> None:
     kept = cover(sets, table.genes)
     assert len(kept.pathways) + len(kept.dropped) == 331
     assert len(kept.pathways) >= 281  # all pathways but Hallmark's are measured in full
-    (warning,) = coverage_warnings(sets, table.genes)
+    whole = [item for item in sets if item.name in kept.pathways]
+    assert coverage_warnings(whole, table.genes) == ()
+    # These tables were cut down to the genes of Reactome's pathways: it is asked for.
+    with pytest.raises(
+        CohortError, match=r"expected at least 90%; 50 of 331 pathways have less than 50% of theirs"
+    ):
+        coverage_warnings(sets, table.genes)
+    (warning,) = coverage_warnings(sets, table.genes, min_genes=0.31, min_pathway_genes=0)
     assert warning.startswith("50 of 331 pathways are left out")
     few = read_expression(shared / "data" / "rna_stad_zscore.parquet").genes
-    with pytest.raises(CohortError, match=r"Only 10 of 331 .* min_pathways = 0\.03 in the cohort file"):
+    with pytest.raises(
+        CohortError, match=r" \(15%\), expected at least 90%; 28\d of 331 pathways have less than 50% "
+    ):
         coverage_warnings(sets, few)
-    assert coverage_warnings(sets, few, min_pathways=0.03)
-    assert coverage_warnings(sets, few, min_coverage=0)
+    assert coverage_warnings(sets, few, min_genes=0.15, min_pathway_genes=0)
+    assert coverage_warnings(sets, few, min_genes=0, min_coverage=0)
 
 
 def test_z_scores_use_the_statistics_that_they_were_fitted_on() -> None:

@@ -185,6 +185,22 @@ def test_expression_that_the_teacher_cannot_use_leaves_the_student(cohort, bundl
         check_external_expression(replace(cohort, expression_scale="zscore"), cohort)
 
 
+def test_pathways_that_the_table_has_few_genes_of_are_told(cohort, bundle):
+    table, membership = cohort.expression, bundle.membership.copy()
+    membership[0] = np.arange(membership.shape[1]) == membership.shape[1] - 1
+    kept = [place for place, name in enumerate(table.genes) if name != bundle.card.genes[-1]]
+    few = ExpressionTable(table.patients, tuple(table.genes[place] for place in kept), table.values[:, kept])
+    genes, remark = usable_genes(replace(cohort, expression=few), replace(bundle, membership=membership))
+    assert genes
+    n_pathways, name = len(membership), bundle.card.pathways[0]
+    whole = usable_genes(cohort, replace(bundle, membership=membership))[1]
+    assert remark == (
+        f"{whole} The cohort's expression lacks genes: 1 of the {n_pathways} pathways have less than 50% of their "
+        f"genes in it ({name} 0%); do not rely on these pathways."
+    )
+    assert whole.endswith(" patients without expression were scored by the student alone.")
+
+
 @pytest.fixture(scope="module")
 def two_floors(cohort):
     """A bundle trained on log2(x + 1) of many genes, that cohort, and the same patients as log2(x + 0.001)."""
