@@ -10,8 +10,9 @@ JOBS ?= 2
 SCREEN := $(shell command -v xvfb-run >/dev/null && echo 'xvfb-run -a -s "-screen 0 1600x1000x24"')
 # Tests of a file stay together, for they share what is made once for them. One thread each: as many as there are cores
 # in each process take half as long again. Compiled modules are kept even where Python is told not to, for hundreds of
-# tests start processes of their own.
-TESTS = $(SCREEN) env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+# tests start processes of their own. A process that died is not replaced: pytest-xdist 3.8 would wait for ever at the end.
+TESTS = $(SCREEN) env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+  --max-worker-restart 0
 OLDEST := .venv-oldest
 UNLOADED := tests?|testing|sympy|networkx|OpenGL|debugpy|pip|mypy|timm|torchmetrics|huggingface_hub|_inductor|_dynamo|onnx
 
@@ -32,7 +33,7 @@ run-tests: $(READY)
 	$(TESTS) -m "not slow"
 
 check-slow: $(READY)  ## cohort-scale checks, too slow for every change
-	$(TESTS) -m slow --timeout 3600
+	$(TESTS) -m slow --timeout 3600 -o faulthandler_timeout=3700
 
 # An own environment of 8 GB: the oldest torch is published for GPUs only. What deprecation old releases warn of, the
 # newest ones have mended.
