@@ -118,18 +118,13 @@ def _folds(
 
 def _coverage(cohort: Cohort) -> tuple[tuple[str, ...], CohortError | None]:
     """What is to be said about the pathways' genes, and the refusal where no run would begin on them."""
-    from amkd_core.cohort.checks import coverage_warnings
+    from amkd_core.cohort.checks import gene_warnings
     from amkd_core.errors import CohortError
 
     if not cohort.expression.genes or not cohort.pathways:
         return (), None
     try:
-        told = coverage_warnings(
-            cohort.pathways,
-            cohort.expression.genes,
-            min_genes=cohort.file.min_genes,
-            min_pathway_genes=cohort.file.min_pathway_genes,
-        )
+        told = gene_warnings(cohort)
     except CohortError as error:
         return (str(error),), error
     return told, None

@@ -69,13 +69,14 @@ def study_settings(config: Path | None, overrides: Sequence[str]) -> TrainingCon
 def study_cohort(
     path: Path, overrides: Sequence[str], *, ignore_split: bool, settings: TrainingConfig
 ) -> Cohort:
-    """The cohort, with keys that ``--set cohort.key=value`` replaces; how its folds are made is said at once.
+    """The cohort, with keys that ``--set cohort.key=value`` replaces; its folds and missing genes are told at once.
 
     Raises
     ------
     ConfigError, CohortError
-        As `amkd_core.cohort.cohort.read_cohort`.
+        As `amkd_core.cohort.cohort.read_cohort` and `amkd_core.cohort.checks.gene_warnings`.
     """
+    from amkd_core.cohort.checks import gene_warnings
     from amkd_core.cohort.cohort import read_cohort
     from amkd_core.cohort.folds import folds_in_words
     from amkd_core.errors import ConfigError
@@ -87,5 +88,7 @@ def study_cohort(
         raise ConfigError(twice[0])
     merge_overrides(given, of_cohort)
     found = read_cohort(path, given)
+    for warning in gene_warnings(found, min_coverage=settings.min_coverage):
+        say(f"Warning: {warning}")
     say(f"Folds: {folds_in_words(found, settings.folds, setting=True)}")
     return found

@@ -121,7 +121,7 @@ class _Checked:
 
 def _check(asked: _Asked, out: Path, weights: Path | None, *, here: bool) -> _Checked:
     """Everything that can be known to be wrong before any training, all of it at once."""
-    from amkd_core.cohort.checks import coverage_warnings
+    from amkd_core.cohort.checks import gene_warnings
     from amkd_core.cohort.cohort import read_cohort
     from amkd_core.cohort.folds import make_folds
     from amkd_core.inference.forward import check_device
@@ -148,16 +148,7 @@ def _check(asked: _Asked, out: Path, weights: Path | None, *, here: bool) -> _Ch
         if splits is not None:
             made = splits
             _attempt(lambda: require_time_bins(cohort, settings, made), problems)
-        thin = _attempt(
-            lambda: coverage_warnings(
-                cohort.pathways,
-                cohort.expression.genes,
-                min_coverage=settings.min_coverage,
-                min_genes=cohort.file.min_genes,
-                min_pathway_genes=cohort.file.min_pathway_genes,
-            ),
-            problems,
-        )
+        thin = _attempt(lambda: gene_warnings(cohort, min_coverage=settings.min_coverage), problems)
         found = replace(cohort, warnings=(*cohort.warnings, *(thin or ())))
     if config is None or found is None or splits is None or problems:
         _refuse(problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.pathways import LEAST_OF_ONE, MIN_COVERAGE, GeneSet, cover, coverage_of, shares_in_words
 from amkd_core.errors import CohortError
 from amkd_core.survival.endpoints import EndpointWords
+
+if TYPE_CHECKING:
+    from amkd_core.cohort.cohort import Cohort
 
 # With fewer patients a high share of events says nothing.
 _LEAST_PATIENTS = 30
@@ -68,6 +72,17 @@ def follow_up_warnings(
             f"{int(event.sum())} {words.events} among {len(event)} patients teach and test little."
         )
     return tuple(warnings)
+
+
+def gene_warnings(cohort: Cohort, *, min_coverage: float = MIN_COVERAGE) -> tuple[str, ...]:
+    """Hold a cohort's expression against its pathways, by the shares that its file confirms; as `coverage_warnings`."""
+    return coverage_warnings(
+        cohort.pathways,
+        cohort.expression.genes,
+        min_coverage=min_coverage,
+        min_genes=cohort.file.min_genes,
+        min_pathway_genes=cohort.file.min_pathway_genes,
+    )
 
 
 def coverage_warnings(

@@ -526,6 +526,27 @@ def test_commands(tiny_toml: Path, tmp_path: Path) -> None:
     assert "either --table 5 or 6, or --switch" in neither.output
 
 
+@pytest.mark.parametrize(
+    "command", [("benchmark", "--models", "snn"), ("ablate", "--switch", "distill.arr=none")]
+)
+def test_comparisons_stop_at_a_table_of_few_pathways_genes(command: tuple[str, ...], tmp_path: Path) -> None:
+    toml = write_tiny_cohort(
+        tmp_path, name="t", n_patients=40, width=8, patches=(3, 4), pathways=((0, 1), (2, 3))
+    )
+    with (tmp_path / "pathways.gmt").open("a") as gmt:
+        gmt.write("Q\tx\tH1\tG0\tH2\n")
+    words = [*command, "--cohort", str(toml), "--out", str(tmp_path / "out"), "--set", "n_bins=50"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert "1 of 3 pathways have less than 50% of theirs in it (Q 33%)" in done.output
+    assert "time bins" not in done.output
+    confirmed = ["--set", "cohort.min_genes=0.66", "--set", "cohort.min_pathway_genes=0.33"]
+    done = CliRunner().invoke(app, [*words, *confirmed])
+    assert "Warning: 1 of 3 pathways are left out" in done.output
+    assert "50 time bins need" in done.output
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.usefixtures("in_this_process")
 def test_commands_say_how_folds_are_made_and_cross_validate_a_table_with_a_split(tmp_path: Path) -> None:
     parts = ("train", "train", "train", "validation", "test")
