@@ -69,6 +69,10 @@ class CohortError(AmkdError, ValueError):
     """Cohort tables contradict themselves or lack what training needs."""
 
 
+class LeakError(AmkdError, RuntimeError):
+    """A number that a fold fitted has seen patients that it validates or tests."""
+
+
 class ConfigError(AmkdError, ValueError):
     """A configuration has an unknown key or a value outside its range."""
 

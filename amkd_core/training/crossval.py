@@ -113,12 +113,11 @@ def _write_fold(
     scores = scores_of(predictions, seed=config.seed)
     write_table(folder / PREDICTIONS, predictions)
     write_json(folder / FITTED, fitted_record(inputs.fitted, scales))
-    student_risks = predictions[(predictions["model"] == "student") & (predictions["part"] == "train")][
-        "risk"
-    ]
+    own = predictions[(predictions["model"] == "student") & (predictions["part"] == "train")]
+    risks = dict(zip(own["patient_id"], own["risk"], strict=True))
     bundle_of_fold(
         cohort, bags, inputs, networks, config=config, scores=scores,
-        risks=student_risks.to_numpy(np.float64), baseline=scales["student"].baseline, path=folder / BUNDLE,
+        risks=risks, baseline=scales["student"].baseline, path=folder / BUNDLE,
     )  # fmt: skip
     finish_fold(folder, fold, {"seed": config.seed, "threads": torch.get_num_threads()})
 

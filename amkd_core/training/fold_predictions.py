@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from amkd_core.cohort.clinical import outcome_of
-from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.cohort import Cohort, Patient
 from amkd_core.models import SurvivalModel
 from amkd_core.survival.baseline import BaselineHazard, hazards_in_bins
 from amkd_core.survival.hazard import risk
-from amkd_core.survival.outcome import Outcome, TimeBins
+from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.fold_record import prediction_columns
 from amkd_core.training.inputs import Example
 from amkd_core.training.passes import whole_output
+from amkd_core.training.watched import refuse_leak
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,19 +33,22 @@ class RiskScale:
     ----------
     cut : float
         Their median risk: the border of the low and the high group.
+    seen : tuple of str
+        The patients that both were fitted on.
     baseline : BaselineHazard, optional
         Of a Cox head.
     """
 
     cut: float
+    seen: tuple[str, ...]
     baseline: BaselineHazard | None = None
 
     @classmethod
-    def fit(cls, logits: Tensor, outcome: Outcome, bins: TimeBins) -> RiskScale:
+    def fit(cls, logits: Tensor, patients: Sequence[Patient], bins: TimeBins) -> RiskScale:
         """Scale of a model, from its logits of the training patients, shape (n, n_outputs)."""
         risks = risk(logits).double().numpy()
-        is_cox = logits.shape[1] == 1
-        return cls(float(np.median(risks)), BaselineHazard.fit(risks, outcome, bins) if is_cox else None)
+        baseline = BaselineHazard.fit(risks, outcome_of(patients), bins) if logits.shape[1] == 1 else None
+        return cls(float(np.median(risks)), tuple(patient.patient_id for patient in patients), baseline)
 
 
 def predict_models(
@@ -74,10 +78,16 @@ def predict_models(
         Columns as `prediction_columns`.
     scales : dict
         By model.
+
+    Raises
+    ------
+    LeakError
+        When a scale has seen a patient of another part.
     """
     import pandas as pd
 
     patients = {patient.patient_id: patient for patient in cohort.patients}
+    held_out = [example.patient_id for part, own in parts.items() if part != "train" for example in own]
     rows: list[list[object]] = []
     scales = dict(scales or {})
     n_hazards = 0
@@ -85,8 +95,9 @@ def predict_models(
         for part, examples in parts.items():
             logits = _logits(model, examples, device)
             if part == "train":
-                outcome = outcome_of([patients[example.patient_id] for example in examples])
-                scales[name] = RiskScale.fit(logits, outcome, bins)
+                own = [patients[example.patient_id] for example in examples]
+                scales[name] = RiskScale.fit(logits, own, bins)
+                refuse_leak({f"risk scale of {name}": scales[name].seen}, held_out)
             risks = risk(logits).double().numpy()
             probabilities = hazards_in_bins(logits, scales[name].baseline)
             n_hazards = max(n_hazards, probabilities.shape[1])

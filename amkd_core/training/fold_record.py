@@ -110,6 +110,10 @@ def fitted_record(fitted: Fitted, scales: Mapping[str, RiskScale]) -> dict[str, 
     }
     return {
         "fitted_on": list(fitted.fitted_on),
+        "seen": {
+            **{what: list(names) for what, names in fitted.seen.items()},
+            **{f"risk scale of {name}": list(scale.seen) for name, scale in scales.items()},
+        },
         "time_bins_months": open_edges(fitted.time_bins),
         "risk_cut": {name: scale.cut for name, scale in scales.items()},
         **({"baseline_hazard": baselines} if baselines else {}),

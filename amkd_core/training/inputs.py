@@ -17,7 +17,7 @@ from torch import Tensor
 
 from amkd_core.bag import SCALE_ROUNDING, EncoderIdentity, FeatureBag, alike_in_scale, concatenate_bags
 from amkd_core.bag_file import read_bag
-from amkd_core.cohort.cohort import Cohort, Patient, outcome_of
+from amkd_core.cohort.cohort import Cohort, Patient
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership, cover, groups_over
 from amkd_core.cohort.splits import Split
@@ -28,6 +28,7 @@ from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
 from amkd_core.training.foreign_bags import bag_assumptions, how_to_state
 from amkd_core.training.time_bins import time_bins_of
+from amkd_core.training.watched import Watched
 
 # Encoder, side in pixels and micrometres per pixel of a slide's patches.
 _Made = tuple[EncoderIdentity, int, float]
@@ -79,8 +80,8 @@ class Fitted:
         Of the encoder's features over the training patients' patches, each patient counting alike.
     base_logits : Tensor, shape (n_bins,)
         Logits of the training patients' hazards as a group, where both networks start; under the Cox loss one 0.
-    fitted_on : tuple of str
-        The patients that these numbers have seen.
+    seen : mapping of str to tuple of str
+        The patients that each of these numbers has seen, by what it is.
     gene_groups : bool array, shape (n_groups, n_genes), optional
         Of the models that read groups of genes; None where the cohort names none.
     """
@@ -91,8 +92,13 @@ class Fitted:
     feature_mean: Tensor
     feature_scale: Tensor
     base_logits: Tensor
-    fitted_on: tuple[str, ...]
+    seen: Mapping[str, tuple[str, ...]]
     gene_groups: NDArray[np.bool_] | None = None
+
+    @property
+    def fitted_on(self) -> tuple[str, ...]:
+        """Everyone whom any of these numbers has seen."""
+        return tuple(dict.fromkeys(name for names in self.seen.values() for name in names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,17 +225,23 @@ def digest_of(bags: Mapping[str, FeatureBag]) -> str:
 def make_inputs(
     cohort: Cohort, bags: Mapping[str, FeatureBag], split: Split, config: TrainingConfig
 ) -> Inputs:
-    """Fit on the training part, and turn every patient into tensors with what was fitted."""
-    patients = {patient.patient_id: patient for patient in cohort.patients}
+    """Fit on the training part, and turn every patient into tensors with what was fitted.
+
+    Raises
+    ------
+    LeakError
+        When anything fitted has seen a patient of the validation or the test part.
+    """
+    watched, names = Watched(cohort, bags, held_out=(*split.validation, *split.test)), split.train
     membership = cover(cohort.pathways, cohort.expression.genes, min_coverage=config.min_coverage)
-    scaling = GeneScaling.fit(cohort.expression.rows(split.train, membership.genes))
-    mean, scale = _feature_scaling([bags[name] for name in split.train])
-    outcome = outcome_of([patients[name] for name in split.train])
+    scaling = GeneScaling.fit(watched.expression("scaling of genes", names, membership.genes))
+    mean, scale = _feature_scaling(watched.bags("scaling of features", names))
+    outcome = watched.outcome("time bins", names)
     time_bins, base_logits = time_bins_of(outcome, config), torch.zeros(1)
     if not config.is_cox:
         base_logits = base_logits_of(time_bins.assign(outcome.time), outcome.event, config.n_bins)
     groups = groups_over(cohort.gene_groups, membership.genes) if cohort.gene_groups else None
-    fitted = Fitted(time_bins, membership, scaling, mean, scale, base_logits, split.train, groups)
+    fitted = Fitted(time_bins, membership, scaling, mean, scale, base_logits, watched.seen, groups)
     first = bags[split.train[0]]
     train, validation, test = (
         make_examples(cohort, bags, names, fitted) for names in (split.train, split.validation, split.test)

@@ -31,6 +31,7 @@ from amkd_core.training.fold_record import FoldResult
 from amkd_core.training.inputs import Inputs
 from amkd_core.training.packed_cache import digests_of
 from amkd_core.training.run_folder import checkout, environment
+from amkd_core.training.watched import Watched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ def bundle_of_fold(
     *,
     config: TrainingConfig,
     scores: Sequence[Score],
-    risks: NDArray[np.float64],
+    risks: Mapping[str, float],
     path: Path,
     baseline: BaselineHazard | None = None,
 ) -> Bundle:
@@ -57,7 +58,7 @@ def bundle_of_fold(
     scores
         C-indices, for the card.
     risks
-        The student's, of the training patients in their order, shape (n,).
+        The student's, by training patient.
     path
         Of the ``.amkd`` file.
     baseline
@@ -67,17 +68,23 @@ def bundle_of_fold(
     -------
     Bundle
         As read back.
+
+    Raises
+    ------
+    LeakError
+        When anything in it has seen a patient of the validation or the test part.
     """
     student, teacher = networks
-    patients = {patient.patient_id: patient for patient in cohort.patients}
-    training = [patients[example.patient_id] for example in inputs.train]
-    outcome = Outcome(np.array([item.time for item in training]), np.array([item.event for item in training]))
+    training, values = list(risks), np.array(list(risks.values()))
+    held_out = [example.patient_id for example in (*inputs.validation, *inputs.test)]
+    watched = Watched(cohort, bags, held_out=held_out)
+    outcome = watched.outcome("risk groups", training)
     member = BundleMember(
         student=student.cpu(),
         teacher=teacher.cpu(),
         time_bins=inputs.fitted.time_bins,
-        training_risks=np.sort(risks),
-        risk_cut=float(np.median(risks)),
+        training_risks=np.sort(values),
+        risk_cut=float(np.median(values)),
         scaling=inputs.fitted.scaling,
         baseline=baseline,
     )
@@ -85,12 +92,11 @@ def bundle_of_fold(
     # Validation patients chose the epoch: to them as well the model is no stranger.
     known = [example.patient_id for example in (*inputs.train, *inputs.validation)]
     card = card.model_copy(update={"training_slides": _seen(bags, known)})
-    feature_range = _range([bags[name] for name in inputs.fitted.fitted_on])
-    curves = _curves(outcome, risks > member.risk_cut)
+    feature_range = _range(watched.bags("range of features", training))
+    curves = _curves(outcome, values > member.risk_cut)
     golden = cohort_golden({patient.patient_id: bags[patient.patient_id] for patient in cohort.patients})
     bundle = Bundle(card, (member,), feature_range, curves, inputs.fitted.membership.matrix, golden=golden)
-    names = [inputs.fitted.fitted_on]
-    return write_bundle(path, with_cohort_pathways(bundle, cohort, bags, names, device=config.device))
+    return write_bundle(path, with_cohort_pathways(bundle, cohort, bags, [training], device=config.device))
 
 
 def bundle_of_ensemble(

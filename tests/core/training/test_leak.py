@@ -13,9 +13,12 @@ from safetensors.torch import load_file
 
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cli.terminal import drain
+from amkd_core.errors import LeakError
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.crossval import train_fold
-from amkd_core.training.fold_record import FoldResult
+from amkd_core.training.crossval import MODELS, train_fold
+from amkd_core.training.fold_predictions import RiskScale
+from amkd_core.training.fold_record import FoldResult, finished_fold
+from amkd_core.training.watched import Watched
 
 CHECKPOINTS = ("teacher", "student", "inner/inner teacher 1 of 2", "inner/inner teacher 2 of 2")
 
@@ -104,3 +107,56 @@ def test_the_disturbance_is_felt_where_it_may_be(inputs, tmp_path: Path, part: s
         "feature_scale",
     ):
         assert left[name] != right[name], name
+
+
+@pytest.mark.parametrize(
+    ("what", "part"),
+    [
+        ("scaling of genes", "test"),
+        ("scaling of features", "validation"),
+        ("time bins", "test"),
+        ("risk groups", "test"),
+        ("range of features", "validation"),
+    ],
+)
+def test_a_planted_leak_ends_the_fold(what: str, part: str, inputs, tmp_path: Path, monkeypatch) -> None:
+    cohort, bags, split, config, _ = inputs
+    held_out = getattr(split, part)[0]
+    for way in ("expression", "outcome", "bags"):
+        asked = getattr(Watched, way)
+
+        def leaking(self, of, names, *more, asked=asked):
+            return asked(self, of, [*names, held_out] if of == what else names, *more)
+
+        monkeypatch.setattr(Watched, way, leaking)
+    with pytest.raises(LeakError, match=rf"^the {what} of this fold saw 1 patients .* \({held_out}\)"):
+        drain(train_fold(cohort, bags, split, with_epochs(config, 1), run=tmp_path / "run", fold=1))
+    assert finished_fold(tmp_path / "run", 1) is None
+    assert not list(tmp_path.rglob("*.amkd"))
+
+
+@pytest.mark.parametrize("name", ["student", "teacher"])
+def test_a_risk_scale_that_saw_the_test_ends_the_fold(name: str, inputs, tmp_path: Path, monkeypatch) -> None:
+    cohort, bags, split, config, _ = inputs
+    fit = RiskScale.fit
+    calls = []
+
+    def leaking(logits, patients, bins):
+        calls.append(len(calls))
+        own = fit(logits, patients, bins)
+        leaks = calls[-1] == MODELS.index(name)
+        return replace(own, seen=(*own.seen, *split.test[:1])) if leaks else own
+
+    monkeypatch.setattr(RiskScale, "fit", leaking)
+    with pytest.raises(LeakError, match=rf"^the risk scale of {name} of this fold saw 1 patients"):
+        drain(train_fold(cohort, bags, split, with_epochs(config, 1), run=tmp_path / "run", fold=1))
+
+
+def test_everything_fitted_tells_whom_it_saw(inputs, tmp_path: Path) -> None:
+    cohort, bags, split, config, _ = inputs
+    result = drain(train_fold(cohort, bags, split, with_epochs(config, 1), run=tmp_path / "run", fold=1))
+    seen = fitted(result)["seen"]
+    assert set(seen) == {
+        "scaling of genes", "scaling of features", "time bins", "risk scale of student", "risk scale of teacher",
+    }  # fmt: skip
+    assert {tuple(names) for names in seen.values()} == {tuple(split.train)}
