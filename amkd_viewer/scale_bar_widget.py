@@ -34,6 +34,8 @@ change of magnification; on the left its end moves."""
 _NAPARIS_POSITION = "bottom_right"
 """Where it is unless the user has moved it."""
 _FONT_SIZE, _SMALL_FONT_SIZE = 12, 9
+_SMALL_BAR_PX = 60
+"""Less than half as long as napari would have it, where the canvas is one of several."""
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +49,7 @@ class ScaleBar(QObject):
     parent
         With it, the letters that are still to be made are given up.
     small
-        For canvases that stand beside others: its letters leave their maps in view.
+        For canvases that stand beside others: the bar leaves their maps in view.
     """
 
     def __init__(self, viewer: ViewerModel, parent: QObject, *, small: bool = False) -> None:
@@ -114,6 +116,19 @@ class ScaleBar(QObject):
             bar.position = _POSITION
         bar.visible, bar.box = True, True
         bar.font_size = _SMALL_FONT_SIZE if self._small else _FONT_SIZE
+        if self._small:
+            _shorten(self._viewer, bar)
+
+
+def _shorten(viewer: ViewerModel, bar: Any) -> None:
+    """Have napari choose lengths that a small canvas has room for."""
+    try:
+        for drawn in _qt_viewer_of(viewer).canvas._viewer_overlay_to_visual[bar]:
+            drawn._target_length = _SMALL_BAR_PX
+            drawn._on_size_or_zoom_change(force=True)
+    except (AttributeError, KeyError, TypeError):
+        # napari has no setting for it; a version that keeps it elsewhere draws its own length.
+        _log.debug("the scale bar cannot be made shorter", exc_info=True)
 
 
 @functools.cache

@@ -49,8 +49,12 @@ def test_each_map_has_its_legend(compare, viewer) -> None:
     assert all(canvas.legend.isVisible() for canvas in beside_of(viewer).row.canvases)
 
 
-def test_the_scale_bars_letters_leave_the_maps_in_view(compare, viewer, spin) -> None:
+def test_the_scale_bar_leaves_the_maps_in_view(compare, viewer, spin) -> None:
     for canvas in beside_of(viewer).row.canvases:
         bar = canvas.model.canvas.overlays.scale_bar
         spin(lambda bar=bar: bar.visible)
         assert bar.font_size < viewer.canvas.overlays.scale_bar.font_size
+        (drawn,) = canvas.qt_viewer.canvas._viewer_overlay_to_visual[bar]
+        for zoom in np.geomspace(0.02, 20, 7):
+            canvas.model.scene.camera.zoom = zoom
+            assert 0 < drawn._current_length <= 0.5 * canvas.qt_viewer.width()
