@@ -34,7 +34,7 @@ def run(work: str, how: str, n_cases: int, folder: Path, counted: list[FaultCoun
     assert count.cases >= n_cases or how == "index"
 
 
-@pytest.mark.parametrize(("work", "how", "n_cases"), [("extract", "index", 3)])
+@pytest.mark.parametrize(("work", "how", "n_cases"), [("extract", "index", 3), ("train", "chain", 2)])
 def test_a_sample_of_kills(
     work: str, how: str, n_cases: int, tmp_path: Path, counted: list[FaultCount]
 ) -> None:
