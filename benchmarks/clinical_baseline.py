@@ -52,6 +52,7 @@ def real_cohort(folder: Path, name: str, *, kinds: tuple[str, ...] = ("zscore",)
         {
             "name": name, "clinical": folder / f"clinical_{name}.csv", "expression": expression,
             "pathways": folder / "pathways.gmt", "folds": folder / "splits_event_stratified.csv",
+            "event_means": "death",  # BRCA's follow-up is so short that it is asked for
         },
     )  # fmt: skip
 

@@ -16,8 +16,9 @@ from amkd_core.survival.endpoints import EndpointWords
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
 
-# With fewer patients a high share of events says nothing.
+# With fewer patients a high share of events says nothing, and with fewer of either kind no median does.
 _LEAST_PATIENTS = 30
+_LEAST_OF_EITHER = 5
 _MOST_EVENTS = 0.6
 # Of the genes of all pathways together.
 _LEAST_GENES = 0.9
@@ -31,7 +32,7 @@ def follow_up_warnings(
     Parameters
     ----------
     confirmed
-        The cohort file states what the flag means.
+        The cohort file states what the flag means, or the table says in words who had an event.
     name
         Of the clinical table.
     words
@@ -40,13 +41,15 @@ def follow_up_warnings(
     Raises
     ------
     CohortError
-        When most patients had an event and nobody has confirmed it: a flipped flag looks like this.
+        When nobody has confirmed the flag and it looks flipped: most patients had an event, or those without were
+        followed for less time than it took the others.
     """
     time = np.array([patient.time for patient in patients])
     event = np.array([patient.event for patient in patients])
     share = float(event.mean())
     warnings = []
-    if share > _MOST_EVENTS and len(patients) >= _LEAST_PATIENTS and not confirmed:
+    may_ask = not confirmed and len(patients) >= _LEAST_PATIENTS
+    if share > _MOST_EVENTS and may_ask:
         raise CohortError(
             f"{name}: {int(event.sum())} of {len(event)} patients ({share:.0%}) count as {words.events}, as if "
             'censored patients were marked with 1; state event_means = "death" in the cohort file if this is right, '
@@ -54,11 +57,18 @@ def follow_up_warnings(
         )
     if event.any() and not event.all():
         ended, going_on = float(np.median(time[event])), float(np.median(time[~event]))
+        shorter = (
+            f"ensored patients were followed for less time ({going_on:.1f} months in the median) than it took those "
+            f"who {words.ended} ({ended:.1f})"
+        )
+        if going_on < ended and may_ask and min(event.sum(), (~event).sum()) >= _LEAST_OF_EITHER:
+            raise CohortError(
+                f"{name}: c{shorter}, as if censored patients were marked with 1; state event_means = "
+                '"death" in the cohort file if this is right, as in young cohorts it is, else "censored"'
+            )
         if going_on < ended:
             warnings.append(
-                f"Censored patients were followed for less time ({going_on:.1f} months in the median) than it took "
-                f"those who {words.ended} ({ended:.1f}); this is common in young cohorts, and also what a flipped "
-                "event flag looks like."
+                f"C{shorter}; this is common in young cohorts, and also what a flipped event flag looks like."
             )
     longest = float(time.max())
     if longest > 600:

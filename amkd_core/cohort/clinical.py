@@ -93,11 +93,14 @@ class ClinicalTable:
         Complete ones, and who was kept out for what they lack.
     notes
         Each interpretation that was taken, in a sentence.
+    in_words
+        Whether words of the event column say who had an event, which no other meaning can turn round.
     """
 
     patients: tuple[Patient, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    in_words: bool
 
 
 def outcome_of(patients: Sequence[Patient]) -> Outcome:
@@ -162,7 +165,7 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         )
     if columns.one_slide_a_row and len(rows.kept) < rows.n_taken:
         notes.append(f"{rows.n_taken} rows, one a slide, are {len(rows.kept)} patients.")
-    return ClinicalTable(tuple(rows.kept.values()), findings, tuple(notes))
+    return ClinicalTable(tuple(rows.kept.values()), findings, tuple(notes), words)
 
 
 @dataclass

@@ -154,7 +154,9 @@ class Cohort:
         return replace(self, patients=kept, findings=(*self.findings, Finding(reason, out)))
 
 
-def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Cohort:
+def read_cohort(
+    path: Path | None, given: Mapping[str, Any] | None = None, *, trained_on: bool = False
+) -> Cohort:
     """Read a cohort from its TOML file, from flags, or from a file some of whose keys are replaced by flags.
 
     Patients that lack follow-up, slide or expression are kept out and named in the findings.
@@ -165,6 +167,8 @@ def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Co
         TOML file; None when everything is given.
     given
         Keys of ``[cohort]`` that come before the file's; paths are relative to the working folder.
+    trained_on
+        A finished run rests on it: what its event flag means was said then, and is asked for no more.
 
     Raises
     ------
@@ -191,7 +195,7 @@ def read_cohort(path: Path | None, given: Mapping[str, Any] | None = None) -> Co
         raise CohortError(f"{file.clinical.name}: no patient is complete ({reasons or 'the table is empty'})")
     warnings = follow_up_warnings(
         patients,
-        confirmed=file.event_means is not None,
+        confirmed=file.event_means is not None or table.in_words or trained_on,
         name=file.clinical.name,
         words=words_of(file.endpoint),
     )

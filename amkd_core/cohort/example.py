@@ -15,7 +15,7 @@ clinical = "clinical.csv"
 # time_column = "OS.time"
 # time_unit = "days"              # days, months or years, where the column's name does not tell
 # event_column = "status"
-# event_means = "death"           # or "censored": what 1 means
+# event_means = "death"           # or "censored": what 1 means, which a follow-up that looks turned round asks for
 # nonpositive_time = "drop"       # keep patients with a time of 0 or less out, instead of stopping
 
 # CSV, TSV (also .gz), Parquet or Excel; patients in rows or in columns; log scale.

@@ -51,7 +51,7 @@ def read_external_cohort(path: Path) -> Cohort:
     pathways = () if "pathways" in absent else read_gmt(file.pathways)
     warnings = follow_up_warnings(
         table.patients,
-        confirmed=file.event_means is not None,
+        confirmed=file.event_means is not None or table.in_words,
         name=file.clinical.name,
         words=words_of(file.endpoint),
     )

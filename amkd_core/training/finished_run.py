@@ -116,7 +116,7 @@ def _cohort(folder: Path, record: Mapping[str, Any], path: Path | None) -> Cohor
         places = {name: (folder / place).resolve() for name, place in record["cohort_paths"].items()}
     else:
         places = _places(folder, record, path)
-    return replace(read_cohort(None, {**record["cohort"], **places}), path=path)
+    return replace(read_cohort(None, {**record["cohort"], **places}, trained_on=True), path=path)
 
 
 def _places(folder: Path, record: Mapping[str, Any], path: Path) -> dict[str, Path]:

@@ -111,6 +111,7 @@ def test_an_encoder_that_cannot_encode_is_said_once_and_leaves_the_run_folder_fr
     words = [
         "--clinical", tmp_path / "clinical.csv", "--expression", tmp_path / "genes.csv", "--pathways",
         tmp_path / "sets.gmt", "--slides", tmp_path / "slides", "--out", tmp_path / "run", "--folds", 2,
+        "--set", "cohort.event_means=death",
     ]  # fmt: skip
     for more, sentence in (
         (["--encoder", "uni9"], "There is no encoder 'uni9'"),

@@ -204,7 +204,8 @@ def patients_of(times: np.ndarray, events: np.ndarray) -> list[Patient]:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_flipped_flag_of_a_cohort_like_tcga_asks(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    death, censored = rng.exponential(150, 300), rng.exponential(40, 300)
+    # Patients joined one after another and were followed to one day, as in TCGA: the censored lived longest.
+    death, censored = rng.exponential(150, 300), rng.uniform(12, 90, 300)
     times, events = np.minimum(death, censored), death < censored
     assert 0.1 < events.mean() < 0.4
     follow_up_warnings(patients_of(times, events), confirmed=False, name="c.csv", words=words_of("os"))
@@ -219,12 +220,12 @@ def test_suspicious_follow_up_is_told() -> None:
     events = np.r_[np.ones(20, bool), np.zeros(40, bool)]
     assert (
         "followed for less time"
-        in follow_up_warnings(patients_of(times, events), confirmed=False, name="c", words=words_of("os"))[0]
+        in follow_up_warnings(patients_of(times, events), confirmed=True, name="c", words=words_of("os"))[0]
     )
     assert (
         "is the unit right?"
         in follow_up_warnings(
-            patients_of(times * 30, events), confirmed=False, name="c", words=words_of("os")
+            patients_of(times * 30, events), confirmed=True, name="c", words=words_of("os")
         )[1]
     )
     few = follow_up_warnings(

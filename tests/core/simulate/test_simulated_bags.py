@@ -101,7 +101,7 @@ def cohort_of_tables(folder: Path, n: int = 30) -> Cohort:
         name: folder / file
         for name, file in (("clinical", "c.csv"), ("expression", "e.csv"), ("pathways", "s.gmt"))
     }
-    return read_cohort(None, given)
+    return read_cohort(None, {**given, "event_means": "death"})
 
 
 def test_a_cohort_of_bags_is_written_and_read_back(tmp_path: Path) -> None:
@@ -167,6 +167,7 @@ def test_an_own_follow_up_of_a_cohort_that_names_its_columns_is_read_back(tmp_pa
         '[cohort]\nclinical = "c.csv"\nexpression = "e.csv"\npathways = "s.gmt"\ntime_unit = "days"\n'
         'patient_column = "who"\nslide_column = "file"\ntime_column = "weeks"\nevent_column = "gone"\n'
         'age_column = "years old"\nsex_column = "is"\nstage_column = "level"\ngroup = "left out"\n'
+        'event_means = "death"\n'
     )
     cohort = read_cohort(tmp_path / "cohort.toml")
     own = read_cohort(drain(simulate_bag_cohort(cohort, tmp_path / "own", SMALL, own_follow_up=True)))
