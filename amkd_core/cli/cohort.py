@@ -30,6 +30,7 @@ def cohort_command(
     from amkd_core.cli.terminal import user_errors
     from amkd_core.cohort.folds import folds_in_words
     from amkd_core.cohort.pathways import coverage_of
+    from amkd_core.cohort.shared_sites import shared_sites_note
     from amkd_core.cohort.table_one import bag_sizes, table_one
     from amkd_core.survival.endpoints import words_of
 
@@ -51,6 +52,7 @@ def cohort_command(
             min(tested), f"only {min(tested)} {events}"
         )
         warnings.append(f"A fold is tested on {few}; its C-index will say little.")
+    warnings += filter(None, [shared_sites_note(splits)])
     if as_json:
         record = {
             "name": found.file.name,
