@@ -15,13 +15,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amkd_core.bag import SCALE_ROUNDING, EncoderIdentity, FeatureBag, alike_in_scale, concatenate_bags
+from amkd_core.bag import (
+    SCALE_ROUNDING,
+    EncoderIdentity,
+    FeatureBag,
+    alike_in_scale,
+    concatenate_bags,
+    fingerprints_of,
+)
 from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import Cohort, Patient
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership, cover, groups_over
 from amkd_core.cohort.splits import Split
 from amkd_core.errors import AmkdError, CohortError, IncompleteBagError
+from amkd_core.seen_slides import slide_digests
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.config import TrainingConfig
@@ -130,7 +138,7 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
     CohortError
         When bags are missing, damaged, or of another tool and incomplete (`how_to_state`), were made by another encoder
         than the cohort's, by one that was run differently or at different scales, or when two of them hold the same
-        slide: on two sides of a split it would leak.
+        slide, by its file or by its features: on two sides of a split it would leak.
     EncoderError
         When the encoder that the cohort states for bags of another tool is unknown.
     """
@@ -180,12 +188,16 @@ def _said_once(names: Sequence[str], text: str) -> str:
 
 
 def _same_slides(patient: Patient, slides: Sequence[FeatureBag], owners: dict[str, str]) -> list[str]:
-    """Slides whose content stands under another name already."""
+    """Slides whose content, or features where bags do not tell the content, stand under another name already."""
     problems = []
     for name, bag in zip(patient.slide_ids, slides, strict=True):
         place = f"{name} of patient {patient.patient_id}"
-        if bag.slide_fingerprint and owners.setdefault(bag.slide_fingerprint, place) != place:
-            problems.append(f"{owners[bag.slide_fingerprint]} and {place} are the same image")
+        n_files = len(fingerprints_of(bag))
+        for number, digest in enumerate(slide_digests(bag)):
+            if (owner := owners.setdefault(digest, place)) != place:
+                how = "image" if number < n_files else "image, by their features"
+                problems.append(f"{owner} and {place} are the same {how}")
+                break
     return problems
 
 

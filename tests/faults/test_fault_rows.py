@@ -25,6 +25,7 @@ from amkd_core.cohort.expression import read_cohort_expression
 from amkd_core.cohort.pathways import Membership
 from amkd_core.errors import BagError, CohortError
 from amkd_core.inference.predict import predict_bag
+from amkd_core.slides.encoders import ENCODERS
 from amkd_core.training.inputs import read_bags
 
 MANY = 15_000
@@ -178,6 +179,48 @@ def plant_images(folder: Path, seeds: range, counted: list[FaultCount]) -> None:
             word for word in str(caught.value).split() if word.startswith("P")
         }
         count.refused += 1
+
+
+def write_clam(path: Path, features: np.ndarray) -> None:
+    with h5py.File(path, "w") as file:
+        file["features"] = features
+        file["coords"] = np.array([(x * 512, 0) for x in range(len(features))], dtype=np.int32)
+
+
+def test_a_hundred_slides_under_two_ids_are_found_by_features_where_no_file_tells(
+    tmp_path: Path, counted: list[FaultCount]
+) -> None:
+    """CLAM writes no fingerprint; one of the twins may be kept in half precision, among a patient's other slides."""
+    count = FaultCount("planted: features of one slide under two ids")
+    counted.append(count)
+    stated = {"bag_mpp": 0.5, "patch_size": 256, "patch_size_level0": 512}
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        owners = [int(owner) for owner in np.repeat(np.arange(4), rng.integers(1, 4, 4))]
+        first, second = rng.choice(len(owners), 2, replace=False)
+        while owners[first] == owners[second]:
+            second = rng.integers(len(owners))
+        made = [rng.normal(size=(3, ENCODERS["texture"].dimension)).astype(np.float32) for _ in owners]
+        for index, features in enumerate(made):
+            kept = features if seed % 2 or index == second else features.astype(np.float16)
+            write_clam(tmp_path / f"s{index}.h5", made[first] if index == second else kept)
+        slides = {
+            owner: tuple(f"s{i}" for i, at in enumerate(owners) if at == owner) for owner in set(owners)
+        }
+        patients = tuple(Patient(f"P{owner}", names, 5.0, True) for owner, names in slides.items())
+        cohort = _cohort(patients)
+        cohort = replace(cohort, file=cohort.file.model_copy(update=stated))
+        low, high = sorted((int(first), int(second)))
+        count.cases += 1
+        with pytest.raises(CohortError) as caught:
+            read_bags(cohort, tmp_path)
+        assert str(caught.value) == (
+            f"s{low} of patient P{owners[low]} and s{high} of patient P{owners[high]} are the same image, by their "
+            "features"
+        )
+        count.refused += 1
+        write_clam(tmp_path / f"s{second}.h5", made[second])
+        assert len(read_bags(cohort, tmp_path)) == 4
 
 
 def _cohort(patients: tuple[Patient, ...]) -> Cohort:

@@ -25,11 +25,13 @@ def cohort_of(
     groups: int = 0,
     folds: Path | None = None,
     endpoint: str = "os",
+    most_slides: int = 1,
 ) -> Any:
     rng = np.random.default_rng(seed)
+    n_slides = np.random.default_rng([seed, 1]).integers(1, most_slides, n, endpoint=True)
     patients = tuple(
-        Patient(f"P{i:04d}", (f"S{i}",), float(rng.exponential(20) + 0.1), bool(rng.random() < deaths),
-                group=f"H{rng.integers(groups)}" if groups else "")
+        Patient(f"P{i:04d}", tuple(f"S{i}-{k}" for k in range(n_slides[i])), float(rng.exponential(20) + 0.1),
+                bool(rng.random() < deaths), group=f"H{rng.integers(groups)}" if groups else "")
         for i in range(n)
     )  # fmt: skip
     return SimpleNamespace(
@@ -230,7 +232,9 @@ def test_no_patient_is_in_two_parts_in_any_of_many_cohorts(seeds: range, counted
         count.cases += 1
         rng = np.random.default_rng(seed)
         groups = int(rng.integers(6, 15)) if seed % 2 else 0
-        cohort = cohort_of(int(rng.integers(60, 120)), deaths=0.5, seed=seed, groups=groups)
+        cohort = cohort_of(int(rng.integers(60, 120)), deaths=0.5, seed=seed, groups=groups, most_slides=4)
+        own = {patient.patient_id: patient for patient in cohort.patients}
+        all_slides = sorted(name for patient in cohort.patients for name in patient.slide_ids)
         try:
             splits = make_folds(cohort, n_folds=int(rng.integers(2, 6)), seed=seed)
         except CohortError:
@@ -240,6 +244,12 @@ def test_no_patient_is_in_two_parts_in_any_of_many_cohorts(seeds: range, counted
         for split in splits:
             parts = [set(split.train), set(split.validation), set(split.test)]
             assert sum(map(len, parts)) == len(set().union(*parts)) == len(cohort.patients)
+            slides = [[slide for name in part for slide in own[name].slide_ids] for part in parts]
+            assert sorted(itertools.chain(*slides)) == all_slides
+            assert not any(set(one) & set(two) for one, two in itertools.combinations(slides, 2))
+            sites = [{own[name].group for name in part} for part in parts]
+            assert not groups or not any(one & two for one, two in itertools.combinations(sites, 2))
+    assert count.same >= 0.9 * count.cases
 
 
 def test_the_shared_folds_are_read(shared: Path) -> None:
