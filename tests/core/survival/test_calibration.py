@@ -39,7 +39,7 @@ def test_a_group_is_its_kaplan_meier_estimate_at_the_month():
     worse = truth < np.median(truth)
     for group, chosen in ((low, worse), (high, ~worse)):
         curve = kaplan_meier(outcome.time[chosen], outcome.event[chosen])
-        assert group.observed == pytest.approx(float(curve.survival_at(12)))
+        assert group.observed == pytest.approx(float(curve.survival_at(12)), rel=0, abs=1e-9)
         assert group.lower < group.observed < group.upper
 
 
@@ -90,10 +90,11 @@ def test_coefficients_equal_scikit_survival():
     reference = CoxPHSurvivalAnalysis(ties="efron", tol=1e-12).fit(
         covariates, Surv.from_arrays(outcome.event, outcome.time)
     )
-    np.testing.assert_allclose(ridge_cox(outcome, covariates, 0.0), reference.coef_, atol=1e-5)
+    # Both walk to the best coefficients; lifelines, by which ours are fitted, stops some 5e-7 before them.
+    np.testing.assert_allclose(ridge_cox(outcome, covariates, 0.0), reference.coef_, rtol=0, atol=2e-6)
     adjusted = hazard_ratio(outcome, covariates[:, 0], adjusted_for=covariates[:, 1:])
-    assert adjusted.log_ratio == pytest.approx(reference.coef_[0], abs=1e-5)
-    assert adjusted.ratio == pytest.approx(np.exp(reference.coef_[0]), abs=1e-4)
+    assert adjusted.log_ratio == pytest.approx(reference.coef_[0], rel=0, abs=2e-6)
+    assert adjusted.ratio == pytest.approx(np.exp(reference.coef_[0]), rel=0, abs=4e-6)
     assert adjusted.lower < adjusted.log_ratio < adjusted.upper
 
 
@@ -111,4 +112,6 @@ def test_strata_have_baselines_of_their_own():
     fold = np.arange(300) % 3
     slower = Outcome(outcome.time * np.array([1.0, 10.0, 100.0])[fold], outcome.event)
     together = hazard_ratio(outcome, danger, stratum=fold)
-    assert hazard_ratio(slower, danger, stratum=fold).log_ratio == pytest.approx(together.log_ratio)
+    assert hazard_ratio(slower, danger, stratum=fold).log_ratio == pytest.approx(
+        together.log_ratio, rel=0, abs=1e-9
+    )

@@ -16,7 +16,7 @@ ALIVE = [0.9, 0.6, 0.5, 0.3]
 
 def test_the_curve_runs_straight_between_edges_and_stops_at_the_last_finite_one():
     found = survival_at([0, 5, 10, 15, 20, 30, 40, 40.1, -1], ALIVE, BINS)
-    np.testing.assert_allclose(found, [1, 0.95, 0.9, 0.75, 0.6, 0.55, 0.5, np.nan, np.nan])
+    np.testing.assert_allclose(found, [1, 0.95, 0.9, 0.75, 0.6, 0.55, 0.5, np.nan, np.nan], rtol=0, atol=1e-9)
     assert curve_end(BINS, None) == 40
 
 
@@ -28,7 +28,9 @@ def test_in_the_open_bin_the_curve_falls_as_the_cohort_by_how_hazards_compare():
         [7 / 8 * 6 / 7, 7 / 8 * 6 / 7 * 2 / 3]
     )  # from before the death at 40 months, the bin's own edge
     found = survival_at([40, 50, 80, 100, 100.1], ALIVE, BINS, cohort)
-    np.testing.assert_allclose(found[:4], 0.5 * np.append([1], steps[[0, 1, 1]] ** exponent))
+    np.testing.assert_allclose(
+        found[:4], 0.5 * np.append([1], steps[[0, 1, 1]] ** exponent), rtol=0, atol=1e-9
+    )
     assert np.isnan(found[4])
     assert curve_end(BINS, cohort) == 100
 
@@ -74,7 +76,7 @@ def test_the_drawn_curve_holds_every_bend_and_starts_at_one():
     months, alive = survival_curve(ALIVE, BINS, cohort, n_points=50)
     assert {*BINS.to_list(), 45.0, 97.0} <= set(months.tolist())
     assert (months[0], alive[0]) == (0, 1)
-    np.testing.assert_allclose(alive, survival_at(months, ALIVE, BINS, cohort))
+    np.testing.assert_allclose(alive, survival_at(months, ALIVE, BINS, cohort), rtol=0, atol=1e-9)
 
 
 @settings(max_examples=50, deadline=None)
