@@ -235,12 +235,47 @@ def _tissue_fractions(
     offset_y = info.bounds.y - tissue.origin_level0[1]
     lines_y = (offset_y + np.arange(rows + 1) * size_level0[1]) / tissue.downsample[1]
     lines_x = (offset_x + np.arange(columns + 1) * size_level0[0]) / tissue.downsample[0]
+    cell = size_level0[0] * size_level0[1] / (tissue.downsample[0] * tissue.downsample[1])
+    share: NDArray[np.float32] = np.clip(_tissue_areas(tissue, lines_x, lines_y) / cell, 0.0, 1.0)
+    return share
+
+
+def tissue_shares(
+    tissue: TissueMask, lines_x: NDArray[np.float64], lines_y: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Share of tissue between neighbouring lines.
+
+    Parameters
+    ----------
+    tissue
+        The mask.
+    lines_x, lines_y
+        Ascending, in level-0 pixels, (columns + 1,) and (rows + 1,).
+
+    Returns
+    -------
+    ndarray of float32, (rows, columns)
+        In [0, 1]; what lies outside the mask is no tissue.
+    """
+    x, y = (
+        (np.asarray(lines) - origin) / downsample
+        for lines, origin, downsample in zip(
+            (lines_x, lines_y), tissue.origin_level0, tissue.downsample, strict=True
+        )
+    )
+    share: NDArray[np.float32] = np.clip(
+        _tissue_areas(tissue, x, y) / np.outer(np.diff(y), np.diff(x)), 0.0, 1.0
+    )
+    return share
+
+
+def _tissue_areas(
+    tissue: TissueMask, lines_x: NDArray[np.float64], lines_y: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Tissue between lines given in mask pixels, in mask pixels, (rows, columns)."""
     # Rows first: what is left for the columns is one line of the mask per row of the grid.
     strips = _integral_between(tissue.mask.view(np.uint8), lines_y)
-    area = _integral_between(np.ascontiguousarray(strips.T), lines_x).T  # (rows, columns)
-    cell = size_level0[0] * size_level0[1] / (tissue.downsample[0] * tissue.downsample[1])
-    share: NDArray[np.float32] = np.clip(area / cell, 0.0, 1.0)
-    return share
+    return _integral_between(np.ascontiguousarray(strips.T), lines_x).T
 
 
 def _integral_between(values: NDArray[Any], lines: NDArray[np.float64]) -> NDArray[np.float32]:

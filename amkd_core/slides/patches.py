@@ -42,7 +42,13 @@ class PatchBatch:
 
 
 def read_patches(
-    slide: Slide, grid: PatchGrid, *, batch_size: int = 64, workers: int = 2, first: int = 0
+    slide: Slide,
+    grid: PatchGrid,
+    *,
+    batch_size: int = 64,
+    workers: int = 2,
+    first: int = 0,
+    missing: NDArray[np.bool_] | None = None,
 ) -> Generator[PatchBatch, None, None]:
     """Read the patches of a grid in order, ahead of their use, by worker threads.
 
@@ -61,19 +67,21 @@ def read_patches(
         Reading threads.
     first
         Index of the patch to begin with.
+    missing
+        True for patches that the file has no pixels of, (n,): they are not read.
 
     Yields
     ------
     PatchBatch
-        Consecutive batches. A patch that raises `SlideReadError` is white and not valid.
+        Consecutive batches. A patch that raises `SlideReadError`, or is missing, is white and not valid.
     """
     if batch_size < 1 or workers < 1:
         raise ValueError(f"batch_size and workers must be at least 1, got {batch_size} and {workers}")
-    return _read_ahead(slide, grid, range(first, len(grid), batch_size), workers)
+    return _read_ahead(slide, grid, range(first, len(grid), batch_size), workers, missing)
 
 
 def _read_ahead(
-    slide: Slide, grid: PatchGrid, batches: range, workers: int
+    slide: Slide, grid: PatchGrid, batches: range, workers: int, missing: NDArray[np.bool_] | None
 ) -> Generator[PatchBatch, None, None]:
     stop = threading.Event()
     starts = iter(batches)
@@ -84,7 +92,8 @@ def _read_ahead(
         start = next(starts, None)
         if start is not None:
             stopped = min(start + batches.step, len(grid))
-            pending.append(pool.submit(_read_batch, slide, grid, range(start, stopped), stop))
+            indices = range(start, stopped)
+            pending.append(pool.submit(_read_batch, slide, grid, indices, stop, missing))
 
     try:
         for _ in range(workers + 1):
@@ -98,13 +107,21 @@ def _read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_batch(slide: Slide, grid: PatchGrid, indices: range, stop: threading.Event) -> PatchBatch:
+def _read_batch(
+    slide: Slide,
+    grid: PatchGrid,
+    indices: range,
+    stop: threading.Event,
+    missing: NDArray[np.bool_] | None = None,
+) -> PatchBatch:
     side = grid.spec.size_px
     images = np.full((len(indices), side, side, 3), 255, dtype=np.uint8)
     valid = np.zeros(len(indices), dtype=bool)
     for place, index in enumerate(indices):
         if stop.is_set():
             break
+        if missing is not None and missing[index]:
+            continue
         x, y = grid.xy_level0[index]
         try:
             image = slide.read_patch((int(x), int(y)), grid.read_level, grid.read_size_px, side)

@@ -19,6 +19,7 @@ from amkd_core.progress import Progress
 from amkd_core.slides.encoders.golden_patches import golden_features
 from amkd_core.slides.grid import PatchGrid, PatchSpec, grid_shape, lay_patches
 from amkd_core.slides.low_power import LowPower, read_low_power
+from amkd_core.slides.missing_tiles import patches_on_missing_tiles
 from amkd_core.slides.patches import read_patches
 from amkd_core.slides.stain import check_stain
 from amkd_core.slides.tissue import find_tissue
@@ -45,7 +46,8 @@ def encode_slide(
     """Find the tissue of a slide, cut it into patches and encode them.
 
     Patches are read by threads while earlier ones are being encoded. Closing the generator cancels.
-    Patches that cannot be read are left out of the bag and counted in a notice.
+    Patches that cannot be read, or lie on tissue whose tiles hold no data, are left out of the bag and counted in a
+    notice.
 
     Parameters
     ----------
@@ -96,12 +98,15 @@ def encode_slide(
     not_he = check_stain(low.image, tissue)
     if not_he is not None:
         notices.append(not_he)
+    missing = patches_on_missing_tiles(slide, tissue, grid)
+    if missing.sum() > MOST_INVALID_SHARE * len(grid):
+        raise _too_many_missing(slide, int(missing.sum()), len(grid))
     encoded = yield from _encode_patches(
-        slide, encoder, grid, batch_size=batch_size, workers=workers, journal=journal
+        slide, encoder, grid, missing, batch_size=batch_size, workers=workers, journal=journal
     )
     n_invalid = int((~encoded.valid).sum())
     if n_invalid:
-        notices.append(_invalid_notice(n_invalid, len(grid)))
+        notices.append(_invalid_notice(n_invalid, len(grid), int(missing.sum())))
     return _bag(slide, encoder, grid, encoded, notices=tuple(notices))
 
 
@@ -117,6 +122,7 @@ def _encode_patches(
     slide: Slide,
     encoder: PatchEncoder,
     grid: PatchGrid,
+    missing: NDArray[np.bool_],
     *,
     batch_size: int,
     workers: int,
@@ -127,11 +133,13 @@ def _encode_patches(
     valid = np.zeros(len(grid), dtype=bool)
     first = 0
     if journal is not None:
-        first = journal.restore(_journal_key(slide, encoder, grid), features, valid, batch_size=batch_size)
+        key = _journal_key(slide, encoder, grid, n_missing=int(missing.sum()))
+        first = journal.restore(key, features, valid, batch_size=batch_size)
     yield Progress(stage, first, len(grid))
     n_invalid = int((~valid[:first]).sum())
     # Closed explicitly, so that the reading threads are gone before an error or a cancel goes further up.
-    with closing(read_patches(slide, grid, batch_size=batch_size, workers=workers, first=first)) as batches:
+    reading = read_patches(slide, grid, batch_size=batch_size, workers=workers, first=first, missing=missing)
+    with closing(reading) as batches:
         for batch in batches:
             stop = batch.start + len(batch.images)
             valid[batch.start : stop] = batch.valid
@@ -145,7 +153,9 @@ def _encode_patches(
     return _Encoded(features, valid)
 
 
-def _journal_key(slide: Slide, encoder: PatchEncoder, grid: PatchGrid) -> dict[str, object]:
+def _journal_key(
+    slide: Slide, encoder: PatchEncoder, grid: PatchGrid, *, n_missing: int
+) -> dict[str, object]:
     """All that decides the features of a grid's patches."""
     return {
         "slide": slide.info.fingerprint,
@@ -154,6 +164,7 @@ def _journal_key(slide: Slide, encoder: PatchEncoder, grid: PatchGrid) -> dict[s
         "patches": hashlib.sha256(np.ascontiguousarray(grid.xy_level0).tobytes()).hexdigest(),
         "spec": asdict(grid.spec),
         "read": [grid.read_level, *grid.read_size_px],
+        "missing": n_missing,
     }
 
 
@@ -245,10 +256,18 @@ def _too_many_invalid(slide: Slide, n_invalid: int, n_read: int, n_patches: int)
     )
 
 
-def _invalid_notice(n_invalid: int, n_patches: int) -> Notice:
+def _too_many_missing(slide: Slide, n_missing: int, n_patches: int) -> SlideReadError:
+    return SlideReadError(
+        f"{slide.info.path} is damaged: {n_missing} of {n_patches} patches lie on tissue whose tiles hold no data, "
+        f"more than {MOST_INVALID_SHARE:.0%} of all; copy it again from its source."
+    )
+
+
+def _invalid_notice(n_invalid: int, n_patches: int, n_missing: int) -> Notice:
+    lost = f"; {n_missing} of them lie on tissue whose tiles hold no data" if n_missing else ""
     return Notice(
         "invalid_patches",
-        f"{n_invalid} of {n_patches} patches could not be read and were left out.",
+        f"{n_invalid} of {n_patches} patches could not be read and were left out{lost}.",
     )
 
 
