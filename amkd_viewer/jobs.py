@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from amkd_core.errors import AmkdError, BundleMismatchError, MissingMicronsError, RegionError
+from amkd_core.errors import (
+    AmkdError,
+    BundleMismatchError,
+    MissingMicronsError,
+    RegionError,
+    SlideError,
+)
 from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_viewer.events import (
@@ -72,12 +78,24 @@ def has_kept_results() -> bool:
 
 
 def recall(request: PredictionRequest, bundle: Bundle) -> Prediction | None:
-    """The kept result of a slide, or None."""
+    """The kept result of a slide, or None.
+
+    Raises
+    ------
+    SlideError
+        If the slide's file is not the one that was opened.
+    """
     from amkd_core.inference.result_cache import user_result_cache
+    from amkd_core.slides.opening import fingerprint_of
 
     info = _info_of(request)
     found = None if info is None else user_result_cache().find(info, bundle, genes=_genes_of(request, bundle))
-    return None if found is None else _named(found, request)
+    if found is None:
+        return None
+    # It is kept by the content that was opened; nothing else of a kept result reads the file as it is now.
+    if fingerprint_of(request.slide_path) != request.fingerprint:
+        raise _changed(request)
+    return _named(found, request)
 
 
 def predict_one(request: PredictionRequest, bundle: Bundle) -> Generator[Progress, None, Prediction]:
@@ -154,10 +172,14 @@ def _bag_of(
         cache=user_bag_cache(),
     )
     if bag.slide_fingerprint != slide.fingerprint:
-        raise AmkdError(
-            f"{slide.slide_path} has changed since it was opened here; open it again and predict then."
-        )
+        raise _changed(slide)
     return bag
+
+
+def _changed(slide: PredictionRequest) -> SlideError:
+    return SlideError(
+        f"{slide.slide_path} has changed since it was opened here; open it again and predict then."
+    )
 
 
 def _is_usable(bag: FeatureBag, slide: PredictionRequest, bundle: Bundle) -> bool:

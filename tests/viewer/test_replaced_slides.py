@@ -1,0 +1,79 @@
+"""A slide whose file was replaced after it was opened: no kept result is given for it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from slide_files import tissue_like, write_tiff
+
+from amkd_core.bundle_file import open_bundle
+from amkd_core.errors import SlideError
+from amkd_core.inference.prediction import Prediction
+from amkd_core.slides import open_slide
+from amkd_viewer.events import PredictionRequest
+from amkd_viewer.jobs import predict_one, recall
+
+N_SLIDES = 20
+T = TypeVar("T")
+
+
+def run(steps: Generator[object, None, T]) -> tuple[list[str], T]:
+    stages = []
+    while True:
+        try:
+            stages.append(getattr(next(steps), "stage", ""))
+        except StopIteration as end:
+            return stages, end.value
+
+
+def flip(path: Path, place: int) -> None:
+    """One bit, in place."""
+    with path.open("r+b") as stream:
+        stream.seek(place)
+        byte = stream.read(1)[0]
+        stream.seek(place)
+        stream.write(bytes([byte ^ 1]))
+
+
+def test_one_flipped_bit_stops_the_kept_results_of_twenty_slides(tmp_path: Path, bundle_path: Path) -> None:
+    bundle = open_bundle(bundle_path)
+    stopped = 0
+    for index in range(N_SLIDES):
+        path = write_tiff(tmp_path / f"{index}.tif", [tissue_like(768, 512, seed=index)])
+        with open_slide(path) as slide:
+            request = PredictionRequest(path, slide.info.fingerprint, bundle_path, info=slide.info)
+        _, first = run(predict_one(request, bundle))
+        stages, again = run(predict_one(request, bundle))
+        assert stages == ["Found in the cache"]
+        assert isinstance(again, Prediction)
+        assert again.risk == first.risk
+        size = path.stat().st_size
+        flip(path, size * index // N_SLIDES + size // (2 * N_SLIDES))
+        for ask in (
+            lambda asked=request: run(predict_one(asked, bundle)),
+            lambda asked=request: recall(asked, bundle),
+        ):
+            with pytest.raises(SlideError) as refused:
+                ask()
+            assert str(refused.value) == (
+                f"{path} has changed since it was opened here; open it again and predict then."
+            )
+        stopped += 1
+    assert stopped == N_SLIDES
+
+
+def test_the_window_says_that_a_slide_was_replaced(kept, panel, slide_path, tmp_path, spin) -> None:
+    path = Path(shutil.copy(slide_path, tmp_path / "own.tif"))
+    panel.open_slide(path, run=True)
+    spin(lambda: panel.outcome is not None)
+    assert isinstance(panel.outcome, Prediction)
+    flip(path, path.stat().st_size // 2)
+    panel.run()
+    spin(lambda: isinstance(panel.outcome, BaseException))
+    assert (
+        "own.tif has changed since it was opened here; open it again and predict then." in panel.error.text()
+    )
