@@ -15,7 +15,7 @@ from amkd_viewer.layers import sources_of
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.plots import short_name
 from amkd_viewer.tasks import writing
-from amkd_viewer.wording import EXPORT_HINT
+from amkd_viewer.wording import EXPORT_HINT, IDENTIFIED
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -33,7 +33,7 @@ class ExportWidget(WorkspacePanel):
         self.kinds = {kind: QCheckBox(title) for kind, title in exports.KINDS.items()}
         self.source = QComboBox()
         self.number = QSpinBox()
-        self.identified = QCheckBox("Name slide and patient (else a pseudonym)")
+        self.identified = QCheckBox(IDENTIFIED)
         self.export_button = QPushButton("Export into a folder…")
 
         # Read-only elements

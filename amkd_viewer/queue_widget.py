@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex
-from qtpy.QtWidgets import QFileDialog, QHeaderView, QLabel, QProgressBar, QPushButton
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHeaderView, QLabel, QProgressBar, QPushButton
 
 from amkd_viewer import events, queue_rows
 from amkd_viewer.events import QueueRequest, QueueRow, SessionEvent
@@ -17,8 +17,10 @@ from amkd_viewer.pathway_model_widget import SortedTable
 from amkd_viewer.tasks import writing
 from amkd_viewer.wording import (
     DEMO_MODEL,
+    IDENTIFIED,
     NO_MODEL,
     QUEUE_BY,
+    QUEUE_IDENTIFIED_HINT,
     QUEUE_MODEL,
     QUEUE_OTHER_MODEL,
     QUEUE_RUNNING,
@@ -48,6 +50,7 @@ class QueueWidget(WorkspacePanel):
         self.cancel_button = QPushButton("Cancel")
         self.mpp = ScaleBox()
         self.table = SortedTable(queue_rows.HEADINGS, stretched=4)
+        self.identified = QCheckBox(IDENTIFIED)
         self.export_button = QPushButton("Export table…")
 
         # Read-only elements
@@ -81,13 +84,15 @@ class QueueWidget(WorkspacePanel):
             (self.folder_button, "Choose a folder of slides", ""),
             (self.run_button, "Predict all slides of the folder", ""),
             (self.cancel_button, "Give up the queue; what is predicted stays", "Cancel"),
+            (self.identified, QUEUE_IDENTIFIED_HINT, ""),
             (self.export_button, "Save the table as CSV", ""),
         ):
             self.explain(button, text, action)
         self.add(row(self.folder_button, self.run_button, self.cancel_button, stretch=1))
         self.add(row(QLabel("µm per pixel of slides without a scale"), self.mpp, stretch=1))
-        for item in (self.stage, self.progress, self.model, self.table, self.detail, self.export_button):
+        for item in (self.stage, self.progress, self.model, self.table, self.detail, self.identified):
             self.add(item)
+        self.add(self.export_button)
         queue = self.workspace.queue
         self.mpp.setValue((queue.request and queue.request.mpp) or 0)
         self.say_error(queue.error)
@@ -129,12 +134,12 @@ class QueueWidget(WorkspacePanel):
 
     def export(self, path: Path | str) -> None:
         """Write the table as CSV: every slide of the queue, also those without a result."""
-        paths, rows = self.paths, dict(self.rows)
+        paths, rows, identified = self.paths, dict(self.rows), self.identified.isChecked()
 
         def write() -> str:
             from amkd_core.export.scores import write_results_table
 
-            write_results_table(Path(path), queue_rows.table_rows(paths, rows))
+            write_results_table(Path(path), queue_rows.table_rows(paths, rows), identified=identified)
             return Path(path).name
 
         self.workspace.do(

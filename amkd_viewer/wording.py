@@ -86,6 +86,10 @@ PLACE_HEADING = "The risk among the training cohort"
 SURVIVAL_LIMITS = (
     "A model's estimate from slides alone. The bands are those of the cohort's curves, not of this patient's."
 )
+IDENTIFIED = "Name slide and patient (else a pseudonym)"
+QUEUE_IDENTIFIED_HINT = (
+    "Also writes why slides failed, which may name files; the window shows both in any case."
+)
 EXPORT_HINT = (
     "Research use only. Names of slides and patients stay out unless you ask for them; the notices go along."
 )

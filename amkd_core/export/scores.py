@@ -67,7 +67,7 @@ def notice_codes(prediction: Prediction) -> str:
 
 
 def write_results_table(
-    path: Path, results: Sequence[Prediction | NoResult], *, identified: bool = True
+    path: Path, results: Sequence[Prediction | NoResult], *, identified: bool = False
 ) -> None:
     """Write one row a slide or patient, atomically: risk, group, percentile, survival and what to beware of.
 

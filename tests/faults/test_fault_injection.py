@@ -81,7 +81,7 @@ def check_html(payload: str, prediction: Prediction, folder: Path, plain: Tags) 
 
 
 def check_csv(prediction: Prediction, folder: Path) -> None:
-    write_results_table(folder / "results.csv", [prediction])
+    write_results_table(folder / "results.csv", [prediction], identified=True)
     with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert len(rows) == 2

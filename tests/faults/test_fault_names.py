@@ -187,7 +187,7 @@ def test_names_in_bags_and_cards_as_names_of_exports(
         named = replace(bundle, card=bundle.card.model_copy(update={"name": name[:200] or "x"}))
         prediction = predict_bag(replace(random_bag(6), slide_id=name), named)
         write_all(order, prediction)
-        write_results_table(root / "results.csv", [prediction])
+        write_results_table(root / "results.csv", [prediction], identified=True)
 
     assert all_names("names in bags and cards", root, counted, use).same == len(NAMES)
     assert len(list((root / "exports").iterdir())) > 20

@@ -194,6 +194,7 @@ def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
     assert states["a.tif"].startswith("failed: ")
     assert "risk" in states["b.tif"]
     assert len(queue.predictions[0].bag) == 1, "features are not kept for a thousand slides"
+    click(qtbot, queue.identified)
     queue.export(tmp_path / "table.csv")
     spin((tmp_path / "table.csv").exists)
     assert "b" in (tmp_path / "table.csv").read_text()

@@ -157,6 +157,36 @@ def test_the_file_of_a_table_names_no_folders(folder: Path, tmp_path: Path, monk
     assert row.reason == "a.tif: a.tif is lost."
 
 
+def test_the_file_of_a_table_names_slides_only_where_that_is_asked_for(
+    kept, queue, folder, tmp_path, spin
+) -> None:
+    (folder / "a.tif").rename(folder / "S21-48213_MUELLER.tif")
+    (folder / "b.tif").unlink()
+    (folder / "S21-48214_MEIER.tif").write_bytes(b"")
+    (folder / "c.tif").unlink()
+    queue.choose(folder)
+    spin(lambda: len(queue.paths) == 2)
+    queue.run()
+    spin(lambda: queue.stage.text() == "Done: 1 predicted, 1 not.")
+    queue.export(tmp_path / "hidden.csv")
+    spin((tmp_path / "hidden.csv").exists)
+    hidden = (tmp_path / "hidden.csv").read_text(encoding="utf-8")
+    assert [
+        part for part in ("MUELLER", "MEIER", "S21", "Jane", str(tmp_path), ".tif") if part in hidden
+    ] == []
+    table = pd.read_csv(tmp_path / "hidden.csv", keep_default_na=False)
+    assert table["slide"].str.fullmatch(r"slide-[0-9a-f]{10}").all()
+    assert table["slide"].is_unique
+    assert sorted(table["outcome"]) == ["failed", "predicted"]
+    assert table["reason"].tolist() == ["", ""]
+    queue.identified.click()
+    queue.export(tmp_path / "named.csv")
+    spin((tmp_path / "named.csv").exists)
+    named = pd.read_csv(tmp_path / "named.csv", keep_default_na=False)
+    assert sorted(named["slide"]) == ["S21-48213_MUELLER", "S21-48214_MEIER"]
+    assert "S21-48214_MEIER.tif" in "".join(named["reason"])
+
+
 def test_slides_in_subfolders_are_told_of(queue, folder, slide_path, spin) -> None:
     for name in ("one", "two"):
         (folder / name).mkdir()

@@ -126,7 +126,7 @@ def test_scores_of_all_patches(prediction: Prediction, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)"])
 def test_results_are_no_formulas(prediction: Prediction, tmp_path: Path, name: str) -> None:
-    write_results_table(tmp_path / "r.csv", [prediction, replace(prediction, slide_id=name)])
+    write_results_table(tmp_path / "r.csv", [prediction, replace(prediction, slide_id=name)], identified=True)
     table = pd.read_csv(tmp_path / "r.csv")
     assert table["slide"].tolist() == [NAME, f"'{name}"]
     assert table["risk"].tolist() == [prediction.risk] * 2
@@ -140,14 +140,14 @@ def test_slides_without_a_result_stay_in_the_table(prediction: Prediction, tmp_p
         prediction,
         NoResult("b", "waiting"),
     ]
-    write_results_table(path, results)
+    write_results_table(path, results, identified=True)
     table = pd.read_csv(path, keep_default_na=False)
     assert table["outcome"].tolist() == ["failed", "predicted", "waiting"]
     assert table["reason"].tolist() == [f"'=/data/{NAME}.svs: no tissue", "", ""]
     assert table["risk"].tolist() == ["", str(prediction.risk), ""]
-    write_results_table(path, results, identified=False)
+    write_results_table(path, results)
     assert NAME not in path.read_text(encoding="utf-8")
-    write_results_table(path, results[:1])
+    write_results_table(path, results[:1], identified=True)
     assert pd.read_csv(path)["slide"].tolist() == [NAME]
 
 
