@@ -50,14 +50,14 @@ def looks_like_accession(name: str) -> bool:
 
 
 def remember_name(path: Path, slide_id: str, content: str = "") -> None:
-    """Keep a slide's path and names out of the logs from here on.
+    """Keep a slide's path and names, or those of another file of a patient, out of the logs from here on.
 
     Parameters
     ----------
     path
         As it was given.
     slide_id
-        Its name without the extension.
+        Its name without the extension; of another file any name that it must not be told by.
     content
         Its fingerprint, once that is known; the pseudonym is then the one that exports show.
     """

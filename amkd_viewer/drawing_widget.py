@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from amkd_core.errors import AmkdError
+from amkd_core.private_names import private_logger
 from amkd_viewer import in_view, slide_layers
 from amkd_viewer.layer_facts import DRAWN_ROLES
 from amkd_viewer.layers import prediction_layers
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from amkd_viewer.reader import LayerData
     from amkd_viewer.workspace_widget import Workspace
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 class ResultDrawing(QObject):
@@ -97,7 +97,8 @@ class ResultDrawing(QObject):
 
     def _fail(self, name: str, error: Exception) -> None:
         """Tell of a fault of ours: the result stands, and what the fault says goes to the log."""
-        _log.error("the map of %s cannot be drawn", name, exc_info=error)
+        # A layer bears the slide's name, or one that the user gave it, and the log neither.
+        _log.error("a map cannot be drawn", exc_info=error)
         self._workspace.fail(AmkdError(MAP_FAULT.format(slide=name, kind=type(error).__name__)))
 
     def restyle(self, layer: Layer) -> None:

@@ -32,8 +32,8 @@ class Expression:
         Expression by gene symbol, as it stands in the file.
     """
 
-    path: Path
-    patient: str
+    path: Path = field(repr=False)  # a log that tells of a request must not name the patient
+    patient: str = field(repr=False)
     genes: Mapping[str, float] = field(repr=False)
 
 
@@ -152,7 +152,7 @@ class QueueRequest:
         Micrometres per level-0 pixel of those slides that do not tell their own, where the user gave them.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[Path, ...] = field(repr=False)  # those not opened yet have no pseudonym in the log
     bundle_path: Path
     device: str = "cpu"
     mpp: float | None = None

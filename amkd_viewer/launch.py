@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amkd_core.atomic import atomic_path
+from amkd_core.private_names import private_logger
 from amkd_viewer.waiting import settle, wait_until
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PANEL = "Predict survival risk"
 _PLUGIN = "amkd-viewer"
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 def view(
@@ -140,5 +140,5 @@ def _save(viewer: Viewer, out_png: Path) -> Path:
     picture = viewer.window.screenshot(canvas_only=False, flash=False)
     with atomic_path(out_png) as temporary:
         Image.fromarray(picture[..., :3]).save(temporary, format="PNG")
-    _log.info("window saved to %s", out_png)
+    _log.info("window saved, %d x %d pixels", *picture.shape[1::-1])
     return out_png

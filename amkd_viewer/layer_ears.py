@@ -6,10 +6,10 @@ turned, and who listened to the list did not learn of it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from amkd_core.private_names import private_logger
 from amkd_viewer.slide_layers import own_viewer
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.utils.events import Event
     from qtpy.QtCore import QObject
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 def hear_while(hearer: QObject, emitter: Any, slot: Callable[..., None]) -> None:

@@ -7,11 +7,11 @@ what they translated, in the process and on disk.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from amkd_core.private_names import private_logger
 from amkd_viewer.steady_drawing import keep_drawing_steady
 from amkd_viewer.waiting import wait_until
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PIXELS = 512
 _MPP = (0.5, 0.5)
 _TIMEOUT_S = 20.0
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 def rehearse(viewer: Viewer) -> None:

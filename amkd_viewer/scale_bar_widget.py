@@ -7,12 +7,12 @@ written in, at once, would hold the first picture of a slide up by half a second
 from __future__ import annotations
 
 import functools
-import logging
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication
 
+from amkd_core.private_names import private_logger
 from amkd_viewer import slide_layers
 from amkd_viewer.reader import pixel_geometry
 
@@ -36,7 +36,7 @@ _NAPARIS_POSITION = "bottom_right"
 _FONT_SIZE, _SMALL_FONT_SIZE = 12, 9
 _SMALL_BAR_PX = 60
 """Less than half as long as napari would have it, where the canvas is one of several."""
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 class ScaleBar(QObject):

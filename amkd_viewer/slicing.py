@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 
-_log = logging.getLogger(__name__)
+from amkd_core.private_names import private_logger
+
+_log = private_logger(__name__)
 
 
 def slice_in_background() -> None:

@@ -9,10 +9,11 @@ taken away soon after it came is enough, with no plugin of ours.
 from __future__ import annotations
 
 import functools
-import logging
 from typing import Any
 
-_log = logging.getLogger(__name__)
+from amkd_core.private_names import private_logger
+
+_log = private_logger(__name__)
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,9 +10,10 @@ from functools import partial
 from typing import Any
 
 from amkd_core.errors import AmkdError
+from amkd_core.private_names import private_logger
 from amkd_viewer.events import TaskEnded
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 class Tasks:

@@ -7,16 +7,16 @@ layer), and would otherwise fall on the GUI thread in one piece, at the first sl
 from __future__ import annotations
 
 import gc
-import logging
 from importlib import import_module
 
 from amkd_core.errors import AmkdError
+from amkd_core.private_names import private_logger
 
 _MODULES = (
     "pandas", "matplotlib.figure", "matplotlib.backends.backend_agg", "amkd_core.inference.predict",
     "amkd_core.inference.map_style",
 )  # fmt: skip
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 def warm_up_layers() -> None:

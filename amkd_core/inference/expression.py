@@ -13,6 +13,7 @@ from amkd_core.cohort.columns import PATIENT_NAMES, plain
 from amkd_core.cohort.expression import brought_to_logs, likely_scale
 from amkd_core.cohort.genes import numbers_of, read_expression, read_table, refuse_dates
 from amkd_core.errors import CohortError
+from amkd_core.private_names import remember_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,7 @@ def read_patient(path: Path, patient: str | None = None) -> tuple[str, dict[str,
         When the file is no such table, a gene stands there twice or is named like a date, a value is no number or
         infinite, or the patient is not in it or not stated among several.
     """
+    remember_name(path, path.name)  # not its stem, which may be a word like "expression"
     frame = read_table(path, first_is_text=True)
     column = column_of_patients(frame, patient)
     if column is not None:

@@ -17,6 +17,7 @@ from amkd_core.errors import ModalityError
 from amkd_core.inference.expression import column_of_patients
 from amkd_core.inference.prediction import CohortReference, TeacherPrediction
 from amkd_core.pathway_effects import PathwayEffects
+from amkd_core.private_names import remember_name
 
 N_SHOWN = 5
 """Pathways at either end of figure 4."""
@@ -178,6 +179,7 @@ def patients_in(path: Path) -> tuple[str, ...]:
     CohortError
         When the file is no table.
     """
+    remember_name(path, path.name)
     frame = read_table(path, first_is_text=True)
     column = column_of_patients(frame)
     if column is not None:

@@ -6,7 +6,6 @@ record stands there (`fold_record.finished_fold`), however often it was begun.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from amkd_core.errors import AmkdError, WorkerError
+from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_core.training.child import Child
 from amkd_core.training.config import TrainingConfig
@@ -26,7 +26,7 @@ from amkd_core.training.worker import FOLD_LOG
 STAGE = "Training folds"
 ATTEMPTS = 2
 _POLL_S = 0.1
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import CohortError, IncompleteBagError
 from amkd_core.inference.extract import ExtractSettings, SlideTask, bag_folder, extract_slides
+from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_core.slides import is_slide, slide_id_of
 from amkd_core.slides.encoders.registry import card_of
@@ -21,7 +21,7 @@ from amkd_core.training.outdated_bags import bags_of_other_slides
 if TYPE_CHECKING:
     from distributed import Client
 
-_log = logging.getLogger(__name__)
+_log = private_logger(__name__)
 
 
 def with_slides(cohort: Cohort, out: Path, *, tied: bool = True) -> Cohort:

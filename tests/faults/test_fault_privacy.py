@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +36,7 @@ from amkd_core.bundle import Bundle
 from amkd_core.bundle_file import write_bundle
 from amkd_core.cli.main import app
 from amkd_core.errors import SlideError
+from amkd_core.inference.expression import read_genes
 from amkd_core.inference.predict import predict_bag
 from amkd_core.private_names import hide_names, looks_like_accession, private_logger, pseudonym
 from amkd_core.slides import open_slide
@@ -196,14 +200,72 @@ def test_a_slide_that_cannot_be_opened_is_not_named_in_logs_either(tmp_path: Pat
 
 def test_all_loggers_that_see_slides_leave_names_out() -> None:
     root = Path(__file__).resolve().parents[2]
-    folders = ("amkd_core/slides", "amkd_core/inference", "amkd_core/export")
+    files = [
+        path for folder in ("amkd_core", "amkd_viewer") for path in sorted((root / folder).rglob("*.py"))
+    ]
     plain = [
         path.relative_to(root).as_posix()
-        for folder in folders
-        for path in (root / folder).rglob("*.py")
-        if "getLogger(__name__)" in path.read_text(encoding="utf-8")
+        for path in files
+        for called in re.findall(
+            r"getLogger\(([^)]*)\)|logging\.(?:debug|info|warning|error|exception)\(",
+            path.read_text(encoding="utf-8"),
+        )
+        if called != '"tifffile"'  # which is told to be silent
     ]
-    assert plain == ["amkd_core/slides/reader_process.py"]  # it tells numbers of processes and nothing else
+    assert plain == [
+        "amkd_core/private_names.py",
+        "amkd_core/settings.py",  # it names the file of settings, and lies below the names
+        "amkd_core/slides/reader_process.py",  # it tells numbers of processes and nothing else
+    ]
+
+
+def test_a_task_that_fails_names_no_slide_and_no_table(tmp_path: Path, lines: Lines) -> None:
+    from amkd_viewer.tasks import Tasks
+
+    slide, table = write_planted(tmp_path), tmp_path / f"{SECRETS[4]} {SECRETS[1]}.csv"
+    table.write_text("gene,p\nA,1\n", encoding="utf-8")
+    open_slide(slide).close()
+    read_genes(table)
+
+    def fail() -> None:
+        raise RuntimeError(f"{slide} and {table} do not go together ({slide.name}, {table.name})")
+
+    told: SimpleQueue[object] = SimpleQueue()
+    tasks = Tasks(told.put)
+    try:
+        tasks.submit("export", fail)
+        told.get(timeout=20)
+    finally:
+        tasks.close()
+    assert "task export failed" in lines.text
+    assert "RuntimeError: slide-" in lines.text
+    assert hits(lines.text.encode(), (*EVERYTHING, str(tmp_path))) == []
+
+
+def test_what_was_asked_for_names_no_patient_in_the_log(tmp_path: Path, lines: Lines) -> None:
+    """Of files that nobody has opened yet: those have no pseudonym."""
+    from amkd_viewer.events import Expression, PredictionRequest, QueueRequest
+    from amkd_viewer.session import _fault
+
+    slide = write_planted(tmp_path)
+    open_slide(slide).close()
+    table = tmp_path / f"{SECRETS[0]}.csv"
+    one = PredictionRequest(slide, "f", Path("m.amkd"), expression=Expression(table, SECRETS[1], {}))
+    for request in (one, QueueRequest((tmp_path / f"{SECRETS[2]}.svs",), Path("m.amkd"))):
+        _fault(request, RuntimeError("a fault of ours"))
+    assert "PredictionRequest" in lines.text
+    assert "QueueRequest" in lines.text
+    assert hits(lines.text.encode(), EVERYTHING) == []
+
+
+def test_a_saved_picture_of_the_window_is_not_named_in_the_log(tmp_path: Path, lines: Lines) -> None:
+    from amkd_viewer.launch import _save
+
+    window = SimpleNamespace(screenshot=lambda **_: np.zeros((30, 40, 4), np.uint8))
+    out = tmp_path / f"{FILE_NAME}.png"
+    assert _save(SimpleNamespace(window=window), out).is_file()
+    assert "window saved, 40 x 30 pixels" in lines.text
+    assert hits(lines.text.encode(), (FILE_NAME, str(tmp_path))) == []
 
 
 def test_pseudonyms_need_the_users_salt(tmp_path: Path) -> None:

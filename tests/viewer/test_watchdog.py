@@ -212,6 +212,27 @@ def test_a_map_that_cannot_be_drawn_is_a_sentence(panel, viewer, slide_path, spi
     assert panel.run_button.isEnabled()
 
 
+def test_a_drawing_that_fails_leaves_no_slides_name_in_the_log(  # noqa: PLR0917 (fixtures)
+    panel, viewer, slide_path, tmp_path, spin, monkeypatch, caplog
+) -> None:
+    path = tmp_path / "S21-48213_MUELLER.tif"
+    shutil.copy(slide_path, path)
+
+    def broken(*args, name: str, **kwargs):
+        raise ZeroDivisionError(f"a fault of ours at {path}, of which {path.stem} is drawn")
+
+    monkeypatch.setattr("amkd_viewer.drawing_widget.prediction_layers", broken)
+    panel.open_slide(path)
+    spin(lambda: panel.workspace.slide is not None)
+    panel.workspace.slide.name = "Erika Mustermann"  # the user may call a layer as he likes
+    panel.run()
+    spin(lambda: panel.outcome is not None)
+    assert "cannot be drawn" in panel.error.text()
+    assert "a map cannot be drawn" in caplog.text
+    assert "ZeroDivisionError: a fault of ours at slide-" in caplog.text
+    assert [name for name in ("MUELLER", "S21", "Mustermann", str(tmp_path)) if name in caplog.text] == []
+
+
 def test_a_slide_that_goes_away_is_a_sentence(  # noqa: PLR0917 (fixtures)
     panel, viewer, slide_path, second_slide_path, tmp_path, spin
 ) -> None:
