@@ -64,11 +64,14 @@ def write_plot(
     """
     from amkd_core.atomic import atomic_path, write_text
     from amkd_core.errors import ConfigError
+    from amkd_core.export.plain_cells import plain_cell
 
     kind = path.suffix.lower()
     if kind == ".csv" and table is not None:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(table)
+        # Names of pathways come from a file of gene sets.
+        rows = ([plain_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in table)
+        csv.writer(text, lineterminator="\n").writerows(rows)
         write_text(path, text.getvalue())
     elif kind in (".png", ".svg"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg

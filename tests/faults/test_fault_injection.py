@@ -26,9 +26,11 @@ from amkd_core.export.prediction_report import write_report
 from amkd_core.export.run_report import ReportTable
 from amkd_core.export.scores import write_results_table
 from amkd_core.file_names import FORMULA_STARTS
+from amkd_core.inference.pathway_table import EffectRow, ranked_pathways
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
 from amkd_core.studies.tables import write_table_files
+from amkd_viewer.plots import effect_table, pathway_table, write_plot
 
 PAYLOADS = (
     "=cmd|' /C calc'!A0", "+SUM(1;2)", "-2+3+cmd|' /C calc'!A0", "@SUM(A1:A9)", "\t=1+1", "\r=1+1",
@@ -90,6 +92,21 @@ def check_csv(prediction: Prediction, folder: Path) -> None:
         assert not cell.startswith(FORMULA_STARTS) or _is_number(cell), cell
 
 
+def check_plotted(prediction: Prediction, folder: Path) -> None:
+    """The window's tables of pathways, saved from their plots."""
+    rows = ranked_pathways(prediction.teacher)
+    effects = [EffectRow(row.rank, row.name, -0.5) for row in rows]
+    for table in (pathway_table(rows, rows), effect_table(effects, effects)):
+        write_plot(folder / "plot.csv", print, table, (5, 4))
+        with (folder / "plot.csv").open(newline="", encoding="utf-8") as file:
+            written = list(csv.reader(file))
+        assert [row[1] for row in written[1:]] == [plain_cell(row.name) for row in rows]
+        assert {len(row) for row in written} == {len(table[0])}
+        for cell in (cell for row in written for cell in row):
+            assert not cell.startswith(FORMULA_STARTS) or _is_number(cell), cell
+            assert "\r" not in cell
+
+
 def _is_number(cell: str) -> bool:
     return re.fullmatch(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", cell) is not None
 
@@ -142,6 +159,7 @@ def all_payloads(folder: Path, bundle: Bundle, counted: list[FaultCount], drawn:
     for index, payload in enumerate(PAYLOADS):
         prediction = named(payload, bundle)
         check_csv(prediction, folder)
+        check_plotted(prediction, folder)
         check_tables(payload, folder)
         check_json(payload, prediction, folder)
         if index in drawn:
