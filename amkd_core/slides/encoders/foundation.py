@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from amkd_core.bag import EncoderIdentity
 from amkd_core.errors import EncoderError
-from amkd_core.file_hash import file_sha256
 from amkd_core.slides.encoders.network import build_conch, build_network, fill, read_weights
 from amkd_core.slides.encoders.registry import EncoderCard, Preprocess
 from amkd_core.slides.encoders.smaller_batches import SmallerBatches
+from amkd_core.slides.encoders.weights import held_sha256
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -177,17 +177,17 @@ def load_foundation(card: EncoderCard, weights: Path, device: str) -> Foundation
     Raises
     ------
     EncoderError
-        If the device is not there, the file is damaged, or its weights do not fit exactly.
+        If the device is not there, the file is damaged or another one than the hash beside it says, or its weights do
+        not fit exactly.
     MissingExtraError
         If timm or conch is not installed.
     """
     place = _device(device)
     build = build_conch if card.architecture is None else build_network
+    sha256 = held_sha256(card, weights)
     network = build(card)
     fill(network, read_weights(weights), card, weights)
-    return FoundationEncoder(
-        card, network.eval().requires_grad_(False).to(place), file_sha256(weights), place
-    )
+    return FoundationEncoder(card, network.eval().requires_grad_(False).to(place), sha256, place)
 
 
 def _device(name: str) -> torch.device:

@@ -104,6 +104,9 @@ class EncoderCard:
         Side and scale of the patches that it is given. What `preprocess` scales, the network sees at another scale.
     version
         Of the patches, preprocessing and pooling of a published network; it rises when the features change.
+    sha256
+        Of the files of weights that its authors published, lower case; others are refused. Empty where they are gated
+        and nobody here could hash them: then those that were fetched first hold.
     """
 
     name: str
@@ -119,6 +122,7 @@ class EncoderCard:
     patch_size_px: int = 256
     mpp: float = 0.5
     version: str = "1"
+    sha256: tuple[str, ...] = ()
 
     @property
     def transform(self) -> str:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from amkd_core.errors import EncoderError, EncoderWeightsMissingError
+from amkd_core.file_hash import file_sha256
+from amkd_core.hash_beside import beside, hash_beside
 from amkd_core.settings import current_settings
 from amkd_core.slides.encoders.registry import EncoderCard, card_of
 
@@ -73,6 +75,50 @@ def check_weights(name: str, path: Path) -> Path:
             f"{path.suffix or 'no suffix'}."
         )
     return path
+
+
+def held_sha256(card: EncoderCard, path: Path) -> str:
+    """Hash a file of weights and hold it against what is known of it.
+
+    That is the hash which lies beside it, as `amkd fetch-weights` and `sha256sum` write it, and those in the encoder's
+    card.
+
+    Returns
+    -------
+    str
+        Its SHA-256.
+
+    Raises
+    ------
+    EncoderError
+        When it is another file.
+    """
+    own = file_sha256(path)
+    expected = hash_beside(path, EncoderError)
+    if expected is not None and own != expected:
+        name = beside(path).name
+        raise EncoderError(
+            f"{path}: is not the file of {name} (SHA-256 {own[:12]}…, expected {expected[:12]}…); delete both and get "
+            f"the weights again, or delete {name} alone where they were changed on purpose."
+        )
+    check_published(card, path, own)
+    return own
+
+
+def check_published(card: EncoderCard, path: Path, sha256: str) -> None:
+    """Refuse weights that are none of those which the encoder's card states; where it states none, all pass.
+
+    Raises
+    ------
+    EncoderError
+        With both hashes.
+    """
+    if card.sha256 and sha256 not in card.sha256:
+        expected = " or ".join(f"{hash_[:12]}…" for hash_ in card.sha256)
+        raise EncoderError(
+            f"{path.name}: is not what {card.hub_id} published as the weights of {card.name} (SHA-256 "
+            f"{sha256[:12]}…, expected {expected}); get the published file."
+        )
 
 
 def missing_weights(card: EncoderCard, weights: Path | None = None) -> EncoderWeightsMissingError:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from amkd_core.errors import EncoderError, MissingExtraError
-from amkd_core.slides.encoders import ENCODERS, load_encoder
+from amkd_core.file_hash import file_sha256
+from amkd_core.slides.encoders import ENCODERS, load_encoder, registry
 from amkd_core.slides.encoders.foundation import FoundationEncoder, load_foundation, pool, prepare
 from amkd_core.slides.encoders.hub import fetch_weights
 from amkd_core.slides.encoders.network import build_network, read_weights
@@ -379,11 +380,14 @@ def test_no_weights_are_downloaded_unless_asked(
 
     asked: list[tuple[str, str]] = []
 
-    def download(repo: str, file: str, *, local_dir: Path) -> str:
+    def download(repo: str, file: str, *, revision: str, local_dir: Path) -> str:
+        assert revision == "f" * 40
         asked.append((repo, file))
         local_dir.mkdir(parents=True)
         return str(shutil.copy(resnet_file, local_dir))
 
+    stated = SimpleNamespace(etag=file_sha256(resnet_file), commit_hash="f" * 40)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda _url: stated)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("AMKD_WEIGHTS", raising=False)
@@ -393,3 +397,43 @@ def test_no_weights_are_downloaded_unless_asked(
     fetch_weights(ENCODERS["resnet50"])
     assert load_encoder("resnet50").identity.dimension == 1024
     assert asked == [("timm/resnet50.tv_in1k", "model.safetensors")]
+    (kept,) = tmp_path.rglob("model.safetensors.sha256")
+    assert stated.etag in kept.read_text()
+
+
+@pytest.mark.parametrize("place", ["beside", "card"])
+def test_weights_stay_those_that_were_first_fetched_or_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resnet_file: Path, place: str
+) -> None:
+    """The hash beside the weights, or in the encoder's card, holds whenever they are loaded."""
+    weights = Path(shutil.copy(resnet_file, tmp_path))
+    own = file_sha256(weights)
+    sentences = {
+        "beside": rf"is not the file of .*\.sha256 .*{own[:12]}….*delete both and get the weights again",
+        "card": rf"is not what timm/resnet50\.tv_in1k published .*{own[:12]}…, expected abababababab…",
+    }
+
+    def state(sha256: str) -> None:
+        if place == "card":
+            card = replace(ENCODERS["resnet50"], sha256=(sha256,))
+            monkeypatch.setattr(registry, "ENCODERS", {"resnet50": card})
+        else:
+            weights.with_name(f"{weights.name}.sha256").write_text(f"{sha256}  {weights.name}\n")
+
+    state(own)
+    assert load_encoder("resnet50", weights=weights).identity.weights_sha256 == own
+    state("ab" * 32)
+    with pytest.raises(EncoderError, match=sentences[place]):
+        load_encoder("resnet50", weights=weights)
+
+
+def test_what_the_card_does_not_state_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    stated = SimpleNamespace(etag="cd" * 32, commit_hash="f" * 40)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda _url: stated)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", None)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with pytest.raises(EncoderError, match=r"cdcdcdcdcdcd…, expected abababababab…"):
+        fetch_weights(replace(ENCODERS["resnet50"], sha256=("ab" * 32,)))
+    assert list(tmp_path.rglob("*.sha256")) == []

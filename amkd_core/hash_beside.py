@@ -1,0 +1,60 @@
+"""The hash of a file that lies beside it, as `sha256sum` writes it: ``clinical.csv`` and ``clinical.csv.sha256``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from amkd_core.errors import AmkdError
+
+SUFFIX = ".sha256"
+HASH = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
+_MOST_BYTES = 1 << 16
+
+
+def beside(path: Path) -> Path:
+    """Where a file's hash lies, if anywhere."""
+    return path.with_name(path.name + SUFFIX)
+
+
+def hash_beside(path: Path, error: type[AmkdError]) -> str | None:
+    """SHA-256 that is told of a file beside it: one line for each file, or the hash alone.
+
+    Parameters
+    ----------
+    path
+        The file; it need not be there.
+    error
+        Raised when the file of hashes does not tell this one's.
+
+    Returns
+    -------
+    str or None
+        64 hexadecimal digits in lower case; None where no file of hashes lies there.
+
+    Raises
+    ------
+    AmkdError
+        `error`.
+    """
+    place = beside(path)
+    if not place.is_file():
+        return None
+    with place.open("rb") as file:
+        lines = file.read(_MOST_BYTES).decode("utf-8", "replace").splitlines()
+    told = {
+        found.group().lower() for line in lines if (found := HASH.search(line)) and _is_of(line, found, path)
+    }
+    if len(told) != 1:
+        raise error(
+            f"{place}: tells {len(told) or 'no'} SHA-256 of {path.name}, expected one as sha256sum writes it; "
+            "write it anew, or take it away"
+        )
+    return told.pop()
+
+
+def _is_of(line: str, found: re.Match[str], path: Path) -> bool:
+    """Whether a line that holds a hash means this file: by its name, or for want of any."""
+    name = (line[: found.start()] + line[found.end() :]).strip(" \t\\*=")
+    name = name.removeprefix("SHA256").strip(" ()=")
+    return not name or Path(name).name == path.name
