@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import openslide
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -16,6 +19,27 @@ from amkd_core.errors import ConfigError
 from amkd_core.versions import FLOORS, installed, is_older, require_versions
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+# Requirements that read no file which a user hands in, each with what it reads or does instead.
+READS_NO_USERS_FILE = {
+    "filelock": "locks",
+    "jinja2": "our own templates",
+    "lifelines": "numbers",
+    "matplotlib": "draws",
+    "numpy": "numbers; of its own format only what we kept ourselves, without pickles",
+    "opencv-python-headless": "pixels that were decoded before",
+    "openslide-python": "hands file names on to openslide-bin",
+    "packaging": "version numbers",
+    "platformdirs": "names of folders",
+    "psutil": "the system's tables",
+    "scikit-image": "pixels",
+    "scikit-learn": "numbers",
+    "scipy": "numbers",
+    "torchsurv": "numbers",
+    "tqdm": "draws",
+    "typer": "the command line",
+}
 
 
 def promises(*extras: str) -> list[Requirement]:
@@ -54,6 +78,43 @@ def test_every_command_refuses_old_libraries_with_a_sentence(command: tuple[str,
     said = " ".join(text.split())
     assert "torch 2.9.1+cpu (expected 2.10 or newer); run pip install 'torch>=2.10'" in said
     assert "Traceback" not in text
+
+
+@pytest.fixture
+def distributions_openslide(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """OpenSlide as Debian 11 has it, without the package that brings a newer one."""
+    require_versions.cache_clear()
+    monkeypatch.setattr(
+        versions, "installed", lambda name: None if name == "openslide-bin" else installed(name)
+    )
+    monkeypatch.setitem(sys.modules, "openslide", SimpleNamespace(__library_version__="3.4.1"))
+    yield
+    require_versions.cache_clear()
+
+
+@pytest.mark.usefixtures("distributions_openslide")
+def test_a_distributions_old_openslide_is_refused_too() -> None:
+    code, text = run_amkd("predict", "slide.svs")
+    assert code == 2
+    said = " ".join(text.split())
+    assert "OpenSlide 3.4.1 (expected 4.0.1 or newer); run pip install 'openslide-bin>=4.0.1'" in said
+    assert "Traceback" not in text
+
+
+def test_without_openslide_the_package_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that read no slide start; an old package is refused by its own number."""
+    assert versions.loaded_openslide() == openslide.__library_version__
+    monkeypatch.setitem(sys.modules, "openslide", None)
+    assert versions.loaded_openslide() is None
+    require_versions.cache_clear()
+    require_versions()
+    monkeypatch.setattr(
+        versions, "installed", lambda name: "4.0.0.6" if name == "openslide-bin" else installed(name)
+    )
+    require_versions.cache_clear()
+    with pytest.raises(ConfigError, match=r"OpenSlide 4\.0\.0\.6 \(expected 4\.0\.1"):
+        require_versions()
+    require_versions.cache_clear()
 
 
 @pytest.mark.usefixtures("old_torch")
@@ -119,5 +180,7 @@ def test_the_list_of_libraries_with_known_faults_tells_the_same_floors() -> None
         guards = [word for word in row[4].split("`")[1::2] if word.endswith(".py")]
         assert all((ROOT / "amkd_core" / guard).is_file() for guard in guards), name
     required = {item.name for item in promises()}
+    assert set(READS_NO_USERS_FILE) <= required, "what is no longer required is not listed either"
+    assert set(listed) == required - set(READS_NO_USERS_FILE), "each requirement is in one of the two lists"
     parsers = {"h5py", "imagecodecs", "openslide-bin", "pandas", "pillow", "safetensors", "tifffile", "torch"}
     assert parsers & required <= set(listed)
