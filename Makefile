@@ -14,10 +14,13 @@ SCREEN := $(shell command -v xvfb-run >/dev/null && echo 'xvfb-run -a -s "-scree
 TESTS = $(SCREEN) env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
   --max-worker-restart 0
 OLDEST := .venv-oldest
+AUDIT := .venv-audit
+# Apache-2.0; in an environment of its own, for the product needs none of it.
+AUDITOR := pip-audit==2.10.1
 UNLOADED := tests?|testing|sympy|networkx|OpenGL|debugpy|pip|mypy|timm|torchmetrics|huggingface_hub|_inductor|_dynamo|onnx
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-slow check-oldest bench demo-bundle system clean
+.PHONY: help demo test lint check-slow check-oldest audit bench demo-bundle system clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -44,6 +47,12 @@ check-oldest:  ## all tests on the oldest libraries that setup.cfg admits (fetch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary \
 	  -c constraints-oldest.txt -e '.[viewer,encoders,distributed,dev]' 'napari[pyqt6]'
 	$(TESTS) -m "not slow" -o filterwarnings=default
+
+audit:  ## ask a database of advisories about every pinned version (needs the network; error 3: it could not be asked)
+	@$(PYTHON) -m venv $(AUDIT) && \
+	  $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check '$(AUDITOR)' || \
+	  { echo "$(AUDITOR) could not be installed, so nothing is known of the pinned versions; try again with a network."; exit 3; }
+	@$(AUDIT)/bin/python scripts/audit.py
 
 bench: $(READY)  ## measure the speed and memory claims; each script prints a table of ratios
 	@for script in patch_reading patch_grid pathway_encoder "training_speed --bags 24"; do \
@@ -75,4 +84,4 @@ $(READY): setup.cfg constraints.txt scripts/system_packages.sh
 	@touch $@
 
 clean:  ## remove what make made
-	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo_output
+	rm -rf $(VENV) $(OLDEST) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo_output
