@@ -42,8 +42,8 @@ def ask() -> list[dict[str, Any]] | None:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         cause = said[-1][:_MOST_SAID] if said else "pip-audit said nothing"
         print(
-            f"The advisories could not be asked ({cause}), so nothing is known of these versions; try again where their "
-            "database can be reached."
+            f"The advisories could not be asked ({cause}), so nothing is known of these versions; try again where "
+            "their database can be reached."
         )
         return None
     return found
