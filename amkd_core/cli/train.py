@@ -55,6 +55,9 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Only kernels that give the same bits each time.")
+    ] = False,
     folds: Annotated[int | None, typer.Option(min=2, help="Folds of the cross-validation (5).")] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes for slides without a bag (2), and for folds (1).")
@@ -90,7 +93,10 @@ def train(
             ]
         )
     overrides, of_cohort = divided(set_ or ())
-    short = {"seed": seed, "folds": folds, "device": None if device is None else f'"{device}"'}
+    short = {
+        "seed": seed, "folds": folds, "device": None if device is None else f'"{device}"',
+        "deterministic": "true" if deterministic else None,
+    }  # fmt: skip
     of_settings = {name: value for name, value in short.items() if value is not None}
     twice = [*given_twice(of_settings, overrides), *given_twice(given, of_cohort, of="cohort.")]
     if twice:

@@ -22,6 +22,7 @@ from amkd_core.file_hash import file_sha256
 from amkd_core.folder_lock import hold_folder
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.folder_owner import COMMAND, RUN, TRAIN, require_owner
+from amkd_core.versions import installed, loaded_openslide
 
 _CODE = Path(amkd_core.__file__).resolve().parents[1]
 
@@ -148,7 +149,7 @@ def kept_record(path: Path) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions that decide a run's numbers."""
+    """Versions that decide a run's numbers; None of what is not installed."""
     import numpy
     import torch
 
@@ -158,6 +159,9 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
+        "h5py": installed("h5py"),
+        "openslide": loaded_openslide(),
+        "tifffile": installed("tifffile"),
     }
 
 

@@ -34,6 +34,7 @@ def train(cohort: Path, *words: object) -> Result:
         (("--seed", 3, "--set", "seed=5"), "--seed and --set seed=..."),
         (("--folds", 3, "--set", "folds = 5"), "--folds and --set folds=..."),
         (("--device", "cpu", "--set", "device=cuda"), "--device and --set device=..."),
+        (("--deterministic", "--set", "deterministic=false"), "--deterministic and --set deterministic=..."),
         (("--bags", "x", "--set", "cohort.bags=nix"), "--bags and --set cohort.bags=..."),
         (("--slide-mpp", 0.5, "--set", "cohort.slide_mpp=1"), "--slide-mpp and --set cohort.slide_mpp=..."),
         (("--fold-file", "f.csv", "--set", "cohort.folds=g.csv"), "--fold-file and --set cohort.folds=..."),
@@ -47,6 +48,22 @@ def test_a_setting_given_twice_is_refused(cohort: Path, words: tuple[object, ...
     done = train(cohort, *words)
     assert done.exit_code == 2
     assert done.stderr == f"Error: {said} give the same setting twice; expected one of them\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"), [(("--deterministic",), True), (("--set", "deterministic=true"), True), ((), False)]
+)
+def test_deterministic_is_short_for_the_setting(
+    cohort: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], *, wanted: bool
+) -> None:
+    from amkd_core.cli import train as command
+
+    asked = []
+    monkeypatch.setattr(command, "_train", lambda checked, *_, **__: asked.append(checked.config))
+    monkeypatch.setattr(command, "_report", lambda *_: None)
+    done = train(cohort, *words)
+    assert done.exit_code == 0, done.output
+    assert [config.deterministic for config in asked] == [wanted]
 
 
 def test_comparisons_refuse_it_as_well(amkd: Run, cohort: Path) -> None:

@@ -1,4 +1,4 @@
-"""A small slide that OpenSlide reads, to its texture features: the same numbers on every supported version and machine."""
+"""A small slide that OpenSlide reads, to its texture features: the same numbers on every supported version."""
 
 from __future__ import annotations
 

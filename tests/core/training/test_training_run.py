@@ -7,7 +7,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
+import numpy as np
+import openslide
 import pytest
+import tifffile
 import torch
 from training_fixtures import N_PATIENTS, overrides, run_train
 
@@ -16,6 +20,7 @@ from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import CohortError
 from amkd_core.inference.predict import predict_bag
+from amkd_core.training import train_all
 from amkd_core.training.fold_record import read_predictions
 from amkd_core.training.run import with_slides
 
@@ -40,9 +45,50 @@ def test_a_run_leaves_a_bundle_that_predicts_what_the_run_wrote(run: Path, cohor
 def test_the_same_command_gives_the_same_bundle_bit_by_bit(
     run: Path, cohort_toml: Path, tmp_path: Path
 ) -> None:
-    assert run_train("--cohort", cohort_toml, "--out", tmp_path / "again", *overrides())[0] == 0
-    first, second = (open_bundle(folder / "model.amkd").card.parts for folder in (run, tmp_path / "again"))
+    """Three times of three."""
+    for name in ("second", "third"):
+        assert run_train("--cohort", cohort_toml, "--out", tmp_path / name, *overrides())[0] == 0
+    folders = (run, tmp_path / "second", tmp_path / "third")
+    first, second, third = (open_bundle(folder / "model.amkd").card.parts for folder in folders)
     assert first == second
+    assert first == third
+    tables = {(folder / "predictions.csv").read_bytes() for folder in folders}
+    assert len(tables) == 1
+
+
+def test_trainings_on_one_and_two_threads_give_the_same_risks(
+    cohort_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums in another order differ in the last bits; what the run tells is the number that was used."""
+    monkeypatch.setattr(train_all, "threads_for", lambda config, _: config.threads)
+    before, risks = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            out = tmp_path / str(threads)
+            words = (*overrides(), "--set", f"threads={threads}", "--set", "precision=float32")
+            assert run_train("--cohort", cohort_toml, "--out", out, *words)[0] == 0
+            assert json.loads((out / "fold-1" / "done.json").read_text())["threads"] == threads
+            rows = read_predictions(out / "fold-1" / "predictions.csv")
+            risks.append(rows.set_index(["model", "patient_id"])["risk"])
+    finally:
+        torch.set_num_threads(before)
+    assert len(risks[0]) == 2 * N_PATIENTS
+    np.testing.assert_allclose(risks[0], risks[1].loc[risks[0].index], rtol=0, atol=1e-5)
+
+
+def test_a_run_tells_all_that_decides_its_numbers(run: Path) -> None:
+    record = json.loads((run / "run.json").read_text())
+    versions = record["environment"]
+    assert set(versions) - {"commit"} == {
+        "amkd", "python", "platform", "torch", "numpy", "h5py", "openslide", "tifffile"
+    }  # fmt: skip
+    assert (versions["h5py"], versions["tifffile"]) == (h5py.__version__, tifffile.__version__)
+    assert versions["openslide"] == openslide.__library_version__
+    assert {"seed", "device", "precision", "threads"} <= set(record["config"])
+    assert record["cohort_file_sha256"]
+    done = json.loads((run / "fold-1" / "done.json").read_text())
+    assert {"seed", "threads", "sha256"} <= set(done)
+    assert done["threads"] >= 1, "the number that was used; the setting's 0 means a fair share"
 
 
 def test_patients_without_a_slide_are_kept_out_and_named(cohort_toml: Path, tmp_path: Path) -> None:
