@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Final, Literal
 
 NoticeCode = Literal[
     "coarse_scale",
@@ -29,6 +29,9 @@ NoticeCode = Literal[
     "expression_scale",
     "pathway_genes",
 ]
+
+RESEARCH_CODE: Final[NoticeCode] = "research_only"
+"""Goes along with everything that is exported."""
 
 
 @dataclass(frozen=True)

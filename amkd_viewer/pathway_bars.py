@@ -11,7 +11,7 @@ from amkd_viewer.wording import COHORT_PATHWAYS, EFFECTS, NO_COHORT_PATHWAYS, NO
 
 if TYPE_CHECKING:
     from amkd_core.inference.pathway_table import EffectRow, PathwayRow
-    from amkd_core.inference.prediction import CohortReference, TeacherPrediction
+    from amkd_core.inference.prediction import CohortReference, Prediction, TeacherPrediction
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,12 @@ class BarChart:
     table: Callable[[], list[list[str]]] | None = None
 
 
-def attention_bars(teacher: TeacherPrediction, cohort: CohortReference) -> BarChart:
-    """The most and the least attended pathways (figure 4)."""
+def attention_bars(prediction: Prediction, teacher: TeacherPrediction) -> BarChart:
+    """The most and the least attended pathways (figure 4); `teacher` is the prediction's."""
+    from amkd_core.export.scores import notice_codes
     from amkd_core.inference.pathway_table import cohort_pathways, ranked_pathways
 
+    cohort = prediction.cohort
     own, others = ranked_pathways(teacher), cohort_pathways(cohort, teacher.pathways)
     groups = [("This patient", own)]
     if others:
@@ -47,14 +49,16 @@ def attention_bars(teacher: TeacherPrediction, cohort: CohortReference) -> BarCh
     return BarChart(
         COHORT_PATHWAYS if others else NO_COHORT_PATHWAYS,
         tuple(_attention_group(title, rows) for title, rows in groups),
-        table=lambda: pathway_table(own, others),
+        table=lambda: pathway_table(own, others, notice_codes(prediction)),
     )
 
 
-def effect_bars(teacher: TeacherPrediction, cohort: CohortReference) -> BarChart:
-    """The pathways that raise the teacher's risk most, and those that lower it most."""
+def effect_bars(prediction: Prediction, teacher: TeacherPrediction) -> BarChart:
+    """The pathways that raise the teacher's risk most, and those that lower it most; `teacher` is the prediction's."""
+    from amkd_core.export.scores import notice_codes
     from amkd_core.inference.pathway_table import cohort_effects, patient_effects
 
+    cohort = prediction.cohort
     reading = cohort.pathway_effects
     own, others = patient_effects(teacher, cohort), cohort_effects(cohort, teacher.pathways)
     if reading is None:
@@ -66,7 +70,7 @@ def effect_bars(teacher: TeacherPrediction, cohort: CohortReference) -> BarChart
         EFFECTS.format(explained=reading.explained),
         tuple(_effect_group(title, rows) for title, rows in titled),
         signed=True,
-        table=lambda: effect_table(own, others),
+        table=lambda: effect_table(own, others, notice_codes(prediction)),
     )
 
 

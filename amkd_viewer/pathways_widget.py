@@ -19,7 +19,7 @@ from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.pathway_bars import attention_bars, effect_bars
 from amkd_viewer.pathway_model_widget import SortedTable
 from amkd_viewer.plots import draw_pathway_bars, short_name
-from amkd_viewer.wording import MAP_CAUTION, NO_EXPRESSION, result_title
+from amkd_viewer.wording import MAP_CAUTION, NO_EXPRESSION, pathway_words, result_title
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -142,13 +142,13 @@ class PathwaysWidget(WorkspacePanel):
         if prediction is None or prediction.teacher is None:
             return
         bars_of = effect_bars if self.measure.currentData() == "effect" else attention_bars
-        chart = bars_of(prediction.teacher, prediction.cohort)
+        chart = bars_of(prediction, prediction.teacher)
         self.cohort.setText(chart.text)
         self.bars.setVisible(bool(chart.groups))
         if chart.groups:
             self.bars.setFixedHeight(len(chart.groups) * CHART_PX)
             draw = partial(draw_pathway_bars, groups=chart.groups, signed=chart.signed)
-            self.bars.draw(draw, chart.table)
+            self.bars.draw(draw, chart.table, pathway_words(prediction, chart.text))
 
     def _on_pathway_chosen(self) -> None:
         name = self.pathway

@@ -55,6 +55,10 @@ def _draw_with_words(
     draw(figure, colours)
     share = foot / (height + foot)
     figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share))
+    label = figure.get_supxlabel()
+    if label:  # it would stay at the figure's lower edge, on the words
+        size = next(text.get_fontsize() for text in figure.texts if text.get_text() == label)
+        figure.supxlabel(label, y=share, fontsize=size)
     figure.suptitle(words.title, fontsize=10, color=colours.text)
     figure.text(
         _MARGIN_IN / width, share - _MARGIN_IN / (height + foot), "\n".join(lines), va="top", fontsize=_FONT_PT,

@@ -232,8 +232,11 @@ def _bars(axes: Axes, colours: WindowColours, most: Bars, least: Bars, *, signed
         axes.set_xlim(0, 1.15)
 
 
-def pathway_table(rows: Sequence[PathwayRow], cohort: Sequence[PathwayRow]) -> list[list[str]]:
-    """Attention to every pathway, the patient's most attended first, with the cohort's beside it where it is known."""
+def pathway_table(rows: Sequence[PathwayRow], cohort: Sequence[PathwayRow], notices: str) -> list[list[str]]:
+    """Attention to every pathway, the patient's most attended first, with the cohort's beside it where it is known.
+
+    `notices` are the codes of what must go along with every row (`notice_codes`).
+    """
     table = [["rank", "pathway", "attention", "normalised"]]
     table += [[str(e.rank), e.name, f"{e.attention:.6g}", f"{e.normalised:.6g}"] for e in rows]
     if cohort:
@@ -242,10 +245,10 @@ def pathway_table(rows: Sequence[PathwayRow], cohort: Sequence[PathwayRow]) -> l
         for line in table[1:]:
             entry = by_name[line[1]]
             line += [str(entry.rank), f"{entry.attention:.6g}", f"{entry.normalised:.6g}"]
-    return table
+    return _with_notices(table, notices)
 
 
-def effect_table(rows: Sequence[EffectRow], cohort: Sequence[EffectRow]) -> list[list[str]]:
+def effect_table(rows: Sequence[EffectRow], cohort: Sequence[EffectRow], notices: str) -> list[list[str]]:
     """Effects on the teacher's risk of every pathway, the patient's strongest first, with the cohort's beside them."""
     by_name = {entry.name: entry for entry in cohort}
     table = [["rank", "pathway", "adds_to_risk", "cohort_rank", "cohort_effect_per_sd"]]
@@ -254,7 +257,11 @@ def effect_table(rows: Sequence[EffectRow], cohort: Sequence[EffectRow]) -> list
         table.append(
             [str(entry.rank), entry.name, f"{entry.effect:.6g}", str(other.rank), f"{other.effect:.6g}"]
         )
-    return table
+    return _with_notices(table, notices)
+
+
+def _with_notices(table: list[list[str]], notices: str) -> list[list[str]]:
+    return [[*line, notices if place else "notices"] for place, line in enumerate(table)]
 
 
 def short_name(name: str, longest: int = _LONGEST_NAME) -> str:

@@ -429,6 +429,11 @@ def place_words(prediction: Prediction) -> PlotWords:
     return _plot_words(PLACE_HEADING, prediction, risk_sentence(prediction))
 
 
+def pathway_words(prediction: Prediction, explained: str) -> PlotWords:
+    """What goes along with bars of pathways where they leave their panel; `explained` is what they show."""
+    return _plot_words("Pathways", prediction, explained)
+
+
 def _plot_words(title: str, prediction: Prediction, *explained: str) -> PlotWords:
     model = prediction.provenance["bundle"]
     by = f"Model: {model['name']}" + (f" ({model['sha256'][:12]})." if model["sha256"] else ".")

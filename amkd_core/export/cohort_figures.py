@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.atomic import atomic_path
+from amkd_core.bundle_card import RESEARCH_USE_ONLY
 from amkd_core.export.curve_figure import GROUP_COLOURS, GROUP_LINES
 from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.survival.endpoints import EndpointWords
@@ -32,6 +33,7 @@ COLOURS = {
 }
 OTHER_COLOUR = "#555555"
 MUTED = "#8a8a8a"
+_FOOT_IN, _FOOT_MARGIN_IN = 0.24, 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +104,14 @@ class CurveOverTime:
 def write_cohort_figure(
     folder: Path, name: str, draw: Draw, *, size: tuple[float, float], dpi: int = DPI, pdf: bool = False
 ) -> Path:
-    """Draw a figure and write it atomically as ``<name>.png`` and ``<name>.svg``.
+    """Draw a figure and write it atomically as ``<name>.png`` and ``<name>.svg``, with what it is for at its foot.
 
     Parameters
     ----------
     draw
         Fills an empty figure.
     size
-        Width and height in inches.
+        Width and height in inches, without the foot.
     dpi
         Of the PNG, and of pictures inside the others.
     pdf
@@ -127,9 +129,16 @@ def write_cohort_figure(
     # Text stays text in the SVG, and equal figures are equal files.
     style = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10, "pdf.fonttype": 42}
     with matplotlib.rc_context(style), fonts_of_all_scripts():
-        figure = Figure(figsize=size, dpi=dpi, facecolor="white", layout="constrained")
+        figure = Figure(
+            figsize=(size[0], size[1] + _FOOT_IN), dpi=dpi, facecolor="white", layout="constrained"
+        )
         FigureCanvasAgg(figure)
-        draw(figure)
+        # Parts of their own, so that a label below the whole drawing does not fall on the foot.
+        grid = figure.add_gridspec(2, 1, height_ratios=(size[1], _FOOT_IN))
+        body, foot = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+        draw(body)  # type: ignore[arg-type]  # it draws whatever a whole figure does
+        place = _FOOT_MARGIN_IN / size[0]
+        foot.text(place, 0.5, RESEARCH_USE_ONLY, va="center", fontsize=7, color=OTHER_COLOUR)
         with atomic_path(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, metadata={"Software": "AMKD Viewer"})
         figure.set_layout_engine("none")  # the layout is kept, and not worked out a second time

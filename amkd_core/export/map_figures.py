@@ -150,5 +150,5 @@ def _agreement_text(prediction: Prediction) -> str:
     share = f"{100 * both.top5_percent:.0f} % of the top 5 %"
     return (
         f"Agreement of the two maps: {rho}; {both.top5} of the top five and {share} of "
-        f"{len(prediction.patch_scores):,} patches in common. Research use only."
+        f"{len(prediction.patch_scores):,} patches in common."
     )

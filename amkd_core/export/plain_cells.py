@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from amkd_core.file_names import FORMULA_STARTS
+from amkd_core.notices import RESEARCH_CODE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,11 @@ def plain_name(text: str) -> str:
     marked = f"'{text}" if text.startswith(FORMULA_STARTS) else text
     # pandas puts no quotation marks around a lone carriage return, and a reader would begin a row at it.
     return marked.replace("\r", " ")
+
+
+def for_research(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with ``notices``, in every row the code of what it is for; a line of its own would be no row."""
+    return table.assign(notices=RESEARCH_CODE)
 
 
 def plain_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.atomic import write_text
+from amkd_core.bundle_card import RESEARCH_USE_ONLY
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.clinical import Patient
 from amkd_core.errors import CohortError, ModalityError
@@ -18,7 +19,7 @@ from amkd_core.export.explain_figures import draw_effects, draw_pathways
 from amkd_core.export.figures import MAP_WIDTH_IN, map_height
 from amkd_core.export.map_figures import draw_comparison, draw_pathway_maps
 from amkd_core.export.pictures import N_PATCHES, SlidePictures, read_patches, read_pictures
-from amkd_core.export.plain_cells import plain_table
+from amkd_core.export.plain_cells import for_research, plain_table
 from amkd_core.export.pseudonym import shown_name
 from amkd_core.inference.pathway_table import (
     both_ends,
@@ -104,7 +105,7 @@ def paper_figures(
     captions.append(_effects(runs, out))
     yield Progress("Drawing", 0, 1)
     captions += _slide_figures(runs[0], looks[0], options, out)
-    write_text(out / CAPTIONS, "\n\n".join(text for _, text in captions) + "\n")
+    write_text(out / CAPTIONS, "\n\n".join([*(text for _, text in captions), RESEARCH_USE_ONLY]) + "\n")
     return (*(out / f"{name}.png" for name, _ in captions if name), out / CAPTIONS)
 
 
@@ -238,7 +239,7 @@ def _pathways(runs: Sequence[FinishedRun], looks: Sequence[CohortLook], out: Pat
         for run, found in zip(runs, looks, strict=True)
         for item in found.pathways
     ]
-    write_text(out / "figure-4.csv", plain_table(pd.DataFrame(rows)).to_csv(index=False))
+    write_text(out / "figure-4.csv", for_research(plain_table(pd.DataFrame(rows))).to_csv(index=False))
     return "figure-4", (
         "**Figure 4.** Pathways by the teacher's normalised attention (mean over patients of the mean over a patient's "
         "patches, scaled to 0 to 1 over all pathways), the most attended in red, the least in blue; each patient by "
@@ -302,17 +303,18 @@ def _slide_figures(
         chosen = min(own, key=lambda item: item.slide_id not in files)
     patient = patients[chosen.patient_id]
     prediction = _on_slide(run, patient, chosen.slide_id, options.device)
+    name = shown_name(prediction, identified=options.identified)
     if not prediction.has_map:
         return [
             (
                 "",
-                f"**Figures 3 and 5** are not there: the bag of {chosen.slide_id} records no places of its patches.",
+                f"**Figures 3 and 5** are not there: the bag of {name} records no places of its patches.",
             )
         ]
     pictures, patches = _read(files.get(chosen.slide_id), prediction)
     words = words_of(run.cohort.file.endpoint)
     fate = f"{f'{words.ended} after' if patient.event else f'{words.going_on} at'} {patient.time:.0f} months"
-    title = f"{shown_name(prediction, identified=options.identified)}\n{fate}"
+    title = f"{name}\n{fate}"
     title += "\nSYNTHETIC" if run.cohort.file.synthetic else ""
     tall = map_height(prediction) / MAP_WIDTH_IN  # of a panel one inch wide
     wide = WIDTH_IN if patches else 8.5
@@ -337,7 +339,8 @@ def _slide_figures(
         "attend to most, and the one they attend to least."
     )
     return [
-        (name, text + note + _synthetic([run])) for name, text in (("figure-3", third), ("figure-5", fifth))
+        (figure, text + note + _synthetic([run]))
+        for figure, text in (("figure-3", third), ("figure-5", fifth))
     ]
 
 

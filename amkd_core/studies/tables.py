@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 
 from amkd_core.atomic import write_text
+from amkd_core.bundle_card import RESEARCH_USE_ONLY
 from amkd_core.export.plain_cells import plain_cell
 from amkd_core.export.run_report import ReportTable
+from amkd_core.notices import RESEARCH_CODE
 
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
           "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "α": r"$\alpha$",
@@ -21,10 +23,11 @@ _WIDE = 85
 
 
 def write_table_files(folder: Path, name: str, table: ReportTable) -> None:
-    """Write ``<name>.csv`` and ``<name>.tex``, atomically."""
+    """Write ``<name>.csv`` and ``<name>.tex``, atomically; the one has ``notices`` in every row, the other a note."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([*map(plain_cell, row)] for row in (table.header, *table.rows))
+    marked = ((*table.header, "notices"), *((*row, RESEARCH_CODE) for row in table.rows))
+    writer.writerows([*map(plain_cell, row)] for row in marked)
     write_text(folder / f"{name}.csv", text.getvalue())
     write_text(folder / f"{name}.tex", latex_of(table))
 
@@ -47,8 +50,8 @@ def latex_of(table: ReportTable) -> str:
         r"\bottomrule",
         r"\end{tabular}" + ("}" if is_wide else ""),
     ]
-    if table.note:
-        lines.append(rf"\par\smallskip\footnotesize {escaped(table.note)}")
+    note = f"{table.note} {RESEARCH_USE_ONLY}".lstrip()
+    lines.append(rf"\par\smallskip\footnotesize {escaped(note)}")
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 

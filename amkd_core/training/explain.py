@@ -18,7 +18,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import ModalityError
 from amkd_core.export.cohort_figures import write_cohort_figure
 from amkd_core.export.explain_figures import draw_agreement, draw_effects, draw_pathways
-from amkd_core.export.plain_cells import plain_table
+from amkd_core.export.plain_cells import for_research, plain_table
 from amkd_core.inference.maps import Agreement, agreement
 from amkd_core.inference.pathway_table import EffectRow, raising_and_lowering, standing_effects
 from amkd_core.inference.predict import predict_bag
@@ -252,8 +252,8 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
             for item in found.slides
         ]
     )  # fmt: skip
-    write_text(out / "pathways.csv", plain_table(pathways).to_csv(index=False))
-    write_text(out / "agreement.csv", plain_table(slides).to_csv(index=False))
+    write_text(out / "pathways.csv", for_research(plain_table(pathways)).to_csv(index=False))
+    write_text(out / "agreement.csv", for_research(plain_table(slides)).to_csv(index=False))
     raising, lowering = raising_and_lowering(found.effects)
     mean = {key: None if np.isnan(value) else value for key, value in found.mean_agreement.items()}
     summary = {
@@ -282,7 +282,7 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
     if found.effects and found.explained is not None:
         explained = found.explained
         effects = pd.DataFrame([vars(item) for item in found.effects])
-        write_text(out / "effects.csv", plain_table(effects).to_csv(index=False))
+        write_text(out / "effects.csv", for_research(plain_table(effects)).to_csv(index=False))
         write_cohort_figure(
             out, "effects",
             lambda figure: draw_effects(figure, raising, lowering, explained=explained, synthetic=found.synthetic),

@@ -96,7 +96,10 @@ def check_plotted(prediction: Prediction, folder: Path) -> None:
     """The window's tables of pathways, saved from their plots."""
     rows = ranked_pathways(prediction.teacher)
     effects = [EffectRow(row.rank, row.name, -0.5) for row in rows]
-    for table in (pathway_table(rows, rows), effect_table(effects, effects)):
+    for table in (
+        pathway_table(rows, rows, "research_only"),
+        effect_table(effects, effects, "research_only"),
+    ):
         write_plot(folder / "plot.csv", print, table, (5, 4))
         with (folder / "plot.csv").open(newline="", encoding="utf-8") as file:
             written = list(csv.reader(file))
@@ -118,7 +121,7 @@ def check_tables(payload: str, folder: Path) -> None:
     write_table_files(folder, "t", table)
     with (folder / "t.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    assert rows[1] == [plain_cell(payload), "-0.12 (-0.20 to 0.30)"]
+    assert rows[1] == [plain_cell(payload), "-0.12 (-0.20 to 0.30)", "research_only"]
     assert not any(
         row[column].startswith(FORMULA_STARTS) for row, column in ((rows[0], 1), (rows[1], 0), (rows[2], 1))
     )

@@ -12,14 +12,26 @@ import pytest
 from bundle_fixtures import random_bag, random_bundle
 from matplotlib.figure import Figure
 from qtpy.QtGui import QGuiApplication
+from research_words import files_without_words
 
-from amkd_core.export.scores import write_results_table, write_scores_csv
+from amkd_core.export.scores import notice_codes, write_results_table, write_scores_csv
+from amkd_core.inference.pathway_table import EffectRow, ranked_pathways
 from amkd_core.inference.predict import predict_bag
 from amkd_core.notices import Notice
+from amkd_core.slides import open_slide
 from amkd_viewer.colours import ink_on, window_colours
+from amkd_viewer.exports import KINDS, ExportOrder, write_all
+from amkd_viewer.pathway_bars import attention_bars
 from amkd_viewer.plot_foot import with_words
-from amkd_viewer.plots import draw_survival, survival_table, write_plot
-from amkd_viewer.wording import RESEARCH_USE, curve_words, group_text, told_text
+from amkd_viewer.plots import (
+    ATTENTION_AXIS,
+    draw_pathway_bars,
+    draw_survival,
+    effect_table,
+    survival_table,
+    write_plot,
+)
+from amkd_viewer.wording import RESEARCH_USE, curve_words, group_text, pathway_words, told_text
 
 NOT_HE = "This slide does not look like H&E (brown, $5 a_{1}$ of $it); do not use this result."
 
@@ -101,3 +113,39 @@ def test_tables_bear_the_notices_in_every_row(doubtful, tmp_path: Path) -> None:
     assert np.issubdtype(curve["survival"].dtype, np.floating)
     write_results_table(tmp_path / "results.csv", [doubtful])
     assert "bundle_sha256" in pd.read_csv(tmp_path / "results.csv").columns
+
+
+def test_bars_of_pathways_leave_their_panel_with_words_and_notices(doubtful, tmp_path: Path) -> None:
+    bundle = random_bundle()
+    taught = predict_bag(random_bag(12), bundle, genes=dict.fromkeys(bundle.card.genes, 5.0))
+    taught = replace(taught, notices=(*taught.notices, doubtful.notices[-1]))
+    chart = attention_bars(taught, taught.teacher)
+    draw = with_words(partial(draw_pathway_bars, groups=chart.groups), pathway_words(taught, chart.text))
+    figure = Figure(figsize=(9.5, 3), layout="constrained")
+    draw(figure, window_colours("light"))
+    figure.draw_without_rendering()
+    foot, label = (
+        next(text for text in figure.texts if text.get_text().startswith(start))
+        for start in (RESEARCH_USE[:8], ATTENTION_AXIS)
+    )
+    said = foot.get_text().replace("\n", " ")
+    assert RESEARCH_USE in said
+    assert NOT_HE in said
+    assert foot.get_window_extent().y1 <= label.get_window_extent().y0, "the axis is named above the words"
+    effects = [EffectRow(row.rank, row.name, -0.5) for row in ranked_pathways(taught.teacher)]
+    for table in (chart.table(), effect_table(effects, effects, notice_codes(taught))):
+        found = pd.read_csv(write_plot(tmp_path / "bars.csv", draw, table, (5, 4)))
+        assert len(found) == len(effects)
+        assert set(found["notices"]) == {notice_codes(taught)}
+        assert {"research_only", "not_he"} <= set(found["notices"][0].split())
+
+
+def test_all_that_the_window_exports_says_what_it_is_for(doubtful, slide_path: Path, tmp_path: Path) -> None:
+    with open_slide(slide_path) as slide:
+        prediction = replace(doubtful, bag=replace(doubtful.bag, slide_fingerprint=slide.info.fingerprint))
+        order = ExportOrder(tmp_path, tuple(KINDS), "student", 3, identified=False, info=slide.info)
+        written = write_all(order, prediction)
+    assert len(written) == len(KINDS)
+    write_results_table(tmp_path / "results.csv", [prediction])
+    pictures = [name for name in written if name.endswith("-figure.png")]  # drawn as in the report
+    assert [name for name in files_without_words(tmp_path) if name not in pictures] == []

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from bundle_fixtures import encoder_identity
 from cohort_fixtures import write_tiny_cohort
+from research_words import files_without_words
 from typer.testing import CliRunner
 
 from amkd_core.bag_file import read_bag, write_bag
@@ -57,6 +58,8 @@ QUICK = (
     "distill.inner_folds=2", "report.resamples=50", "threads=1",
 )  # fmt: skip
 NAMES = ("abmil", "snn", "amkd")
+STATE = (".lock", ".json")
+"""Endings of files by which a stopped comparison goes on."""
 
 
 def drain(steps):
@@ -255,7 +258,15 @@ def test_differences_stand_in_tables_without_an_apostrophe(tmp_path: Path) -> No
     rows = (("+0.111 (-0.035 to +0.269)", "-0.1 (-0.2 to +0.3)", "+1+cmd", "=1"),)
     write_table_files(tmp_path, "t", ReportTable("c", ("a", "b", "c", "d"), rows))
     found = [*csv.reader((tmp_path / "t.csv").read_text().splitlines())][1]
-    assert found == ["+0.111 (-0.035 to +0.269)", "-0.1 (-0.2 to +0.3)", "'+1+cmd", "'=1"]
+    assert found == ["+0.111 (-0.035 to +0.269)", "-0.1 (-0.2 to +0.3)", "'+1+cmd", "'=1", "research_only"]
+
+
+def test_all_that_a_benchmark_writes_says_what_it_is_for(finished, config) -> None:
+    out, _, found = finished
+    write_benchmark(out, found, config, "brca")
+    names = {path.name for path in out.iterdir()} | {path.name for path in (out / "figures").iterdir()}
+    assert {"table-2.csv", "table-2.tex", "table-3.csv", "table-4.tex", "kaplan-meier-amkd.png"} <= names
+    assert [name for name in files_without_words(out) if not name.endswith(STATE)] == []
 
 
 def test_published_column_is_left_out_for_another_cohort(finished, config) -> None:
@@ -496,7 +507,8 @@ def test_written_tables_are_sound_latex_and_say_that_the_patients_are_simulated(
     for name in ("table-2", "table-3", "table-4"):
         rows = list(csv.reader((out / f"{name}.csv").read_text().splitlines()))
         text = (out / f"{name}.tex").read_text()
-        assert_latex_is_sound(text, len(rows[0]), len(rows) - 1)
+        assert rows[0][-1] == "notices"  # LaTeX has them as a note
+        assert_latex_is_sound(text, len(rows[0]) - 1, len(rows) - 1)
         assert r"\caption{SYNTHETIC. Table" in text
     assert "(SYNTHETIC): log-rank" in (out / "figures" / "kaplan-meier-amkd.svg").read_text()
     page = (out / "report.html").read_text()

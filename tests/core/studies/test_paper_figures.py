@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +16,7 @@ import tifffile
 from cohort_fixtures import write_tiny_cohort
 from matplotlib.figure import Figure
 from PIL import Image
+from research_words import files_without_words, says_it
 from training_fixtures import overrides, run_amkd, run_train
 
 from amkd_core.bag import FeatureBag
@@ -96,6 +98,29 @@ def test_every_figure_is_there_in_three_formats_and_shows_something(drawn: Path,
     assert (drawn / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     assert "</svg>" in (drawn / f"{name}.svg").read_text()
     assert f"**Figure {name[-1]}.**" in (drawn / "captions.md").read_text()
+
+
+def test_all_files_say_what_they_are_for(drawn: Path, run: Path) -> None:
+    assert {path.suffix for path in drawn.iterdir()} == {".png", ".svg", ".pdf", ".csv", ".md"}
+    assert files_without_words(drawn) == []
+    assert len(list((run / "figures").glob("*.svg"))) >= 3
+    assert [path.name for path in (run / "figures").iterdir() if not says_it(path)] == []
+
+
+@pytest.mark.usefixtures("sketched")
+def test_captions_name_no_slide_that_has_no_map(run: Path, tmp_path: Path, monkeypatch) -> None:
+    on_slide = paper_figures._on_slide
+
+    def without_places(*arguments: object):
+        prediction = on_slide(*arguments)
+        return replace(prediction, bag=replace(prediction.bag, coords=None))
+
+    monkeypatch.setattr(paper_figures, "_on_slide", without_places)
+    code, text = figures(run, "--patient", WITH_SLIDE, "--out", tmp_path)
+    assert code == 0, text
+    captions = (tmp_path / "captions.md").read_text()
+    assert "records no places" in captions
+    assert WITH_SLIDE not in captions
 
 
 def test_pictures_say_that_the_patients_are_simulated_and_name_no_slide(drawn: Path) -> None:

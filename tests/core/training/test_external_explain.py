@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bundle_fixtures import N_GENES, encoder_identity, random_bag, random_bundle
+from research_words import says_it
 from scipy.stats import spearmanr
 from statistics_fixtures import QUICK, made_cohort
 from training_fixtures import run_amkd
@@ -304,6 +305,8 @@ def test_an_explanation_is_the_mean_of_single_predictions(cohort, bundle, bags, 
     assert float(rows[0]["normalised"]) == 1
     assert float(rows[-1]["normalised"]) == 0
     assert len(pd.read_csv(tmp_path / "agreement.csv")) == N - 4
+    names = ("pathways.csv", "agreement.csv", "pathways.png", "pathways.svg", "agreement.png")
+    assert [name for name in names if not says_it(tmp_path / name)] == []
     summary = json.loads((tmp_path / "explanation.json").read_text())
     assert summary["synthetic"] is True
     for name in ("pathways.png", "pathways.svg", "agreement.png", "agreement.svg"):
@@ -333,6 +336,7 @@ def test_what_moves_the_teachers_risk_is_read_over_the_cohort(cohort, bundle, ba
     assert {row.name: row.effect for row in found.effects} == pytest.approx(expected)
     sizes = [abs(row.effect) for row in found.effects]
     assert sizes == sorted(sizes, reverse=True)
+    assert says_it(tmp_path / "effects.csv")
     rows = pd.read_csv(tmp_path / "effects.csv")
     assert list(rows["name"]) == [row.name for row in found.effects]
     summary = json.loads((tmp_path / "explanation.json").read_text())
