@@ -125,9 +125,20 @@ def _curves_fault(curves: Mapping[str, KaplanMeier]) -> str | None:
         falls = (np.diff(curve.time) >= 0).all() and (np.diff(curve.survival) <= _ROUNDING).all()
         if not (falls and ((curve.survival >= 0) & (curve.survival <= 1 + _ROUNDING)).all()):
             return f"its Kaplan-Meier table {group!r} is no falling curve between 1 and 0"
+        if not all(_is_share(band) for band in (curve.lower, curve.upper)):
+            return f"the band of its Kaplan-Meier table {group!r} must be finite and between 0 and 1"
+        if not np.issubdtype(curve.at_risk.dtype, np.integer):
+            return (
+                f"the patients at risk in its Kaplan-Meier table {group!r} must be whole numbers, found "
+                f"{curve.at_risk.dtype}"
+            )
         if (curve.at_risk < 0).any() or (np.diff(curve.at_risk) > 0).any():
             return f"the patients at risk in its Kaplan-Meier table {group!r} grow in number or are below 0"
     return None
+
+
+def _is_share(values: NDArray[Any]) -> bool:
+    return _finite(values, 1) and bool(((values >= -_ROUNDING) & (values <= 1 + _ROUNDING)).all())
 
 
 def _finite(values: NDArray[Any], n_axes: int) -> bool:

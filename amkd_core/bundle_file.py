@@ -23,6 +23,7 @@ from amkd_core.atomic import atomic_path
 from amkd_core.bundle import Bundle, BundleMember
 from amkd_core.bundle_card import BundleCard, MemberCard, ModelCard, fill_card, parse_card
 from amkd_core.bundle_check import check_bundle
+from amkd_core.bundle_listing import MAX_MANIFEST_BYTES, MAX_PARTS, check_header, check_listing
 from amkd_core.bundle_models import load_model, weights_of
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.errors import BundleError, OutcomeError
@@ -35,10 +36,8 @@ from amkd_core.survival.baseline import BaselineHazard
 from amkd_core.survival.metrics import KaplanMeier
 from amkd_core.survival.outcome import TimeBins
 
-MAX_FILE_BYTES = 2 * 2**30
 RUN_BUNDLE = "model.amkd"
 """What a run calls its bundle."""
-MAX_MANIFEST_BYTES = 2**20
 COHORT_GROUPS = ("all", "low", "high")
 _CURVE = ("time", "survival", "lower", "upper", "at_risk")
 _RANGE = "feature_range."
@@ -149,9 +148,7 @@ def _file_hash(path: Path, file_name: str) -> str:
         raise BundleError(f"{file_name}: is a folder, expected a model bundle (.amkd){found}")
     if not path.is_file():
         raise BundleError(f"{file_name}: no such file, expected a model bundle (.amkd)")
-    size = path.stat().st_size
-    if size == 0 or size > MAX_FILE_BYTES:
-        raise BundleError(f"{file_name}: {size} bytes, expected a model bundle of at most 2 GiB")
+    check_listing(path, file_name)
     return file_sha256(path)
 
 
@@ -165,6 +162,8 @@ def _read_parts(path: Path, file_name: str) -> dict[str, bytes]:
                 raise BundleError(
                     f"{file_name}: a zip without exactly one manifest.json, expected a model bundle"
                 )
+            if len(members) > MAX_PARTS:
+                raise BundleError(f"{file_name}: lists {len(members)} parts, expected at most {MAX_PARTS}")
             for member in members:
                 _check_zip_member(member, file_name)
             if sum(member.file_size for member in members) > path.stat().st_size:
@@ -200,6 +199,7 @@ def _check_parts(parts: Mapping[str, bytes], card: BundleCard, file_name: str) -
             )
         if hashlib.sha256(parts[name]).hexdigest() != card.parts[name]:
             raise BundleError(f"{file_name}: the checksum of {name} does not match; the bundle is damaged")
+        check_header(parts[name], name, file_name)
 
 
 def _assemble(card: BundleCard, parts: Mapping[str, bytes], file_name: str) -> Bundle:

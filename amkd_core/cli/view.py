@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from amkd_core.bundle_listing import check_listing
 from amkd_core.cli.terminal import user_errors
 from amkd_core.errors import BundleError, MissingExtraError, SlideError
 
@@ -41,10 +42,11 @@ def check_bundle_file(path: Path) -> None:
     Raises
     ------
     BundleError
-        When there is no such file, or it is no zip with a manifest.
+        When there is no such file, or it is no zip with a manifest, or too large.
     """
     if not path.is_file():
         raise BundleError(f"{path}: no such file, expected a model bundle (.amkd)")
+    check_listing(path, str(path))
     try:
         with zipfile.ZipFile(path) as archive:
             has_manifest = "manifest.json" in archive.namelist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import struct
 import subprocess
 import sys
 import time
@@ -24,6 +25,14 @@ from safetensors.torch import save as save_tensors
 
 from amkd_core.bundle import Bundle
 from amkd_core.bundle_file import open_bundle, write_bundle
+from amkd_core.bundle_listing import (
+    MAX_FILE_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_MANIFEST_BYTES,
+    MAX_PARTS,
+    check_listing,
+)
+from amkd_core.cli.view import check_bundle_file
 from amkd_core.errors import BundleError
 
 STUDENT = "member0.student.safetensors"
@@ -165,6 +174,159 @@ def test_a_card_that_asks_for_a_giant_network_costs_no_memory(
         open_bundle(path)
     assert time.process_time() - start < 2
     assert process.memory_info().rss - before < 200 * 2**20
+
+
+def refused_cheaply(path: Path, sentence: str) -> None:
+    """By whoever opens it and by the look before a window opens, in little time and memory."""
+    process = psutil.Process()
+    for look in (open_bundle, check_bundle_file):
+        before, start = process.memory_info().rss, time.process_time()
+        with pytest.raises(BundleError, match=sentence):
+            look(path)
+        assert time.process_time() - start < 2
+        assert process.memory_info().rss - before < 50 * 2**20
+
+
+def test_a_file_of_more_than_two_gigabytes_is_not_read(written: Path, tmp_path: Path) -> None:
+    """A sparse file, which takes no room on the disk."""
+    path = tmp_path / "large.amkd"
+    for size, sentence in (
+        (MAX_FILE_BYTES + 1, f"{MAX_FILE_BYTES + 1} bytes, expected a model bundle of at most 2 GiB"),
+        (MAX_FILE_BYTES, "is not a model bundle"),
+    ):
+        with path.open("wb") as file:
+            file.truncate(size)
+        with pytest.raises(BundleError, match=sentence):
+            check_listing(path, path.name)
+    with path.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    refused_cheaply(path, "expected a model bundle of at most 2 GiB")
+
+
+def test_a_card_of_more_than_a_mebibyte_is_not_read(written: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(written) as source:
+        parts = {name: source.read(name) for name in source.namelist()}
+    card = parts["manifest.json"]
+    for surplus in (0, 1):
+        parts["manifest.json"] = card + b" " * (MAX_MANIFEST_BYTES - len(card) + surplus)
+        path = tmp_path / f"{surplus}.amkd"
+        with zipfile.ZipFile(path, "w") as target:
+            for name, part in parts.items():
+                target.writestr(name, part)
+    assert open_bundle(tmp_path / "0.amkd").card == open_bundle(written).card
+    with pytest.raises(BundleError, match=r"manifest\.json has 1048577 bytes, expected at most 1 MiB"):
+        open_bundle(tmp_path / "1.amkd")
+
+
+@pytest.mark.parametrize("part", ["arrays.safetensors", STUDENT])
+def test_a_part_whose_header_is_larger_than_a_mebibyte_is_not_parsed(
+    written: Path, tmp_path: Path, part: str
+) -> None:
+    """Its checksum fits, and safetensors itself would take a header of up to 100 MB."""
+
+    def padded(surplus: int) -> Callable[[dict, dict[str, bytes]], None]:
+        def change(card: dict, parts: dict[str, bytes]) -> None:
+            length = int.from_bytes(parts[part][:8], "little")
+            header = parts[part][8 : 8 + length].ljust(MAX_HEADER_BYTES + surplus)
+            parts[part] = len(header).to_bytes(8, "little") + header + parts[part][8 + length :]
+
+        return change
+
+    assert open_bundle(resealed(written, tmp_path / "most.amkd", padded(0))).members
+    with pytest.raises(
+        BundleError,
+        match=f"the header of {part} claims 1048584 bytes, expected at most 1 MiB; it was not read",
+    ):
+        open_bundle(resealed(written, tmp_path / "more.amkd", padded(8)))
+
+
+def test_a_header_of_400000_arrays_is_not_parsed(written: Path, tmp_path: Path) -> None:
+    entries = ",".join(f'"a{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for i in range(400_000))
+    header = f"{{{entries}}}".encode()
+
+    def change(card: dict, parts: dict[str, bytes]) -> None:
+        parts["arrays.safetensors"] = len(header).to_bytes(8, "little") + header
+
+    path = resealed(written, tmp_path / "x.amkd", change)
+    process = psutil.Process()
+    before, start = process.memory_info().rss, time.process_time()
+    with pytest.raises(BundleError, match=r"the header of arrays\.safetensors claims \d+ bytes"):
+        open_bundle(path)
+    assert time.process_time() - start < 2
+    assert process.memory_info().rss - before < 100 * 2**20
+
+
+def test_a_list_of_400000_parts_is_not_read(tmp_path: Path) -> None:
+    """Of the kind for more than 65,535 parts, with one that claims fewer, and with a comment behind its end."""
+    entry = b"PK\1\2" + bytes(24) + (4).to_bytes(2, "little") + bytes(16) + b"abcd"
+    body = entry * 400_000
+    end = struct.Struct("<4s4H2LH")
+    large = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 400_000, 400_000, len(body), 0)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(body), 1)
+    path = tmp_path / "many.amkd"
+    for n_parts, list_bytes, between, comment, sentence in (
+        (0xFFFF, 0xFFFFFFFF, large + locator, b"", "lists more than 1024 parts"),
+        (1, 50, large + locator, b"", "lists more than 1024 parts"),
+        (1, len(body), b"", b"", "lists more than 1024 parts"),
+        (MAX_PARTS + 1, 50, b"", b"", "lists more than 1024 parts"),
+        (1, len(body), b"", b"hello", "is not a model bundle, or is damaged"),
+    ):
+        last = end.pack(b"PK\5\6", 0, 0, n_parts, n_parts, list_bytes, 0, len(comment))
+        path.write_bytes(body + between + last + comment)
+        refused_cheaply(path, sentence)
+
+
+def test_a_short_list_of_many_parts_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "many.amkd"
+    with zipfile.ZipFile(path, "w") as archive:
+        for index in range(MAX_PARTS):
+            archive.writestr(f"{index}", b"")
+        archive.writestr("manifest.json", b"{}")
+    refused_cheaply(path, "lists more than 1024 parts")
+    content = bytearray(path.read_bytes())
+    content[-14:-10] = struct.pack("<2H", 1, 1)
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match="lists 1025 parts, expected at most 1024"):
+        open_bundle(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "sentence"),
+    [
+        (
+            "lower",
+            [1.0, np.nan, 0.1],
+            "the band of its Kaplan-Meier table 'all' must be finite and between 0 and 1",
+        ),
+        ("lower", [9.0, 0.5, 0.1], "the band of its Kaplan-Meier table 'all'"),
+        ("upper", [1.0, 0.9, -0.2], "the band of its Kaplan-Meier table 'all'"),
+        ("upper", [1.0, np.inf, 0.5], "the band of its Kaplan-Meier table 'all'"),
+        ("survival", [1.0, np.nan, 0.5], "table 'all' is no falling curve between 1 and 0"),
+        ("time", [0.0, np.inf, np.inf], "the columns of its Kaplan-Meier table 'all'"),
+        (
+            "at_risk",
+            [3.0, 2.5, 1.0],
+            "patients at risk in its Kaplan-Meier table 'all' must be whole numbers",
+        ),
+        ("at_risk", [3, 2, -1], "table 'all' grow in number or are below 0"),
+    ],
+)
+def test_a_kaplan_meier_table_of_impossible_numbers_is_refused(
+    written: Path, tmp_path: Path, column: str, values: list[float], sentence: str
+) -> None:
+    table = {
+        "time": np.arange(3.0),
+        "survival": np.array([1.0, 0.7, 0.5]),
+        "lower": np.array([1.0, 0.5, 0.3]),
+        "upper": np.array([1.0, 0.9, 0.8]),
+        "at_risk": np.array([3, 2, 1]),
+    }
+    sound = arrays(**{f"kaplan_meier.all.{name}": values for name, values in table.items()})
+    assert open_bundle(resealed(written, tmp_path / "sound.amkd", sound)).kaplan_meier["all"].at_risk[0] == 3
+    table[column] = np.array(values)
+    change = arrays(**{f"kaplan_meier.all.{name}": values for name, values in table.items()})
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(resealed(written, tmp_path / "x.amkd", change))
 
 
 def test_parts_that_share_their_bytes_are_refused(written: Path, tmp_path: Path) -> None:
