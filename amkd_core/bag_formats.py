@@ -20,6 +20,7 @@ from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.encoder_names import our_encoder_name
 from amkd_core.errors import BagError, IncompleteBagError
 from amkd_core.file_names import fault_of_encoding
+from amkd_core.hash_beside import check_hash_beside
 from amkd_core.notices import Notice
 
 __all__ = ["NOT_RECORDED", "BagAssumptions", "read_foreign_bag"]
@@ -72,10 +73,12 @@ def read_foreign_bag(path: Path, assume: BagAssumptions) -> FeatureBag:
     Raises
     ------
     BagError
-        When the file is no bag, or (`IncompleteBagError`) records too little and `assume` does not say the rest.
+        When the file is no bag, is not that of the hash beside it, or (`IncompleteBagError`) records too little and
+        `assume` does not say the rest.
     """
     if fault := fault_of_encoding(path):
         raise BagError(fault)
+    check_hash_beside(path, BagError)
     recorded = read_layout_apart(path)
     return _complete(recorded, assume, path)
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from amkd_core.errors import AmkdError
+from amkd_core.file_hash import file_sha256
 
 SUFFIX = ".sha256"
 HASH = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
@@ -51,6 +52,24 @@ def hash_beside(path: Path, error: type[AmkdError]) -> str | None:
             "write it anew, or take it away"
         )
     return told.pop()
+
+
+def check_hash_beside(path: Path, error: type[AmkdError]) -> None:
+    """Refuse a file that is another one than its hash says, where one lies beside it.
+
+    Raises
+    ------
+    AmkdError
+        `error`, when the file has another hash, or the file of hashes does not tell this one's.
+    """
+    expected = hash_beside(path, error)
+    if expected is None or (own := file_sha256(path)) == expected:
+        return
+    name = beside(path).name
+    raise error(
+        f"{path}: is not the file of {name} (SHA-256 {own[:12]}…, expected {expected[:12]}…); copy it again, or write "
+        f"{name} anew where it was changed on purpose"
+    )
 
 
 def _is_of(line: str, found: re.Match[str], path: Path) -> bool:

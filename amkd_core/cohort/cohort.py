@@ -17,9 +17,9 @@ from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinica
 from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.expression import FoundScale, ReadExpression, Scale, read_cohort_expression
 from amkd_core.cohort.genes import ExpressionTable, read_expression
-from amkd_core.cohort.hash_beside import check_hash_beside
 from amkd_core.cohort.pathways import GeneSet, read_gmt
 from amkd_core.errors import CohortError, ConfigError
+from amkd_core.hash_beside import check_hash_beside
 from amkd_core.survival.endpoints import words_of
 from amkd_core.survival.outcome import Outcome
 from amkd_core.toml_text import read_toml
@@ -268,7 +268,7 @@ def read_cohort_file(path: Path | None, given: Mapping[str, Any] | None = None) 
 def _toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such cohort file")
-    check_hash_beside(path)
+    check_hash_beside(path, CohortError)
     return read_toml(path)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.cohort.hash_beside import check_hash_beside
 from amkd_core.errors import CohortError
+from amkd_core.hash_beside import check_hash_beside
 
 MIN_COVERAGE = 0.9
 """Least share of a pathway's genes that must be measured; the paper lost its number in print."""
@@ -64,7 +64,7 @@ def read_gmt(path: Path) -> tuple[GeneSet, ...]:
     """
     if not path.is_file():
         raise CohortError(f"{path}: no such file")
-    check_hash_beside(path)
+    check_hash_beside(path, CohortError)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from amkd_core.cohort.columns import MANY_SLIDES_NAMES, ONE_SLIDE_NAMES, PATIENT_NAMES, plain
 from amkd_core.cohort.compressed import check_gzip, check_parquet
-from amkd_core.cohort.hash_beside import check_hash_beside
 from amkd_core.cohort.table_text import check_table_text
 from amkd_core.cohort.workbook import check_workbook
 from amkd_core.errors import CohortError
+from amkd_core.hash_beside import check_hash_beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def read_table(path: Path, *, text: Collection[str] = (), first_is_text: bool = 
     """
     if not path.is_file():
         raise CohortError(f"{path}: no such file")
-    check_hash_beside(path)
+    check_hash_beside(path, CohortError)
     suffixes = [suffix.lstrip(".").lower() for suffix in path.suffixes]
     kind = suffixes[-2] if suffixes[-1:] == ["gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     if kind not in _READERS:

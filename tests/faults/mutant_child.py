@@ -11,12 +11,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mutation import mutated
 
 from amkd_core.errors import AmkdError
+
+if TYPE_CHECKING:
+    from amkd_core.bag_formats import BagAssumptions
 
 
 def slide(path: Path) -> bytes:
@@ -30,10 +33,18 @@ def slide(path: Path) -> bytes:
     return b"".join(parts)
 
 
-def bag(path: Path) -> bytes:
+def foreign(path: Path) -> bytes:
+    from bundle_fixtures import encoder_identity
+
+    from amkd_core.bag_formats import BagAssumptions
+
+    return bag(path, BagAssumptions(encoder_identity(8), 0.5, 256, 512, slide_id="a"))
+
+
+def bag(path: Path, assume: BagAssumptions | None = None) -> bytes:
     from amkd_core.bag_file import read_bag
 
-    found = read_bag(path)
+    found = read_bag(path, assume=assume)
     coords = b"" if found.coords is None else found.coords.tobytes()
     facts = (
         found.encoder,
@@ -69,7 +80,13 @@ def cohort(path: Path) -> bytes:
     return repr((found.patients, found.expression.patients, found.expression.values.tobytes())).encode()
 
 
-READERS: dict[str, Callable[[Path], bytes]] = {"slide": slide, "bag": bag, "bundle": bundle, "cohort": cohort}
+READERS: dict[str, Callable[[Path], bytes]] = {
+    "slide": slide,
+    "bag": bag,
+    "foreign": foreign,
+    "bundle": bundle,
+    "cohort": cohort,
+}
 
 
 def outcome(read: Callable[[Path], bytes], path: Path, expected: str) -> dict[str, Any]:
@@ -101,6 +118,7 @@ def say(line: dict[str, Any]) -> None:
 
 def main() -> None:
     family, source, first, last, folder = sys.argv[1:6]
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
     read, original = READERS[family], Path(source).read_bytes()
     expected = hashlib.sha256(read(Path(source))).hexdigest()
     # Of a cohort one table is damaged, in its place beside the others.

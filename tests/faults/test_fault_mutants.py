@@ -12,9 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from bundle_fixtures import random_bag, random_bundle
 from cohort_fixtures import write_tiny_cohort
 from fault_count import FaultCount
@@ -70,6 +72,29 @@ def repacked(folder: Path, name: str) -> Path:
     return table
 
 
+def foreign_file(name: str, hashed: bool, folder: Path) -> Path:
+    """A bag as other tools write it; the hash of the whole one lies beside where its copies will."""
+    features = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    path = folder / f"a.{name.removeprefix('foreign ')}"
+    if path.suffix == ".pt":
+        torch.save(torch.from_numpy(features), path)
+    else:
+        with h5py.File(path, "w") as file:
+            file["features"], file["coords"] = features, np.arange(400).reshape(200, 2) * 512
+            file["coords"].attrs.update(
+                {
+                    "patch_size": 256,
+                    "patch_size_level0": 512,
+                    "target_magnification": 20,
+                    "encoder": "texture",
+                }
+            )
+    if hashed:
+        copy = f"mutant{path.suffix}"
+        (folder / f"{copy}.sha256").write_text(f"{file_sha256(path)}  {copy}\n")
+    return path
+
+
 def source_of(name: str, folder: Path) -> tuple[str, Path]:
     """Family, and the file whose copies are damaged."""
     if name == "slide dicom":
@@ -84,6 +109,8 @@ def source_of(name: str, folder: Path) -> tuple[str, Path]:
         bag = random_bag(40)
         write_bag(folder / "a.h5", bag)
         return "bag", folder / "a.h5"
+    if name.startswith("foreign"):
+        return "foreign", foreign_file(name.removesuffix(HASHED), name.endswith(HASHED), folder)
     if name == "bundle":
         write_bundle(folder / "a.amkd", random_bundle(n_members=2))
         return "bundle", folder / "a.amkd"
@@ -162,18 +189,19 @@ def check(count: FaultCount, found: list[dict[str, Any]]) -> None:
 
 SLIDES = ("slide svs", "slide tiff", "slide ome", "slide strips", "slide dicom")
 OURS = ("bag", "bundle")
+FOREIGN = ("foreign h5", "foreign pt")
 TABLES = ("table clinical.csv", "table expression.csv", "table pathways.gmt", "table cohort.toml")
 PACKED = ("table clinical.xlsx", "table clinical.csv.gz", "table expression.parquet")
-WITH_HASH = tuple(f"{name}{HASHED}" for name in (*TABLES, "table expression.parquet"))
-FAMILIES = [*SLIDES, *OURS, *TABLES, *PACKED, *WITH_HASH]
+WITH_HASH = tuple(f"{name}{HASHED}" for name in (*TABLES, *FOREIGN, "table expression.parquet"))
+FAMILIES = [*SLIDES, *OURS, *FOREIGN, *TABLES, *PACKED, *WITH_HASH]
 
 
 def one_family(name: str, n_cases: int, folder: Path, counted: list[FaultCount]) -> FaultCount:
     count, found = run_mutants(name, n_cases, folder)
     counted.append(count)
     check(count, found)
-    # A workbook and a gzip carry checksums as our own files do.
-    if name in OURS or name.endswith((".xlsx", ".gz", HASHED)):
+    # A workbook, a gzip and a file of torch's carry checksums as our own files do.
+    if name in OURS or name.endswith((".xlsx", ".gz", " pt", HASHED)):
         assert count.different == 0
     assert count.refused > 0
     return count

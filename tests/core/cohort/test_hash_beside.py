@@ -8,9 +8,9 @@ import pytest
 from cohort_fixtures import write_tiny_cohort
 
 from amkd_core.cohort.cohort import read_cohort
-from amkd_core.cohort.hash_beside import check_hash_beside
 from amkd_core.errors import CohortError
 from amkd_core.file_hash import file_sha256
+from amkd_core.hash_beside import check_hash_beside
 
 OTHER = "ab" * 32
 
@@ -37,12 +37,12 @@ def test_all_ways_of_writing_a_hash_are_understood(table: Path, text: str) -> No
     own = file_sha256(table)
     beside = table.with_name("follow up.csv.sha256")
     beside.write_text(text.format(hash=own, HASH=own.upper(), other=OTHER), newline="")
-    check_hash_beside(table)
+    check_hash_beside(table, CohortError)
     table.write_text(table.read_text().replace("12.5", "12.6"))
     with pytest.raises(
         CohortError, match=rf"is not the file of .*expected {own[:12]}….*copy it again, or write"
     ):
-        check_hash_beside(table)
+        check_hash_beside(table, CohortError)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_all_ways_of_writing_a_hash_are_understood(table: Path, text: str) -> No
 def test_a_file_of_hashes_that_does_not_tell_is_no_hash(table: Path, text: str, number: str) -> None:
     table.with_name("follow up.csv.sha256").write_text(text)
     with pytest.raises(CohortError, match=rf"tells {number} SHA-256 of follow up\.csv, expected one"):
-        check_hash_beside(table)
+        check_hash_beside(table, CohortError)
 
 
 @pytest.mark.parametrize("name", ["clinical.csv", "expression.csv", "pathways.gmt", "cohort.toml"])
