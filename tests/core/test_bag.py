@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,16 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from bundle_fixtures import encoder_identity, random_bag
+from bundle_fixtures import encoder_identity, random_bag, random_bundle
+from typer.testing import CliRunner
 
 from amkd_core import bag_file
 from amkd_core.bag import EncoderIdentity, FeatureBag, concatenate_bags
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.bag_formats import BagAssumptions
 from amkd_core.bag_record import record_of
+from amkd_core.bundle_file import write_bundle
+from amkd_core.cli.main import app
 from amkd_core.errors import BagError
 from amkd_core.notices import Notice
 from amkd_core.seen_slides import slide_digests
@@ -234,25 +238,59 @@ def test_a_tensor_that_declares_more_than_it_stores_is_refused(tmp_path: Path) -
         read_bag(tmp_path / "bomb.pt", assume=STATED)
 
 
-def test_hdf5_that_leads_outside_the_file_is_refused(tmp_path: Path) -> None:
-    secret = tmp_path / "secret.bin"
-    secret.write_bytes(b"S" * 4096)
-    with h5py.File(tmp_path / "external.h5", "w") as file:
-        file.create_dataset("features", (8, 8), "float32", external=[(str(secret), 0, 256)])
-    with h5py.File(tmp_path / "link.h5", "w") as file:
-        file["features"] = h5py.ExternalLink(str(tmp_path / "external.h5"), "features")
-    with h5py.File(tmp_path / "soft.h5", "w") as file:
-        file["features"] = h5py.SoftLink("/elsewhere")
+SECRET = 777.25
+
+
+def leading_outside(folder: Path) -> dict[str, str]:
+    """Four files whose features are the bytes of a secret beside them, and what is said of each."""
+    secret = folder / "secret.bin"
+    secret.write_bytes(np.full(64, SECRET, np.float32).tobytes())
+    stored = {"external": [(str(secret), 0, 256)]}
+    with h5py.File(folder / "external.h5", "w") as file:
+        file.create_dataset("features", (8, 8), "float32", **stored)
+    with h5py.File(folder / "link.h5", "w") as file:
+        file["features"] = h5py.ExternalLink(str(folder / "external.h5"), "features")
+    with h5py.File(folder / "soft.h5", "w") as file:
+        file.create_dataset("below/hidden", (8, 8), "float32", **stored)
+        file["features"] = h5py.SoftLink("/below/hidden")
     layout = h5py.VirtualLayout((8, 8), "float32")
-    layout[:] = h5py.VirtualSource(tmp_path / "external.h5", "features", (8, 8))
-    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+    layout[:] = h5py.VirtualSource(folder / "external.h5", "features", (8, 8))
+    with h5py.File(folder / "virtual.h5", "w") as file:
         file.create_virtual_dataset("features", layout)
-    for name in ("external.h5", "virtual.h5"):
-        with pytest.raises(BagError, match="keeps its data in another file"):
+    elsewhere, link = "keeps its data in another file", "is a link to other data"
+    return {"external.h5": elsewhere, "virtual.h5": elsewhere, "link.h5": link, "soft.h5": link}
+
+
+def test_hdf5_that_leads_outside_the_file_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    sentences = leading_outside(tmp_path)
+    write_bundle(tmp_path / "made.amkd", random_bundle())
+    stated = ["--encoder", "texture", "--bag-mpp", "0.5", "--patch-size", "256", "--patch-size-level0", "512"]
+    told = []
+    for name, sentence in sentences.items():
+        with h5py.File(tmp_path / name) as file:  # what follows them finds the secret
+            assert (file["features"][()] == SECRET).all()
+        with pytest.raises(BagError, match=sentence) as caught:
             read_bag(tmp_path / name, assume=STATED)
-    for name in ("link.h5", "soft.h5"):
-        with pytest.raises(BagError, match="is a link to other data"):
-            read_bag(tmp_path / name, assume=STATED)
+        words = [
+            "predict",
+            tmp_path / name,
+            "--bundle",
+            tmp_path / "made.amkd",
+            "--out",
+            tmp_path / "out" / name,
+        ]
+        done = CliRunner().invoke(app, [*map(str, words), *stated])
+        assert done.exit_code == 2
+        assert sentence in " ".join(done.output.split())
+        told += [str(caught.value), done.output]
+    told += [caplog.text, *capfd.readouterr()]
+    written = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    for found in [*(text.encode() for text in told), *written]:
+        assert np.float32(SECRET).tobytes() not in found
+        assert str(SECRET).encode() not in found
 
 
 def test_a_tiny_file_that_declares_gigabytes_is_not_read(tmp_path: Path) -> None:
