@@ -3,8 +3,9 @@
 Layout: ``features`` (n, d) contiguous, ``coords`` (n, 2) at level 0 with the attributes that TRIDENT
 writes on it, and as a root attribute a JSON record of provenance. HDF5 reserves bytes in front of its own data for
 others (the user block); ours holds a SHA-256 of all that follows. It is checked before the HDF5 library sees the
-file, because that library accepts most damaged files as different data without a word, and never
-returns from some. For the same reason it writes into memory: on a full disk it was seen to end the process.
+file, because that library accepts most damaged files as different data without a word. From some it never returns,
+and a fitting checksum can be forged: a process of its own asks it where the numbers lie. It writes into memory: on a
+full disk it was seen to end the process.
 """
 
 from __future__ import annotations
@@ -17,19 +18,18 @@ from typing import Any, Literal
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from amkd_core.atomic import write_bytes
-from amkd_core.bag import MAX_PATCHES, FeatureBag
+from amkd_core.bag import FeatureBag
+from amkd_core.bag_apart import find_stored_apart
 from amkd_core.bag_formats import BagAssumptions, read_foreign_bag
 from amkd_core.bag_record import fields_of, record_of
+from amkd_core.bag_stored import FORMAT_VERSION, GOLDEN, read_stored
 from amkd_core.errors import BagError, DamagedBagError
-from amkd_core.golden_features import N_PATCHES, GoldenFeatures
-from amkd_core.hdf5_guard import open_hdf5, read_attributes, read_dataset
+from amkd_core.golden_features import GoldenFeatures
 
-FORMAT_VERSION = 1
-MAX_RECORD_BYTES = 2**20
 USER_BLOCK_BYTES = 512  # the smallest that HDF5 allows
-_GOLDEN = "golden_"
 MAGIC = b"AMKD feature bag, HDF5 follows; sha256 "
 
 
@@ -70,7 +70,7 @@ def write_bag(
             file.create_dataset("slide_index", data=bag.slide_index)
         if bag.golden is not None:
             for name, array in bag.golden.to_arrays().items():
-                file.create_dataset(_GOLDEN + name, data=array)
+                file.create_dataset(GOLDEN + name, data=array)
         file.attrs["amkd_format"] = FORMAT_VERSION
         file.attrs["amkd_record"] = record
         file.attrs["encoder"] = bag.encoder.name
@@ -102,8 +102,7 @@ def read_bag(path: Path | str, *, assume: BagAssumptions | None = None) -> Featu
     if not is_own_bag(path):
         return read_foreign_bag(path, assume or BagAssumptions())
     _verify(path)
-    with open_hdf5(path, BagError) as file:
-        return _read_ours(file, path)
+    return _read_ours(path)
 
 
 def is_own_bag(path: Path) -> bool:
@@ -148,35 +147,20 @@ def _verify(path: Path) -> None:
         )
 
 
-def _read_ours(file: h5py.File, path: Path) -> FeatureBag:
-    attributes = read_attributes(file, path=path, error=BagError)
-    version = attributes.get("amkd_format", 0)
-    if version != FORMAT_VERSION:
-        raise BagError(
-            f"{path.name}: bag format {version}, this release reads {FORMAT_VERSION}; upgrade or extract again"
-        )
-    text = attributes.get("amkd_record")
-    if not isinstance(text, str) or len(text) > MAX_RECORD_BYTES or "features" not in file:
-        raise BagError(f"{path.name}: the bag's record or features are missing; extract the slide again")
-    options: dict[str, Any] = {"path": path, "error": BagError, "max_rows": MAX_PATCHES}
-    features = read_dataset(file, "features", **options)
-    coords = read_dataset(file, "coords", **options, kinds="i") if "coords" in file else None
-    index = np.zeros(features.shape[:1], dtype=np.int32)
-    if "slide_index" in file:
-        index = read_dataset(file, "slide_index", **options, kinds="i")
-    golden = _read_golden(file, path) if f"{_GOLDEN}features" in file else None
+def _read_ours(path: Path) -> FeatureBag:
+    stored = find_stored_apart(path)
+    arrays = read_stored(path, stored)
+    features, coords = arrays["features"], arrays.get("coords")
+    index = arrays.get("slide_index", np.zeros(features.shape[:1], dtype=np.int32))
     try:
-        fields = fields_of(text)
-    except BagError as cause:
+        golden = _golden(arrays) if f"{GOLDEN}features" in arrays else None
+        fields = fields_of(stored.record)
+    except ValueError as cause:
         raise BagError(f"{path.name}: {cause}; extract the slide again") from cause
     return FeatureBag(features=features, coords=coords, slide_index=index, golden=golden, **fields)
 
 
-def _read_golden(file: h5py.File, path: Path) -> GoldenFeatures:
-    options: dict[str, Any] = {"path": path, "error": BagError, "max_rows": N_PATCHES}
-    features = read_dataset(file, f"{_GOLDEN}features", **options)
-    settings = read_dataset(file, f"{_GOLDEN}settings", **options, kinds="i")
-    try:
-        return GoldenFeatures.from_arrays({"features": features, "settings": settings})
-    except ValueError as cause:
-        raise BagError(f"{path.name}: {cause}; extract the slide again") from cause
+def _golden(arrays: dict[str, NDArray[Any]]) -> GoldenFeatures:
+    if f"{GOLDEN}settings" not in arrays:
+        raise BagError("the settings of its golden patches are missing")
+    return GoldenFeatures.from_arrays({name: arrays[GOLDEN + name] for name in ("features", "settings")})

@@ -1,22 +1,16 @@
-"""Bare tensors (CLAM's ``.pt``), read without running any code that such a file may carry.
-
-A ``.pt`` file is a zip whose parts have checksums, which torch does not look at: they are compared here first, since a
-damaged tensor is otherwise accepted as other numbers.
-"""
+"""Bare tensors (CLAM's ``.pt``), read without running any code that such a file may carry."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.errors import BagError
-
-if TYPE_CHECKING:
-    import torch
+from amkd_core.torch_file import check_archive, check_strides, is_plain, load_plain
 
 _EXPECTED = "expected a feature bag (HDF5, or a .pt file holding one tensor)"
 
@@ -33,58 +27,14 @@ def read_tensor(path: Path) -> NDArray[np.floating]:
     BagError
         When the file is no such file, is damaged, or holds anything but one two-dimensional floating-point tensor.
     """
+
+    def refuse(reason: str) -> BagError:
+        return BagError(f"{path.name}: {reason}, {_EXPECTED}")
+
     if not zipfile.is_zipfile(path):
-        size = path.stat().st_size
-        raise BagError(
-            f"{path.name}: {'is empty' if size == 0 else 'is neither HDF5 nor a .pt file'}, {_EXPECTED}"
-        )
-    _check_archive(path)
-    return _as_array(_load(path), path)
-
-
-def _check_archive(path: Path) -> None:
-    """Refuse compressed parts (torch never writes them, bombs are made of them) and damaged ones."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            packed = [
-                item.filename for item in archive.infolist() if item.compress_type != zipfile.ZIP_STORED
-            ]
-            if packed:
-                raise BagError(
-                    f"{path.name}: part {packed[0]!r} is compressed, as in no .pt file, {_EXPECTED}; it was not read"
-                )
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as cause:
-        if isinstance(cause, BagError):
-            raise
-        raise BagError(f"{path.name}: is a damaged .pt file ({cause}), {_EXPECTED}") from cause
-    if damaged is not None:
-        raise BagError(
-            f"{path.name}: the checksum of its part {damaged!r} does not match, the file is damaged"
-        )
-
-
-def _load(path: Path) -> Any:
-    import pickle
-
-    import torch
-
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        AssertionError,
-        OverflowError,
-    ) as cause:  # what the restricted unpickler raises for content that is not plain tensors
-        raise BagError(
-            f"{path.name}: is damaged or holds more than a tensor, {_EXPECTED}; it was not run"
-        ) from cause
+        raise refuse("is empty" if path.stat().st_size == 0 else "is neither HDF5 nor a .pt file")
+    check_archive(path, refuse)
+    return _as_array(load_plain(path, refuse), path)
 
 
 def _as_array(loaded: Any, path: Path) -> NDArray[np.floating]:
@@ -95,20 +45,12 @@ def _as_array(loaded: Any, path: Path) -> NDArray[np.floating]:
             f"{path.name}: holds {type(loaded).__name__}, expected one floating-point tensor of shape (n, d)"
         )
     tensor = loaded.detach()
-    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    plain = is_plain(tensor)
     if not plain or not tensor.is_floating_point() or tensor.ndim != 2:
         kind = f"{tensor.dtype} {tuple(tensor.shape)}" + ("" if plain else " without plain numbers")
         raise BagError(f"{path.name}: holds {kind}, expected one floating-point tensor of shape (n, d)")
-    _check_strides(tensor, path)
+    check_strides(tensor, lambda reason: BagError(f"{path.name}: {reason}"))
     values: NDArray[np.floating] = (
         tensor.double().numpy() if tensor.dtype == torch.float64 else tensor.float().numpy()
     )
     return np.ascontiguousarray(values)
-
-
-def _check_strides(tensor: torch.Tensor, path: Path) -> None:
-    """A stride of zero makes a few bytes look like terabytes; nothing may be copied before this is known."""
-    if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
-        raise BagError(
-            f"{path.name}: declares shape {tuple(tensor.shape)} over fewer bytes than that; it was not read"
-        )

@@ -54,7 +54,22 @@ def read_dataset(
     kinds: str = "f",
     max_rows: int | None = None,
 ) -> NDArray[Any]:
-    """Read one whole dataset after checking its type and declared size.
+    """Read one whole dataset after `check_dataset`."""
+    dataset = check_dataset(file, name, path=path, error=error, kinds=kinds, max_rows=max_rows)
+    values: NDArray[Any] = np.asarray(dataset[()])
+    return values
+
+
+def check_dataset(
+    file: h5py.File,
+    name: str,
+    *,
+    path: Path,
+    error: type[AmkdError],
+    kinds: str = "f",
+    max_rows: int | None = None,
+) -> h5py.Dataset:
+    """One dataset whose type and declared size are as they should be; none of its numbers are read.
 
     Parameters
     ----------
@@ -83,8 +98,7 @@ def read_dataset(
             f"{path.name}: {name} declares shape {shape}, {declared / 2**30:.1f} GiB, "
             f"but the file holds {stored} bytes of it; it was not read"
         )
-    values: NDArray[Any] = np.asarray(dataset[()])
-    return values
+    return dataset
 
 
 def read_attributes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from slide_files import write_gigapixel, write_ome, write_tiff
 
 from amkd_core.slides.tiff_tags import read_tiff_tags
@@ -31,6 +33,26 @@ def bag_bombs(folder: Path) -> list[Path]:
     with zipfile.ZipFile(folder / "deflated.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data/0", bytes(10**8))
     torch.save(torch.ones(1).expand(10**8, 1024), folder / "stride.pt")
+    return sorted(folder.iterdir())
+
+
+def weights_bombs(folder: Path) -> list[Path]:
+    """Weights of deflated parts, of one number with a giant shape, and of thousands of tensors over few numbers."""
+    whole = io.BytesIO()
+    torch.save({"weight": torch.zeros(25_000_000)}, whole)
+    with (
+        zipfile.ZipFile(whole) as parts,
+        zipfile.ZipFile(folder / "deflated.bin", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in parts.namelist():
+            packed.writestr(name, parts.read(name))
+    giant = {"weight": torch.ones(1, dtype=torch.float16).expand(10**8, 1024)}
+    torch.save(giant, folder / "stride.bin")
+    torch.save({"state_dict": giant}, folder / "wrapped.bin")
+    torch.save(giant, folder / "stride.pth", _use_new_zipfile_serialization=False)
+    numbers = torch.ones(250_000)
+    torch.save({f"block.{index}": numbers.view(500, 500) for index in range(3000)}, folder / "shared.bin")
+    save_file({f"block.{index}": torch.zeros(9) for index in range(3000)}, folder / "many.safetensors")
     return sorted(folder.iterdir())
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from amkd_core.bag import FeatureBag
+from amkd_core.bag_apart import read_apart
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.pathways import MIN_COVERAGE, cover, coverage_of
 from amkd_core.errors import BagError, CohortError
-from amkd_core.hdf5_guard import open_hdf5
 from amkd_core.survival.endpoints import words_of
 
 NOT_TOLD = "not told"
@@ -61,9 +61,8 @@ def bag_sizes(cohort: Cohort, folder: Path) -> list[int]:
     for patient in cohort.patients:
         for name in patient.slide_ids:
             try:
-                with open_hdf5(folder / f"{name}.h5", BagError) as file:
-                    sizes.append(int(file.get("features", file.get("feats")).shape[0]))
-            except (BagError, AttributeError):
+                sizes.append(int(read_apart("rows", folder / f"{name}.h5", BagError)[0]["rows"]))
+            except (BagError, OSError):
                 continue
     return sizes
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
-
-from amkd_core.bag_apart import read_layout_apart
+from amkd_core.bag_apart import read_apart, read_layout_apart
 from amkd_core.bag_file import is_own_bag, read_bag
 from amkd_core.encoder_identity import EncoderIdentity
 from amkd_core.errors import BagError, DamagedBagError
@@ -86,8 +84,4 @@ def _foreign(path: Path) -> str:
 
 def _opens(path: Path) -> bool:
     """Whether HDF5 opens the file; a copy that was cut short does not."""
-    try:
-        with h5py.File(path, "r", locking=False):
-            return True
-    except OSError:
-        return False
+    return bool(read_apart("opens", path, BagError)[0]["opens"])

@@ -31,6 +31,16 @@ def bag(path: Path) -> None:
     read_bag(path, assume=BagAssumptions(encoder_identity(8), 0.5, 256, 512))
 
 
+def weights(path: Path) -> None:
+    from types import SimpleNamespace
+
+    import torch
+
+    from amkd_core.slides.encoders.network import fill
+
+    fill(torch.nn.Linear(2, 2), path, SimpleNamespace(name="made", unused_weights=()))  # type: ignore[arg-type]
+
+
 def bundle(path: Path) -> None:
     from amkd_core.bundle_file import open_bundle
 
@@ -43,7 +53,7 @@ def table(path: Path) -> None:
     read_table(path)
 
 
-READERS = {"slide": slide, "bag": bag, "bundle": bundle, "table": table}
+READERS = {"slide": slide, "bag": bag, "bundle": bundle, "table": table, "weights": weights}
 
 
 def peak_mib() -> float:

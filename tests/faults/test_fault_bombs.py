@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bomb_files import GLASS, bag_bombs, slide_bombs
+from bomb_files import GLASS, bag_bombs, slide_bombs, weights_bombs
 from bundle_fixtures import random_bundle
 from fault_count import FaultCount
 from slide_files import write_tiff
@@ -29,6 +29,15 @@ SENTENCES = {
         "planes.ome.tif": "claims 3000000 image planes in its OME-XML",
     },
     "table": dict.fromkeys(("a.csv.gz", "a.xlsx", "a.parquet"), "unfolds to more than "),
+    "weights": {
+        "deflated.bin": "is compressed, as in no .pt file; it was not read",
+        **dict.fromkeys(
+            ("stride.bin", "stride.pth", "wrapped.bin"), "over fewer bytes than that; it was not read"
+        ),
+        **dict.fromkeys(
+            ("shared.bin", "many.safetensors"), r"does not hold the weights of 'made': .* unknown"
+        ),
+    },
     "bundle": {"deflated.amkd": "is compressed, bundles are stored"},
 }
 
@@ -41,7 +50,13 @@ def bundle_bombs(folder: Path) -> list[Path]:
     return [path.rename(folder / "deflated.amkd")]
 
 
-MAKERS = {"bag": bag_bombs, "slide": slide_bombs, "table": table_bombs, "bundle": bundle_bombs}
+MAKERS = {
+    "bag": bag_bombs,
+    "slide": slide_bombs,
+    "table": table_bombs,
+    "weights": weights_bombs,
+    "bundle": bundle_bombs,
+}
 
 
 def write_sound(family: str, folder: Path) -> Path:
@@ -50,6 +65,9 @@ def write_sound(family: str, folder: Path) -> Path:
         case "bag":
             path = folder / "sound.pt"
             torch.save(torch.rand(6, 8) + 1, path)
+        case "weights":
+            path = folder / "sound.bin"
+            torch.save(torch.nn.Linear(2, 2).state_dict(), path)
         case "slide":
             path = write_tiff(folder / "sound.tif", [GLASS])
         case "table":

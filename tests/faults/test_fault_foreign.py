@@ -1,4 +1,4 @@
-"""Feature files of other tools are read apart: one that kills, hangs or fills its reader costs one sentence."""
+"""Feature files and weights are read apart: one that kills, hangs or fills its reader costs one sentence."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from bundle_fixtures import encoder_identity
+from bundle_fixtures import encoder_identity, random_bag
+from endless_bag import write_endless
 
 from amkd_core import bag_apart
-from amkd_core.bag_file import read_bag
+from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.bag_formats import BagAssumptions
 from amkd_core.bundle_file import open_bundle
 from amkd_core.errors import AmkdError, BagError
+from amkd_core.inference.kept_bag import _opens
 
 STATED = BagAssumptions(encoder_identity(8), 0.5, 256, 512)
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +90,55 @@ def test_a_file_that_takes_its_reader_down_costs_one_sentence(
     assert len(read_bag(plain(tmp_path / "good.h5"), assume=STATED)) == 6
     left = [child for child in psutil.Process().children() if child.pid not in before]
     assert len(left) == 1
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "foreign"])
+def test_a_bag_that_the_library_never_comes_back_from_is_stopped(
+    ours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forged bag with a checksum that fits hung the process that read it once."""
+    assert bag_apart.TIMEOUT_S < 10
+    monkeypatch.setattr(bag_apart, "TIMEOUT_S", 2.0)
+    path = write_endless(tmp_path / "endless.h5", ours=ours)
+    with pytest.raises(
+        BagError, match=r"^endless\.h5: the process that read it did not answer within 2 s and was stopped"
+    ):
+        read_bag(path, assume=STATED)
+    write_bag(tmp_path / "good.h5", random_bag(5))
+    assert len(read_bag(tmp_path / "good.h5")) == 5
+
+
+def test_no_hdf5_is_opened_in_the_process_that_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = plain(tmp_path / "foreign.h5")
+    write_bag(tmp_path / "ours.h5", random_bag(5))
+    monkeypatch.delattr(h5py, "File")
+    assert len(read_bag(foreign, assume=STATED)) == 6
+    assert len(read_bag(tmp_path / "ours.h5")) == 5
+    assert _opens(foreign)
+    assert [
+        bag_apart.read_apart("rows", path, BagError)[0]["rows"] for path in (foreign, tmp_path / "ours.h5")
+    ] == [
+        6,
+        5,
+    ]
+
+
+def test_an_answer_that_was_given_up_is_not_taken_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between a question and its answer: the reader's next words would be those of another file."""
+    write_bag(tmp_path / "first.h5", random_bag(7))
+    write_bag(tmp_path / "second.h5", random_bag(5))
+    read_bag(tmp_path / "first.h5")
+    with monkeypatch.context() as patched:
+
+        def interrupted(_: object) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(bag_apart._Reader, "_receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            read_bag(tmp_path / "first.h5")
+    assert len(read_bag(tmp_path / "second.h5")) == 5
 
 
 def test_the_reader_is_kept_and_what_it_reads_arrives_whole(tmp_path: Path) -> None:
@@ -192,8 +243,8 @@ def test_hidden_code_never_runs(tmp_path: Path) -> None:
 FORBIDDEN = re.compile(
     r"pickle\.loads?\(|pickle\.Unpickler|joblib|allow_pickle\s*=\s*True|yaml\.(unsafe_)?load\(|weights_only\s*=\s*False"
 )
-# Each loads with the restricted unpickler only; the first in the child that reads feature files.
-TORCH_LOAD = {"bag_tensor.py", "network.py"}
+# With the restricted unpickler only, and in the child that reads such files.
+TORCH_LOAD = {"torch_file.py"}
 
 
 def test_no_code_of_the_product_loads_pickles() -> None:

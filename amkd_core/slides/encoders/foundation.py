@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from amkd_core.bag import EncoderIdentity
 from amkd_core.errors import EncoderError
-from amkd_core.slides.encoders.network import build_conch, build_network, fill, read_weights
+from amkd_core.slides.encoders.network import build_conch, build_network, fill
 from amkd_core.slides.encoders.registry import EncoderCard, Preprocess
 from amkd_core.slides.encoders.smaller_batches import SmallerBatches
 from amkd_core.slides.encoders.weights import held_sha256
@@ -186,7 +186,7 @@ def load_foundation(card: EncoderCard, weights: Path, device: str) -> Foundation
     build = build_conch if card.architecture is None else build_network
     sha256 = held_sha256(card, weights)
     network = build(card)
-    fill(network, read_weights(weights), card, weights)
+    fill(network, weights, card)
     return FoundationEncoder(card, network.eval().requires_grad_(False).to(place), sha256, place)
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from amkd_core.bag_apart import read_apart
 from amkd_core.errors import EncoderError, MissingExtraError
 from amkd_core.slides.encoders.registry import EncoderCard
+from amkd_core.weights_stored import unreadable
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def build_network(card: EncoderCard) -> nn.Module:
@@ -38,50 +43,71 @@ def build_network(card: EncoderCard) -> nn.Module:
     return network
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(
+    path: Path, choose: Callable[[Shapes], Collection[str]] = lambda shapes: shapes
+) -> dict[str, Tensor]:
     """Read a file of weights on the CPU, without running any code that it may hold.
+
+    What torch wrote is read in a process of its own, as feature files are.
+
+    Parameters
+    ----------
+    choose
+        Given the shape of every tensor of the file, the names of those to read; it may raise, and none is then read.
 
     Raises
     ------
     EncoderError
         If it is damaged, holds code, or is no plain table of tensors.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    if path.suffix == ".safetensors":
+        return _from_safetensors(path, choose)
+    header, arrays = read_apart(
+        "weights",
+        path,
+        EncoderError,
+        lambda header: choose({name: tuple(shape) for name, (_, shape) in header["weights"].items()}),
+    )
+    return {name: _tensor(values, *header["weights"][name]) for name, values in arrays.items()}
+
+
+def _tensor(values: NDArray[np.uint8], dtype: str, shape: list[int]) -> Tensor:
+    kind = getattr(torch, dtype)
+    return (
+        torch.from_numpy(values).view(kind).reshape(shape) if values.size else torch.empty(shape, dtype=kind)
+    )
+
+
+def _from_safetensors(path: Path, choose: Callable[[Shapes], Collection[str]]) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
 
     try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EncoderError(
-            f"{path} is no readable file of weights ({reason}); fetch it again, as safetensors where there is one."
-        ) from error
-    if isinstance(state, Mapping) and set(state) == {"state_dict"}:
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise EncoderError(
-            f"{path} is no plain table of weights by name; export the state dict and nothing else."
-        )
-    return dict(state)
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return {name: file.get_tensor(name) for name in choose(shapes)}
+    except SafetensorError as error:
+        raise unreadable(path, "is damaged, or no safetensors file") from error
+    except OSError as error:
+        raise unreadable(path, f"cannot be opened ({error.strerror or type(error).__name__})") from error
 
 
-def fill(network: nn.Module, state: Mapping[str, Tensor], card: EncoderCard, path: Path) -> None:
-    """Put weights into a network; every name and shape must match.
+def fill(network: nn.Module, path: Path, card: EncoderCard) -> None:
+    """Put the weights of a file into a network; every name and shape must match, which is known before any is read.
 
     Raises
     ------
     EncoderError
         Naming the first weight that is missing, unknown or of another shape.
     """
-    used = {
-        name: value.float() if value.is_floating_point() else value
-        for name, value in state.items()
-        if not name.startswith(card.unused_weights)
-    }
-    expected = network.state_dict()
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    state = read_weights(path, partial(_fitting, expected=expected, card=card, path=path))
+    used = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    network.load_state_dict(used, strict=True, assign=True)
+
+
+def _fitting(found: Shapes, *, expected: Shapes, card: EncoderCard, path: Path) -> Collection[str]:
+    """Names of the weights of a file that go into a network, where all of them fit."""
+    used = {name: shape for name, shape in found.items() if not name.startswith(card.unused_weights)}
     missing, unknown = sorted(expected.keys() - used.keys()), sorted(used.keys() - expected.keys())
     if missing or unknown:
         parts = [
@@ -90,13 +116,13 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], card: EncoderCard, pat
             if names
         ]
         raise EncoderError(f"{path} does not hold the weights of {card.name!r}: {' and '.join(parts)}.")
-    for name, value in used.items():
-        if value.shape != expected[name].shape:
+    for name, shape in used.items():
+        if shape != expected[name]:
             raise EncoderError(
                 f"{path} does not hold the weights of {card.name!r}: {name!r} should be "
-                f"{tuple(expected[name].shape)}, found {tuple(value.shape)}."
+                f"{expected[name]}, found {shape}."
             )
-    network.load_state_dict(used, strict=True, assign=True)
+    return used
 
 
 class _ImageTower(nn.Module):
