@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 from skimage.feature import match_template
-from slide_files import halved, tissue_like
+from slide_files import halved, tissue_like, write_ome
 
 FILE_NAME = "S21-48213_MUELLER_ANNA"
 SECRETS = (
@@ -74,6 +75,54 @@ def write_planted(folder: Path, image: np.ndarray | None = None) -> Path:
             aside = {"photometric": "rgb", "compression": "lzw", "metadata": None, "predictor": True}
             writer.write(picture, rowsperstrip=rows, description=words, subfiletype=kind, **aside)
     return path
+
+
+def write_planted_ome(folder: Path) -> Path:
+    """Write an OME-TIFF whose XML tells who the patient is, who scanned the slide, when and where."""
+    image = tissue_like(1100, 900, seed=4)
+    path = write_ome(folder / f"{FILE_NAME}.ome.tif", [[image, halved(image)]], names=[SECRETS[2]])
+    xml = tifffile.tiffcomment(path)
+    told = "".join(f"<CommentAnnotation><Value>{secret}</Value></CommentAnnotation>" for secret in SECRETS)
+    who = (
+        f'<Experimenter ID="Experimenter:0" LastName="{SECRETS[5]}" Institution="{SECRETS[4]}" '
+        f'UserName="{SECRETS[8]}"/><Instrument ID="Instrument:0"><Microscope SerialNumber="{SECRETS[6]}"/></Instrument>'
+        f"<StructuredAnnotations>{told}</StructuredAnnotations></OME>"
+    )
+    tifffile.tiffcomment(path, xml.replace("</OME>", who).encode())
+    return path
+
+
+_DICOM_PLACES = (
+    (0x0010, 0x0010, b"PN"), (0x0010, 0x0020, b"LO"), (0x0008, 0x0050, b"SH"), (0x0020, 0x0010, b"SH"),
+    (0x0008, 0x0080, b"LO"), (0x0008, 0x0090, b"PN"), (0x0018, 0x1000, b"LO"), (0x0008, 0x1090, b"LO"),
+    (0x0018, 0x1020, b"LO"), (0x0040, 0x0512, b"LO"),
+)  # fmt: skip
+"""Name, identifier, accession, study, institution, physician, serial number, model, software and container."""
+
+
+def write_planted_dicom(folder: Path, real: Path) -> Path:
+    """Copy a real DICOM slide, a folder of explicit little-endian files, with the secrets in its elements."""
+    path = folder / FILE_NAME
+    path.mkdir()
+    for file in sorted(real.glob("*.dcm")):
+        data = file.read_bytes()
+        for (group, element, kind), secret in zip(_DICOM_PLACES, SECRETS, strict=True):
+            data = _with_element(data, (group, element), kind, secret.encode())
+        (path / file.name).write_bytes(data)
+    return path
+
+
+def _with_element(data: bytes, tag: tuple[int, int], kind: bytes, value: bytes) -> bytes:
+    """The file with a text element of its data set filled; made where it is missing, behind the manufacturer's."""
+    value += b" " * (len(value) % 2)
+    head = struct.pack("<HH", *tag) + kind
+    place = data.find(head)
+    if place < 0:
+        maker = data.index(struct.pack("<HH", 0x0008, 0x0070) + b"LO")
+        place = behind = maker + 8 + struct.unpack_from("<H", data, maker + 6)[0]
+    else:
+        behind = place + 8 + struct.unpack_from("<H", data, place + 6)[0]
+    return data[:place] + head + struct.pack("<H", len(value)) + value + data[behind:]
 
 
 def spellings(secret: str) -> Iterator[bytes]:

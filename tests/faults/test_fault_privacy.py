@@ -29,11 +29,13 @@ from planted_slide import (
     pictures_in,
     shows,
     write_planted,
+    write_planted_dicom,
+    write_planted_ome,
 )
 from typer.testing import CliRunner
 
 from amkd_core.bundle import Bundle
-from amkd_core.bundle_file import write_bundle
+from amkd_core.bundle_file import open_bundle, write_bundle
 from amkd_core.cli.main import app
 from amkd_core.errors import SlideError
 from amkd_core.inference.expression import read_genes
@@ -43,6 +45,7 @@ from amkd_core.slides import open_slide
 from amkd_core.slides.encoders import load_encoder
 
 EVERYTHING = (*SECRETS, FILE_NAME)
+PATIENT = "Quirinius-Vandermeulen"
 
 
 class Lines(logging.Handler):
@@ -117,6 +120,43 @@ def test_nothing_planted_reaches_results_exports_or_logs(
     tmp_path: Path, lines: Lines, counted: list[FaultCount]
 ) -> None:
     search_everything(tmp_path, lines, counted, SAMPLE)
+
+
+@pytest.mark.parametrize("kind", ["ome-tiff", "dicom"])
+def test_nothing_planted_in_other_formats_or_in_the_expression_reaches_what_is_written(
+    kind: str, tmp_path: Path, lines: Lines, counted: list[FaultCount], request: pytest.FixtureRequest
+) -> None:
+    (tmp_path / "in").mkdir()
+    if kind == "dicom":
+        real = request.getfixturevalue("shared") / "slides" / "real" / "CMU-1-Small-Region-dicom"
+        slide = write_planted_dicom(tmp_path / "in", real)
+    else:
+        slide = write_planted_ome(tmp_path / "in")
+    bundle, table = bundle_file(tmp_path), tmp_path / "in" / f"{SECRETS[0]}.csv"
+    genes = open_bundle(bundle).card.genes
+    table.write_text(
+        "\n".join([f"gene,{PATIENT},{SECRETS[1]}", *(f"{gene},5.5,4" for gene in genes)]), encoding="utf-8"
+    )
+    before = {path: digest(path) for path in (tmp_path / "in").rglob("*") if path.is_file()}
+    assert table in before
+    for path in before.keys() - {table}:
+        assert hits(path.read_bytes(), SECRETS) == list(SECRETS)
+    before[bundle] = digest(bundle)
+    predict(slide, bundle, tmp_path / "out", "--expression", str(table), "--patient", PATIENT)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    exports = [path for path in files if path.parent.name == "export"]
+    assert len(exports) >= 5
+    found = {path.name: hits(path.read_bytes(), SECRETS) for path in files}
+    named = (FILE_NAME, PATIENT)  # as the local record has them
+    found |= {f"export {path.name}": hits(path.read_bytes(), named) for path in exports}
+    count = FaultCount(f"planted in a slide: {kind}", cases=len(SECRETS) + 2)
+    counted.append(count)
+    count.different = sum(map(len, found.values())) + len(hits(lines.text.encode(), (*EVERYTHING, PATIENT)))
+    count.same = count.cases - count.different
+    assert {name: what for name, what in found.items() if what} == {}
+    assert "patches encoded by texture" in lines.text
+    assert hits(lines.text.encode(), (*EVERYTHING, PATIENT)) == []
+    assert {path: digest(path) for path in before} == before
 
 
 @pytest.mark.slow
