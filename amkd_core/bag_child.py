@@ -126,16 +126,16 @@ def answer(path: Path, kind: str = "layout") -> Answer:
         return {"error": f"{path.name}: cannot be read as a feature file, it is damaged ({words[:300]})"}, {}
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     """Answer until the owner closes the pipe or is gone."""
-    for line in requests:
+    for line in questions:
         request = json.loads(line)
         kind, path = request["kind"], Path(request["path"])
         load_libraries(kind, path)
         _say(answers, {"loaded": True})
         header, arrays = answer(path, kind)
         _say(answers, header)
-        for name in json.loads(requests.readline() or b"[]"):
+        for name in json.loads(questions.readline() or b"[]"):
             answers.write(arrays[name]().reshape(-1).view(np.uint8).data)
         answers.flush()
 
