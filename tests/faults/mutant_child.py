@@ -33,6 +33,14 @@ def slide(path: Path) -> bytes:
     return b"".join(parts)
 
 
+def mirax(part: Path) -> bytes:
+    return slide(part.parent.with_suffix(".mrxs"))
+
+
+def vms(part: Path) -> bytes:
+    return slide(part.with_name("made.vms"))
+
+
 def foreign(path: Path) -> bytes:
     from bundle_fixtures import encoder_identity
 
@@ -81,20 +89,22 @@ def cohort(path: Path) -> bytes:
 
 
 READERS: dict[str, Callable[[Path], bytes]] = {
-    "slide": slide,
-    "bag": bag,
-    "foreign": foreign,
-    "bundle": bundle,
-    "cohort": cohort,
-}
+    "slide": slide, "mirax": mirax, "vms": vms, "bag": bag, "foreign": foreign, "bundle": bundle, "cohort": cohort,
+}  # fmt: skip
+IN_PLACE = {"mirax": "a.mrxs", "vms": "made.vms", "cohort": "cohort.toml"}
+"""Families of several files, of which one is damaged in its place beside the others, and the file that is opened."""
 
 
-def outcome(read: Callable[[Path], bytes], path: Path, expected: str) -> dict[str, Any]:
-    started = time.perf_counter()
+def outcome(
+    read: Callable[[Path], bytes], path: Path, expected: str, names: tuple[str, ...]
+) -> dict[str, Any]:
+    """What reading gave; `named` where a refusal holds one of the names."""
+    started, named = time.perf_counter(), False
     try:
         found = hashlib.sha256(read(path)).hexdigest()
     except AmkdError as error:
         text = str(error)
+        named = any(name in text for name in names)
         result = "sentence" if text and "\n" not in text else "no sentence"
     except MemoryError:
         text, result = "MemoryError", "unclean"
@@ -102,7 +112,7 @@ def outcome(read: Callable[[Path], bytes], path: Path, expected: str) -> dict[st
         text, result = f"{type(error).__name__}: {error}", "unclean"
     else:
         text, result = "", "same" if found == expected else "different"
-    return {"result": result, "text": text[:300], "seconds": time.perf_counter() - started}
+    return {"result": result, "named": named, "text": text[:300], "seconds": time.perf_counter() - started}
 
 
 def peak_mib() -> int:
@@ -121,13 +131,20 @@ def main() -> None:
     sys.path.append(str(Path(__file__).resolve().parents[1]))
     read, original = READERS[family], Path(source).read_bytes()
     expected = hashlib.sha256(read(Path(source))).hexdigest()
-    # Of a cohort one table is damaged, in its place beside the others.
-    path = Path(source) if family == "cohort" else Path(folder) / f"mutant{''.join(Path(source).suffixes)}"
+    path = Path(source) if family in IN_PLACE else Path(folder) / f"mutant{''.join(Path(source).suffixes)}"
+    names: tuple[str, ...] = (path.name,)
+    if family in IN_PLACE:
+        # Where an index and its data, or a file and one that it names, contradict each other, either may be named.
+        names = (path.name, IN_PLACE[family], f"{path.parent}/")
     say({"ready": True})
     for seed in range(int(first), int(last)):
         kind, data = mutated(original, seed)
         path.write_bytes(data)
-        found = {"seed": seed, "kind": kind, **outcome(read, path, expected)}
+        found = {
+            "seed": seed,
+            "kind": kind,
+            **outcome(read, path, expected, names),
+        }
         found["mib"] = peak_mib()
         say(found)
 

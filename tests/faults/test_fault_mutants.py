@@ -20,6 +20,7 @@ import torch
 from bundle_fixtures import random_bag, random_bundle
 from cohort_fixtures import write_tiny_cohort
 from fault_count import FaultCount
+from scanner_files import write_mirax, write_ndpi, write_vms
 from slide_files import halved, tissue_like, write_ome, write_striped, write_svs, write_tiff
 
 from amkd_core.bag_file import write_bag
@@ -31,6 +32,8 @@ HANG_S, MOST_MIB = 10.0, 2048
 SAMPLE, FULL = 60, 1000
 HASHED = ", hashed"
 IMAGE = tissue_like(700, 600, seed=5)
+IN_WHOLE_PICTURES = tissue_like(768, 512, seed=5)
+"""Of 64 px, on three levels, as scanners cut that store pictures instead of tiles."""
 
 
 def slide_file(name: str, folder: Path) -> Path:
@@ -42,6 +45,8 @@ def slide_file(name: str, folder: Path) -> Path:
             return write_tiff(folder / "a.tif", levels)
         case "ome":
             return write_ome(folder / "a.ome.tif", [levels])
+        case "ndpi":
+            return write_ndpi(folder / "a.ndpi", IN_WHOLE_PICTURES)
         case _:
             return write_striped(folder / "a.tif", IMAGE, compression="lzw", rows=50)
 
@@ -95,6 +100,24 @@ def foreign_file(name: str, hashed: bool, folder: Path) -> Path:
     return path
 
 
+PARTS = {
+    "slide mirax index": "a/Index.dat",
+    "slide mirax text": "a/Slidedat.ini",
+    "slide mirax data": "a/Data0000.dat",
+    "slide vms text": "made.vms",
+    "slide vms picture": "made(1,0).jpg",
+}
+"""Slides of several files, and the one that is damaged."""
+
+
+def part_of_slide(name: str, folder: Path) -> tuple[str, Path]:
+    if name.startswith("slide mirax"):
+        write_mirax(folder / "a.mrxs", IN_WHOLE_PICTURES)
+        return "mirax", folder / PARTS[name]
+    write_vms(folder / "made.vms", IN_WHOLE_PICTURES)
+    return "vms", folder / PARTS[name]
+
+
 def source_of(name: str, folder: Path) -> tuple[str, Path]:
     """Family, and the file whose copies are damaged."""
     if name == "slide dicom":
@@ -103,6 +126,8 @@ def source_of(name: str, folder: Path) -> tuple[str, Path]:
         whole = folder / "whole" / "a.dcm"
         whole.write_bytes(real_dicom().read_bytes())
         return "slide", whole
+    if name in PARTS:
+        return part_of_slide(name, folder)
     if name.startswith("slide"):
         return "slide", slide_file(name.removeprefix("slide "), folder)
     if name == "bag":
@@ -167,7 +192,9 @@ def run_mutants(
         while seed < first + n_cases:
             line = child.next(HANG_S)
             if isinstance(line, str):
-                found.append({"seed": seed, "result": line, "seconds": HANG_S, "text": "", "mib": 0})
+                found.append(
+                    {"seed": seed, "result": line, "named": False, "seconds": HANG_S, "text": "", "mib": 0}
+                )
                 seed += 1
                 break
             found.append(line)
@@ -183,11 +210,12 @@ def run_mutants(
 def check(count: FaultCount, found: list[dict[str, Any]]) -> None:
     unclean = [item for item in found if item["result"] in ("unclean", "no sentence", "death", "hang")]
     assert unclean == []
+    assert [item for item in found if item["result"] == "sentence" and not item["named"]] == []
     assert count.slowest < HANG_S
     assert max(item["mib"] for item in found) < MOST_MIB
 
 
-SLIDES = ("slide svs", "slide tiff", "slide ome", "slide strips", "slide dicom")
+SLIDES = ("slide svs", "slide tiff", "slide ome", "slide strips", "slide ndpi", *PARTS, "slide dicom")
 OURS = ("bag", "bundle")
 FOREIGN = ("foreign h5", "foreign pt")
 TABLES = ("table clinical.csv", "table expression.csv", "table pathways.gmt", "table cohort.toml")
@@ -240,6 +268,23 @@ def test_the_harness_sees_what_it_counts(tmp_path: Path, monkeypatch: pytest.Mon
     assert count.deaths > 0
     assert count.hangs > 0
     assert np.isfinite(count.slowest)
+
+
+def test_a_refusal_that_names_no_file_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapped = tmp_path / "child.py"
+    wrapped.write_text(
+        f"import sys; sys.path.insert(0, {str(CHILD.parent)!r}); import mutant_child\n"
+        "def nameless(path):\n"
+        "    if path.name.startswith('mutant'): raise mutant_child.AmkdError('it is damaged')\n"
+        "    return b''\n"
+        "mutant_child.READERS['bag'] = nameless\n"
+        "mutant_child.main()\n"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "CHILD", wrapped)
+    count, found = run_mutants("bag", 5, tmp_path)
+    assert count.refused == 5
+    with pytest.raises(AssertionError, match="'named': False"):
+        check(count, found)
 
 
 @pytest.mark.parametrize(

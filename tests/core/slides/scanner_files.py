@@ -149,6 +149,37 @@ def _hamamatsu_end(path: Path, image: np.ndarray) -> list[str]:
     return ["SourceLens=20", *size, f"MacroImage={path.stem}_macro.jpg", "Reference=made"]
 
 
+def write_ndpi(path: Path, image: np.ndarray, *, levels: int = 2) -> Path:
+    """Write a Hamamatsu NDPI: a JPEG for each level, of half the size, and a macro image; sides in whole 32 px."""
+    body, pointer_at = bytearray(b"II*\0" + bytes(8)), 4
+    pictures = [(image, 20.0)]
+    for _ in range(levels - 1):
+        pictures.append((halved(pictures[-1][0]), pictures[-1][1] / 2))
+    for content, lens in [*pictures, (halved(image, 4), -1.0)]:
+        height, width = content.shape[:2]
+        picture_at, picture = len(body), jpeg(content, restart_marker_blocks=width // 8)
+        body += picture
+        rational_at = len(body)
+        body += struct.pack("<II", round(20_000 * lens / 20) if lens > 0 else 1000, 1)
+        bits_at = len(body)
+        body += struct.pack("<3H", 8, 8, 8)
+        make_at = len(body)
+        body += b"Hamamatsu\0"
+        entries = [
+            (254, 4, 1, 0), (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits_at), (259, 3, 1, 7),
+            (262, 3, 1, 6), (271, 2, 10, make_at), (273, 4, 1, picture_at), (277, 3, 1, 3), (278, 4, 1, height),
+            (279, 4, 1, len(picture)), (282, 5, 1, rational_at), (283, 5, 1, rational_at), (296, 3, 1, 3),
+            (65420, 4, 1, 1), (65421, 11, 1, struct.unpack("<I", struct.pack("<f", lens))[0]), (65424, 9, 1, 0),
+        ]  # fmt: skip
+        struct.pack_into("<Q", body, pointer_at, len(body))
+        body += struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+        pointer_at = len(body)
+        # Upper halves of the values, one for each entry, lie behind the pointer to the next directory.
+        body += bytes(8 + 4 * len(entries))
+    path.write_bytes(body)
+    return path
+
+
 def write_wide_ndpi(path: Path, source: Path) -> Path:
     """Write an NDPI with a hole of 4 GiB behind its header, which takes no place on the disk.
 
