@@ -285,21 +285,3 @@ def test_a_refusal_that_names_no_file_is_seen(tmp_path: Path, monkeypatch: pytes
     assert count.refused == 5
     with pytest.raises(AssertionError, match="'named': False"):
         check(count, found)
-
-
-@pytest.mark.parametrize(
-    ("name", "seed", "results"),
-    [
-        # The name of a vendor's property is no text; nothing is found under it: a KeyError once.
-        ("slide svs", 181, ("same", "different")),
-        # A table of pathways that is no UTF-8: a traceback once.
-        ("table pathways.gmt", 0, ("sentence",)),
-        # A row of too many cells: pandas' own message, of several lines, once.
-        ("table expression.csv", 1, ("sentence",)),
-        # A carriage return within a row: the message of Python's own reader, without the file's name, once.
-        ("table clinical.csv", 653, ("sentence",)),
-    ],
-)
-def test_what_was_found_stays_mended(name: str, seed: int, results: tuple[str, ...], tmp_path: Path) -> None:
-    _, found = run_mutants(name, 1, tmp_path, first=seed)
-    assert found[0]["result"] in results, found[0]
