@@ -156,3 +156,36 @@ def test_kernels_that_give_the_same_bits_are_used_where_they_are_asked_for(input
         train(without_such_a_kernel, wanted=True)
     train(without_such_a_kernel, wanted=False)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+SCRIPTED = (5.0, 3.0, 4.0, 2.0, 2.5, 2.6, 2.7, 9.0, 9.0)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 5, 6])
+def test_early_stopping_goes_on_where_it_was(
+    inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    """Losses of validation by a script: the fourth epoch is kept and the seventh the last, stopped before or not."""
+    *_, data = inputs
+    config = OptimConfig(learning_rate=0.01, epochs=9, patience=3, batch_patients=5, patches_per_bag=6)
+
+    def train(folder: Path, first: int, stop: int | None = None):
+        script = iter(SCRIPTED[first:])
+        monkeypatch.setattr("amkd_core.training.fit._validate", lambda *_: next(script))
+        network = build_model("amkd_student", {"d_encoder": D, "dim": 8}, seed=1)
+        stage = Stage("student", folder, 7)
+        steps = fit(network, data.train, data.validation, survival_objective, config=config, stage=stage)
+        if stop is not None:
+            for _ in range(stop):
+                next(steps)
+            steps.close()
+            return network, []
+        return network, drain(steps)
+
+    whole, history = train(tmp_path / "whole", 0)
+    train(tmp_path / "stopped", 0, stop_after)
+    continued, again = train(tmp_path / "stopped", stop_after)
+    assert [row["validation"] for row in history] == list(SCRIPTED[:7])
+    assert again == history
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, continued.state_dict()[name]), name
