@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stopped_child import Extraction, finish
+from stopped_work import Extraction, finish
 from typer.testing import CliRunner
 
 from amkd_core.bag_file import read_bag
