@@ -52,3 +52,14 @@ class Notice:
     def to_dict(self) -> dict[str, str]:
         """Return the notice as JSON-able strings."""
         return asdict(self)
+
+
+def processor_remark(n_moved: int) -> str:
+    """Sentence on patients for whom the processor stood in; empty where there were none."""
+    if not n_moved:
+        return ""
+    patients = "1 patient" if n_moved == 1 else f"{n_moved} patients"
+    return (
+        f"The device's memory did not hold the patches of {patients}; the processor computed what is told of them "
+        "instead."
+    )

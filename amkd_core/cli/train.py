@@ -211,9 +211,14 @@ def _train(
 
 
 def _report(run: Run, out: Path) -> None:
+    from amkd_core.notices import processor_remark
+    from amkd_core.training.cohort_pathways import ON_PROCESSOR
+
     card = run.bundle.card
     dropped = card.provenance.get("pathways_dropped", 0)
     say(f"{len(card.pathways)} pathways kept, {dropped} dropped for coverage")
+    if remark := processor_remark(card.provenance.get(ON_PROCESSOR, 0)):
+        say(f"Pathways: {remark}")
     if len(run.folds) == 1:  # what the report does not tell: the patients who chose the epoch
         lines = [str(score) for score in run.scores if score.part == "validation"]
         lines += [str(group) for group in run.groups if group.part == "validation"]

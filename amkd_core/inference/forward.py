@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from amkd_core.device_memory import is_out_of_memory
 from amkd_core.errors import ConfigError
 from amkd_core.models import ModelInput, ModelOutput, SurvivalModel
 
 Array = NDArray[np.float64]
+Result = TypeVar("Result")
 
 
 def check_device(name: str) -> torch.device:
@@ -38,6 +43,29 @@ def run_model(
     """Move a model and its input to a device, and predict."""
     with torch.inference_mode():
         return model.to(device)(inputs.to(device), want_maps=want_maps)
+
+
+def or_on_processor(compute: Callable[[str], Result], device: str) -> tuple[Result, bool]:
+    """Result of a computation on a device, or on the processor where the device's memory does not hold it.
+
+    Parameters
+    ----------
+    compute
+        Takes the device's name; called again with ``cpu`` when it runs out of memory.
+
+    Returns
+    -------
+    result, bool
+        Whether the processor stood in. The caller has to say so: nothing moves to the processor in silence.
+    """
+    try:
+        return compute(device), False
+    except RuntimeError as error:
+        if torch.device(device).type == "cpu" or not is_out_of_memory(error):
+            raise
+    # Only here has the error let go of the tensors that it came across.
+    torch.cuda.empty_cache()
+    return compute("cpu"), True
 
 
 def normalised(weights: Array) -> Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.errors import AmkdError
-from amkd_core.inference.forward import check_device, normalised, run_model
+from amkd_core.inference.forward import check_device, normalised, or_on_processor, run_model
 from amkd_core.inference.members import MemberReading, mean_curve, mean_in_bins
 from amkd_core.inference.prediction import CohortReference, Prediction, RiskGroup
 from amkd_core.inference.record import notices_of, provenance_of
@@ -64,11 +64,9 @@ def predict_bag(
     """
     check_device(device)
     bundle.check_bag(bag)
-    try:
-        return _predict(bag, bundle, genes, device)
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-    prediction = _predict(bag, bundle, genes, "cpu")
+    prediction, moved = or_on_processor(lambda where: _predict(bag, bundle, genes, where), device)
+    if not moved:
+        return prediction
     return replace(prediction, notices=(*prediction.notices, _on_processor(device)))
 
 

@@ -209,6 +209,11 @@ class Prediction:
         """Whether the patches' scores can be drawn: their places are known, and lie on one slide."""
         return self.bag.has_map and self.bag.n_slides == 1
 
+    @property
+    def on_processor(self) -> bool:
+        """Whether the processor computed this because the memory of the device that was asked for did not hold it."""
+        return any(notice.code == "on_processor" for notice in self.notices)
+
     def __repr__(self) -> str:
         return (
             f"Prediction({self.slide_id}: risk {self.risk:.3f}, {self.risk_group} group, percentile "

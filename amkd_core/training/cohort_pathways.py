@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,12 +14,15 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle, BundleMember
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import ModalityError
-from amkd_core.inference.forward import normalised, run_model
+from amkd_core.inference.forward import normalised, or_on_processor, run_model
 from amkd_core.models import ModelInput
 from amkd_core.pathway_effects import PathwayEffects, pathway_activities
 from amkd_core.survival.hazard import risk
 
 Array = NDArray[np.float64]
+
+ON_PROCESSOR = "pathways_on_processor"
+"""``provenance[...]``: for how many patients the processor stood in when the teacher's pathways were read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +36,14 @@ class TaughtPatients:
     risks : array, shape (n_patients,)
     z_scores : array, shape (n_patients, n_genes)
         As the teacher read them.
+    n_on_processor : int
+        Patients whose patches the device's memory did not hold.
     """
 
     attention: Array
     risks: Array
     z_scores: Array
+    n_on_processor: int = 0
 
 
 def with_cohort_pathways(
@@ -48,6 +55,9 @@ def with_cohort_pathways(
     device: str = "cpu",
 ) -> Bundle:
     """The bundle with its training cohort's attention to pathways, and their effects on the teacher's risk.
+
+    Patients whose patches the device's memory does not hold are computed by the processor; the card's provenance
+    counts them under `ON_PROCESSOR`, and the run's report says so.
 
     Parameters
     ----------
@@ -74,8 +84,13 @@ def with_cohort_pathways(
     activities = pathway_activities(np.concatenate([part.z_scores for part in taught]), bundle.membership)
     # The members' risks differ in level; what their patients differ by within each is what there is to explain.
     risks = np.concatenate([part.risks - part.risks.mean() for part in taught])
+    provenance = {key: value for key, value in bundle.card.provenance.items() if key != ON_PROCESSOR}
+    moved = sum(part.n_on_processor for part in taught)
+    if moved:
+        provenance[ON_PROCESSOR] = moved
     return replace(
         bundle,
+        card=bundle.card.model_copy(update={"provenance": provenance}),
         pathway_attention=normalised(np.concatenate([part.attention for part in taught]).mean(axis=0)),
         pathway_effects=PathwayEffects.of_cohort(activities, risks),
     )
@@ -103,13 +118,14 @@ def taught_patients(
         raise ModalityError("a member of this model has no teacher")
     teacher = member.teacher.eval()
     scaled = member.scaling.apply(cohort.expression.rows(names, genes))
-    attention, risks = [], []
+    attention, risks, moved = [], [], 0
     for name, row in zip(names, scaled, strict=True):
         patches = torch.from_numpy(np.ascontiguousarray(bags[name].features)).float()
         inputs = ModelInput(patches, (len(patches),), torch.from_numpy(row).float()[None])
-        output = run_model(teacher, inputs, device, want_maps=True)
+        output, on_processor = or_on_processor(partial(run_model, teacher, inputs, want_maps=True), device)
+        moved += on_processor
         if output.coattention is None:
             raise ModalityError("this teacher gives no co-attention, so pathways cannot be ranked")
         attention.append(output.coattention.pathway_importance[0].cpu().double().numpy())
         risks.append(float(risk(output.logits)[0]))
-    return TaughtPatients(np.array(attention), np.array(risks), scaled)
+    return TaughtPatients(np.array(attention), np.array(risks), scaled, moved)

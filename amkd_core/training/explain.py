@@ -24,6 +24,7 @@ from amkd_core.inference.pathway_table import EffectRow, raising_and_lowering, s
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
 from amkd_core.inference.teacher import activities_of
+from amkd_core.notices import processor_remark
 from amkd_core.pathway_effects import LEAST_EXPLAINED, MIN_PATIENTS, PathwayEffects
 from amkd_core.progress import Progress
 from amkd_core.training.external import expression_warning, usable_genes
@@ -79,6 +80,8 @@ class Explanation:
         In the order of the patients.
     n_patients, n_left_out
         Patients with expression, and those without.
+    n_on_processor
+        Patients whose patches the device's memory did not hold, so that the processor stood in.
     synthetic
         Whether bundle or cohort are simulated.
     effects
@@ -98,6 +101,7 @@ class Explanation:
     effects: tuple[EffectRow, ...] = ()
     explained: float | None = None
     warning: str = ""
+    n_on_processor: int = 0
 
     @property
     def mean_agreement(self) -> Mapping[str, float]:
@@ -121,7 +125,7 @@ class Explanation:
                 *self._effect_lines(),
                 f"teacher's and student's maps of {len(self.slides)} slides: rho {mean['spearman']:.3f}, "
                 f"{mean['top5']:.1f} of the top five and {mean['top5_percent']:.0%} of the top 5 % in common",
-                *([self.warning] if self.warning else []),
+                *filter(None, (self.warning, processor_remark(self.n_on_processor))),
             ]
         )
 
@@ -182,11 +186,13 @@ def explain_bundle(
     activities: list[Array] = []
     risks: list[float] = []
     slides: list[SlideAgreement] = []
+    moved = 0
     taught = [patient for patient in cohort.patients if patient.patient_id in genes]
     for number, patient in enumerate(taught):
         yield Progress("Explaining patients", number, len(taught), patient.patient_id)
         name = patient.patient_id
         prediction = predict_bag(bags[name], bundle, genes=genes[name], device=device)
+        moved += prediction.on_processor
         if prediction.teacher is not None:
             importances.append(prediction.teacher.pathway_importance)
             activities.append(activities_of(bundle, genes[name]))
@@ -197,7 +203,7 @@ def explain_bundle(
         rank_pathways(bundle.card.pathways, np.array(importances)), tuple(slides), len(taught),
         len(cohort.patients) - len(taught), cohort.file.synthetic or bundle.card.synthetic,
         standing_effects(reading, bundle.card.pathways), None if reading is None else reading.explained,
-        expression_warning(genes, bundle),
+        expression_warning(genes, bundle), moved,
     )  # fmt: skip
     yield Progress("Writing", 0, 1)
     write_explanation(out, found, bundle)
@@ -266,6 +272,7 @@ def write_explanation(out: Path, found: Explanation, bundle: Bundle) -> None:
         "raising_risk": [item.name for item in raising],
         "lowering_risk": [item.name for item in lowering],
         "expression_warning": found.warning,
+        "n_on_processor": found.n_on_processor,
     }  # fmt: skip
     write_text(out / "explanation.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     most, least = found.pathways[:N_SHOWN], found.pathways[N_SHOWN:][-N_SHOWN:]

@@ -74,7 +74,8 @@ def evaluate_bundle(
 
     The student scores everyone; the teacher those with expression, when the bundle has a teacher and the table covers
     its genes. Time bins, scaling and the border of the risk groups are the bundle's own. Weights against censoring come
-    from the cohort itself.
+    from the cohort itself. Patients whose patches the device's memory does not hold are scored by the processor,
+    counted and told.
 
     Parameters
     ----------
@@ -114,8 +115,9 @@ def evaluate_bundle(
         results.append(_Result.of(name, prediction))
     yield Progress("Computing statistics", 0, 1)
     models = _scored(cohort, bundle, results)
+    moved = sum(result.on_processor for result in results)
     statistics = run_statistics(cohort, (), models, seed=seed, effort=effort).model_copy(
-        update={"remark": remark}
+        update={"remark": remark, "n_on_processor": moved}
     )
     _write_table(out / "predictions.csv", _table(models))
     write_text(out / METRICS, statistics.model_dump_json(indent=1) + "\n")
@@ -189,11 +191,15 @@ class _Result:
     high: bool
     curve: SurvivalCurve
     teacher_risk: float | None
+    on_processor: bool
 
     @classmethod
     def of(cls, patient_id: str, prediction: Prediction) -> _Result:
         teacher = None if prediction.teacher is None else prediction.teacher.risk
-        return cls(patient_id, prediction.risk, prediction.risk_group == "high", prediction.curve, teacher)
+        return cls(
+            patient_id, prediction.risk, prediction.risk_group == "high", prediction.curve, teacher,
+            prediction.on_processor,
+        )  # fmt: skip
 
 
 def _scored(cohort: Cohort, bundle: Bundle, results: Sequence[_Result]) -> dict[str, Scored]:

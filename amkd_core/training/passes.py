@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from amkd_core.device_memory import is_out_of_memory
 from amkd_core.errors import DeviceMemoryError
 from amkd_core.models import ModelInput, ModelOutput, SurvivalModel
 from amkd_core.training.inputs import Example
@@ -31,7 +32,9 @@ def whole_output(model: SurvivalModel, examples: Sequence[Example], device: str)
     """
     try:
         return model(batch_input(examples, device))
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         raise DeviceMemoryError(
             f"the memory of {device} does not hold {_told(examples)}; close other programs that use it, "
             "or choose device cpu"
@@ -81,12 +84,14 @@ class FittingParts:
             drawn = self._random_states()
             try:
                 return step(examples, at_once)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 self._shrink(at_once, examples, error)
             torch.cuda.empty_cache()
             self._draw_again(drawn)
 
-    def _shrink(self, at_once: int, examples: Sequence[Example], error: torch.OutOfMemoryError) -> None:
+    def _shrink(self, at_once: int, examples: Sequence[Example], error: RuntimeError) -> None:
         if at_once == 1:
             raise DeviceMemoryError(
                 f"the memory of {self._device} does not hold the gradients of {_told(examples)}, one patient at a "

@@ -9,6 +9,7 @@ from typing import Any
 from amkd_core.bundle_card import BundleCard
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.export.run_report import SYNTHETIC_COHORT, SYNTHETIC_MODEL, Report, ReportSection
+from amkd_core.notices import processor_remark
 from amkd_core.survival.endpoints import words_of
 from amkd_core.training.report_text import (
     cohort_section,
@@ -49,6 +50,9 @@ def external_report(
         Of each slide.
     """
     warnings = unlike_the_training(cohort, "the model was", endpoint=card.endpoint, synthetic=card.synthetic)
+    moved = processor_remark(statistics.n_on_processor)
+    if moved:
+        warnings = (*warnings, f"Warning: {moved}")
     return Report(
         title=f"{card.name} on {cohort.file.name}: external validation",
         subtitle=f"Endpoint {cohort.file.endpoint}; {statistics.n_patients} patients, "

@@ -18,7 +18,9 @@ from amkd_core.inference.pathway_table import (
     raising_and_lowering,
 )
 from amkd_core.inference.predict import cohort_reference
+from amkd_core.notices import processor_remark
 from amkd_core.pathway_effects import LEAST_EXPLAINED, MIN_PATIENTS
+from amkd_core.training.cohort_pathways import ON_PROCESSOR
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,7 +82,8 @@ def pathway_section(bundle: Bundle, folder: Path) -> ReportSection:
             f"pathways' activities (mean z-scores of their genes) over {reading.n_patients} patients, which explains "
             f"{explained:.0%} of the risk in patients left out. Both explain the model and prove no cause."
         )
-    return ReportSection("Pathways", (text,), figures=tuple(figures))
+    remark = processor_remark(bundle.card.provenance.get(ON_PROCESSOR, 0))
+    return ReportSection("Pathways", tuple(filter(None, (text, remark))), figures=tuple(figures))
 
 
 def _attention(rows: Sequence[PathwayRow], bundle: Bundle) -> Callable[[Figure], None]:

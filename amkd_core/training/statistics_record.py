@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from amkd_core.notices import processor_remark
 from amkd_core.training.estimates import Estimate, Record, Spread
 
 # Fewer shuffles than this have no 95th percentile to speak of.
@@ -150,6 +151,9 @@ class RunStatistics(Record):
         The chance line of the networks themselves by model, where it was asked for.
     remark
         Which patients or models were left out, and why; empty where none were.
+    n_on_processor
+        Of an external validation: patients whose patches the device's memory did not hold, so that the processor
+        stood in.
     """
 
     format_version: int = 1
@@ -166,6 +170,7 @@ class RunStatistics(Record):
     chance: ChanceStatistics | None = None
     network_chance: dict[str, ChanceStatistics] = Field(default_factory=dict)
     remark: str = ""
+    n_on_processor: int = 0
 
     def of_how_many(self, name: str) -> str:
         """`` (52 of 56 patients)`` where a model scored only some of them; else empty."""
@@ -180,6 +185,8 @@ class RunStatistics(Record):
         ]
         if self.remark:
             lines.insert(0, self.remark)
+        if self.n_on_processor:
+            lines.insert(0, processor_remark(self.n_on_processor))
         if len(self.models) > 1:
             lines.append(
                 f"student minus teacher, paired: {self.student_minus_teacher.text(sign=True)}"

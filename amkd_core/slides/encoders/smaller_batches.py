@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from amkd_core.device_memory import is_out_of_memory
 from amkd_core.errors import DeviceMemoryError
 
 Result = TypeVar("Result")
@@ -47,14 +48,17 @@ class SmallerBatches:
             size = min(self._most or len(images), len(images) - start)
             try:
                 done.append(compute(images[start : start + size]))
-            except torch.OutOfMemoryError as error:
-                self._shrink(size, error)
+                start += size
                 continue
-            start += size
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(size, error)
+            # Only here has the error let go of the tensors that it came across.
+            torch.cuda.empty_cache()
         return done
 
-    def _shrink(self, size: int, error: torch.OutOfMemoryError) -> None:
-        torch.cuda.empty_cache()
+    def _shrink(self, size: int, error: RuntimeError) -> None:
         if size == 1:
             raise DeviceMemoryError(
                 "the GPU's memory does not hold one patch; close other programs that use it, or choose device cpu"
