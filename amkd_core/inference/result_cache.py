@@ -35,7 +35,7 @@ from amkd_core.slides.info import SlideInfo
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
 
 # Grows where a release under way computes or says something else: what was kept before is not shown as its own.
-_COMPUTED = 4
+_COMPUTED = 5
 
 _log = private_logger(__name__)
 
