@@ -17,6 +17,8 @@ from amkd_core.models.base import Lengths, split_bags
 
 _FLASH_TYPES = (torch.float16, torch.bfloat16)
 _FLASH_WIDEST_HEAD = 256
+# Scores in float64 that are held at a time: 32 MB.
+_WIDE_SCORES = 2**22
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, q_lengths: Lengths, k_lengths: Lengths) -> Tensor:
@@ -91,9 +93,20 @@ def attention_weights(q: Tensor, k: Tensor) -> Tensor:
     """``softmax(q k^T / sqrt(d))`` of one bag in float32, shape (queries, keys); rows sum to 1.
 
     For co-attention only (331 pathways beside 100,000 patches are 132 MB), never for patches among themselves.
+
+    Notes
+    -----
+    Weights are the exponentials of scores, so that the rounding of a score of 60 in float32 is a relative error of 2e-5
+    of its weight. They are therefore computed in float64, some rows at a time, where the device has it (Apple's GPUs
+    do not). What float32 holds below 1.2e-38 is coarser, and 0 in the end.
     """
-    scores = (q.float() / q.shape[-1] ** 0.5) @ k.float().T
-    return torch.softmax(scores, dim=-1)
+    wide = torch.float32 if q.device.type == "mps" else torch.float64
+    keys = k.to(wide).T
+    at_once = max(1, _WIDE_SCORES // max(1, len(k)))
+    parts = torch.split(q, at_once)
+    return torch.cat(
+        [torch.softmax((rows.to(wide) / q.shape[-1] ** 0.5) @ keys, dim=-1).float() for rows in parts]
+    )
 
 
 class SelfAttended(NamedTuple):
