@@ -274,8 +274,7 @@ def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureB
 
 def fingerprints_of(bag: FeatureBag) -> tuple[str, ...]:
     """Content hashes of a bag's slides, of one or of several, as far as they are known."""
-    own = () if bag.slide_fingerprint is None else (bag.slide_fingerprint,)
-    return (*own, *bag.joined_fingerprints)
+    return tuple(filter(None, (bag.slide_fingerprint, *bag.joined_fingerprints)))
 
 
 def _check_alike(first: FeatureBag, other: FeatureBag, patient_id: str) -> None:

@@ -125,23 +125,35 @@ def write_cohort_figure(
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     # Text stays text in the SVG, and equal figures are equal files.
     style = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10, "pdf.fonttype": 42}
     with matplotlib.rc_context(style), fonts_of_all_scripts():
-        figure = Figure(
-            figsize=(size[0], size[1] + _FOOT_IN), dpi=dpi, facecolor="white", layout="constrained"
-        )
+        height = size[1] + _FOOT_IN
+        share = _FOOT_IN / height
+        layout = ConstrainedLayoutEngine(rect=(0, share, 1, 1 - share))
+        figure = Figure(figsize=(size[0], height), dpi=dpi, facecolor="white", layout=layout)
         FigureCanvasAgg(figure)
-        # Parts of their own, so that a label below the whole drawing does not fall on the foot.
-        grid = figure.add_gridspec(2, 1, height_ratios=(size[1], _FOOT_IN))
-        body, foot = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-        draw(body)  # type: ignore[arg-type]  # it draws whatever a whole figure does
-        place = _FOOT_MARGIN_IN / size[0]
-        foot.text(place, 0.5, RESEARCH_USE_ONLY, va="center", fontsize=7, color=OTHER_COLOUR)
+        draw(figure)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # the layout is kept, and not worked out a second time
+        for axes in figure.axes:
+            # The solver's last digit is not the same each time, and names of clipping paths follow from it.
+            axes.set_position(tuple(np.round(axes.get_position(original=True).bounds, 6)))
+        for text in figure.texts:
+            if text.get_text() and text.get_text() == figure.get_supxlabel():
+                text.set_y(text.get_position()[1] + share)  # room is kept above the foot; it is put on it
+        figure.text(
+            _FOOT_MARGIN_IN / size[0],
+            share / 2,
+            RESEARCH_USE_ONLY,
+            va="center",
+            fontsize=7,
+            color=OTHER_COLOUR,
+        )
         with atomic_path(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, metadata={"Software": "AMKD Viewer"})
-        figure.set_layout_engine("none")  # the layout is kept, and not worked out a second time
         with atomic_path(folder / f"{name}.svg") as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "AMKD Viewer"})
         if pdf:
