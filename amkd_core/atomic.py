@@ -64,7 +64,13 @@ def atomic_path(final: Path | str) -> Iterator[Path]:
         if full is not None:
             raise full from error
         raise
-    _flush_folder(final.parent)
+    try:
+        _flush_folder(final.parent)
+    except OSError as error:
+        full = full_disk(error, final, final.stat().st_size)
+        if full is not None:
+            raise full from error
+        raise
 
 
 def require_space(folder: Path, n_bytes: int, *, what: str) -> None:
@@ -146,6 +152,9 @@ def _flush(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)  # the system knows no more than the number of an open file
+        raise
     finally:
         os.close(descriptor)
 
