@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +21,8 @@ LOCK, HOLDER = ".lock", ".lock.holder"
 # Between a holder's lock and its note lie milliseconds; whoever comes in between waits no longer than this for it.
 _NOTE_S = 2.0
 _POLL_S = 0.02
+# What file systems say that cannot lock: network ones without a lock server, some of FUSE.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @contextmanager
@@ -37,11 +41,12 @@ def hold_folder(folder: Path, doing: str, error: type[RunFolderError]) -> Iterat
     Raises
     ------
     RunFolderError
-        `error`, with the holder's process and computer.
+        `error`, with the holder's process and computer; a plain one when the folder's disk cannot lock.
     """
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
+    _require_locks(folder)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -60,6 +65,28 @@ def hold_folder(folder: Path, doing: str, error: type[RunFolderError]) -> Iterat
         with suppress(OSError):
             note.unlink(missing_ok=True)
         lock.release()
+
+
+def _require_locks(folder: Path) -> None:
+    """Refuse a folder whose disk cannot lock, by a file of our own that nobody else waits for.
+
+    Releases of filelock differ in what they make of it: they wait, raise, or let a file stand for the lock, which would
+    outlive a killed run.
+    """
+    if os.name != "posix":
+        return
+    import fcntl
+
+    with tempfile.TemporaryFile(dir=folder, prefix=TEMPORARY_PREFIX) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise RunFolderError(
+                f"{folder}: its disk cannot lock files ({os.strerror(error.errno).lower()}), so that two runs in it "
+                "would not be kept apart; choose a folder on another disk"
+            ) from error
 
 
 def _holder(folder: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from amkd_core import folder_lock
-from amkd_core.errors import FolderInUseError
+from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.folder_lock import HOLDER, hold_folder
 
 
@@ -31,3 +33,32 @@ def test_the_note_of_a_dead_process_names_nobody(tmp_path: Path, monkeypatch: py
         for computer, words in ((platform.node(), "its process is not known"), ("elsewhere", "on elsewhere")):
             (tmp_path / HOLDER).write_text(json.dumps({"process": ended.pid, "computer": computer}))
             assert words in told(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="as POSIX locks")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_that_cannot_lock_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """And nothing in place of the kernel's lock: a file that stands for one would outlive a killed run."""
+    import fcntl
+
+    def refusing(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    entered = []
+    monkeypatch.setattr(fcntl, "flock", refusing)
+    with (
+        pytest.raises(
+            RunFolderError, match=r"its disk cannot lock files .*; choose a folder on another disk$"
+        ) as raised,
+        hold_folder(tmp_path, "works in", FolderInUseError),
+    ):
+        entered.append(True)
+    assert str(raised.value).startswith(f"{tmp_path}: ")
+    assert os.strerror(number).lower() in str(raised.value)
+    assert not isinstance(raised.value, FolderInUseError)
+    assert entered == []
+    monkeypatch.undo()
+    with hold_folder(tmp_path, "works in", FolderInUseError):
+        assert HOLDER in {path.name for path in tmp_path.iterdir()}
