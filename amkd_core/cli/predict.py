@@ -12,6 +12,7 @@ import typer
 from amkd_core.cli.idle_options import is_bag, refuse_idle
 from amkd_core.cli.result_folders import result_folders
 from amkd_core.cli.terminal import (
+    EXIT_FOLDER_IN_USE,
     EXIT_PARTIAL,
     EXIT_WRONG_INPUT,
     DeviceOption,
@@ -93,7 +94,8 @@ def predict_command(
 ) -> None:
     """Predict survival risk without a window (research use only).
 
-    Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded.
+    Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded; 3: another run is
+    writing where all results would go.
     """
     from amkd_core.slides.encoders.weights import check_weights
 
@@ -114,32 +116,40 @@ def predict_command(
             (None, None) if expression is None else _genes_of(expression, patient, sources, model.card)
         )
         assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, mpp)
-    failed = 0
+    codes = []
     for source, folder in zip(sources, folders, strict=True):
         request = Request(source, mpp, scene, chosen_device(device), weights, genes, whose, assume)
         exports = Exports(report, identified)
-        failed += not _predicted(
-            request, model, folder, exports, f"{sources.index(source) + 1} of {len(sources)}"
+        codes.append(
+            _predicted(request, model, folder, exports, f"{sources.index(source) + 1} of {len(sources)}")
         )
-    if failed:
-        raise typer.Exit(EXIT_PARTIAL if failed < len(sources) else EXIT_WRONG_INPUT)
+    if any(codes):
+        raise typer.Exit(EXIT_PARTIAL if 0 in codes else min(codes))
 
 
-def _predicted(request: Request, model: Bundle, folder: Path, exports: Exports, place: str) -> bool:
-    """Predict one source and write its results; False after its fault was told."""
-    from amkd_core.errors import AmkdError
+def _predicted(request: Request, model: Bundle, folder: Path, exports: Exports, place: str) -> int:
+    """Predict one source and write its results; its exit code, after its fault was told.
+
+    The result folder is made and held while they are written, so that no other run's files come between them.
+    """
+    from amkd_core.errors import AmkdError, FolderInUseError
+    from amkd_core.folder_lock import hold_folder
     from amkd_core.slides import slide_id_of
 
     try:
         prediction, pictures = drain(predict_any(request, model))
-        write_results(folder, prediction, pictures)
-        if exports.wanted:
-            write_exports(folder, prediction, pictures, identified=exports.identified)
-        elif (folder / EXPORTS).is_dir():
-            say(f"Note: {folder / EXPORTS} is of an earlier prediction; --report writes it anew.", err=True)
+        with hold_folder(folder, "writes predictions into", FolderInUseError):
+            write_results(folder, prediction, pictures)
+            if exports.wanted:
+                write_exports(folder, prediction, pictures, identified=exports.identified)
+            elif (folder / EXPORTS).is_dir():
+                say(
+                    f"Note: {folder / EXPORTS} is of an earlier prediction; --report writes it anew.",
+                    err=True,
+                )
     except (AmkdError, OSError) as error:
         say(f"Error: {error}", err=True)
-        return False
+        return EXIT_FOLDER_IN_USE if isinstance(error, FolderInUseError) else EXIT_WRONG_INPUT
     except Exception as error:  # a mistake of ours; one file of many must not cost the others their results
         if place == "1 of 1":
             raise
@@ -150,9 +160,9 @@ def _predicted(request: Request, model: Bundle, folder: Path, exports: Exports, 
             "and the others go on; please report it",
             err=True,
         )
-        return False
+        return EXIT_WRONG_INPUT
     _report(prediction, folder, request.whose)
-    return True
+    return 0
 
 
 def load_bundle(path: Path | None) -> Bundle:

@@ -27,7 +27,8 @@ def simulate_command(
     from pydantic import ValidationError
 
     from amkd_core.cli.terminal import drain, user_errors
-    from amkd_core.errors import ConfigError
+    from amkd_core.errors import ConfigError, FolderInUseError
+    from amkd_core.folder_lock import hold_folder
     from amkd_core.simulate.cohorts import simulate_cohort
     from amkd_core.simulate.config import SimulationConfig
 
@@ -46,7 +47,8 @@ def simulate_command(
             raise ConfigError(
                 f"{'.'.join(map(str, found['loc']))} is {found['input']}: {found['msg']}"
             ) from None
-        toml = drain(simulate_cohort(config, out, jobs=jobs))
+        with hold_folder(out, "simulates into", FolderInUseError):
+            toml = drain(simulate_cohort(config, out, jobs=jobs))
     say(f"SYNTHETIC cohort of {patients} patients (no real patient stands behind it): {toml}")
     say(f"Slides: {toml.parent / 'slides'}; their truth masks: {toml.parent / 'truth'}")
     say(f"True hazards, activities and planted shares: {toml.parent / 'truth.csv'}")
@@ -65,10 +67,14 @@ def simulate_bags_command(
     """Draw bags for the slides of a cohort from its real expression; no slide stands behind them."""
     from amkd_core.cli.terminal import drain, user_errors
     from amkd_core.cohort.cohort import read_cohort
+    from amkd_core.errors import FolderInUseError
+    from amkd_core.folder_lock import hold_folder
     from amkd_core.simulate.bag_cohort import simulate_bag_cohort
     from amkd_core.simulate.bags import BagSimulationConfig
 
     config = BagSimulationConfig(seed=seed, n_patches=patches, d_encoder=dimension)
     with user_errors():
-        toml = drain(simulate_bag_cohort(read_cohort(cohort), out, config, own_follow_up=own_follow_up))
+        patients = read_cohort(cohort)
+        with hold_folder(out, "simulates into", FolderInUseError):
+            toml = drain(simulate_bag_cohort(patients, out, config, own_follow_up=own_follow_up))
     say(f"SIMULATED bags (no slide stands behind them): {toml}")

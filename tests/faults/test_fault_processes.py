@@ -23,30 +23,42 @@ MOST_ATTEMPTS = 3
 ORPHAN_S = 5.0
 
 
-def run_pairs(n_pairs: int, folder: Path, counted: list[FaultCount]) -> None:
-    words = [sys.executable, str(HERE / "pair_child.py"), str(folder), str(n_pairs)]
+WRITTEN = {
+    "extract": ({"s1.h5", "s2.h5"}, [".lock"], "extracts into"),
+    "predict": ({"prediction.json", "heatmap.h5"}, [".lock", "heatmap.png"], "writes predictions into"),
+}
+
+
+def run_pairs(kind: str, n_pairs: int, folder: Path, counted: list[FaultCount]) -> None:
+    words = [sys.executable, str(HERE / "pair_child.py"), kind, str(folder), str(n_pairs)]
     done = subprocess.run(words, capture_output=True, text=True, env=child_environment())
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    count = FaultCount("two runs on one folder", cases=len(lines))
+    count = FaultCount(f"two runs on one folder: {kind}", cases=len(lines))
     counted.append(count)
     count.refused = sum(sorted(line["codes"]) == [0, 3] for line in lines)
+    names, others, doing = WRITTEN[kind]
     for line in lines:
         assert sorted(line["codes"]) == [0, 3], line
         winner = line["codes"].index(0)
-        assert line["scales"] == [(0.5, 0.45)[winner]] * 2, line
-        assert line["others"] == [".lock"], line
+        assert line["found"] == dict.fromkeys(names, winner), line
+        assert line["others"] == others, line
         sentence = line["said"][1 - winner].strip()
         assert sentence.startswith("Error: "), line
-        assert "another run extracts into this folder" in sentence
+        assert f"another run {doing} this folder" in sentence
         assert f"process {line['processes'][winner]} on " in sentence
     assert count.refused == n_pairs
 
 
+def test_a_pair_of_predictions(tmp_path: Path, counted: list[FaultCount]) -> None:
+    run_pairs("predict", 2, tmp_path, counted)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_fifty_pairs(tmp_path: Path, counted: list[FaultCount]) -> None:
-    run_pairs(50, tmp_path, counted)
+@pytest.mark.parametrize("kind", ["extract", "predict"])
+def test_fifty_pairs(kind: str, tmp_path: Path, counted: list[FaultCount]) -> None:
+    run_pairs(kind, 50, tmp_path, counted)
 
 
 @pytest.mark.slow

@@ -67,7 +67,8 @@ def results(tmp_path_factory: pytest.TempPathFactory, slide_path: Path, bundle_p
 
 
 def test_a_slide_gives_json_hdf5_and_a_picture(results: Path) -> None:
-    assert sorted(path.name for path in results.iterdir()) == ["heatmap.h5", "heatmap.png", "prediction.json"]
+    written = ["heatmap.h5", "heatmap.png", "prediction.json"]
+    assert sorted(path.name for path in results.iterdir()) == [".lock", *written]
     record = strict(results / "prediction.json")
     assert record["slide_id"] == "first"
     assert record["risk"] == pytest.approx(-sum(record["survival"]), abs=1e-6)
