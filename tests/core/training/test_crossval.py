@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +12,17 @@ import pytest
 import torch
 from training_fixtures import N_PATIENTS, assert_same_results, fold_overrides, run_train
 
+from amkd_core import atomic
 from amkd_core.bag_file import read_bag
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cli.terminal import drain
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.pathways import GeneSet
-from amkd_core.errors import RunFolderError
+from amkd_core.errors import DiskFullError, RunFolderError
 from amkd_core.folder_lock import LOCK
 from amkd_core.inference.predict import predict_bag
 from amkd_core.pathway_effects import PathwayEffects, pathway_activities
+from amkd_core.training import packed_cache
 from amkd_core.training.config import load_config
 from amkd_core.training.crossval import config_of_fold, train_fold
 from amkd_core.training.fold_record import finished_fold, read_predictions
@@ -214,3 +217,23 @@ def test_a_fold_on_mapped_halves_has_the_numbers_of_one_on_floats(inputs, tmp_pa
 def test_folds_are_a_setting(unsplit_toml: Path) -> None:
     assert load_config(None).folds == 5
     assert len(read_cohort(unsplit_toml).patients) == N_PATIENTS
+
+
+def test_a_cache_that_does_not_fit_is_refused_before_a_file_is_written(
+    inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort, bags, *_ = inputs
+    needed = sum(bag.features.size for bag in bags.values()) * 4
+    real, written = shutil.disk_usage(tmp_path), []
+    write = atomic.atomic_path
+    monkeypatch.setattr(packed_cache, "atomic_path", lambda path: written.append(path) or write(path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=needed - 1))
+    with pytest.raises(
+        DiskFullError, match=r"the cache by which folds share their bags .* needs .* are free"
+    ):
+        pack_cohort(tmp_path / "cache", cohort, bags, key={}, dtype="float32")
+    assert written == []
+    assert list((tmp_path / "cache").iterdir()) == []
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=needed))
+    pack_cohort(tmp_path / "cache", cohort, bags, key={}, dtype="float32")
+    assert [path.name for path in written] == ["features.npy", "expression.npy"]
