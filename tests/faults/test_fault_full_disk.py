@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,6 +97,42 @@ def test_a_small_disk_at_thirty_sizes(small_disk: Path, counted: list[FaultCount
         "no space left on device" in text.lower() or " are free; make room" in text for text in refused
     )
     assert os.listdir(small_disk)
+
+
+TOLD = re.compile(
+    r"DiskFullError: .*no space left on device after .* are free; make room there and repeat, or choose another folder"
+    r"|OSError: \[Errno 28\] No space left on device: '.+'( -> '.+')?"
+    r"|DiskFullError: \[Errno 28\] No space left on device: '.+'",
+    re.IGNORECASE,
+)
+
+
+def run_refused(work: str, n_cases: int, folder: Path, counted: list[FaultCount]) -> None:
+    """A step of each run fails as on a full disk, and the others do not, so that a swallowed error would show."""
+    lines = stopped(work, "errno", folder, n_cases)
+    count = FaultCount(f"no space at a step: {work}", cases=len(lines))
+    counted.append(count)
+    count.refused = sum(line["ended"] == 4 for line in lines)
+    count.same = sum(not line["differs"] for line in lines)
+    count.slowest = max(line["seconds"] for line in lines)
+    assert [line for line in lines if line["ended"] not in (0, 4) or line["again"] != 0] == []
+    assert [line for line in lines if line["broken"] or line["differs"] or line["left"]] == []
+    told = [line["said"].strip() for line in lines if line["ended"] == 4]
+    assert [text for text in told if not TOLD.fullmatch(text)] == []
+    # Nobody needs the note of who holds a folder, nor a log of progress, to end well.
+    assert count.refused >= 0.7 * len(lines)
+
+
+def test_a_sample_of_steps_without_space(tmp_path: Path, counted: list[FaultCount]) -> None:
+    run_refused("extract", 3, tmp_path, counted)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("work", "n_cases"), [("extract", 1000), ("train", 16)])
+def test_every_step_without_space(work: str, n_cases: int, tmp_path: Path, counted: list[FaultCount]) -> None:
+    """Extraction at each of its steps, training at steps over the whole of it."""
+    run_refused(work, n_cases, tmp_path, counted)
 
 
 def run_through(work: str, n_cases: int, folder: Path, counted: list[FaultCount]) -> None:

@@ -59,6 +59,8 @@ class WriteSteps:
         writes = event in self._kinds
         if event == "open" and isinstance(arguments[2], int):
             writes = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+        if event == "os.mkdir" and os.path.isdir(arguments[0]):
+            return  # asked for in passing, and there
         if not writes or not str(arguments[0]).startswith(self._prefix):
             return
         self.step(str(arguments[0]))
