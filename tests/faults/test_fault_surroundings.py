@@ -16,7 +16,7 @@ import pytest
 from fault_count import FaultCount
 from slide_files import tissue_like, write_tiff
 from stopped import child_environment
-from surroundings_child import CLOCKS, NAMES
+from surroundings_child import CLOCKS, NAMES, SWITCH
 from training_fixtures import run_amkd
 
 CHILD = Path(__file__).with_name("surroundings_child.py")
@@ -34,7 +34,7 @@ def outcome(case: str, folder: Path, environment: dict[str, str]) -> dict[str, A
         [sys.executable, str(CHILD), case, str(folder)],
         capture_output=True,
         text=True,
-        env={**child_environment(), "AMKD_CACHE_DIR": str(folder / "cache"), **environment},
+        env={**child_environment(), "AMKD_CACHE_DIR": str(folder / "cache"), SWITCH: case, **environment},
     )
     assert done.returncode == 0, f"{case}: {done.stderr[-3000:]}"
     return json.loads(done.stdout)
@@ -75,6 +75,9 @@ def test_numbers_are_the_same(
     count.same = int(all(found[name] == plain[name] for name in SAME))
     for name in SAME:
         assert found[name] == plain[name], (name, found["said"])
+    told = {"clock in 1971": 1971, "clock in 2100": 2100}
+    if case in told:  # in processes that are started anew as well
+        assert found["years"] == [told[case]] * 2
     assert found["decimal point"] == ("," if case == "decimal comma" else ".")
 
 
