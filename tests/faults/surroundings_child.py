@@ -51,7 +51,8 @@ CLOCKS: dict[str, Callable[[], Callable[[], float]]] = {
 SWITCH = "AMKD_TEST_CLOCK"
 """Variable of the environment with the case, by which workers that are started anew know their clock."""
 
-if __name__ == "__mp_main__" and os.environ.get(SWITCH) in CLOCKS:  # a worker imports the main module, and no more
+# A worker imports the main module, and no more.
+if __name__ == "__mp_main__" and os.environ.get(SWITCH) in CLOCKS:
     at(CLOCKS[os.environ[SWITCH]]())
 
 NAMES = {

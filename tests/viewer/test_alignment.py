@@ -180,6 +180,42 @@ def seen_in_window(
     return overlap(mark, yellow), overlap(mark, frame), off
 
 
+def test_the_coarsest_level_lies_where_level_0_does(planted, viewer) -> None:
+    """At a zoom at which napari draws the last level, 16 times smaller: a patch takes 26 pixels of the screen."""
+    geometry, path, prediction = planted("levels 1, 3.97, 15.9")
+    slide = open_slide(path, scene=geometry.scene, isolated=True)
+    layer = slide_layers.add_slide(viewer, slide_layer(slide))
+    mpp = slide_layers.mpp_of(layer)
+    heat, _ = (
+        slide_layers.draw_overlay(viewer, data)
+        for data in prediction_layers(
+            prediction,
+            mpp=mpp,
+            fingerprint=slide.info.fingerprint,
+            name="planted",
+            look=MapLook(top_percent=TOP_PERCENT),
+        )
+    )
+    slide_layers.overlay(viewer, layer, "boxes").visible = False
+    left, top, right, bottom = geometry.mark_level0
+    middle = ((left + right) / 2 * mpp[0], (top + bottom) / 2 * mpp[1])
+    zoom = 1 / (20 * mpp[0])
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, middle[1], middle[0]), zoom
+    heat.visible = False
+    drawn = shot(viewer)
+    assert layer.data_level == len(layer.data) - 1 >= 2
+    violet = (drawn[..., 1] < 45) & (drawn[..., 2] > 80)
+    mark = seen_box(violet)
+    layer.visible, heat.visible = False, True
+    yellow = seen_box(shot(viewer).sum(axis=2) > 150)
+    height, width = drawn.shape[:2]
+    half = ((right - left) * mpp[0] * zoom / 2, (bottom - top) * mpp[1] * zoom / 2)
+    expected = (width / 2 - half[0], height / 2 - half[1], width / 2 + half[0], height / 2 + half[1])
+    assert 50 < expected[2] - expected[0] < 53  # two patches
+    assert off_by(mark, expected) <= 2, (mark, expected)
+    assert off_by(yellow, expected) <= 2, (yellow, expected)
+
+
 def corners_off(viewer, layer, geometry: Geometry) -> float:
     """Largest difference of a corner's colour from what was planted there, on the slide's own layer."""
     differences = []
