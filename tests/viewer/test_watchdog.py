@@ -320,6 +320,45 @@ def test_many_slides_leave_nothing_behind(  # noqa: PLR0917 (fixtures)
     assert grown < 50, grown
 
 
+@pytest.mark.parametrize(
+    "n_slides", [3, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
+def test_slides_that_are_open_together_leave_nothing_behind(  # noqa: PLR0917 (fixtures)
+    panel, viewer, slide_path, tmp_path, spin, n_slides: int
+) -> None:
+    """FAULTS 32: as above, of slides that are all open at once; each of them is read by a process of its own."""
+    import psutil
+
+    own = psutil.Process()
+    paths = [tmp_path / f"slide {number}.tif" for number in range(n_slides)]
+    for path in paths:
+        shutil.copy(slide_path, path)
+
+    def left() -> tuple[int, int, int]:
+        end_spare()
+        return own.num_fds(), threading.active_count(), len(own.children(recursive=True))
+
+    def open_all_and_close() -> None:
+        for number, path in enumerate(paths, start=1):
+            panel.open_slide(path)
+            spin(lambda n=number: len(viewer.layers) == n and viewer.layers[-1].loaded)
+        viewer.scene.camera.zoom *= 2
+        viewer.layers.clear()
+        gc.collect()
+
+    spin(lambda: any(thread.name.startswith("amkd-prediction") for thread in threading.enumerate()))
+    # What a first time leaves, such as threads that draw and pictures of letters, is no leak.
+    open_all_and_close()
+    spin(lambda: left()[2] == 0, 30)
+    before, memory = left(), own.memory_info().rss
+    open_all_and_close()
+    spin(lambda: (gc.collect(), all(now <= then for now, then in zip(left(), before, strict=True)))[1], 30)
+    assert not [child for child in own.children(recursive=True) if child.status() == psutil.STATUS_ZOMBIE]
+    grown = (own.memory_info().rss - memory) / 2**20
+    _log.info("MiB grown, left, before: %s", (grown, left(), before))
+    assert grown < 50, grown
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_at_export_is_a_sentence(predicted, dock, monkeypatch, tmp_path, spin) -> None:
     def full(*args, **kwargs):
