@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,14 @@ class FeatureBag:
                 f"{self.slide_id}: slide_bounds_xy must be two pixels (x, y) of the slide, found {corner}"
             )
         self._set("slide_bounds_xy", (int(corner[0]), int(corner[1])))
+
+
+def bag_of_file(path: Path, **fields: Any) -> FeatureBag:
+    """A bag of these fields, whose faults are told by the name of its file; raises as `FeatureBag`."""
+    try:
+        return FeatureBag(**fields)
+    except BagError as error:
+        raise BagError(f"{path.name}: {str(error).removeprefix(fields['slide_id'] + ': ')}") from None
 
 
 def concatenate_bags(bags: Sequence[FeatureBag], *, patient_id: str) -> FeatureBag:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.atomic import write_bytes
-from amkd_core.bag import FeatureBag
+from amkd_core.bag import FeatureBag, bag_of_file
 from amkd_core.bag_apart import find_stored_apart
 from amkd_core.bag_formats import BagAssumptions, read_foreign_bag
 from amkd_core.bag_record import fields_of, record_of
@@ -157,7 +157,7 @@ def _read_ours(path: Path) -> FeatureBag:
         fields = fields_of(stored.record)
     except ValueError as cause:
         raise BagError(f"{path.name}: {cause}; extract the slide again") from cause
-    return FeatureBag(features=features, coords=coords, slide_index=index, golden=golden, **fields)
+    return bag_of_file(path, features=features, coords=coords, slide_index=index, golden=golden, **fields)
 
 
 def _golden(arrays: dict[str, NDArray[Any]]) -> GoldenFeatures:

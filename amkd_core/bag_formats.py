@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.bag import EncoderIdentity, FeatureBag, alike_in_scale, repeated_rows, whole_coords
+from amkd_core.bag import (
+    EncoderIdentity,
+    FeatureBag,
+    alike_in_scale,
+    bag_of_file,
+    repeated_rows,
+    whole_coords,
+)
 from amkd_core.bag_apart import read_layout_apart
 from amkd_core.bag_layouts import Recorded
 from amkd_core.encoder_identity import NOT_RECORDED
@@ -109,7 +116,8 @@ def _complete(recorded: Recorded, assume: BagAssumptions, path: Path) -> Feature
         coords, patch_size_level0 = _to_level0(coords, assume.slide_mpp, float(mpp) * int(patch_size_px))
     _check_length(path, assume.slide_mpp, patch_size_level0, float(mpp) * int(patch_size_px))
     features, coords, repeated = _once(recorded.features, coords, path)
-    return FeatureBag(
+    return bag_of_file(
+        path,
         features=features,
         encoder=replace(encoder, dimension=encoder.dimension or recorded.features.shape[1]),
         patch_size_px=int(patch_size_px),
@@ -151,7 +159,7 @@ def _once(
     """Every patch once: CLAM lists a patch again where two of its contours overlap."""
     if coords is None:
         return features, None, 0
-    places = whole_coords(coords, path.stem)
+    places = whole_coords(coords, path.name)
     if len(places) != len(features):
         return features, places, 0
     repeated = repeated_rows(features, places, np.zeros(len(places), dtype=np.int32))
