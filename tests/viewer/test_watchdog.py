@@ -347,9 +347,10 @@ def test_slides_that_are_open_together_leave_nothing_behind(  # noqa: PLR0917 (f
         gc.collect()
 
     spin(lambda: any(thread.name.startswith("amkd-prediction") for thread in threading.enumerate()))
+    children = left()[2]  # such as the one that reads features, which stays
     # What a first time leaves, such as threads that draw and pictures of letters, is no leak.
     open_all_and_close()
-    spin(lambda: left()[2] == 0, 30)
+    spin(lambda: left()[2] <= children, 30)
     before, memory = left(), own.memory_info().rss
     open_all_and_close()
     spin(lambda: (gc.collect(), all(now <= then for now, then in zip(left(), before, strict=True)))[1], 30)
