@@ -36,6 +36,14 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "user-config" / "settings.json"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_names() -> None:
+    """Slides of other files of tests are named in no log here: one called ``made`` hid that word in sentences."""
+    from amkd_core import private_names
+
+    private_names._names.clear()
+
+
 @pytest.fixture
 def counted(request: pytest.FixtureRequest) -> Iterator[list[FaultCount]]:
     """What a test counts; it travels with the test's report, also from another process."""
