@@ -58,17 +58,17 @@ def follow_up_warnings(
     if event.any() and not event.all():
         ended, going_on = float(np.median(time[event])), float(np.median(time[~event]))
         shorter = (
-            f"ensored patients were followed for less time ({going_on:.1f} months in the median) than it took those "
+            f"patients were followed for less time ({going_on:.1f} months in the median) than it took those "
             f"who {words.ended} ({ended:.1f})"
         )
         if going_on < ended and may_ask and min(event.sum(), (~event).sum()) >= _LEAST_OF_EITHER:
             raise CohortError(
-                f"{name}: c{shorter}, as if censored patients were marked with 1; state event_means = "
+                f"{name}: censored {shorter}, as if censored patients were marked with 1; state event_means = "
                 '"death" in the cohort file if this is right, as in young cohorts it is, else "censored"'
             )
         if going_on < ended:
             warnings.append(
-                f"C{shorter}; this is common in young cohorts, and also what a flipped event flag looks like."
+                f"Censored {shorter}; this is common in young cohorts, and also what a flipped event flag looks like."
             )
     longest = float(time.max())
     if longest > 600:
@@ -129,7 +129,7 @@ def coverage_warnings(
     known, least = n_known / len(wanted), min(coverage.values())
     of_all = _LEAST_GENES if min_genes is None else min_genes
     of_one = min(LEAST_OF_ONE, min_coverage) if min_pathway_genes is None else min_pathway_genes
-    table = f"the table has {n_known:,} of the {len(wanted):,} genes of the pathways ({known:.0%})"
+    table = f"table has {n_known:,} of the {len(wanted):,} genes of the pathways ({known:.0%})"
     faults, confirmed = [], []
     if known < of_all:
         faults.append(f", expected at least {of_all:.0%}")
@@ -142,7 +142,7 @@ def coverage_warnings(
         confirmed.append(f"min_pathway_genes = {_floored(least)}")
     if faults:
         raise CohortError(
-            f"{table[0].upper()}{table[1:]}{''.join(faults)}. Check that it is the right one and names genes as the "
+            f"The {table}{''.join(faults)}. Check that it is the right one and names genes as the "
             f"pathways do; else give a table of more genes, or confirm so few by {' and '.join(confirmed)} in the "
             "cohort file"
         )
@@ -151,9 +151,9 @@ def coverage_warnings(
     if left_out:
         return (
             f"{len(left_out)} of {n_all} pathways are left out, with less than {min_coverage:.0%} of their genes in "
-            f"the expression table ({shares_in_words(left_out)}; amkd cohort --json tells all); {table}.",
+            f"the expression table ({shares_in_words(left_out)}; amkd cohort --json tells all); the {table}.",
         )
-    return () if known >= _LEAST_GENES else (f"{table[0].upper()}{table[1:]}.",)
+    return () if known >= _LEAST_GENES else (f"The {table}.",)
 
 
 def _floored(share: float) -> str:

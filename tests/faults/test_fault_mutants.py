@@ -247,20 +247,28 @@ def test_a_thousand_mutants(name: str, tmp_path: Path, counted: list[FaultCount]
     one_family(name, FULL, tmp_path, counted)
 
 
-def test_the_harness_sees_what_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader without checksums accepts other data, one that aborts dies, one that sleeps hangs."""
-    wrapped = tmp_path / "child.py"
+def wrap_child(read: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have bags read by the code of a function `read` of a path."""
+    wrapped = folder / "child.py"
     wrapped.write_text(
         f"import os, sys, time; sys.path.insert(0, {str(CHILD.parent)!r}); import mutant_child\n"
-        "def plain(path):\n"
-        "    data = path.read_bytes()\n"
-        "    if path.name.startswith('mutant') and len(data) % 7 == 1: os.abort()\n"
-        "    if path.name.startswith('mutant') and len(data) % 7 == 2: time.sleep(60)\n"
-        "    return data\n"
-        "mutant_child.READERS['bag'] = plain\n"
+        f"{read}mutant_child.READERS['bag'] = read\n"
         "mutant_child.main()\n"
     )
     monkeypatch.setattr(sys.modules[__name__], "CHILD", wrapped)
+
+
+def test_the_harness_sees_what_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader without checksums accepts other data, one that aborts dies, one that sleeps hangs."""
+    wrap_child(
+        "def read(path):\n"
+        "    data = path.read_bytes()\n"
+        "    if path.name.startswith('mutant') and len(data) % 7 == 1: os.abort()\n"
+        "    if path.name.startswith('mutant') and len(data) % 7 == 2: time.sleep(60)\n"
+        "    return data\n",
+        tmp_path,
+        monkeypatch,
+    )
     monkeypatch.setattr(sys.modules[__name__], "HANG_S", 1.5)
     count, _ = run_mutants("bag", 40, tmp_path)
     assert count.cases == 40
@@ -271,16 +279,13 @@ def test_the_harness_sees_what_it_counts(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_refusal_that_names_no_file_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrapped = tmp_path / "child.py"
-    wrapped.write_text(
-        f"import sys; sys.path.insert(0, {str(CHILD.parent)!r}); import mutant_child\n"
-        "def nameless(path):\n"
+    wrap_child(
+        "def read(path):\n"
         "    if path.name.startswith('mutant'): raise mutant_child.AmkdError('it is damaged')\n"
-        "    return b''\n"
-        "mutant_child.READERS['bag'] = nameless\n"
-        "mutant_child.main()\n"
+        "    return b''\n",
+        tmp_path,
+        monkeypatch,
     )
-    monkeypatch.setattr(sys.modules[__name__], "CHILD", wrapped)
     count, found = run_mutants("bag", 5, tmp_path)
     assert count.refused == 5
     with pytest.raises(AssertionError, match="'named': False"):

@@ -139,14 +139,11 @@ def test_map_and_boxes_cover_the_mark_in_a_window(planted, viewer, names: tuple[
         assert corners <= 12, (name, measured)
 
 
-def seen_in_window(
-    viewer, geometry: Geometry, path: Path, prediction: Prediction
-) -> tuple[float, float, float]:
-    """Overlap of map and boxes with the mark as they are seen, and how far the corners' colours are off."""
+def opened_with_map(viewer, geometry: Geometry, path: Path, prediction: Prediction):
+    """Layers of a planted slide and of its map, its boxes hidden, and the slide's micrometres per pixel."""
     slide = open_slide(path, scene=geometry.scene, isolated=True)
     layer = slide_layers.add_slide(viewer, slide_layer(slide))
     mpp = slide_layers.mpp_of(layer)
-    assert mpp == pytest.approx(geometry.mpp, rel=1e-3)
     heat, _ = (
         slide_layers.draw_overlay(viewer, data)
         for data in prediction_layers(
@@ -158,6 +155,15 @@ def seen_in_window(
         )
     )
     slide_layers.overlay(viewer, layer, "boxes").visible = False
+    return layer, heat, mpp
+
+
+def seen_in_window(
+    viewer, geometry: Geometry, path: Path, prediction: Prediction
+) -> tuple[float, float, float]:
+    """Overlap of map and boxes with the mark as they are seen, and how far the corners' colours are off."""
+    layer, heat, mpp = opened_with_map(viewer, geometry, path, prediction)
+    assert mpp == pytest.approx(geometry.mpp, rel=1e-3)
     box = slide_layers.add_layer(
         viewer, boxes_layer(top_patches(prediction, N_MARKED), mpp=mpp, name="boxes of the mark")
     )
@@ -183,20 +189,7 @@ def seen_in_window(
 def test_the_coarsest_level_lies_where_level_0_does(planted, viewer) -> None:
     """At a zoom at which napari draws the last level, 16 times smaller: a patch takes 26 pixels of the screen."""
     geometry, path, prediction = planted("levels 1, 3.97, 15.9")
-    slide = open_slide(path, scene=geometry.scene, isolated=True)
-    layer = slide_layers.add_slide(viewer, slide_layer(slide))
-    mpp = slide_layers.mpp_of(layer)
-    heat, _ = (
-        slide_layers.draw_overlay(viewer, data)
-        for data in prediction_layers(
-            prediction,
-            mpp=mpp,
-            fingerprint=slide.info.fingerprint,
-            name="planted",
-            look=MapLook(top_percent=TOP_PERCENT),
-        )
-    )
-    slide_layers.overlay(viewer, layer, "boxes").visible = False
+    layer, heat, mpp = opened_with_map(viewer, geometry, path, prediction)
     left, top, right, bottom = geometry.mark_level0
     middle = ((left + right) / 2 * mpp[0], (top + bottom) / 2 * mpp[1])
     zoom = 1 / (20 * mpp[0])

@@ -14,6 +14,7 @@ from statistics_fixtures import QUICK, made_cohort
 
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
+from amkd_core.cli.terminal import drain
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.device_memory import is_out_of_memory
@@ -46,14 +47,6 @@ OTHER = (
 )
 N = 34
 full_in_all_words = pytest.mark.parametrize("error", FULL.values(), ids=FULL)
-
-
-def finished(steps):
-    try:
-        while True:
-            next(steps)
-    except StopIteration as stop:
-        return stop.value
 
 
 @pytest.fixture(scope="module")
@@ -165,12 +158,10 @@ def test_one_patient_that_a_device_does_not_hold_is_a_sentence(error: Exception)
 def test_patients_that_the_processor_scored_are_counted_and_told(
     cohort: Cohort, bundle: Bundle, bags: dict[str, FeatureBag], device_of, tmp_path: Path
 ) -> None:
-    expected = finished(evaluate_bundle(cohort, bundle, bags, out=tmp_path / "expected", effort=QUICK))
+    expected = drain(evaluate_bundle(cohort, bundle, bags, out=tmp_path / "expected", effort=QUICK))
     assert expected.n_on_processor == 0
     device_of(FULL["driver"], most=14)
-    found = finished(
-        evaluate_bundle(cohort, bundle, bags, out=tmp_path / "found", effort=QUICK, device="cuda")
-    )
+    found = drain(evaluate_bundle(cohort, bundle, bags, out=tmp_path / "found", effort=QUICK, device="cuda"))
     n_moved = sum(len(bag) > 14 for bag in bags.values())
     assert 0 < n_moved < N
     sentence = f"The device's memory did not hold the patches of {n_moved} patients; the processor computed"
@@ -190,7 +181,7 @@ def test_an_explanation_counts_them_too(
     cohort: Cohort, bundle: Bundle, bags: dict[str, FeatureBag], device_of, tmp_path: Path
 ) -> None:
     device_of(FULL["cublas"], most=14)
-    found = finished(explain_bundle(cohort, bundle, bags, out=tmp_path, device="cuda"))
+    found = drain(explain_bundle(cohort, bundle, bags, out=tmp_path, device="cuda"))
     n_moved = sum(len(bag) > 14 for bag in bags.values())
     assert f"did not hold the patches of {n_moved} patients" in str(found)
     assert json.loads((tmp_path / "explanation.json").read_text())["n_on_processor"] == n_moved

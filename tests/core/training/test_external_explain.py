@@ -21,6 +21,7 @@ from amkd_core import pathway_effects
 from amkd_core.bag import concatenate_bags
 from amkd_core.bag_file import write_bag
 from amkd_core.bundle_file import open_bundle, write_bundle
+from amkd_core.cli.terminal import drain
 from amkd_core.cohort.genes import ExpressionTable, GeneScaling
 from amkd_core.cohort.pathways import GeneSet, Membership
 from amkd_core.errors import BundleMismatchError, CohortError, ModalityError
@@ -36,15 +37,6 @@ from amkd_core.training.report_run import RunStatistics
 from amkd_core.training.strangers import check_external_expression, expression_unlike
 
 N = 36
-
-
-def finished(steps):
-    """Result of a generator of progress."""
-    try:
-        while True:
-            next(steps)
-    except StopIteration as stop:
-        return stop.value
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +73,7 @@ def bundle(bags, tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluated(cohort, bundle, bags, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluation")
-    return out, finished(evaluate_bundle(cohort, bundle, bags, out=out, effort=QUICK))
+    return out, drain(evaluate_bundle(cohort, bundle, bags, out=out, effort=QUICK))
 
 
 def test_everyone_is_scored_as_predict_scores_a_single_bag(evaluated, cohort, bundle, bags):
@@ -135,7 +127,7 @@ def test_nothing_is_fitted_and_the_figures_are_those_of_the_scores(evaluated, co
 
 def test_other_outcomes_change_no_score(cohort, bundle, bags, evaluated, tmp_path):
     patients = tuple(replace(p, time=100 - p.time, event=not p.event) for p in cohort.patients)
-    finished(evaluate_bundle(replace(cohort, patients=patients), bundle, bags, out=tmp_path, effort=QUICK))
+    drain(evaluate_bundle(replace(cohort, patients=patients), bundle, bags, out=tmp_path, effort=QUICK))
     columns = ["patient_id", "model", "risk", "high_risk", "survival_12", "survival_60"]
     first, other = (pd.read_csv(folder / "predictions.csv")[columns] for folder in (evaluated[0], tmp_path))
     pd.testing.assert_frame_equal(first, other)
@@ -157,7 +149,7 @@ def test_the_report_says_external_and_names_the_model(evaluated, bundle):
 
 def test_other_endpoints_and_kinds_of_patients_are_warned_of(cohort, bundle, bags, tmp_path):
     few = replace(cohort, file=cohort.file.model_copy(update={"endpoint": "dss", "synthetic": False}))
-    finished(evaluate_bundle(few, bundle, bags, out=tmp_path, effort=QUICK))
+    drain(evaluate_bundle(few, bundle, bags, out=tmp_path, effort=QUICK))
     page = re.sub(r"\s+", " ", (tmp_path / "report.html").read_text())
     assert "trained for endpoint os, but this cohort&#39;s is dss" in page
     assert "trained on simulated patients, but these are real" in page
@@ -233,10 +225,10 @@ def test_another_floor_of_a_cohort_is_said_once(two_floors, bags, tmp_path):
     wanted = f"Warning: the expression of {N - 4} of {N - 4} patients does not stand on the model's scale ("
     assert remark.startswith(f"4 patients without expression were scored by the student alone. {wanted}")
     assert remark.count("log2(x + 0.001)") == 1
-    statistics = finished(evaluate_bundle(other, bundle, bags, out=tmp_path / "evaluated", effort=QUICK))
+    statistics = drain(evaluate_bundle(other, bundle, bags, out=tmp_path / "evaluated", effort=QUICK))
     assert statistics.remark == remark
     assert "does not stand on the model&#39;s scale" in (tmp_path / "evaluated" / "report.html").read_text()
-    explained = finished(explain_bundle(other, bundle, bags, out=tmp_path / "explained"))
+    explained = drain(explain_bundle(other, bundle, bags, out=tmp_path / "explained"))
     assert wanted in str(explained)
     summary = json.loads((tmp_path / "explained" / "explanation.json").read_text())
     assert summary["expression_warning"] == explained.warning
@@ -263,7 +255,7 @@ def test_another_floor_of_an_external_cohort_is_said_before_its_table(two_floors
 def test_bags_of_another_encoder_are_refused(cohort, bundle, bags, tmp_path):
     foreign = {name: replace(bag, encoder=encoder_identity(16, "uni")) for name, bag in bags.items()}
     with pytest.raises(BundleMismatchError, match="uni"):
-        finished(evaluate_bundle(cohort, bundle, foreign, out=tmp_path, effort=QUICK))
+        drain(evaluate_bundle(cohort, bundle, foreign, out=tmp_path, effort=QUICK))
 
 
 def test_patients_without_a_bag_are_named(cohort, tmp_path):
@@ -289,7 +281,7 @@ def test_pathways_are_ranked_by_their_mean_attention():
 
 
 def test_an_explanation_is_the_mean_of_single_predictions(cohort, bundle, bags, tmp_path):
-    found = finished(explain_bundle(cohort, bundle, bags, out=tmp_path))
+    found = drain(explain_bundle(cohort, bundle, bags, out=tmp_path))
     assert (found.n_patients, found.n_left_out) == (N - 4, 4)
     genes, _ = usable_genes(cohort, bundle)
     single = [predict_bag(bags[name], bundle, genes=genes[name]) for name in genes]
@@ -318,7 +310,7 @@ def test_an_explanation_is_the_mean_of_single_predictions(cohort, bundle, bags, 
 def test_what_moves_the_teachers_risk_is_read_over_the_cohort(cohort, bundle, bags, tmp_path, monkeypatch):
     # A teacher of random weights follows its genes less closely than a trained one.
     monkeypatch.setattr(pathway_effects, "LEAST_EXPLAINED", 0.05)
-    found = finished(explain_bundle(cohort, bundle, bags, out=tmp_path))
+    found = drain(explain_bundle(cohort, bundle, bags, out=tmp_path))
     genes, _ = usable_genes(cohort, bundle)
     risks = np.array([predict_bag(bags[name], bundle, genes=genes[name]).teacher.risk for name in genes])
     z_scores = np.mean(
@@ -350,11 +342,11 @@ def test_what_moves_the_teachers_risk_is_read_over_the_cohort(cohort, bundle, ba
 
 def test_effects_that_were_not_read_or_do_not_stand_are_said_and_not_drawn(cohort, bundle, bags, tmp_path):
     few = cohort.keep_only(lambda patient: patient in cohort.patients[: MIN_PATIENTS - 1], "a trial")
-    found = finished(explain_bundle(few, bundle, bags, out=tmp_path / "few"))
+    found = drain(explain_bundle(few, bundle, bags, out=tmp_path / "few"))
     assert f"not read, which takes {MIN_PATIENTS} patients" in str(found)
     (tmp_path / "weak").mkdir()
     (tmp_path / "weak" / "effects.csv").write_text("of an earlier reading\n")
-    weak = finished(explain_bundle(cohort, bundle, bags, out=tmp_path / "weak"))
+    weak = drain(explain_bundle(cohort, bundle, bags, out=tmp_path / "weak"))
     assert 0 < weak.explained < LEAST_EXPLAINED
     assert f"explains {weak.explained:.0%} of the teacher's risk, less than 30%: not shown" in str(weak)
     for result, folder, explained in ((found, "few", None), (weak, "weak", weak.explained)):
@@ -381,9 +373,9 @@ def test_maps_of_several_slides_are_compared_one_by_one(cohort, bundle):
 
 def test_an_explanation_needs_a_teacher_and_expression(cohort, bundle, bags, tmp_path):
     with pytest.raises(ModalityError, match="no teacher"):
-        finished(explain_bundle(cohort, random_bundle(teacher=False), bags, out=tmp_path))
+        drain(explain_bundle(cohort, random_bundle(teacher=False), bags, out=tmp_path))
     with pytest.raises(ModalityError, match="has no expression"):
-        finished(explain_bundle(replace(cohort, expression=NO_TABLE), bundle, bags, out=tmp_path))
+        drain(explain_bundle(replace(cohort, expression=NO_TABLE), bundle, bags, out=tmp_path))
 
 
 @pytest.fixture(scope="module")
