@@ -86,15 +86,12 @@ def recall(request: PredictionRequest, bundle: Bundle) -> Prediction | None:
         If the slide's file is not the one that was opened.
     """
     from amkd_core.inference.result_cache import user_result_cache
-    from amkd_core.slides.opening import fingerprint_of
 
     info = _info_of(request)
     found = None if info is None else user_result_cache().find(info, bundle, genes=_genes_of(request, bundle))
     if found is None:
         return None
-    # It is kept by the content that was opened; nothing else of a kept result reads the file as it is now.
-    if fingerprint_of(request.slide_path) != request.fingerprint:
-        raise _changed(request)
+    _refuse_changed(request)
     return _named(found, request)
 
 
@@ -159,6 +156,7 @@ def _bag_of(
 ) -> Generator[Progress, None, FeatureBag]:
     """All tissue of a slide: of a prediction that is there, of the cache, or encoded now."""
     if whole is not None and _is_usable(whole.bag, slide, bundle):
+        _refuse_changed(slide)
         return whole.bag
     from amkd_core.inference.bag_cache import user_bag_cache
     from amkd_core.inference.predict import encode_for
@@ -174,6 +172,14 @@ def _bag_of(
     if bag.slide_fingerprint != slide.fingerprint:
         raise _changed(slide)
     return bag
+
+
+def _refuse_changed(slide: PredictionRequest) -> None:
+    """Hold what was kept or computed before against the file as it is now, which nothing else of it reads."""
+    from amkd_core.slides.opening import fingerprint_of
+
+    if fingerprint_of(slide.slide_path) != slide.fingerprint:
+        raise _changed(slide)
 
 
 def _changed(slide: PredictionRequest) -> SlideError:
@@ -200,6 +206,7 @@ def _predict_part(request: RegionRequest, bundle: Bundle) -> Generator[Progress,
             "slide first"
         )
     yield Progress("Predicting from the region", 0, 1)
+    _refuse_changed(request.slide)
     found = predict_region(
         request.prediction,
         bundle,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pytest
 from slide_files import tissue_like, write_tiff
 
@@ -14,8 +16,8 @@ from amkd_core.bundle_file import open_bundle
 from amkd_core.errors import SlideError
 from amkd_core.inference.prediction import Prediction
 from amkd_core.slides import open_slide
-from amkd_viewer.events import PredictionRequest
-from amkd_viewer.jobs import predict_one, recall
+from amkd_viewer.events import PatientRequest, PredictionRequest, RegionRequest
+from amkd_viewer.jobs import predict_one, recall, run_job
 
 N_SLIDES = 20
 T = TypeVar("T")
@@ -64,6 +66,28 @@ def test_one_flipped_bit_stops_the_kept_results_of_twenty_slides(tmp_path: Path,
             )
         stopped += 1
     assert stopped == N_SLIDES
+
+
+def test_features_in_memory_are_held_against_the_file_again(tmp_path: Path, bundle_path: Path) -> None:
+    """Of a part of the slide, and of a patient of two slides, nothing else would read the file."""
+    bundle = open_bundle(bundle_path)
+    asked, wholes = [], []
+    for index in range(2):
+        path = write_tiff(tmp_path / f"{index}.tif", [tissue_like(768, 512, seed=index)])
+        with open_slide(path) as slide:
+            asked.append(PredictionRequest(path, slide.info.fingerprint, bundle_path, info=slide.info))
+        wholes.append(run(predict_one(asked[index], bundle))[1])
+    all_of_it = (np.array([[0, 0], [768, 0], [768, 512], [0, 512]]),)
+    part = RegionRequest(asked[1], wholes[1], all_of_it)
+    patient = PatientRequest(tuple(asked), "P", wholes=tuple(wholes))
+    regions = replace(patient, polygons=(all_of_it, all_of_it))
+    for request in (part, patient, regions):
+        run(run_job(request, bundle))
+
+    flip(asked[1].slide_path, asked[1].slide_path.stat().st_size // 2)
+    for request in (part, patient, regions):
+        with pytest.raises(SlideError, match=r"1\.tif has changed since it was opened here; open it again"):
+            run(run_job(request, bundle))
 
 
 def test_the_window_says_that_a_slide_was_replaced(kept, panel, slide_path, tmp_path, spin) -> None:
