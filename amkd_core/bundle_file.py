@@ -36,8 +36,6 @@ from amkd_core.survival.baseline import BaselineHazard
 from amkd_core.survival.metrics import KaplanMeier
 from amkd_core.survival.outcome import TimeBins
 
-RUN_BUNDLE = "model.amkd"
-"""What a run calls its bundle."""
 COHORT_GROUPS = ("all", "low", "high")
 _CURVE = ("time", "survival", "lower", "upper", "at_risk")
 _RANGE = "feature_range."
@@ -142,12 +140,6 @@ def _arrays(bundle: Bundle) -> dict[str, NDArray[Any]]:
 
 
 def _file_hash(path: Path, file_name: str) -> str:
-    if path.is_dir():
-        inside = path / RUN_BUNDLE
-        found = f"; give {inside}, which is one" if inside.is_file() else ""
-        raise BundleError(f"{file_name}: is a folder, expected a model bundle (.amkd){found}")
-    if not path.is_file():
-        raise BundleError(f"{file_name}: no such file, expected a model bundle (.amkd)")
     check_listing(path, file_name)
     return file_sha256(path)
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from amkd_core.errors import BundleError
 
+RUN_BUNDLE = "model.amkd"
+"""What a run calls its bundle."""
+
 MAX_FILE_BYTES = 2 * 2**30
 MAX_MANIFEST_BYTES = 2**20
 MAX_HEADER_BYTES = 2**20
@@ -28,9 +31,15 @@ def check_listing(path: Path, file_name: str) -> None:
     Raises
     ------
     BundleError
-        When the file or its list of parts is too large, or it is no zip as bundles are: without a comment, and not of
-        the kind for more than 65,535 parts.
+        When there is no such file, or it is a folder; when the file or its list of parts is too large, or it is no zip
+        as bundles are: without a comment, and not of the kind for more than 65,535 parts.
     """
+    if path.is_dir():
+        inside = path / RUN_BUNDLE
+        found = f"; give {inside}, which is one" if inside.is_file() else ""
+        raise BundleError(f"{file_name}: is a folder, expected a model bundle (.amkd){found}")
+    if not path.is_file():
+        raise BundleError(f"{file_name}: no such file, expected a model bundle (.amkd)")
     size = path.stat().st_size
     if size == 0 or size > MAX_FILE_BYTES:
         raise BundleError(f"{file_name}: {size} bytes, expected a model bundle of at most 2 GiB")

@@ -42,10 +42,8 @@ def check_bundle_file(path: Path) -> None:
     Raises
     ------
     BundleError
-        When there is no such file, or it is no zip with a manifest, or too large.
+        When there is no such file, or it is a folder, no zip with a manifest, or too large.
     """
-    if not path.is_file():
-        raise BundleError(f"{path}: no such file, expected a model bundle (.amkd)")
     check_listing(path, str(path))
     try:
         with zipfile.ZipFile(path) as archive:

@@ -116,14 +116,17 @@ def test_a_table_of_scales_names_its_columns_in_any_case(tmp_path: Path) -> None
 def test_a_run_folder_given_as_a_bundle_names_the_one_in_it(
     refusal: Refusal, slide_path: Path, bundle_path: Path, tmp_path: Path
 ) -> None:
-    words = ("predict", slide_path, "--out", tmp_path / "out", "--bundle", tmp_path / "run")
-    (tmp_path / "run").mkdir()
+    folder = tmp_path / "run"
+    words = ("predict", slide_path, "--out", tmp_path / "out", "--bundle", folder)
+    seen = ("view", slide_path, "--bundle", folder)
+    folder.mkdir()
     assert refusal(*words) == "run: is a folder, expected a model bundle (.amkd)"
-    inside = tmp_path / "run" / "model.amkd"
+    assert refusal(*seen) == f"{folder}: is a folder, expected a model bundle (.amkd)"
+    inside = folder / "model.amkd"
     inside.write_bytes(bundle_path.read_bytes())
-    assert (
-        refusal(*words) == f"run: is a folder, expected a model bundle (.amkd); give {inside}, which is one"
-    )
+    hint = f"is a folder, expected a model bundle (.amkd); give {inside}, which is one"
+    assert refusal(*words) == f"run: {hint}"
+    assert refusal(*seen) == f"{folder}: {hint}"
 
 
 def test_a_file_given_as_the_folder_of_results_is_named(
