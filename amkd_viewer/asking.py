@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from amkd_core.errors import BundleError, MissingMicronsError
 from amkd_viewer import slide_layers
 from amkd_viewer.events import Expression, PredictionRequest
-from amkd_viewer.wording import NO_MODEL, NO_SCALE
+from amkd_viewer.wording import NO_MODEL, NO_SCALE, no_scale_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,9 @@ def request_of(
     if bundle_path is None:
         raise BundleError(NO_MODEL)
     if slide_layers.mpp_of(layer) is None:
-        raise MissingMicronsError(NO_SCALE.format(slide=layer.name))
+        raise MissingMicronsError(
+            NO_SCALE.format(slide=layer.name, why=no_scale_text(slide_layers.info_of(layer)))
+        )
     info = slide_layers.info_of(layer)
     return PredictionRequest(
         slide_path=info.path,

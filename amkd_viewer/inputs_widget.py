@@ -46,10 +46,11 @@ class ScaleBox(QDoubleSpinBox):
         # Half-typed numbers are no scales.
         self.setKeyboardTracking(False)
 
-    def show_value(self, mpp: float | None) -> None:
-        """Show a value without telling anyone that it changed."""
+    def show_value(self, mpp: tuple[float, float] | None) -> None:
+        """Show a value (x, y) without telling anyone that it changed; what is typed holds for both."""
         self.blockSignals(True)
-        self.setValue(0.0 if mpp is None else mpp)
+        self.setSuffix("" if mpp is None or mpp[0] == mpp[1] else f" × {mpp[1]:.4g}")
+        self.setValue(0.0 if mpp is None else mpp[0])
         self.blockSignals(False)
 
 
@@ -58,7 +59,7 @@ class InputsWidget(QWidget):
 
     slide_chosen = Signal()
     open_requested = Signal(str)
-    scale_given = Signal(float)
+    scale_given = Signal(object)
     inputs_given = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -76,6 +77,8 @@ class InputsWidget(QWidget):
         # Read-only elements
         self.bundle_name = QLabel()
         self.scale_question = wrapped_label(SCALE_QUESTION, role="amkdNotice")
+        self._candidates = QWidget()
+        self.candidates: list[QPushButton] = []
 
         # Event handlers
         self.slides.currentIndexChanged.connect(self._on_slides_index_changed)
@@ -105,7 +108,10 @@ class InputsWidget(QWidget):
         self._form.addRow("Device", self.device)
         self._form.addRow("µm per pixel", self.mpp)
         self._form.addRow(self.scale_question)
-        self.ask_scale(asked=False)
+        self._form.addRow(self._candidates)
+        self._candidate_row = QHBoxLayout(self._candidates)
+        self._candidate_row.setContentsMargins(0, 0, 0, 0)
+        self.ask_scale(None)
 
     @property
     def slide(self) -> Layer | None:
@@ -142,11 +148,43 @@ class InputsWidget(QWidget):
         offer_slides(self.slides, layers, chosen)
         self.slides.setEnabled(bool(layers))
 
-    def ask_scale(self, *, asked: bool, mpp: float | None = None) -> None:
-        """Show or hide the question for micrometres per pixel, with the answer given so far."""
-        self._form.setRowVisible(self.mpp, asked)
-        self._form.setRowVisible(self.scale_question, asked and mpp is None)
+    def ask_scale(
+        self,
+        question: str | None,
+        candidates: Sequence[tuple[str, tuple[float, float]]] = (),
+        *,
+        mpp: tuple[float, float] | None = None,
+    ) -> None:
+        """Show or hide the question for micrometres per pixel, with the answer given so far.
+
+        Parameters
+        ----------
+        question
+            What is asked; None where nothing is.
+        candidates
+            What the answer may be, as text and (x, y): one button each.
+        mpp
+            The answer, (x, y), once it is given.
+        """
+        self._offer(candidates)
+        self._form.setRowVisible(self.mpp, question is not None)
+        self._show_question(shown=question is not None and mpp is None)
+        self.scale_question.setText(question or "")
         self.mpp.show_value(mpp)
+
+    def _show_question(self, *, shown: bool) -> None:
+        self._form.setRowVisible(self.scale_question, shown)
+        self._form.setRowVisible(self._candidates, shown and bool(self.candidates))
+
+    def _offer(self, candidates: Sequence[tuple[str, tuple[float, float]]]) -> None:
+        for button in self.candidates:
+            self._candidate_row.removeWidget(button)
+            button.hide()
+            button.deleteLater()
+        self.candidates = [_button(text, f"{text} µm per pixel") for text, _ in candidates]
+        for button, (_, mpp) in zip(self.candidates, candidates, strict=True):
+            button.clicked.connect(lambda _checked=False, mpp=mpp: self._on_candidate_clicked(mpp))
+            self._candidate_row.addWidget(button)
 
     def _on_slides_index_changed(self) -> None:
         self.slide_chosen.emit()
@@ -164,8 +202,12 @@ class InputsWidget(QWidget):
 
     def _on_mpp_changed(self, value: float) -> None:
         if value > 0:
-            self._form.setRowVisible(self.scale_question, False)
-            self.scale_given.emit(value)
+            self._show_question(shown=False)
+            self.scale_given.emit((value, value))
+
+    def _on_candidate_clicked(self, mpp: tuple[float, float]) -> None:
+        self._show_question(shown=False)
+        self.scale_given.emit(mpp)
 
 
 def offer_slides(box: QComboBox, layers: Sequence[Layer], chosen: Layer | None) -> None:

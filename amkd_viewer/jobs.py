@@ -25,7 +25,7 @@ from amkd_viewer.events import (
     RegionRequest,
     Request,
 )
-from amkd_viewer.wording import QUEUE_NO_SCALE
+from amkd_viewer.wording import QUEUE_NO_SCALE, no_scale_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -248,7 +248,7 @@ def _scale_in_queue(request: QueueRequest, path: Path, info: SlideInfo) -> tuple
     if info.microns is not None:
         return None
     if request.mpp is None:
-        raise MissingMicronsError(QUEUE_NO_SCALE.format(slide=path.name))
+        raise MissingMicronsError(QUEUE_NO_SCALE.format(slide=path.name, why=no_scale_text(info)))
     return request.mpp, request.mpp
 
 

@@ -24,7 +24,7 @@ def view(
     slide: Path | str | None = None,
     bundle: Path | str | None = None,
     *,
-    mpp: float | None = None,
+    mpp: float | tuple[float, float] | None = None,
     run: bool = True,
     block: bool = True,
 ) -> Viewer:
@@ -37,7 +37,7 @@ def view(
     bundle
         Model bundle; by default the demo's.
     mpp
-        Micrometres per pixel, where the slide does not tell.
+        Micrometres per pixel, one number or (x, y); overrules what the slide records.
     run
         Start predicting as soon as the slide is there.
     block
@@ -62,7 +62,7 @@ def screenshot(
     bundle: Path | str | None,
     out_png: Path | str,
     *,
-    mpp: float | None = None,
+    mpp: float | tuple[float, float] | None = None,
     size_px: tuple[int, int] = (1600, 1000),
     timeout_s: float = 300.0,
 ) -> Path:

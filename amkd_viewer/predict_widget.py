@@ -17,7 +17,14 @@ from amkd_viewer.panel_widget import PanelWidget, follow_theme
 from amkd_viewer.result_widget import ResultWidget
 from amkd_viewer.results import slides_of
 from amkd_viewer.session import PredictionSession
-from amkd_viewer.wording import NO_SLIDE_YET, OTHER_MODEL, RESEARCH_USE, progress_text
+from amkd_viewer.wording import (
+    NO_SLIDE_YET,
+    OTHER_MODEL,
+    RESEARCH_USE,
+    progress_text,
+    scale_candidates,
+    scale_question,
+)
 from amkd_viewer.workspace_widget import workspace_of
 
 if TYPE_CHECKING:
@@ -110,7 +117,9 @@ class PredictWidget(PanelWidget):
         self.inputs.bundle_path = path
         self._on_inputs_given()
 
-    def open_slide(self, path: Path | str, *, mpp: float | None = None, run: bool = False) -> None:
+    def open_slide(
+        self, path: Path | str, *, mpp: float | tuple[float, float] | None = None, run: bool = False
+    ) -> None:
         """Open a slide off the GUI thread; it is chosen, and predicted if asked, once it is there."""
         self._say(f"Opening {Path(path).name}")
         self.workspace.open_slide(path, mpp=mpp, run=run)
@@ -132,10 +141,10 @@ class PredictWidget(PanelWidget):
     def _on_inputs_given(self) -> None:
         self.workspace.set_inputs(bundle_path=self.inputs.bundle_path, device=self.inputs.device_name)
 
-    def _on_scale_given(self, mpp: float) -> None:
+    def _on_scale_given(self, mpp: tuple[float, float]) -> None:
         layer = self.inputs.slide
         if layer is not None:
-            self.workspace.restate_scale(layer, (mpp, mpp))
+            self.workspace.restate_scale(layer, mpp)
             self._show_error("")
 
     # What the workspace tells
@@ -180,11 +189,11 @@ class PredictWidget(PanelWidget):
         else:
             self._say_stage(self._stage_text)
         if layer is None:
-            self.inputs.ask_scale(asked=False)
+            self.inputs.ask_scale(None)
             return
-        mpp = slide_layers.mpp_of(layer)
-        asked = slide_layers.info_of(layer).microns is None
-        self.inputs.ask_scale(asked=asked, mpp=None if mpp is None else mpp[0])
+        info = slide_layers.info_of(layer)
+        question = scale_question(info) if info.microns is None else None
+        self.inputs.ask_scale(question, scale_candidates(info), mpp=slide_layers.mpp_of(layer))
 
     def _show_slides(self) -> None:
         self.inputs.set_slides(self.workspace.slides, self.workspace.slide)

@@ -172,7 +172,7 @@ class QueueWidget(WorkspacePanel):
             found = None if entry is None else entry.prediction
             # At the scale that it was predicted with, so that its result is found again.
             given = found is not None and found.bag.slide_mpp_source == "user"
-            mpp = found.bag.slide_mpp[0] if given and found and found.bag.slide_mpp else None
+            mpp = found.bag.slide_mpp if given and found else None
             self.workspace.open_slide(self.paths[place], mpp=mpp)
 
     def _place_of(self, index: QModelIndex) -> int | None:

@@ -10,7 +10,7 @@ from amkd_viewer import slide_layers
 from amkd_viewer.inputs_widget import ScaleBox, offer_slides
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
 from amkd_viewer.panel_widget import WorkspacePanel
-from amkd_viewer.wording import SCALE_HINT, slide_facts
+from amkd_viewer.wording import SCALE_HINT, no_scale_text, slide_facts
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -79,6 +79,7 @@ class SlideWidget(WorkspacePanel):
         info = slide_layers.info_of(layer)
         mpp = slide_layers.mpp_of(layer)
         self.facts.set_facts(slide_facts(info, given_mpp=slide_layers.given_mpp(layer)))
-        self.mpp.show_value(None if mpp is None else mpp[0])
+        self.mpp.show_value(mpp)
+        self.scale_hint.setText(SCALE_HINT if info.recorded is None else f"The slide {no_scale_text(info)}.")
         for widget in (self.scale_heading, self.mpp, self.scale_hint):
             widget.setVisible(info.microns is None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from amkd_core.slides.microns import doubt_of, is_oblong
 from amkd_viewer.plot_foot import PlotWords
 
 if TYPE_CHECKING:
@@ -78,10 +79,12 @@ QUEUE_HINT = (
     "slide."
 )
 QUEUE_NO_SCALE = (
-    "{slide} does not tell its scale; enter the µm per pixel of slides without a scale above the table and predict "
-    "again."
+    "{slide} {why}; enter the µm per pixel of slides without a scale above the table and predict again, or open the "
+    "slide by itself."
 )
-QUEUE_SCALE_HINT = f"Taken for those slides alone that do not tell their own. {SCALE_HINT}"
+QUEUE_SCALE_HINT = (
+    f"Taken for those slides alone that do not tell their own, or contradict themselves. {SCALE_HINT}"
+)
 PLACE_HEADING = "The risk among the training cohort"
 SURVIVAL_LIMITS = (
     "A model's estimate from slides alone. The bands are those of the cohort's curves, not of this patient's."
@@ -146,9 +149,11 @@ SCALE_QUESTION = (
     "about 0.25 for a 40× scan, 0.5 for 20×."
 )
 NO_SCALE = (
-    "{slide} does not tell its scale; bring it into view and enter its micrometres per pixel in Predict survival risk: "
+    "{slide} {why}; bring it into view and enter its micrometres per pixel in Predict survival risk: "
     "about 0.25 for a 40× scan, 0.5 for 20×."
 )
+
+SCALE_IN_DOUBT = "This slide {doubt}; enter the right micrometres per pixel, or choose:"
 
 _SOURCES = {
     "vendor": "from the scanner's metadata",
@@ -206,12 +211,40 @@ def notice_sentences(prediction: Prediction) -> list[str]:
     return [notice.sentence for notice in prediction.notices if notice.code not in _PANEL_CODES]
 
 
+def mpp_text(mpp: tuple[float, float]) -> str:
+    """The number of micrometres per pixel, or both where x and y differ."""
+    x, y = (f"{value:.4g}" for value in mpp)
+    return x if x == y else f"{x} × {y}"
+
+
 def scale_text(microns: Microns | None) -> str:
     """Say the slide's scale and where it comes from."""
     if microns is None:
         return "unknown"
-    value = f"{microns.x:.4g}" if microns.x == microns.y else f"{microns.x:.4g} × {microns.y:.4g}"
-    return f"{value} µm per pixel, {_SOURCES[microns.source]}"
+    return f"{mpp_text((microns.x, microns.y))} µm per pixel, {_SOURCES[microns.source]}"
+
+
+def no_scale_text(info: SlideInfo) -> str:
+    """Why a slide's scale is asked for, to be read after its name."""
+    return "does not tell its scale" if info.recorded is None else doubt_of(info.recorded)
+
+
+def scale_question(info: SlideInfo) -> str:
+    """What is asked of a slide whose scale nothing tells, or is in doubt."""
+    if info.recorded is None:
+        return SCALE_QUESTION
+    return SCALE_IN_DOUBT.format(doubt=doubt_of(info.recorded))
+
+
+def scale_candidates(info: SlideInfo) -> list[tuple[str, tuple[float, float]]]:
+    """What a scale that is in doubt may be, as text and (x, y) micrometres per pixel; empty where nothing tells."""
+    recorded = info.recorded
+    if recorded is None:
+        return []
+    one = (recorded.x, recorded.y)
+    sides = [(side, side) for side in one] if is_oblong(recorded) else []
+    power = [] if recorded.contradicted_by is None else [(recorded.contradicted_by,) * 2]
+    return [(mpp_text(mpp), mpp) for mpp in (one, *sides, *power)]
 
 
 def cursor_text(
@@ -460,7 +493,7 @@ def prediction_facts(prediction: Prediction, expression: Expression | None = Non
         facts.append(("Expression", f"patient {expression.patient}, {expression.path.name}"))
     if bag.slide_mpp is not None:
         source = _SOURCES.get(bag.slide_mpp_source or "", "")
-        facts.append(("Scale", f"{bag.slide_mpp[0]:.4g} µm per pixel{', ' if source else ''}{source}"))
+        facts.append(("Scale", f"{mpp_text(bag.slide_mpp)} µm per pixel{', ' if source else ''}{source}"))
     if bag.slide_fingerprint:
         facts.append(("Content", content_text(bag.slide_fingerprint)))
     return facts
@@ -477,7 +510,7 @@ def slide_facts(info: SlideInfo, *, given_mpp: tuple[float, float] | None = None
             "Scale",
             scale_text(info.microns)
             if given_mpp is None
-            else f"{given_mpp[0]:.4g} µm per pixel, given by you",
+            else f"{mpp_text(given_mpp)} µm per pixel, given by you",
         ),
         ("Levels", ", ".join(f"1/{level.downsample[0]:.4g}" for level in info.levels)),
         ("Objective", f"{info.objective_power:g}×" if info.objective_power else "not recorded"),

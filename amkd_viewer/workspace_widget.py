@@ -187,7 +187,9 @@ class Workspace(QObject):
         self.slide_changed.emit()
         self.prediction_changed.emit()
 
-    def open_slide(self, path: Path | str, *, mpp: float | None = None, run: bool = False) -> None:
+    def open_slide(
+        self, path: Path | str, *, mpp: float | tuple[float, float] | None = None, run: bool = False
+    ) -> None:
         """Open a slide off the GUI thread; it is chosen, and predicted if asked, once it is there."""
         self.outcome, self._run_when_opened = None, run
         self._scale_bar.hold()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from amkd_core.cli.terminal import (
     DeviceOption,
     chosen_device,
     drain,
+    parse_mpp,
     say,
     user_errors,
 )
@@ -30,7 +31,13 @@ def extract_command(
     out: Annotated[Path, typer.Option(help="Folder of the bags; finished ones in it are skipped.")],
     encoder: Annotated[str, typer.Option(help="Patch encoder; `amkd doctor` lists them.")] = "texture",
     mpp: Annotated[
-        float | None, typer.Option(help="Micrometres per pixel, where slides do not tell.")
+        Any,
+        typer.Option(
+            parser=parse_mpp,
+            metavar="X[,Y]",
+            help="Micrometres per pixel (0.25, or 0.25,0.5 for x and y), where slides do not tell or contradict "
+            "themselves.",
+        ),
     ] = None,
     mpp_table: Annotated[
         Path | None,

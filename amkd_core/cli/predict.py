@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,9 +18,11 @@ from amkd_core.cli.terminal import (
     DeviceOption,
     chosen_device,
     drain,
+    parse_mpp,
     say,
     user_errors,
 )
+from amkd_core.errors import ConfigError
 from amkd_core.private_names import private_logger, remember_name
 from amkd_core.progress import Progress
 from amkd_core.settings import current_settings
@@ -42,7 +44,7 @@ class Request:
     """What to predict from, and how."""
 
     source: Path
-    mpp: float | None
+    mpp: float | tuple[float, float] | None
     scene: int
     device: str
     weights: Path | None
@@ -69,8 +71,13 @@ def predict_command(
         typer.Option(help="Model bundle (.amkd); by default the settings', else the synthetic demo's."),
     ] = None,
     mpp: Annotated[
-        float | None,
-        typer.Option(help="Micrometres per pixel; overrules what the slide records, with a notice."),
+        Any,
+        typer.Option(
+            parser=parse_mpp,
+            metavar="X[,Y]",
+            help="Micrometres per pixel (0.25, or 0.25,0.5 for x and y); overrules what the slide records, with a "
+            "notice.",
+        ),
     ] = None,
     scene: Annotated[int, typer.Option(min=0, help="Which image of a file with several.")] = 0,
     expression: Annotated[
@@ -115,7 +122,7 @@ def predict_command(
         whose, genes = (
             (None, None) if expression is None else _genes_of(expression, patient, sources, model.card)
         )
-        assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, mpp)
+        assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, _scale_of_bags(mpp, sources))
     codes = []
     for source, folder in zip(sources, folders, strict=True):
         request = Request(source, mpp, scene, chosen_device(device), weights, genes, whose, assume)
@@ -255,6 +262,17 @@ def write_exports(
             )
         write_geojson(patches, prediction, bounds_xy=bounds_xy, identified=identified)
         write_heatmap_tiff(tiff, prediction, bounds_xy=bounds_xy, identified=identified)
+
+
+def _scale_of_bags(mpp: float | tuple[float, float] | None, sources: list[Path]) -> float | None:
+    """The scale of the slides of foreign bags, whose patches are squares of one scale."""
+    if not isinstance(mpp, tuple):
+        return mpp
+    if bags := [source.name for source in sources if is_bag(source)]:
+        raise ConfigError(
+            f"--mpp gives {mpp[0]:g} and {mpp[1]:g} for x and y, but {bags[0]} is a feature bag, expected one number."
+        )
+    return None
 
 
 def _assumptions(

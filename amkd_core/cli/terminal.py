@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from amkd_core.errors import AmkdError, FolderInUseError
+from amkd_core.errors import AmkdError, ConfigError, FolderInUseError
 from amkd_core.progress import Progress
 from amkd_core.settings import current_settings
 
@@ -24,6 +24,17 @@ Result = TypeVar("Result")
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps; by default the settings', else cpu.")
 ]
+
+
+def parse_mpp(text: str) -> float | tuple[float, float]:
+    """Read the option `--mpp` of slides; a wrong one is said as typer says its own."""
+    from amkd_core.slides.microns import read_mpp
+
+    try:
+        return read_mpp(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
+
 
 EXIT_PARTIAL = 1
 EXIT_WRONG_INPUT = 2

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from amkd_core.bundle_listing import check_listing
-from amkd_core.cli.terminal import user_errors
+from amkd_core.cli.terminal import parse_mpp, user_errors
 from amkd_core.errors import BundleError, MissingExtraError, SlideError
 
 
@@ -23,7 +23,12 @@ def view_command(
         typer.Option(help="Model bundle (.amkd); by default the settings', else the synthetic demo's."),
     ] = None,
     mpp: Annotated[
-        float | None, typer.Option(help="Micrometres per pixel, where the slide does not tell.")
+        Any,
+        typer.Option(
+            parser=parse_mpp,
+            metavar="X[,Y]",
+            help="Micrometres per pixel (0.25, or 0.25,0.5 for x and y); overrules what the slide records.",
+        ),
     ] = None,
     predict: Annotated[bool, typer.Option(help="Start predicting at once.")] = True,
 ) -> None:

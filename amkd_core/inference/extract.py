@@ -66,16 +66,16 @@ class SlideTask:
     Attributes
     ----------
     mpp
-        Micrometres per pixel of this very slide; overrules what it records.
+        Micrometres per pixel of this very slide, one number or (x, y); overrules what it records.
     default_mpp
-        The same, where it records nothing.
+        The same, where it records nothing or contradicts itself.
     scene
         Which image of a file with several, from 0.
     """
 
     path: Path
-    mpp: float | None = None
-    default_mpp: float | None = None
+    mpp: float | tuple[float, float] | None = None
+    default_mpp: float | tuple[float, float] | None = None
     scene: int = 0
 
     @property

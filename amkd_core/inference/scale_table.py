@@ -10,20 +10,22 @@ from typing import Any
 from amkd_core.cohort.columns import plain
 from amkd_core.errors import CohortError, ConfigError
 from amkd_core.slides import slide_id_of
-from amkd_core.slides.microns import user_microns
+from amkd_core.slides.microns import read_mpp
 from amkd_core.toml_text import WIDE_MARKS
 
 _MOST_NAMED = 5
 
+Scale = float | tuple[float, float]
 
-def read_scales(table: Path, slides: Sequence[Path]) -> dict[Path, float]:
+
+def read_scales(table: Path, slides: Sequence[Path]) -> dict[Path, Scale]:
     """Micrometres per pixel of those slides that a table names.
 
     Parameters
     ----------
     table
         CSV with the columns ``slide`` (the file's name, with or without its extension; of a path the name counts) and
-        ``mpp``.
+        ``mpp``: one number, or x and y in quotes (``"0.25,0.5"``).
     slides
         All that may be named.
 
@@ -44,14 +46,14 @@ def read_scales(table: Path, slides: Sequence[Path]) -> dict[Path, float]:
             f"{table.name}: {', '.join(strangers[:_MOST_NAMED])}{more} in the column slide match none of the "
             f"{len(slides)} slides given, and {without[0]} has no row; correct the names, or take those rows out"
         )
-    scales: dict[Path, float] = {}
+    scales: dict[Path, Scale] = {}
     for path in slides:
         found = {mpp: line for line, name, mpp in rows if name in _names(path)}
         if len(found) > 1:
             (one, first), (other, second) = list(found.items())[:2]
             raise CohortError(
-                f"{table.name}: {path.name} has mpp {one:g} in line {first} and {other:g} in line {second}; "
-                "expected one scale per slide"
+                f"{table.name}: {path.name} has mpp {_shown(one)} in line {first} and {_shown(other)} in line "
+                f"{second}; expected one scale per slide"
             )
         if found:
             scales[path] = next(iter(found))
@@ -62,7 +64,11 @@ def _names(path: Path) -> tuple[str, str]:
     return path.name, slide_id_of(path)
 
 
-def _rows(table: Path) -> list[tuple[int, str, float]]:
+def _shown(mpp: Scale) -> str:
+    return ",".join(f"{value:g}" for value in (mpp if isinstance(mpp, tuple) else (mpp,)))
+
+
+def _rows(table: Path) -> list[tuple[int, str, Scale]]:
     """Line, file name and scale of each row."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -98,19 +104,14 @@ def _refuse_other_columns(names: list[str], read: Sequence[str]) -> None:
         )
 
 
-def _scale_of(row: dict[str | Any, Any], line: int) -> tuple[str, float]:
+def _scale_of(row: dict[str | Any, Any], line: int) -> tuple[str, Scale]:
     """Slide and scale of a row as `csv.DictReader` gives it: cells too many stand under None, missing ones are None."""
     if row.get(None):
         raise ValueError(f"line {line} has more cells than line 1; a decimal comma?")
     if row["slide"] is None or row["mpp"] is None:
         raise ValueError(f"line {line} has fewer cells than line 1")
     try:
-        mpp = float(row["mpp"])
-    except ValueError:
-        comma = "; write a point for the decimal comma" if "," in row["mpp"] else ""
-        raise ValueError(f"line {line}: mpp is {row['mpp'].strip()!r}, which is no number{comma}") from None
-    try:
-        user_microns(mpp)
+        mpp = read_mpp(row["mpp"])
     except ConfigError as error:
         raise ValueError(f"line {line}: {error}") from error
     return _file_name(row["slide"]), mpp

@@ -197,7 +197,7 @@ def grid_shape(info: SlideInfo, spec: PatchSpec) -> tuple[tuple[int, int], tuple
 def microns_of(info: SlideInfo) -> Microns:
     """Return the slide's micrometres per pixel, or raise `MissingMicronsError`."""
     if info.microns is None:
-        raise missing_microns(info.path)
+        raise missing_microns(info.path, info.recorded)
     return info.microns
 
 

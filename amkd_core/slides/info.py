@@ -24,6 +24,7 @@ class Microns:
         "objective_power" (10 um divided by the nominal power: a guess good to about 20 %) or "user".
     contradicted_by
         Micrometres per pixel that the file's own objective power means, where they are far from these; else None.
+        Taken so only where the format records the lens's power; see `amkd_core.slides.microns.LENS_POWER`.
     """
 
     x: float
@@ -35,6 +36,12 @@ class Microns:
     def mean(self) -> float:
         """Geometric mean of x and y, in micrometres per pixel."""
         return float((self.x * self.y) ** 0.5)
+
+    @property
+    def text(self) -> str:
+        """The number, or both where they differ: ``0.25 x 0.5``."""
+        x, y = f"{self.x:.4g}", f"{self.y:.4g}"
+        return x if x == y else f"{x} x {y}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class SlideInfo:
     levels
         Stored resolutions, finest first.
     microns
-        None where nothing tells; `Slide.microns` raises then.
+        None where nothing tells, or the file contradicts itself; `Slide.microns` raises then.
     objective_power
         Nominal magnification (20, 40), or None.
     bounds
@@ -99,7 +106,8 @@ class SlideInfo:
     associated
         Names of the label, macro and thumbnail images; their pixels are read only on request.
     recorded
-        What the file tells of its scale where the user's value holds instead; else None.
+        What the file tells of its scale where that is not taken: the user's value holds instead, or it is in doubt
+        and `microns` is None; else None.
     """
 
     path: Path

@@ -1,7 +1,8 @@
 """Micrometres per pixel: found, checked, and never guessed in silence.
 
 The order is: the user's value, vendor metadata, TIFF resolution tags, objective power. A value outside
-0.02 to 50 um per pixel (a 72 dpi resolution tag gives 352.8) tells nothing and counts as missing.
+0.02 to 50 um per pixel (a 72 dpi resolution tag gives 352.8) tells nothing and counts as missing. One whose x and y
+differ by more than 5 %, or that the objective power contradicts, is in doubt: it is not taken unless the user gives it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from amkd_core.errors import ConfigError, MissingMicronsError
-from amkd_core.private_names import private_logger
 from amkd_core.slides.info import Microns
 
 SMALLEST_MPP = 0.02
@@ -20,8 +20,16 @@ LARGEST_MPP = 50.0
 MICRONS_TIMES_POWER = 10.0
 """A 20x objective is taken as 0.5 um per pixel, a 40x one as 0.25."""
 
+MOST_OBLONG = 1.05
+"""Most that x and y may differ, as a ratio: the tolerance that the physical size of a bundle's patches has."""
+
+LENS_POWER = frozenset({"dicom", "mirax", "ome-tiff", "sakura", "zeiss"})
+"""Formats that record the power of the lens: with its camera a 20x lens of 3DHISTECH gives 0.23 um per pixel.
+
+There a power that is far from the scale contradicts nothing; it is told. Others record the scan's own magnification.
+"""
+
 _CONTRADICTION = 1.6
-_log = private_logger(__name__)
 
 
 def is_plausible(mpp: float) -> bool:
@@ -69,18 +77,35 @@ def microns_from_resolution(x: float, y: float, unit: str) -> Microns | None:
     return Microns(length_um / x, length_um / y, "tiff_resolution")
 
 
+def read_mpp(text: str) -> float | tuple[float, float]:
+    """Read micrometres per pixel as users write them: ``0.25``, or ``0.25,0.5`` for x and y.
+
+    Two numbers without a point, as ``0,25``, may be one with a decimal comma, and are refused.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or a value is not between 0.02 and 50.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2) or ("," in text and "." not in text):
+        how = "a point for the decimal comma" if "," in text else "0.25, or 0.25,0.5 for x and y"
+        raise ConfigError(f"mpp is {text.strip()!r}, which is no number; write {how}")
+    mpp = values[0] if len(values) == 1 else (values[0], values[1])
+    user_microns(mpp)
+    return mpp
+
+
 def choose_microns(
-    path: Path,
-    found: Microns | None,
-    resolution: Microns | None,
-    objective_power: float | None,
+    found: Microns | None, resolution: Microns | None, objective_power: float | None
 ) -> Microns | None:
     """Take the first plausible of vendor metadata, resolution tags and objective power.
 
     Parameters
     ----------
-    path
-        Named in the log when sources contradict each other.
     found
         Vendor metadata, or None.
     resolution
@@ -98,13 +123,6 @@ def choose_microns(
         if candidate is not None and is_plausible(candidate.x) and is_plausible(candidate.y):
             if power is None or not _contradict(candidate, power):
                 return candidate
-            _log.warning(
-                "%s states %.4g um per pixel, but its objective power means about %.4g; the former is used. "
-                "Give mpp if that is wrong.",
-                path,
-                candidate.mean,
-                power.mean,
-            )
             return replace(candidate, contradicted_by=power.mean)
     return None
 
@@ -113,12 +131,46 @@ def _contradict(chosen: Microns, power: Microns) -> bool:
     return not 1 / _CONTRADICTION < chosen.mean / power.mean < _CONTRADICTION
 
 
-def missing_microns(path: Path) -> MissingMicronsError:
-    """Build the error for a slide whose scale nothing tells, naming the three ways to give it."""
+def is_oblong(microns: Microns) -> bool:
+    """Tell whether x and y differ by more than 5 %."""
+    return max(microns.x, microns.y) > min(microns.x, microns.y) * MOST_OBLONG
+
+
+def is_in_doubt(found: Microns, vendor: str) -> bool:
+    """Tell whether what a file of this format says of its scale contradicts itself, so that the user must decide."""
+    return is_oblong(found) or (found.contradicted_by is not None and vendor not in LENS_POWER)
+
+
+def doubt_of(recorded: Microns) -> str:
+    """What speaks against a recorded scale, to be read after the slide's name."""
+    shape = ", which are not square" if is_oblong(recorded) else ""
+    power = recorded.contradicted_by
+    against = "" if power is None else f", but its objective power means about {power:.4g}"
+    return f"records {recorded.text} micrometres per pixel{shape}{against}"
+
+
+def missing_microns(path: Path, recorded: Microns | None = None) -> MissingMicronsError:
+    """Build the error for a slide whose scale nothing tells, or is in doubt, naming the three ways to give it.
+
+    Parameters
+    ----------
+    path
+        The slide.
+    recorded
+        What the file tells and is in doubt, or None.
+    """
+    how = (
+        "in a column 'mpp' of a slide table (amkd extract --mpp-table, whose bags amkd-train reads as well), or in the "
+        "dialog of the viewer."
+    )
+    if recorded is None:
+        return MissingMicronsError(
+            f"{path} does not tell its micrometres per pixel (vendor metadata, resolution tags and objective power "
+            f"are missing or absurd); give it with --mpp (0.25 for most 40x scans, 0.5 for 20x), {how}"
+        )
+    two = f"{recorded.x:.4g},{recorded.y:.4g}" if is_oblong(recorded) else f"{recorded.mean:.4g}"
     return MissingMicronsError(
-        f"{path} does not tell its micrometres per pixel (vendor metadata, resolution tags and objective power "
-        "are missing or absurd); give it with --mpp (0.25 for most 40x scans, 0.5 for 20x), in a column 'mpp' of "
-        "a slide table (amkd extract --mpp-table, whose bags amkd-train reads as well), or in the dialog of the viewer."
+        f"{path} {doubt_of(recorded)}; give the right one with --mpp ({two} confirms what is recorded), {how}"
     )
 
 

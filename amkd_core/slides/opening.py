@@ -11,7 +11,7 @@ from amkd_core.slides.backends.base import Backend
 from amkd_core.slides.detect import HEAD_BYTES, files_of, is_dicom, main_file
 from amkd_core.slides.fingerprint import fingerprint
 from amkd_core.slides.info import SlideInfo, slide_id_of
-from amkd_core.slides.microns import user_microns
+from amkd_core.slides.microns import is_in_doubt, user_microns
 from amkd_core.slides.tiff_tags import is_tiff
 
 
@@ -34,6 +34,9 @@ def open_checked(
     remember_name(path, slide_id_of(path), content)
     backend = _open_backend(file, scene, int(content[-8:], 16), isolated)
     facts = backend.facts
+    found = facts.microns
+    certain = None if found is None or is_in_doubt(found, facts.vendor) else found
+    microns = given or certain or default
     info = SlideInfo(
         path=path,
         slide_id=slide_id_of(path),
@@ -41,7 +44,7 @@ def open_checked(
         backend=facts.backend,
         vendor=facts.vendor,
         levels=facts.levels(),
-        microns=given or facts.microns or default,
+        microns=microns,
         objective_power=facts.objective_power,
         bounds=facts.bounds,
         tile_size_px=facts.tile_size_px,
@@ -49,7 +52,7 @@ def open_checked(
         scene=facts.scene,
         n_scenes=facts.n_scenes,
         associated=facts.associated,
-        recorded=facts.microns if given else None,
+        recorded=None if microns is found else found,
     )
     return info, backend
 

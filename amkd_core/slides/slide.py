@@ -61,10 +61,11 @@ class Slide:
         Raises
         ------
         MissingMicronsError
-            If nothing tells it and the caller gave none; the sentence names the ways to give it.
+            If nothing tells it, or the file contradicts itself, and the caller gave none; the sentence names the ways
+            to give it.
         """
         if self.info.microns is None:
-            raise missing_microns(self.info.path)
+            raise missing_microns(self.info.path, self.info.recorded)
         return self.info.microns
 
     def read_region(self, xy_level0: tuple[int, int], level: int, size_px: tuple[int, int]) -> Pixels:
@@ -191,7 +192,7 @@ def open_slide(
     mpp
         Micrometres per pixel, one number or (x, y); overrides what the file tells.
     default_mpp
-        The same, for a file that does not tell.
+        The same, for a file that does not tell or contradicts itself.
     scene
         Which image of a file with several, from 0.
     isolated

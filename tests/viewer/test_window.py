@@ -188,6 +188,61 @@ def test_a_slide_without_scale_is_asked_for_it(panel, viewer, slide_without_scal
     assert "given by you" in panel.result.facts.text
 
 
+@pytest.mark.parametrize(
+    ("kind", "why", "offered", "chosen"),
+    [
+        (
+            "power",
+            "records 0.5 micrometres per pixel, but its objective power means about 0.25",
+            ["0.5", "0.25"],
+            1,
+        ),
+        (
+            "oblong",
+            "records 0.25 x 0.5 micrometres per pixel, which are not square",
+            ["0.25 × 0.5", "0.25", "0.5"],
+            0,
+        ),
+    ],
+)
+def test_a_slide_that_contradicts_itself_is_asked_for_its_scale(
+    panel, viewer, tmp_path, qtbot, spin, *, kind, why, offered, chosen
+) -> None:
+    from slide_files import tissue_like, write_svs, write_tiff
+
+    image = tissue_like(1536, 1536, seed=6)
+    if kind == "power":
+        path = write_svs(tmp_path / "doubt.svs", [image], mpp=0.5, power=40)
+    else:
+        path = write_tiff(tmp_path / "doubt.tif", [image], mpp=(0.25, 0.5))
+    panel.open_slide(path)
+    spin(lambda: roles(viewer) == ["slide"])
+    inputs = panel.inputs
+    assert inputs.mpp.isVisible()
+    assert inputs.mpp.value() == 0
+    assert inputs.scale_question.isVisible()
+    assert (
+        inputs.scale_question.text() == f"This slide {why}; enter the right micrometres per pixel, or choose:"
+    )
+    assert [button.text() for button in inputs.candidates] == offered
+    assert all(button.isVisible() for button in inputs.candidates)
+    click(qtbot, panel.run_button)
+    assert f"doubt {why}; bring it into view" in panel.error.text()
+    assert panel.session.running is None
+    click(qtbot, inputs.candidates[chosen])
+    assert not inputs.scale_question.isVisible()
+    assert not any(button.isVisible() for button in inputs.candidates)
+    x, y = (0.25, 0.25) if kind == "power" else (0.25, 0.5)
+    assert tuple(viewer.layers[0].scale) == pytest.approx((y, x), rel=1e-5)
+    assert inputs.mpp.text() == ("0.2500" if kind == "power" else "0.2500 × 0.5")
+    click(qtbot, panel.run_button)
+    spin(finished(panel))
+    assert not isinstance(panel.outcome, BaseException), panel.outcome
+    assert panel.outcome.bag.slide_mpp == pytest.approx((x, y), rel=1e-5)
+    assert panel.outcome.bag.slide_mpp_source == "user"
+    assert f"{offered[chosen]} µm per pixel, given by you" in panel.result.facts.text
+
+
 def test_taking_the_slide_away_ends_its_run(opened, viewer, qtbot, spin) -> None:
     click(qtbot, opened.run_button)
     spin(lambda: "patches" in opened.stage.text())

@@ -150,7 +150,7 @@ class OpenSlideBackend:
             backend="openslide",
             vendor=vendor,
             sizes_px=tuple((int(w), int(h)) for w, h in handle.level_dimensions),
-            microns=choose_microns(self._path, found, resolution, power),
+            microns=choose_microns(found, resolution, power),
             objective_power=power,
             bounds=_bounds(properties, handle.dimensions),
             tile_size_px=(width, height) if width and height else None,

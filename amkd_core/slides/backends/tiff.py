@@ -146,7 +146,7 @@ def _gather(
         backend="tifffile",
         vendor="ome-tiff" if tiff.is_ome else "tiff",
         sizes_px=tuple(grid.size_px for grid in grids),
-        microns=choose_microns(path, image.microns, _resolution(page), image.objective_power),
+        microns=choose_microns(image.microns, _resolution(page), image.objective_power),
         objective_power=image.objective_power,
         bounds=Bounds(0, 0, *grids[0].size_px),
         tile_size_px=(int(page.tilewidth), int(page.tilelength)) if page.is_tiled else None,

@@ -27,6 +27,7 @@ from amkd_core.slides.tissue import find_tissue
 if TYPE_CHECKING:
     from amkd_core.slides.encoders.journal import EncodingJournal
     from amkd_core.slides.encoders.registry import PatchEncoder
+    from amkd_core.slides.info import Microns
     from amkd_core.slides.slide import Slide
 
 MOST_INVALID_SHARE = 0.01
@@ -206,12 +207,20 @@ def _image_notices(slide: Slide) -> list[Notice]:
 
 def _scale_notices(slide: Slide) -> list[Notice]:
     microns, recorded = slide.microns, slide.info.recorded
-    if recorded is not None and not 0.95 < microns.mean / recorded.mean < 1.05:
+    if recorded is not None and not _alike(microns, recorded):
         return [
             Notice(
                 "scale_source",
-                f"The slide records {recorded.mean:.4g} micrometres per pixel; the {microns.mean:.4g} that the "
+                f"The slide records {recorded.text} micrometres per pixel; the {microns.text} that the "
                 "user gave were taken instead.",
+            )
+        ]
+    if recorded is not None and recorded.contradicted_by is not None:
+        return [
+            Notice(
+                "scale_source",
+                f"The slide's nominal objective power means about {recorded.contradicted_by:.3g} micrometres per "
+                f"pixel; the {microns.text} that the user gave were taken instead.",
             )
         ]
     if microns.contradicted_by is not None:
@@ -232,6 +241,10 @@ def _scale_notices(slide: Slide) -> list[Notice]:
             "power, which may be off by 20 %.",
         )
     ]
+
+
+def _alike(one: Microns, other: Microns) -> bool:
+    return all(0.95 < ratio < 1.05 for ratio in (one.x / other.x, one.y / other.y))
 
 
 def _damage_notices(low: LowPower) -> list[Notice]:

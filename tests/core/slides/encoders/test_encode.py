@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slide_files import tissue_like, write_svs
 
 from amkd_core.bag import EncoderIdentity, FeatureBag
 from amkd_core.errors import EncoderError, MissingMicronsError, SlideReadError, TissueError
@@ -167,7 +168,8 @@ def test_a_damaged_real_slide_fails_in_one_sentence(shared: Path) -> None:
     ("mpp", "source", "codes"),
     [
         ((1.0, 1.0), "user", ["scale_source", "coarse_scale"]),
-        ((0.5, 0.55), "user", ["non_square_pixels"]),
+        ((0.5, 0.52), "user", ["non_square_pixels"]),
+        ((0.5, 0.55), "user", ["scale_source", "non_square_pixels"]),
         ((0.5, 0.5), "objective_power", ["scale_source"]),
     ],
 )
@@ -182,7 +184,36 @@ def test_what_limits_a_result_travels_with_the_bag(
     assert bag.slide_mpp_source == source
 
 
-def test_a_scale_that_the_objective_power_contradicts_is_said(slide_file: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            (0.25, 0.25),
+            "The slide records 0.5 micrometres per pixel; the 0.25 that the user gave were taken instead.",
+        ),
+        (
+            (0.5, 0.5),
+            "The slide's nominal objective power means about 0.25 micrometres per pixel; the 0.5 that the user gave "
+            "were taken instead.",
+        ),
+        # The mean is the same: each side counts.
+        (
+            (0.45, 0.5 / 0.9),
+            "The slide records 0.5 micrometres per pixel; the 0.45 x 0.5556 that the user gave were taken instead.",
+        ),
+    ],
+)
+def test_what_the_user_decided_against_is_kept_with_the_bag(
+    tmp_path: Path, given: tuple[float, float], sentence: str
+) -> None:
+    path = write_svs(tmp_path / "a.svs", [tissue_like(1536, 1536)], mpp=0.5, power=40)
+    with open_slide(path, mpp=given) as slide:
+        _, bag = run(encode_slide(slide, MeanColour()))
+    assert sentence in [notice.sentence for notice in bag.notices if notice.code == "scale_source"]
+    assert (bag.slide_mpp, bag.slide_mpp_source) == (given, "user")
+
+
+def test_a_scale_that_the_power_of_the_lens_is_far_from_is_said(slide_file: Path) -> None:
     with open_slide(slide_file) as slide:
         microns = replace(slide.info.microns, source="vendor", contradicted_by=0.25)  # type: ignore[type-var]
         slide.info = replace(slide.info, microns=microns)
