@@ -18,9 +18,10 @@ from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_core.slides.encoders.golden_patches import golden_features
 from amkd_core.slides.grid import PatchGrid, PatchSpec, grid_shape, lay_patches
+from amkd_core.slides.holes import StainedPlaces
 from amkd_core.slides.low_power import LowPower, read_low_power
 from amkd_core.slides.missing_tiles import patches_on_missing_tiles
-from amkd_core.slides.patches import read_patches
+from amkd_core.slides.patches import PatchBatch, read_patches
 from amkd_core.slides.stain import check_stain
 from amkd_core.slides.tissue import find_tissue
 
@@ -47,8 +48,8 @@ def encode_slide(
     """Find the tissue of a slide, cut it into patches and encode them.
 
     Patches are read by threads while earlier ones are being encoded. Closing the generator cancels.
-    Patches that cannot be read, or lie on tissue whose tiles hold no data, are left out of the bag and counted in a
-    notice.
+    Patches that cannot be read, lie on tissue whose tiles hold no data, or are white where the overview shows tissue,
+    are left out of the bag and counted in a notice.
 
     Parameters
     ----------
@@ -103,12 +104,26 @@ def encode_slide(
     if missing.sum() > MOST_INVALID_SHARE * len(grid):
         raise _too_many_missing(slide, int(missing.sum()), len(grid))
     encoded = yield from _encode_patches(
-        slide, encoder, grid, missing, batch_size=batch_size, workers=workers, journal=journal
-    )
+        slide, encoder, grid, _Lost(missing, StainedPlaces.of(low, tissue)),
+        batch_size=batch_size, workers=workers, journal=journal,
+    )  # fmt: skip
     n_invalid = int((~encoded.valid).sum())
     if n_invalid:
         notices.append(_invalid_notice(n_invalid, len(grid), int(missing.sum())))
     return _bag(slide, encoder, grid, encoded, notices=tuple(notices))
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """Patches on missing tiles of the file, (n,), and by what others are found to be holes once they are read."""
+
+    missing: NDArray[np.bool_]
+    stained: StainedPlaces
+
+    def is_hole(self, batch: PatchBatch, grid: PatchGrid) -> NDArray[np.bool_]:
+        """Which patches of a batch are white where the overview shows tissue."""
+        corners = grid.xy_level0[batch.start : batch.start + len(batch.images)]
+        return self.stained.patches_with_holes(batch.images, corners, grid.size_level0)
 
 
 @dataclass(frozen=True)
@@ -123,7 +138,7 @@ def _encode_patches(
     slide: Slide,
     encoder: PatchEncoder,
     grid: PatchGrid,
-    missing: NDArray[np.bool_],
+    lost: _Lost,
     *,
     batch_size: int,
     workers: int,
@@ -134,22 +149,25 @@ def _encode_patches(
     valid = np.zeros(len(grid), dtype=bool)
     first = 0
     if journal is not None:
-        key = _journal_key(slide, encoder, grid, n_missing=int(missing.sum()))
+        key = _journal_key(slide, encoder, grid, n_missing=int(lost.missing.sum()))
         first = journal.restore(key, features, valid, batch_size=batch_size)
     yield Progress(stage, first, len(grid))
     n_invalid = int((~valid[:first]).sum())
     # Closed explicitly, so that the reading threads are gone before an error or a cancel goes further up.
-    reading = read_patches(slide, grid, batch_size=batch_size, workers=workers, first=first, missing=missing)
+    reading = read_patches(
+        slide, grid, batch_size=batch_size, workers=workers, first=first, missing=lost.missing
+    )
     with closing(reading) as batches:
         for batch in batches:
             stop = batch.start + len(batch.images)
-            valid[batch.start : stop] = batch.valid
-            n_invalid += int((~batch.valid).sum())
+            good = batch.valid & ~lost.is_hole(batch, grid)
+            valid[batch.start : stop] = good
+            n_invalid += int((~good).sum())
             if n_invalid > MOST_INVALID_SHARE * len(grid):
                 raise _too_many_invalid(slide, n_invalid, stop, len(grid))
-            features[batch.start : stop][batch.valid] = _features(encoder, batch.images[batch.valid])
+            features[batch.start : stop][good] = _features(encoder, batch.images[good])
             if journal is not None:
-                journal.append(features[batch.start : stop], batch.valid)
+                journal.append(features[batch.start : stop], good)
             yield Progress(stage, stop, len(grid), getattr(encoder, "remark", ""))
     return _Encoded(features, valid)
 
@@ -166,6 +184,7 @@ def _journal_key(
         "spec": asdict(grid.spec),
         "read": [grid.read_level, *grid.read_size_px],
         "missing": n_missing,
+        "holes": "left out",
     }
 
 

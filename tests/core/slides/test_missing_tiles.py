@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scanner_files import write_mirax
 from slide_files import halved, write_ome, write_striped, write_svs, write_tiff
 
 from amkd_core.bag import EncoderIdentity, FeatureBag
@@ -15,7 +16,10 @@ from amkd_core.errors import SlideReadError
 from amkd_core.slides import open_slide
 from amkd_core.slides.encoders import encode_slide
 from amkd_core.slides.grid import PatchSpec, lay_patches
+from amkd_core.slides.holes import StainedPlaces
+from amkd_core.slides.low_power import read_low_power
 from amkd_core.slides.missing_tiles import patches_on_missing_tiles
+from amkd_core.slides.patches import read_patches
 from amkd_core.slides.tiff_tags import STRIP_BYTES, TILE_BYTES, read_tiff_tags
 from amkd_core.slides.tissue import find_tissue
 
@@ -217,6 +221,123 @@ def test_strips_without_bytes_count(tmp_path: Path) -> None:
     rows = grid.row_column[missing, 0]
     assert set(rows.tolist()) == {6}  # strip 50 holds pixel rows 200 to 203
     assert len(rows) == len(TISSUE)
+
+
+SIDE = 64
+"""Of the pictures of a MIRAX slide here, 32 um."""
+
+
+def mirax(path: Path, lost: Iterable[int]) -> Path:
+    """A slide without pictures of glass and without `lost` ones on its finest level; the coarser ones have them."""
+    return write_mirax(
+        path, padded(picture(SIDE)), mpp=0.5, without={*map(in_padded, [*lost, *glass_tiles()])}
+    )
+
+
+def padded(image: np.ndarray) -> np.ndarray:
+    """Glass on two sides up to whole pictures of all levels."""
+    short = -image.shape[0] % (4 * SIDE)
+    return np.pad(image, ((0, short), (0, short), (0, 0)), constant_values=243)
+
+
+def in_padded(index: int) -> int:
+    row, column = divmod(index, TILES)
+    return row * (TILES + -TILES % 4) + column
+
+
+def white_tiff(path: Path, lost: Iterable[int]) -> Path:
+    """A TIFF whose finest level is white where the coarser ones show tissue; every tile has bytes."""
+    image = picture(SIDE)
+    fine = image.copy()
+    for row, column in (divmod(index, TILES) for index in lost):
+        fine[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE] = 255
+    return write_tiff(path, [fine, halved(image), halved(image, 4)], tile=SIDE, compression="lzw")
+
+
+HOLED = {"a.mrxs": mirax, "white.tif": white_tiff}
+
+
+@pytest.mark.parametrize("name", HOLED)
+def test_holes_that_the_overview_does_not_have_are_counted_exactly_and_give_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("amkd_core.slides.encoders.encode.MOST_INVALID_SHARE", 0.8)
+    n = len(TISSUE) ** 2
+    for k in (0, 1, 3, 10, 100):
+        (tmp_path / str(k)).mkdir()
+        lost = tissue_tiles(k)
+        bag = encoded(HOLED[name](tmp_path / str(k) / name, lost), SIDE, isolated=k == 3)
+        assert len(bag) == n - k
+        rows = {(y // SIDE, x // SIDE) for x, y in bag.coords.tolist()}
+        assert not {divmod(index, TILES) for index in lost} & rows
+        assert bag.features[:, :3].max() < 200  # no row is of white
+        sentences = [notice.sentence for notice in bag.notices if notice.code == "invalid_patches"]
+        assert sentences == ([f"{k} of {n} patches could not be read and were left out."] if k else [])
+
+
+@pytest.mark.parametrize("name", HOLED)
+def test_more_than_one_percent_of_holes_fails(tmp_path: Path, name: str) -> None:
+    path = HOLED[name](tmp_path / name, tissue_tiles(5))
+    with pytest.raises(
+        SlideReadError, match=rf"{name} is damaged: 5 of the first \d+ patches \(of 484\) cannot be"
+    ):
+        encoded(path, SIDE)
+
+
+@pytest.mark.parametrize(("size", "mpp"), [(100, 0.5), (120, 0.6), (72, 0.5)])
+def test_patches_that_a_hole_reaches_into_are_left_out(tmp_path: Path, size: int, mpp: float) -> None:
+    """A hole of less than three pixels of the overview may be two levels that do not lie exactly on each other."""
+    lost = tissue_tiles(12)
+    with open_slide(mirax(tmp_path / "a.mrxs", lost)) as slide:
+        low = read_low_power(slide)
+        tissue = find_tissue(slide, low_power=low)
+        grid = lay_patches(slide, tissue, PatchSpec(size, mpp))
+        assert grid.read_level == 0
+        (batch,) = read_patches(slide, grid, batch_size=len(grid))
+        holed = StainedPlaces.of(low, tissue).patches_with_holes(
+            batch.images, grid.xy_level0, grid.size_level0
+        )
+    corners = np.array([(index % TILES * SIDE, index // TILES * SIDE) for index in lost])
+    begin = np.maximum(grid.xy_level0[:, None], corners)
+    stop = np.minimum(grid.xy_level0[:, None] + np.array(grid.size_level0), corners + SIDE)
+    shared = (stop - begin).min(axis=2).max(axis=1)  # the shorter side of what a patch has of a hole
+    assert holed[shared >= 5 * low.downsample[0]].all()
+    assert not holed[shared < 2 * low.downsample[0]].any()
+    assert holed.sum() >= 12
+
+
+def test_glass_within_tissue_is_no_hole(tmp_path: Path) -> None:
+    """Pure white on every level, whether the scanner left it out or not: lumina, clefts, torn places."""
+    image = picture(SIDE)
+    for index in tissue_tiles(40):
+        row, column = divmod(index, TILES)
+        image[row * SIDE + 9 : row * SIDE + 50, column * SIDE + 13 : column * SIDE + 55] = 255
+    path = write_tiff(
+        tmp_path / "a.tif", [image, halved(image), halved(image, 4)], tile=SIDE, compression="lzw"
+    )
+    assert not [notice for notice in encoded(path, SIDE).notices if notice.code == "invalid_patches"]
+
+
+def test_levels_that_lie_a_pixel_beside_each_other_make_no_hole(tmp_path: Path) -> None:
+    image = picture(SIDE)
+    image[:, 13 * SIDE : 14 * SIDE] = 255
+    shifted = np.roll(image, 8, axis=1)  # 4 um
+    path = write_tiff(
+        tmp_path / "a.tif", [image, halved(shifted), halved(shifted, 4)], tile=SIDE, compression="lzw"
+    )
+    assert not [notice for notice in encoded(path, SIDE).notices if notice.code == "invalid_patches"]
+
+
+def test_no_hole_is_found_in_a_real_slide(shared: Path) -> None:
+    for name in ("real/CMU-1-Small-Region-dicom", "derived/derived_c3l-00601-26_pyramid_nompp.tif"):
+        with open_slide(shared / "slides" / name, default_mpp=0.5) as slide:
+            low = read_low_power(slide)
+            tissue = find_tissue(slide, low_power=low)
+            grid = lay_patches(slide, tissue)
+            (batch,) = read_patches(slide, grid, batch_size=len(grid))
+            places = StainedPlaces.of(low, tissue)
+            assert places.stained.mean() > 0.1
+            assert not places.patches_with_holes(batch.images, grid.xy_level0, grid.size_level0).any(), name
 
 
 def test_no_real_slide_is_taken_for_damaged(shared: Path) -> None:
