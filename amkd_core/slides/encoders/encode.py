@@ -13,22 +13,27 @@ from numpy.typing import NDArray
 
 from amkd_core.bag import FeatureBag
 from amkd_core.errors import EncoderError, SlideReadError
-from amkd_core.notices import Notice
 from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
 from amkd_core.slides.encoders.golden_patches import golden_features
+from amkd_core.slides.encoders.slide_notices import (
+    damage_notices,
+    image_notices,
+    invalid_notice,
+    scale_notices,
+)
 from amkd_core.slides.grid import PatchGrid, PatchSpec, grid_shape, lay_patches
 from amkd_core.slides.holes import StainedPlaces
-from amkd_core.slides.low_power import LowPower, read_low_power
+from amkd_core.slides.low_power import read_low_power
 from amkd_core.slides.missing_tiles import patches_on_missing_tiles
 from amkd_core.slides.patches import PatchBatch, read_patches
 from amkd_core.slides.stain import check_stain
 from amkd_core.slides.tissue import find_tissue
 
 if TYPE_CHECKING:
+    from amkd_core.notices import Notice
     from amkd_core.slides.encoders.journal import EncodingJournal
     from amkd_core.slides.encoders.registry import PatchEncoder
-    from amkd_core.slides.info import Microns
     from amkd_core.slides.slide import Slide
 
 MOST_INVALID_SHARE = 0.01
@@ -96,7 +101,7 @@ def encode_slide(
     low = read_low_power(slide)
     tissue = find_tissue(slide, low_power=low)
     grid = lay_patches(slide, tissue, spec)
-    notices = [*_image_notices(slide), *_scale_notices(slide), *_damage_notices(low), *grid.notices]
+    notices = [*image_notices(slide), *scale_notices(slide), *damage_notices(low), *grid.notices]
     not_he = check_stain(low.image, tissue)
     if not_he is not None:
         notices.append(not_he)
@@ -109,7 +114,7 @@ def encode_slide(
     )  # fmt: skip
     n_invalid = int((~encoded.valid).sum())
     if n_invalid:
-        notices.append(_invalid_notice(n_invalid, len(grid), int(missing.sum())))
+        notices.append(invalid_notice(n_invalid, len(grid), int(missing.sum())))
     return _bag(slide, encoder, grid, encoded, notices=tuple(notices))
 
 
@@ -209,78 +214,6 @@ def _features(encoder: PatchEncoder, images: NDArray[np.uint8]) -> NDArray[np.fl
     return features
 
 
-def _image_notices(slide: Slide) -> list[Notice]:
-    info = slide.info
-    if info.n_scenes == 1:
-        return []
-    which, how = f"scene {info.scene} (counted from 0)", ""
-    if info.scene == 0:
-        which, how = "the first (scene 0)", "; amkd extract and amkd predict take another by --scene"
-    return [
-        Notice(
-            "several_images",
-            f"The slide's file holds {info.n_scenes} images; {which} was read, the others were not{how}.",
-        )
-    ]
-
-
-def _scale_notices(slide: Slide) -> list[Notice]:
-    microns, recorded = slide.microns, slide.info.recorded
-    if recorded is not None and not _alike(microns, recorded):
-        return [
-            Notice(
-                "scale_source",
-                f"The slide records {recorded.text} micrometres per pixel; the {microns.text} that the "
-                "user gave were taken instead.",
-            )
-        ]
-    if recorded is not None and recorded.contradicted_by is not None:
-        return [
-            Notice(
-                "scale_source",
-                f"The slide's nominal objective power means about {recorded.contradicted_by:.3g} micrometres per "
-                f"pixel; the {microns.text} that the user gave were taken instead.",
-            )
-        ]
-    if microns.contradicted_by is not None:
-        return [
-            Notice(
-                "scale_source",
-                f"The slide records {microns.mean:.4g} micrometres per pixel, but its nominal objective power means "
-                f"about {microns.contradicted_by:.3g}; the former was taken (amkd predict overrules it by --mpp, "
-                "amkd extract by --mpp-table).",
-            )
-        ]
-    if microns.source != "objective_power":
-        return []
-    return [
-        Notice(
-            "scale_source",
-            f"The slide tells no micrometres per pixel; {microns.mean:.3g} was taken from its nominal objective "
-            "power, which may be off by 20 %.",
-        )
-    ]
-
-
-def _alike(one: Microns, other: Microns) -> bool:
-    return all(0.95 < ratio < 1.05 for ratio in (one.x / other.x, one.y / other.y))
-
-
-def _damage_notices(low: LowPower) -> list[Notice]:
-    """Where the overview is damaged no tissue is found, and no patch that fails would tell."""
-    share = float(low.unreadable.mean())
-    if not share:
-        return []
-    words = f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
-    return [
-        Notice(
-            "unreadable_places",
-            f"The slide is damaged: {words} of its area could not be read at low power, and tissue there was not "
-            "looked for.",
-        )
-    ]
-
-
 def _too_many_invalid(slide: Slide, n_invalid: int, n_read: int, n_patches: int) -> SlideReadError:
     return SlideReadError(
         f"{slide.info.path} is damaged: {n_invalid} of the first {n_read} patches (of {n_patches}) cannot be read, "
@@ -292,14 +225,6 @@ def _too_many_missing(slide: Slide, n_missing: int, n_patches: int) -> SlideRead
     return SlideReadError(
         f"{slide.info.path} is damaged: {n_missing} of {n_patches} patches lie on tissue whose tiles hold no data, "
         f"more than {MOST_INVALID_SHARE:.0%} of all; copy it again from its source."
-    )
-
-
-def _invalid_notice(n_invalid: int, n_patches: int, n_missing: int) -> Notice:
-    lost = f"; {n_missing} of them lie on tissue whose tiles hold no data" if n_missing else ""
-    return Notice(
-        "invalid_patches",
-        f"{n_invalid} of {n_patches} patches could not be read and were left out{lost}.",
     )
 
 
