@@ -11,11 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from amkd_core.atomic import TEMPORARY_PREFIX, write_text
 from amkd_core.errors import RunFolderError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 LOCK, HOLDER = ".lock", ".lock.holder"
 # Between a holder's lock and its note lie milliseconds; whoever comes in between waits no longer than this for it.
@@ -27,7 +31,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 @contextmanager
 def hold_folder(folder: Path, doing: str, error: type[RunFolderError]) -> Iterator[None]:
-    """Own a folder for the length of the block; it is made when missing.
+    """Own a folder for the length of the block; it is made when missing, and goes again if nothing is put into it.
 
     The lock is the kernel's, so it does not outlive a killed run.
 
@@ -45,6 +49,7 @@ def hold_folder(folder: Path, doing: str, error: type[RunFolderError]) -> Iterat
     """
     from filelock import FileLock, Timeout
 
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     _require_locks(folder)
     lock = FileLock(folder / LOCK)
@@ -64,7 +69,27 @@ def hold_folder(folder: Path, doing: str, error: type[RunFolderError]) -> Iterat
     finally:
         with suppress(OSError):
             note.unlink(missing_ok=True)
-        lock.release()
+        _release(lock, made)
+
+
+def _release(lock: BaseFileLock, made: list[Path]) -> None:
+    """Let go of a folder; one that was made for this run and stayed empty is removed, with parents made for it.
+
+    A lock's file stays where there are results: whoever has it open would hold a lock that no other run sees.
+    """
+    path = Path(lock.lock_file)
+    unused = path.parent in made and {file.name for file in path.parent.iterdir()} <= {LOCK}
+    if unused:
+        with suppress(
+            OSError
+        ):  # on Windows it cannot be removed while it is open, and filelock does so itself
+            path.unlink(missing_ok=True)
+    lock.release()
+    for place in made if unused else ():
+        try:
+            place.rmdir()
+        except OSError:  # another run came in between
+            break
 
 
 def _require_locks(folder: Path) -> None:

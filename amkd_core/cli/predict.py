@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from amkd_core.cli.idle_options import is_bag, refuse_idle
-from amkd_core.cli.result_folders import result_folders
+from amkd_core.cli.result_folders import hold_results, result_folders
 from amkd_core.cli.terminal import (
-    EXIT_FOLDER_IN_USE,
     EXIT_PARTIAL,
     EXIT_WRONG_INPUT,
     DeviceOption,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from amkd_core.inference.prediction import Prediction
 
 EXPORTS = "export"
+MOST_AHEAD = 100
+"""Result folders that are held before the first slide is read; each costs an open file, of which systems allow few."""
 
 _log = private_logger(__name__)
 
@@ -101,8 +103,8 @@ def predict_command(
 ) -> None:
     """Predict survival risk without a window (research use only).
 
-    Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded; 3: another run is
-    writing where all results would go.
+    Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded; 3: another run holds
+    the folders of all results, which is told before any slide is read.
     """
     from amkd_core.slides.encoders.weights import check_weights
 
@@ -123,40 +125,48 @@ def predict_command(
             (None, None) if expression is None else _genes_of(expression, patient, sources, model.card)
         )
         assume = _assumptions(encoder, bag_mpp, patch_size, patch_size_level0, _scale_of_bags(mpp, sources))
-    codes = []
-    for source, folder in zip(sources, folders, strict=True):
-        request = Request(source, mpp, scene, chosen_device(device), weights, genes, whose, assume)
-        exports = Exports(report, identified)
-        codes.append(
-            _predicted(request, model, folder, exports, f"{sources.index(source) + 1} of {len(sources)}")
-        )
+    exports = Exports(report, identified)
+    requests = [
+        Request(source, mpp, scene, chosen_device(device), weights, genes, whose, assume)
+        for source in sources
+    ]
+    codes = _predict_all(requests, folders, model, exports)
     if any(codes):
         raise typer.Exit(EXIT_PARTIAL if 0 in codes else min(codes))
 
 
-def _predicted(request: Request, model: Bundle, folder: Path, exports: Exports, place: str) -> int:
-    """Predict one source and write its results; its exit code, after its fault was told.
+def _predict_all(requests: list[Request], folders: list[Path], model: Bundle, exports: Exports) -> list[int]:
+    """Predict what can be written; exit codes by request.
 
-    The result folder is made and held while they are written, so that no other run's files come between them.
+    The folders are held from before the first slide is read, so that a second run ends at once, to the end of the
+    last, so that no other run's files come between theirs; those beyond the first hundred only in their turn.
     """
-    from amkd_core.errors import AmkdError, FolderInUseError
-    from amkd_core.folder_lock import hold_folder
+    codes = []
+    with ExitStack() as held:
+        ahead = [hold_results(folder, held) for folder in folders[:MOST_AHEAD]]
+        for number, (request, folder) in enumerate(zip(requests, folders, strict=True)):
+            with ExitStack() as own:
+                code = ahead[number] if number < len(ahead) else hold_results(folder, own)
+                place = f"{number + 1} of {len(requests)}"
+                codes.append(code or _predicted(request, model, folder, exports, place))
+    return codes
+
+
+def _predicted(request: Request, model: Bundle, folder: Path, exports: Exports, place: str) -> int:
+    """Predict one source and write its results into its folder, which is held; its exit code, its fault told."""
+    from amkd_core.errors import AmkdError
     from amkd_core.slides import slide_id_of
 
     try:
         prediction, pictures = drain(predict_any(request, model))
-        with hold_folder(folder, "writes predictions into", FolderInUseError):
-            write_results(folder, prediction, pictures)
-            if exports.wanted:
-                write_exports(folder, prediction, pictures, identified=exports.identified)
-            elif (folder / EXPORTS).is_dir():
-                say(
-                    f"Note: {folder / EXPORTS} is of an earlier prediction; --report writes it anew.",
-                    err=True,
-                )
+        write_results(folder, prediction, pictures)
+        if exports.wanted:
+            write_exports(folder, prediction, pictures, identified=exports.identified)
+        elif (folder / EXPORTS).is_dir():
+            say(f"Note: {folder / EXPORTS} is of an earlier prediction; --report writes it anew.", err=True)
     except (AmkdError, OSError) as error:
         say(f"Error: {error}", err=True)
-        return EXIT_FOLDER_IN_USE if isinstance(error, FolderInUseError) else EXIT_WRONG_INPUT
+        return EXIT_WRONG_INPUT
     except Exception as error:  # a mistake of ours; one file of many must not cost the others their results
         if place == "1 of 1":
             raise

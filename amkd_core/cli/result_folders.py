@@ -1,8 +1,14 @@
-"""Where `amkd predict` writes the results of each slide."""
+"""Where `amkd predict` writes the results of each slide, and that no other run writes there meanwhile."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+
+from amkd_core.cli.terminal import EXIT_FOLDER_IN_USE, EXIT_WRONG_INPUT, say
+
+WRITES = "writes predictions into"
+"""What such a run does in a folder, for the sentence that another one is told."""
 
 
 def result_folders(sources: list[Path], out: Path) -> list[Path]:
@@ -36,3 +42,16 @@ def result_folders(sources: list[Path], out: Path) -> list[Path]:
             )
         seen[key] = source
     return [out / name for name in names]
+
+
+def hold_results(folder: Path, held: ExitStack) -> int:
+    """Take a folder, until the stack closes; the exit code of what keeps it, which is told."""
+    from amkd_core.errors import AmkdError, FolderInUseError
+    from amkd_core.folder_lock import hold_folder
+
+    try:
+        held.enter_context(hold_folder(folder, WRITES, FolderInUseError))
+    except (AmkdError, OSError) as error:
+        say(f"Error: {error}", err=True)
+        return EXIT_FOLDER_IN_USE if isinstance(error, FolderInUseError) else EXIT_WRONG_INPUT
+    return 0

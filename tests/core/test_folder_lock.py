@@ -35,6 +35,21 @@ def test_the_note_of_a_dead_process_names_nobody(tmp_path: Path, monkeypatch: py
             assert words in told(tmp_path)
 
 
+def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "out"
+    for _ in range(2):
+        with hold_folder(place, "works in", FolderInUseError):
+            assert "another run works in this folder" in told(place)
+        assert list(tmp_path.iterdir()) == []
+    with hold_folder(place, "works in", FolderInUseError):
+        (place / "result").touch()
+    assert sorted(path.name for path in place.iterdir()) == [".lock", "result"]
+    (place / "result").unlink()
+    with hold_folder(place, "works in", FolderInUseError):
+        pass
+    assert place.is_dir()  # it was there before
+
+
 @pytest.mark.skipif(os.name != "posix", reason="as POSIX locks")
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_disk_that_cannot_lock_is_one_sentence(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bundle_fixtures import random_bag, random_bundle
@@ -14,8 +16,10 @@ from typer.testing import Result
 
 from amkd_core.bag_file import write_bag
 from amkd_core.bundle_file import write_bundle
+from amkd_core.cli import predict as command
+from amkd_core.cli.result_folders import WRITES
 from amkd_core.errors import FolderInUseError
-from amkd_core.folder_lock import hold_folder
+from amkd_core.folder_lock import HOLDER, hold_folder
 
 Run = Callable[..., Result]
 
@@ -41,6 +45,47 @@ def test_slides_of_one_parent_folder_are_held_each_by_itself(amkd: Run, tmp_path
             assert amkd("predict", *bags, *words).exit_code == 3
     assert amkd("predict", *bags, *words).exit_code == 0
     assert {path.parent.name for path in out.rglob("prediction.json")} == {"a", "b"}
+
+
+def two_bags(folder: Path) -> tuple[Path, ...]:
+    paths = tuple(folder / f"{name}.h5" for name in "ab")
+    for path in paths:
+        write_bag(path, replace(random_bag(30), slide_id=path.stem))
+    write_bundle(folder / "random.amkd", random_bundle())
+    return (*paths, Path("--bundle"), folder / "random.amkd")
+
+
+def test_who_holds_the_results_is_told_before_anything_is_predicted(
+    amkd: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, out = two_bags(tmp_path), tmp_path / "out"
+    monkeypatch.setattr(command, "predict_any", lambda *_: pytest.fail("predicted for a folder that is held"))
+    with ExitStack() as held:
+        for folder in (out, out / "a", out / "b"):
+            held.enter_context(hold_folder(folder, WRITES, FolderInUseError))
+        for sources in (words[1:], words):  # one into the folder itself, two into folders of their own
+            second = amkd("predict", *sources, "--out", out)
+            assert second.exit_code == 3, second.output
+            assert told(second).count("another run writes predictions into this folder") == len(sources) - 2
+    assert list(out.rglob("*.*")) == list(out.rglob(".lock"))
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, {"a": "a", "b": "ab"}), (2, {"a": "ab", "b": "ab"})])
+def test_results_are_held_to_the_end_and_those_beyond_the_first_hundred_in_their_turn(
+    amkd: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, expected: dict[str, str]
+) -> None:
+    words, out = two_bags(tmp_path), tmp_path / "out"
+    predict, seen = command.predict_any, {}
+
+    def looking(request: command.Request, *rest: Any) -> Any:
+        seen[request.source.stem] = "".join(name for name in "ab" if (out / name / HOLDER).exists())
+        return predict(request, *rest)
+
+    monkeypatch.setattr(command, "MOST_AHEAD", most)
+    monkeypatch.setattr(command, "predict_any", looking)
+    assert amkd("predict", *words, "--out", out).exit_code == 0
+    assert seen == expected
+    assert list(out.rglob(HOLDER)) == []
 
 
 @pytest.mark.parametrize("kind", ["simulate", "simulate-bags"])
