@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from amkd_core.cli.benchmark import say_rows
 from amkd_core.cli.study_cohort import IgnoreSplitOption, SetOption, study_cohort, study_settings
 from amkd_core.cli.terminal import drain, say, user_errors
+
+if TYPE_CHECKING:
+    from amkd_core.studies.comparison_tables import Row
 
 
 def ablate_command(
@@ -44,7 +47,13 @@ def ablate_command(
         settings = study_settings(config, set_ or ())
         recipes = rows_of_table(table, settings) if table else switch_rows(switch or (), settings)
         patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
-        found = drain(compare(patients, recipes, settings, out, jobs=jobs, command=ABLATE))
-        rows = write_ablation(out, found, settings, (table, cohort_of(patients.file.name)))
+        rows: list[Row] = []
+        about = table, cohort_of(patients.file.name)
+        drain(
+            compare(
+                patients, recipes, settings, out, jobs=jobs, command=ABLATE,
+                write=lambda found: rows.extend(write_ablation(out, found, settings, about)),
+            )
+        )  # fmt: skip
     say_rows(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
     say(f"Report: {out / REPORT}; the table as CSV and LaTeX beside it")

@@ -54,8 +54,13 @@ def benchmark_command(
         if other is not None:
             say(f"External cohort {other.summary}")
         paper = _cohort_of_paper(published, patients.file.name)
-        found = drain(compare(patients, recipes, settings, out, external=other, jobs=jobs))
-        rows = write_benchmark(out, found, settings, paper)
+        rows: list[Row] = []
+        found = drain(
+            compare(
+                patients, recipes, settings, out, external=other, jobs=jobs,
+                write=lambda found: rows.extend(write_benchmark(out, found, settings, paper)),
+            )
+        )  # fmt: skip
     for remark in external_remarks(found):
         say(f"External cohort {other.file.name if other else ''}: {remark}")
     say_rows(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +88,7 @@ def compare(
     external: Cohort | None = None,
     jobs: int = 1,
     command: str = BENCHMARK,
+    write: Callable[[Comparison], object] | None = None,
 ) -> Generator[Progress, None, Comparison]:
     """Train every recipe on every fold; a repeated call goes on, and keeps what is finished.
 
@@ -105,6 +106,8 @@ def compare(
         Processes at a time.
     command
         Whose folder it is; another command's is refused.
+    write
+        Called with what was found while the folder is still held, so that no other run's tables come between.
 
     Raises
     ------
@@ -139,7 +142,10 @@ def compare(
         yield from run_cells(out, distinct, len(splits), jobs=jobs, threads=config.threads or 1)
         predictions = gathered(out, distinct, len(splits))
         scored = scored_models(cohort, splits, predictions, _bins(out, len(splits)))
-    return Comparison(cohort, tuple(splits), tuple(recipes), predictions, scored, external, genes, same_as)
+        found = Comparison(cohort, splits, tuple(recipes), predictions, scored, external, genes, same_as)
+        if write is not None:
+            write(found)
+    return found
 
 
 def _read_slides(cohort: Cohort, recipes: Sequence[Recipe]) -> bool:

@@ -29,8 +29,9 @@ from amkd_core.cohort.folds import folds_in_words, make_folds
 from amkd_core.cohort.genes import ExpressionTable, GeneScaling
 from amkd_core.errors import BundleMismatchError, CohortError, ConfigError, ModalityError, RunFolderError
 from amkd_core.export.run_report import ReportTable
+from amkd_core.folder_lock import HOLDER
 from amkd_core.simulate.tables import patient_id as simulated_id
-from amkd_core.studies import cells
+from amkd_core.studies import cells, comparison_report
 from amkd_core.studies.ablation import ABLATION, ALPHA, repeated_rows, rows_of_table, switch_rows
 from amkd_core.studies.benchmark import compare
 from amkd_core.studies.cells import tasks_of
@@ -536,6 +537,31 @@ def test_commands(tiny_toml: Path, tmp_path: Path) -> None:
     neither = CliRunner().invoke(app, ["ablate", "--cohort", str(tiny_toml)])
     assert neither.exit_code == 2
     assert "either --table 5 or 6, or --switch" in neither.output
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize(
+    ("command", "writer"),
+    [
+        (("benchmark", "--models", "mlp"), "write_benchmark"),
+        (("ablate", "--switch", "distill.arr=none"), "write_ablation"),
+    ],
+)
+def test_tables_are_written_while_the_folder_is_held(
+    command: tuple[str, ...], writer: str, tiny_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def writing(out: Path, *_: object) -> list:
+        held.append((out / HOLDER).exists())
+        return []
+
+    monkeypatch.setattr(comparison_report, writer, writing)
+    sets = [part for item in (*QUICK, "student.epochs=1") for part in ("--set", item)]
+    words = [*command, "--cohort", str(tiny_toml), "--out", str(tmp_path / "out"), *sets]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert held == [True]
 
 
 @pytest.mark.parametrize(
