@@ -25,6 +25,27 @@ def demo_command(
     ] = False,
 ) -> None:
     """Predict the demo slide, write all results, and show the window or take its picture (all SYNTHETIC)."""
+    from amkd_core.cli.result_folders import WRITES
+    from amkd_core.errors import FolderInUseError
+    from amkd_core.folder_lock import hold_folder
+    from amkd_core.inference.demo import demo_bundle_path
+
+    with user_errors():
+        # A script that pipes the demo's output waits for nobody to close a window.
+        watched = has_viewer() and _has_screen() and sys.stdout.isatty() and not screenshot
+        with hold_folder(out, WRITES, FolderInUseError):
+            slide_path = _predict(out)
+            if not has_viewer():
+                say("napari is not installed: wrote pictures only, no window.")
+            elif not watched:
+                _photograph(slide_path, out / "window.png")
+        if watched:
+            say("Opening the window; close it to end the demo.")
+            viewer_command("view")(slide_path, demo_bundle_path())
+
+
+def _predict(out: Path) -> Path:
+    """Predict the demo slide and write what `amkd predict` writes; the slide's path."""
     from amkd_core.cli.predict import load_bundle, write_results
     from amkd_core.export.pictures import read_pictures
     from amkd_core.inference.bag_cache import user_bag_cache
@@ -33,31 +54,21 @@ def demo_command(
     from amkd_core.inference.predict import encode_for, predict_bag
     from amkd_core.slides.slide import open_slide
 
-    with user_errors():
-        bundle = load_bundle(demo_bundle_path())
-        say("Demo slide (synthetic; drawn at first use) ...")
-        slide_path = demo_slide_path()
-        bag = drain(encode_for(slide_path, bundle, cache=user_bag_cache()))
-        table = demo_expression_path()
-        genes = on_training_scale(read_genes(table), bundle.card, name=table.name)
-        prediction = predict_bag(bag, bundle, genes=genes)
-        with open_slide(slide_path, isolated=True) as slide:
-            write_results(out, prediction, read_pictures(slide, prediction))
+    bundle = load_bundle(demo_bundle_path())
+    say("Demo slide (synthetic; drawn at first use) ...")
+    slide_path = demo_slide_path()
+    bag = drain(encode_for(slide_path, bundle, cache=user_bag_cache()))
+    table = demo_expression_path()
+    genes = on_training_scale(read_genes(table), bundle.card, name=table.name)
+    prediction = predict_bag(bag, bundle, genes=genes)
+    with open_slide(slide_path, isolated=True) as slide:
+        write_results(out, prediction, read_pictures(slide, prediction))
     say(
         f"SYNTHETIC demo: risk {prediction.risk:.3f}, {prediction.risk_group} group, higher than "
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} simulated training patients"
     )
     say(f"Results: {out}/prediction.json, {out}/heatmap.h5, {out}/heatmap.png")
-    if not has_viewer():
-        say("napari is not installed: wrote pictures only, no window.")
-        return
-    # A script that pipes the demo's output waits for nobody to close a window.
-    if _has_screen() and sys.stdout.isatty() and not screenshot:
-        say("Opening the window; close it to end the demo.")
-        with user_errors():
-            viewer_command("view")(slide_path, demo_bundle_path())
-        return
-    _photograph(slide_path, out / "window.png")
+    return slide_path
 
 
 def _has_screen() -> bool:

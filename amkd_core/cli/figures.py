@@ -27,7 +27,8 @@ def figures_command(
     device: DeviceOption = None,
 ) -> None:
     """Draw figures 2 to 5 of the paper, as PNG, SVG and PDF with captions (research use only)."""
-    from amkd_core.errors import ConfigError
+    from amkd_core.errors import ConfigError, FolderInUseError
+    from amkd_core.folder_lock import hold_folder
     from amkd_core.studies.paper_figures import FigureOptions, paper_figures
     from amkd_core.training.finished_run import open_run
 
@@ -36,6 +37,8 @@ def figures_command(
             raise ConfigError(f"--cohort is of one run, and {len(runs)} runs were given")
         found = [open_run(run, cohort) for run in runs]
         options = FigureOptions(patient, identified, chosen_device(device))
-        written = drain(paper_figures(found, out or runs[0] / "paper-figures", options))
+        folder = out or runs[0] / "paper-figures"
+        with hold_folder(folder, "draws figures into", FolderInUseError):
+            written = drain(paper_figures(found, folder, options))
     for path in written:
         say(str(path))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from typer.testing import Result
 
 from amkd_core.cli import demo as command
+from amkd_core.errors import FolderInUseError
+from amkd_core.folder_lock import HOLDER, LOCK, hold_folder
 from amkd_core.inference import demo as places
 from amkd_core.slides import encoders
 
@@ -88,6 +91,24 @@ def test_the_window_is_photographed_by_a_process_of_its_own(
     assert done.exit_code == 0, done.stderr
     assert str(tmp_path / "out" / "window.png") in done.stdout
     assert (tmp_path / "out" / "window.png").read_text() == str(small_demo / "demo.tif")
+
+
+def test_a_folder_is_held_from_before_the_slide_is_read_until_the_window_was_photographed(
+    amkd: Run, small_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, seen = tmp_path / "out", []
+    with monkeypatch.context() as patched, hold_folder(out, "writes predictions into", FolderInUseError):
+        patched.setattr(
+            places, "demo_slide_path", lambda: pytest.fail("read a slide for a folder that is held")
+        )
+        second = amkd("demo", "--out", out)
+        assert second.exit_code == 3, second.output
+        assert f"(process {os.getpid()} on " in second.stderr.replace("\n", " ")
+        assert {path.name for path in out.iterdir()} == {LOCK, HOLDER}
+    monkeypatch.setattr(command, "_photograph", lambda slide, picture: seen.append((out / HOLDER).exists()))
+    assert amkd("demo", "--out", out).exit_code == 0
+    assert seen == [True]
+    assert not (out / HOLDER).exists()
 
 
 def test_a_machine_without_napari_writes_pictures_only(

@@ -22,7 +22,8 @@ from training_fixtures import overrides, run_amkd, run_train
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.cohort.clinical import Patient
-from amkd_core.errors import RunFolderError
+from amkd_core.errors import FolderInUseError, RunFolderError
+from amkd_core.folder_lock import HOLDER, LOCK, hold_folder
 from amkd_core.inference.maps import Agreement
 from amkd_core.studies import paper_figures
 from amkd_core.studies.paper_figures import CohortLook, predicted, representative
@@ -81,6 +82,14 @@ def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
             figure.savefig(folder / f"{name}.svg", format="svg")
 
     monkeypatch.setattr(paper_figures, "write_cohort_figure", sketch)
+
+
+def test_figures_keep_out_of_a_folder_that_is_held(run: Path, tmp_path: Path) -> None:
+    with hold_folder(tmp_path, "draws figures into", FolderInUseError):
+        code, text = figures(run, "--out", tmp_path)
+        assert code == 3, text
+        assert "another run draws figures into this folder" in text
+        assert {path.name for path in tmp_path.iterdir()} == {LOCK, HOLDER}
 
 
 @pytest.fixture(scope="module")
