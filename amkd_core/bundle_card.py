@@ -6,9 +6,9 @@ refused, so that a card means the same to whoever reads it.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from amkd_core.bag import EncoderIdentity
 from amkd_core.errors import BundleError
@@ -57,6 +57,74 @@ class MemberCard(_Strict):
     time_bins: list[float] = Field(min_length=2, max_length=65)
 
 
+class Measured(_Strict):
+    """C-index of one network, or of all folds' together, on test patients whom it had not seen.
+
+    Attributes
+    ----------
+    model
+        "student" or "teacher".
+    fold
+        Counted from 1; None of all folds' test patients, each pair within one fold.
+    n_patients, n_events
+        Of those patients.
+    c_index, lower, upper, level
+        With the interval by patient and its coverage; None when no two patients can be compared, never 0.5 then.
+    reason
+        Why there is none; empty otherwise.
+    """
+
+    model: Literal["student", "teacher"]
+    fold: int | None = Field(default=None, ge=1, le=100)
+    n_patients: int = Field(ge=0)
+    n_events: int = Field(ge=0)
+    c_index: float | None = Field(default=None, ge=0, le=1)
+    lower: float | None = Field(default=None, ge=0, le=1)
+    upper: float | None = Field(default=None, ge=0, le=1)
+    level: float | None = Field(default=None, gt=0, lt=1)
+    reason: str = Field(default="", max_length=500)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        numbers = (self.c_index, self.lower, self.upper, self.level)
+        if len({number is None for number in numbers}) > 1 or (self.c_index is None) != bool(self.reason):
+            raise ValueError("expected a C-index with its interval and level, or a reason why there is none")
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError(f"its interval goes from {self.lower} to {self.upper}")
+        if self.n_events > self.n_patients:
+            raise ValueError(f"{self.n_events} events among {self.n_patients} patients")
+        return self
+
+
+class Sites(_Strict):
+    """The training cohort's patients by hospital; no patient is named.
+
+    Attributes
+    ----------
+    source
+        "tcga_site": the two letters in TCGA's barcodes; "group": the column whose groups the folds keep apart.
+    patients
+        By code.
+    pooled_sites, pooled_patients
+        Groups that are not named, for they are small or look like a person's name or number, and their patients.
+    unknown
+        Patients of whom no hospital is told.
+    """
+
+    source: Literal["tcga_site", "group"]
+    patients: dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[int, Field(ge=1)]] = Field(
+        max_length=2_000
+    )
+    pooled_sites: int = Field(default=0, ge=0)
+    pooled_patients: int = Field(default=0, ge=0)
+    unknown: int = Field(default=0, ge=0)
+
+    @property
+    def n_patients(self) -> int:
+        """All of them."""
+        return sum(self.patients.values()) + self.pooled_patients + self.unknown
+
+
 class BundleCard(_Strict):
     """Everything about a bundle that is not a weight.
 
@@ -66,6 +134,8 @@ class BundleCard(_Strict):
         Short name for people.
     synthetic
         True when the model was trained on simulated slides; shown wherever a result appears.
+    research_use_only
+        Always true; a card that says otherwise is refused.
     encoder
         Encoder that a bag must come from.
     patch_size_px, mpp
@@ -79,6 +149,13 @@ class BundleCard(_Strict):
         Patients and deaths of the training cohort.
     metrics
         Measured figures by name, such as the C-index on held-out patients.
+    measured
+        C-index with interval of each fold and of all together; empty in bundles of before it was kept, and where no
+        patient was kept for testing.
+    sites
+        Hospitals of the cohort's patients; None where nothing tells them.
+    limits
+        What the model was not tried on, in sentences; empty in bundles of before.
     provenance
         What made the bundle: configuration, seeds, versions, data; JSON-able.
     licences
@@ -97,6 +174,7 @@ class BundleCard(_Strict):
     format_version: Literal[1] = 1
     name: str = Field(min_length=1, max_length=200)
     synthetic: bool
+    research_use_only: Literal[True] = True
     research_use_notice: str = RESEARCH_USE_ONLY
     encoder: EncoderCard
     patch_size_px: int = Field(ge=1, le=8_192)
@@ -108,6 +186,11 @@ class BundleCard(_Strict):
     cohort_size: int = Field(ge=1)
     cohort_events: int = Field(ge=0)
     metrics: dict[str, float] = Field(default_factory=dict)
+    measured: list[Measured] = Field(default_factory=list, max_length=202)
+    sites: Sites | None = None
+    limits: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(
+        default_factory=list, max_length=30
+    )
     provenance: dict[str, Any] = Field(default_factory=dict)
     licences: list[str] = Field(default_factory=list)
     pathways: list[str] = Field(default_factory=list, max_length=20_000)

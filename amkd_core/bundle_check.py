@@ -37,6 +37,11 @@ def check_bundle(bundle: Bundle, *, file_name: str) -> None:
     card = bundle.card
     if card.cohort_events > card.cohort_size:
         raise refuse(f"{card.cohort_events} events among {card.cohort_size} patients")
+    if card.sites is not None and card.sites.n_patients != card.cohort_size:
+        raise refuse(f"its sites have {card.sites.n_patients} patients, its cohort {card.cohort_size}")
+    measured = [(item.model, item.fold) for item in card.measured]
+    if len(set(measured)) != len(measured):
+        raise refuse("a C-index is given twice")
     if bundle.feature_range.dimension != card.encoder.dimension:
         raise refuse(
             f"its feature range has width {bundle.feature_range.dimension}, its encoder {card.encoder.dimension}"

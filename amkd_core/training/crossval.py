@@ -117,7 +117,7 @@ def _write_fold(
     risks = dict(zip(own["patient_id"], own["risk"], strict=True))
     bundle_of_fold(
         cohort, bags, inputs, networks, config=config, scores=scores,
-        risks=risks, baseline=scales["student"].baseline, path=folder / BUNDLE,
+        risks=risks, baseline=scales["student"].baseline, path=folder / BUNDLE, fold=fold,
     )  # fmt: skip
     finish_fold(folder, fold, {"seed": config.seed, "threads": torch.get_num_threads()})
 
@@ -159,13 +159,14 @@ def scores_of(predictions: pd.DataFrame, *, seed: int) -> tuple[Score, ...]:
             if rows.empty:
                 continue
             outcome = outcome_of_rows(rows)
+            interval, reason = None, ""
             try:
                 interval = bootstrap_concordance(
                     outcome, rows["risk"].to_numpy(), generator=np.random.default_rng(seed)
                 )
-            except OutcomeError:
-                interval = None
-            scores.append(Score(name, part, interval, len(outcome), outcome.n_events))
+            except OutcomeError as error:
+                reason = str(error)
+            scores.append(Score(name, part, interval, len(outcome), outcome.n_events, reason))
     return tuple(scores)
 
 

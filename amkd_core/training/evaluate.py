@@ -32,6 +32,8 @@ class Score:
     interval
         C-index with its bootstrap interval by patient; None when no two patients can be compared.
     n_patients, n_events
+    reason
+        Why there is no interval; empty otherwise.
     """
 
     model: str
@@ -39,6 +41,7 @@ class Score:
     interval: Interval | None
     n_patients: int
     n_events: int
+    reason: str = ""
 
     def __str__(self) -> str:
         size = f"{self.n_patients} patients, {self.n_events} events"

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle, BundleMember
-from amkd_core.bundle_card import OUT_OF_FOLD, BundleCard, EncoderCard, MemberCard, ModelCard
+from amkd_core.bundle_card import OUT_OF_FOLD, BundleCard, EncoderCard, Measured, MemberCard, ModelCard
 from amkd_core.bundle_file import open_bundle, write_bundle
+from amkd_core.bundle_words import known_limits
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import BundleError
 from amkd_core.feature_range import FeatureRange
@@ -23,6 +24,7 @@ from amkd_core.models import SurvivalModel
 from amkd_core.survival.baseline import BaselineHazard
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.survival.outcome import Outcome
+from amkd_core.training.card_figures import measured_in_fold, sites_of
 from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.cohort_pathways import with_cohort_pathways
 from amkd_core.training.config import TrainingConfig
@@ -37,6 +39,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_ENSEMBLE = (
+    "Ensemble: the figures are of its members, each on patients whom it had not seen; nobody was held out from all of "
+    "them together."
+)
+
+
 def bundle_of_fold(
     cohort: Cohort,
     bags: Mapping[str, FeatureBag],
@@ -48,6 +56,7 @@ def bundle_of_fold(
     risks: Mapping[str, float],
     path: Path,
     baseline: BaselineHazard | None = None,
+    fold: int = 1,
 ) -> Bundle:
     """Write the bundle of one split.
 
@@ -63,6 +72,8 @@ def bundle_of_fold(
         Of the ``.amkd`` file.
     baseline
         Of a student with a Cox head.
+    fold
+        Counted from 1, for the card.
 
     Returns
     -------
@@ -91,7 +102,9 @@ def bundle_of_fold(
     card = _card(cohort, inputs, member, config=config, scores=scores)
     # Validation patients chose the epoch: to them as well the model is no stranger.
     known = [example.patient_id for example in (*inputs.train, *inputs.validation)]
-    card = card.model_copy(update={"training_slides": _seen(bags, known)})
+    card = card.model_copy(
+        update={"training_slides": _seen(bags, known), "measured": measured_in_fold(scores, fold)}
+    )
     feature_range = _range(watched.bags("range of features", training))
     curves = _curves(outcome, values > member.risk_cut)
     golden = cohort_golden({patient.patient_id: bags[patient.patient_id] for patient in cohort.patients})
@@ -106,6 +119,8 @@ def bundle_of_ensemble(
     *,
     cohort: Cohort,
     metrics: Mapping[str, float],
+    measured: Sequence[Measured] = (),
+    remarks: Sequence[str] = (),
     path: Path,
     device: str = "cpu",
 ) -> Bundle:
@@ -124,8 +139,10 @@ def bundle_of_ensemble(
         Of all patients of the folds, for the range of features.
     cohort
         With their expression.
-    metrics
+    metrics, measured
         For the card.
+    remarks
+        Sentences beside its known limits.
     device
         That the teachers run on.
 
@@ -150,6 +167,9 @@ def bundle_of_ensemble(
             "cohort_size": len(outcome),
             "cohort_events": outcome.n_events,
             "metrics": dict(metrics),
+            "measured": list(measured),
+            "sites": sites_of(cohort, students["patient_id"].tolist()),
+            "limits": known_limits(len(outcome), outcome.n_events, _ENSEMBLE, *remarks),
             "training_slides": sorted({name for bundle in bundles for name in bundle.card.training_slides}),
             "members": [bundle.card.members[0] for bundle in bundles],
             "provenance": {**first.card.provenance, "folds": len(folds), "reference": OUT_OF_FOLD},
@@ -205,6 +225,8 @@ def _card(
         for item in scores
         if item.interval is not None
     }
+    training = [example.patient_id for example in inputs.train]
+    n_events = sum(example.event for example in inputs.train)
     provenance: dict[str, Any] = {
         "cohort": cohort.file.name,
         "config": config.model_dump(mode="json"),
@@ -221,9 +243,11 @@ def _card(
         expression_scale=cohort.expression_scale,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         software_version=__version__,
-        cohort_size=len(inputs.train),
-        cohort_events=sum(example.event for example in inputs.train),
+        cohort_size=len(training),
+        cohort_events=n_events,
         metrics=metrics,
+        sites=sites_of(cohort, training),
+        limits=known_limits(len(training), n_events),
         provenance=provenance,
         licences=[f"features of {inputs.encoder.name}: {inputs.encoder.licence}"],
         pathways=list(inputs.fitted.membership.pathways),

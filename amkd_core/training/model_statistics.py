@@ -59,11 +59,7 @@ def model_statistics(scored: Scored, *, seed: int, n_resamples: int = 1000) -> M
     return ModelStatistics(
         n_patients=len(scored.outcome),
         c_index=over_folds(scored, lambda own, mask: concordance_index(own.time, own.event, scored.risk[mask])),
-        c_index_within_folds=Estimate.of(
-            lambda: bootstrap_within(
-                outcome, scored.risk, scored.fold, generator=np.random.default_rng([seed, 1]), n_resamples=n_resamples
-            )
-        ),
+        c_index_within_folds=c_index_within_folds(scored, seed=seed, n_resamples=n_resamples),
         c_index_pooled=Estimate.of(
             lambda: bootstrap_within(
                 outcome, scored.risk, generator=np.random.default_rng([seed, 2]), n_resamples=n_resamples
@@ -77,6 +73,16 @@ def model_statistics(scored: Scored, *, seed: int, n_resamples: int = 1000) -> M
         curve=curve,
         calibration=_calibration(scored, limit),
         risk_groups=risk_groups(scored),
+    )  # fmt: skip
+
+
+def c_index_within_folds(scored: Scored, *, seed: int, n_resamples: int = 1000) -> Estimate:
+    """C-index of all folds' patients with its interval, each pair within a fold; parameters as above."""
+    return Estimate.of(
+        lambda: bootstrap_within(
+            scored.outcome, scored.risk, scored.fold, generator=np.random.default_rng([seed, 1]),
+            n_resamples=n_resamples,
+        )
     )  # fmt: skip
 
 

@@ -13,15 +13,18 @@ import numpy as np
 from amkd_core.atomic import write_bytes
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
+from amkd_core.bundle_card import Measured
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import make_folds
+from amkd_core.cohort.shared_sites import shared_sites_note
 from amkd_core.cohort.splits import Split
 from amkd_core.cohort.table_one import patches_by_slide
 from amkd_core.progress import Progress
+from amkd_core.training.card_figures import measured_in_fold, measured_over_folds
 from amkd_core.training.chance_networks import chance_of_networks
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.crossval import groups_of, scores_of
+from amkd_core.training.crossval import config_of_fold, groups_of, scores_of
 from amkd_core.training.data_record import DATA, data_record
 from amkd_core.training.evaluate import RiskGroups, Score
 from amkd_core.training.fold_record import (
@@ -38,6 +41,7 @@ from amkd_core.training.make_bundle import bundle_of_ensemble
 from amkd_core.training.packed_cache import rounded, share_bags
 from amkd_core.training.report_run import RunStatistics, report_run
 from amkd_core.training.run_folder import environment, keep_record, run_folder
+from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.statistics import Effort
 from amkd_core.training.train_all import Place, train_all
@@ -148,15 +152,16 @@ def _finish(
     write_table(out / PREDICTIONS, predictions)
     bins = {fold.fold: fold.time_bins for fold in folds}
     write_json(out / "bins.json", {str(fold): open_edges(edges) for fold, edges in bins.items()})
-    scored = [scores_of(fold.predictions, seed=config.seed) for fold in folds]
+    scored = [scores_of(fold.predictions, seed=config_of_fold(config, fold.fold).seed) for fold in folds]
     if len(folds) == 1:
         write_bytes(out / BUNDLE, folds[0].bundle_path.read_bytes())
         bundle = open_bundle(out / BUNDLE)
     else:
-        metrics = _mean_scores(scored)
         bundle = bundle_of_ensemble(
-            folds, predictions, bags, cohort=cohort, metrics=metrics, path=out / BUNDLE, device=config.device
-        )
+            folds, predictions, bags, cohort=cohort, metrics=_mean_scores(scored),
+            measured=_measured(scored, scored_models(cohort, splits, predictions, bins), config),
+            remarks=[shared_sites_note(splits).removeprefix("Folds: ")], path=out / BUNDLE, device=config.device,
+        )  # fmt: skip
     provenance = {
         "config": config.model_dump(mode="json"),
         "environment": environment(),
@@ -172,6 +177,16 @@ def _finish(
         )  # fmt: skip
     groups = groups_of(folds[0].predictions)
     return Run(cohort, tuple(splits), folds, scored[0], groups, statistics, bundle, out / BUNDLE)
+
+
+def _measured(
+    scored: Sequence[Sequence[Score]], models: Mapping[str, Scored], config: TrainingConfig
+) -> list[Measured]:
+    """The C-indices of all folds together and of each, for the ensemble's card."""
+    found = measured_over_folds(models, seed=config.seed, n_resamples=config.report.resamples)
+    for fold, scores in enumerate(scored, start=1):
+        found += measured_in_fold(scores, fold)
+    return found
 
 
 def _mean_scores(scored: Sequence[Sequence[Score]]) -> dict[str, float]:

@@ -59,6 +59,18 @@ def resealed(written: Path, out: Path, change: Callable[[dict, dict[str, bytes]]
     return out
 
 
+UNDEFINED = {"model": "student", "fold": 1, "n_patients": 30, "n_events": 0, "reason": "nobody died"}
+
+
+def measured(**changes: object) -> Callable[[dict, dict[str, bytes]], None]:
+    item = {name: value for name, value in UNDEFINED.items() if name != "reason"} | changes
+    return lambda card, parts: card.update(measured=[item])
+
+
+def sites(**patients: int) -> Callable[[dict, dict[str, bytes]], None]:
+    return lambda card, parts: card.update(sites={"source": "tcga_site", "patients": patients})
+
+
 def student(**config: object) -> Callable[[dict, dict[str, bytes]], None]:
     return lambda card, parts: card["members"][0]["student"]["config"].update(config)
 
@@ -105,6 +117,22 @@ FALLING = np.array([1.0, 0.5, 0.7])
         (lambda card, parts: card["members"][0]["time_bins"].pop(), "the student has 4 bins, 3 are cut"),
         (lambda card, parts: card["members"][0].update(time_bins=[0, 5, 3, 9]), "bin edges must rise"),
         (lambda card, parts: card["members"][0]["student"].update(name="evil"), "there is no model 'evil'"),
+        (lambda card, parts: card.update(research_use_only=False), "research_use_only: Input should be True"),
+        (measured(c_index=0.5, reason="nobody died"), "or a reason why there is none"),
+        (measured(c_index=0.5, lower=0.4, upper=0.6), "or a reason why there is none"),
+        (measured(), "or a reason why there is none"),
+        (measured(reason="nobody died", n_events=31), "31 events among 30 patients"),
+        (measured(c_index=0.5, lower=0.6, upper=0.4, level=0.95), "its interval goes from 0.6 to 0.4"),
+        (
+            measured(c_index=1.5, lower=0.4, upper=0.6, level=0.95),
+            "measured.0.c_index: Input should be less than",
+        ),
+        (measured(reason="nobody died", hospital="A2"), "measured.0.hospital: Extra inputs"),
+        (measured(reason="x" * 501), "measured.0.reason: String should have at most 500"),
+        (lambda card, parts: card.update(measured=[UNDEFINED] * 2), "a C-index is given twice"),
+        (sites(A2=49), "its sites have 49 patients, its cohort 50"),
+        (sites(A2=50, E2=0), "sites.patients.E2: Input should be greater than"),
+        (lambda card, parts: card.update(limits=["x" * 501]), "limits.0: String should have at most 500"),
         (student(dropout="much"), "the card's settings make no amkd_student"),
         (student(dimm=16), "has no setting 'dimm'; did you mean dim"),
         (weights(lambda state: state.popitem()), "is missing to the model that the card describes"),

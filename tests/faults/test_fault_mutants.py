@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from scanner_files import write_mirax, write_ndpi, write_vms
 from slide_files import halved, tissue_like, write_ome, write_striped, write_svs, write_tiff
 
 from amkd_core.bag_file import write_bag
+from amkd_core.bundle_card import Measured, Sites
 from amkd_core.bundle_file import write_bundle
 from amkd_core.file_hash import file_sha256
 
@@ -31,6 +33,13 @@ CHILD = Path(__file__).with_name("mutant_child.py")
 HANG_S, MOST_MIB = 10.0, 2048
 SAMPLE, FULL = 60, 1000
 HASHED = ", hashed"
+MEASURED = [
+    Measured(
+        model="student", fold=1, n_patients=30, n_events=12, c_index=0.6, lower=0.5, upper=0.7, level=0.95
+    ),
+    Measured(model="teacher", fold=1, n_patients=30, n_events=0, reason="nobody died"),
+]
+SITES = Sites(source="tcga_site", patients={"A2": 30, "E2": 20})
 IMAGE = tissue_like(700, 600, seed=5)
 IN_WHOLE_PICTURES = tissue_like(768, 512, seed=5)
 """Of 64 px, on three levels, as scanners cut that store pictures instead of tiles."""
@@ -137,7 +146,9 @@ def source_of(name: str, folder: Path) -> tuple[str, Path]:
     if name.startswith("foreign"):
         return "foreign", foreign_file(name.removesuffix(HASHED), name.endswith(HASHED), folder)
     if name == "bundle":
-        write_bundle(folder / "a.amkd", random_bundle(n_members=2))
+        bundle = random_bundle(n_members=2)
+        card = bundle.card.model_copy(update={"measured": MEASURED, "sites": SITES, "limits": ["Its own."]})
+        write_bundle(folder / "a.amkd", replace(bundle, card=card))
         return "bundle", folder / "a.amkd"
     write_tiny_cohort(
         folder, name="tiny", n_patients=20, width=4, patches=(2, 4), pathways=((0, 1, 2), (3, 4, 5))
