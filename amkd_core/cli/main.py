@@ -19,6 +19,7 @@ from amkd_core.cli.explain import explain_command
 from amkd_core.cli.extract import extract_command
 from amkd_core.cli.fetch_weights import fetch_weights_command
 from amkd_core.cli.figures import figures_command
+from amkd_core.cli.model import model_command
 from amkd_core.cli.predict import predict_command
 from amkd_core.cli.simulate import simulate_bags_command, simulate_command
 from amkd_core.cli.terminal import say, user_errors
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command("view", cls=Command)(view_command)
 app.command("predict", cls=Command)(predict_command)
+app.command("model", cls=Command)(model_command)
 app.command("extract", cls=ContinuedCommand)(extract_command)
 app.command("cohort", cls=Command)(cohort_command)
 app.command("evaluate", cls=Command)(evaluate_command)

@@ -234,6 +234,7 @@ def _provenance_table(prediction: Prediction, *, identified: bool) -> ReportTabl
         ("patches", f"{patches['count']:,} of {patches['size_px']} px at {patches['mpp']:g} µm{on_this}"),
         ("encoder", f"{record['encoder']['name']}, weights {record['encoder']['weights_sha256']}"),
         ("model", f"{record['bundle']['name']}, file {record['bundle']['sha256'] or 'not saved'}"),
+        ("measured", prediction.cohort.measured or "not told"),
         ("software", ", ".join(f"{name} {version}" for name, version in software.items())),
     ]
     return ReportTable("Provenance", ("what", "value"), tuple(rows), is_long=True)

@@ -55,6 +55,8 @@ class CohortReference:
         Linear reading of the teacher's risk over it; None where the bundle keeps none.
     endpoint : {"os", "dss", "pfi"}
         What the model was trained for, and what its curves and risks are of.
+    measured : str
+        The student's C-index with its interval on patients whom it had not seen, in words.
     """
 
     risks: NDArray[np.float64]
@@ -65,6 +67,7 @@ class CohortReference:
     pathway_attention: NDArray[np.float64] | None = None
     pathway_effects: PathwayEffects | None = None
     endpoint: Endpoint = "os"
+    measured: str = ""
 
     @property
     def words(self) -> EndpointWords:

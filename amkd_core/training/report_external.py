@@ -11,6 +11,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.export.run_report import SYNTHETIC_COHORT, SYNTHETIC_MODEL, Report, ReportSection
 from amkd_core.notices import processor_remark
 from amkd_core.survival.endpoints import words_of
+from amkd_core.training.report_model import model_section
 from amkd_core.training.report_text import (
     cohort_section,
     key_figures,
@@ -64,6 +65,7 @@ def external_report(
             ReportSection("What was done", _method(card, statistics)),
             cohort_section(cohort, n_patches),
             *result_sections(statistics, pictures),
+            model_section(card),
             limits_section(statistics, LIMITS),
             provenance_section(provenance),
         ),

@@ -14,6 +14,7 @@ from amkd_core.export.run_report import write_report
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.chance import FeaturesOf
 from amkd_core.training.report_figures import write_figures
+from amkd_core.training.report_model import model_section
 from amkd_core.training.report_pathways import pathway_section
 from amkd_core.training.report_text import training_report
 from amkd_core.training.scored import scored_models
@@ -65,7 +66,7 @@ def report_run(
     network_chance
         C-indices of the networks themselves on shuffled outcomes, by model.
     bundle
-        The run's; with one the report has a section on the teacher's pathways.
+        The run's; with one the report has a section on the teacher's pathways, and the model's card.
     n_patches
         Of each slide, for table 1.
 
@@ -93,7 +94,9 @@ def report_run(
     )
     write_text(out / METRICS, statistics.model_dump_json(indent=1) + "\n")
     pictures = write_figures(out / FIGURES, models, statistics)
-    explanations = () if bundle is None else (pathway_section(bundle, out / FIGURES),)
+    explanations = (
+        () if bundle is None else (pathway_section(bundle, out / FIGURES), model_section(bundle.card))
+    )
     write_report(
         out / REPORT,
         training_report(

@@ -15,13 +15,14 @@ from bundle_fixtures import random_bag, random_bundle
 from matplotlib.figure import Figure
 from PIL import Image
 
+from amkd_core.bundle_card import Measured
 from amkd_core.export import fonts
 from amkd_core.export.curve_figure import draw_curve
 from amkd_core.export.figures import write_figure
 from amkd_core.export.heatmap_file import write_heatmap
 from amkd_core.export.pictures import SlidePictures, read_pictures
 from amkd_core.export.prediction_json import prediction_record, write_prediction_json
-from amkd_core.export.prediction_report import key_figures
+from amkd_core.export.prediction_report import key_figures, write_report
 from amkd_core.inference.maps import percentile_ranks, top_patches
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
@@ -67,6 +68,18 @@ def test_json_is_what_was_predicted(prediction: Prediction, tmp_path: Path) -> N
     assert {pathway["name"] for pathway in record["teacher"]["pathways"]} == {
         f"SIM_PATHWAY_{index}" for index in range(4)
     }
+
+
+def test_a_result_tells_how_well_its_model_did(tmp_path: Path) -> None:
+    figure = {"c_index": 0.61, "lower": 0.5, "upper": 0.72, "level": 0.95}
+    own = Measured(model="student", fold=1, n_patients=30, n_events=12, **figure)
+    bundle = random_bundle()
+    bundle = dataclasses.replace(bundle, card=bundle.card.model_copy(update={"measured": [own]}))
+    found = predict_bag(random_bag(30), bundle)
+    told = "C-index 0.610 [0.500, 0.720] on 30 test patients with 12 events"
+    assert ("Measured", told) in prediction_facts(found)
+    write_report(tmp_path / "report.html", found, None)
+    assert told in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from training_fixtures import N_PATIENTS, assert_same_results, fold_overrides, r
 from amkd_core import atomic
 from amkd_core.bag_file import read_bag
 from amkd_core.bundle_file import open_bundle
+from amkd_core.bundle_words import known_limits, measured_text
 from amkd_core.cli.terminal import drain
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.pathways import GeneSet
@@ -118,6 +119,33 @@ def test_the_ensemble_holds_every_fold_and_is_compared_with_unseen_patients(
     found = predict_bag(bag, bundle)
     np.testing.assert_allclose(found.member_risks, alone, rtol=1e-6)
     assert found.risk == pytest.approx(np.mean(alone))
+
+
+def test_cards_tell_every_c_index_with_its_interval_and_whom_nobody_tried(folds_run: Path) -> None:
+    card = open_bundle(folds_run / "model.amkd").card
+    metrics = json.loads((folds_run / "metrics.json").read_text())
+    found = {(item.model, item.fold): item for item in card.measured}
+    assert set(found) == {(model, fold) for model in ("student", "teacher") for fold in (None, 1, 2)}
+    for model in ("student", "teacher"):
+        own, pooled = metrics["models"][model], found[model, None]
+        for name, value in (("value", pooled.c_index), ("lower", pooled.lower), ("upper", pooled.upper)):
+            assert value == pytest.approx(own["c_index_within_folds"][name], abs=5e-5)
+        assert (pooled.n_patients, pooled.n_events) == (card.cohort_size, card.cohort_events)
+        for size in metrics["folds"]:
+            item = found[model, size["fold"]]
+            assert (item.n_patients, item.n_events) == (size["n_patients"], size["n_events"])
+            assert item.c_index == pytest.approx(own["c_index"]["by_fold"][str(size["fold"])], abs=5e-5)
+            # Its own bundle tells the same of it, and nothing of the others.
+            alone = open_bundle(folds_run / f"fold-{size['fold']}" / "model.amkd").card
+            assert [other for other in alone.measured if other.model == model] == [item]
+            assert len(alone.measured) == 2
+    assert card.research_use_only
+    assert card.limits == known_limits(card.cohort_size, card.cohort_events, card.limits[-1])
+    assert "nobody was held out from all of them together" in card.limits[-1]
+    page = (folds_run / "report.html").read_text()
+    assert "The model&#39;s card" in page
+    assert measured_text(found["student", None]) in page
+    assert card.limits[0].replace("'", "&#39;") in page
 
 
 def test_the_first_fold_has_the_weights_of_the_plain_stages(inputs, tmp_path: Path) -> None:
