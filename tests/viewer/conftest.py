@@ -92,6 +92,14 @@ def other_bundle_path(bundle_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory):
+    """Slides of many scanner geometries, with predictions that see the mark on them."""
+    from planted_window import PlantedSlides
+
+    return PlantedSlides(tmp_path_factory.mktemp("planted"))
+
+
 @pytest.fixture
 def screen() -> None:
     """For tests whose child processes open windows."""

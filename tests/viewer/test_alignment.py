@@ -4,48 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from bundle_fixtures import random_bundle
-from planted_slides import CORNERS, GEOMETRIES, MARK_CELLS, Geometry, bag_of_slide
+from planted_slides import CORNERS, GEOMETRIES, Geometry
+from planted_window import N_MARKED, opened_with_map
 from scipy import ndimage
 
 from amkd_core.inference.maps import top_patches
-from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
 from amkd_core.slides import open_slide
 from amkd_viewer import exports, slide_layers
-from amkd_viewer.layers import MapLook, boxes_layer, prediction_layers
-from amkd_viewer.reader import slide_layer
+from amkd_viewer.layers import boxes_layer
 from amkd_viewer.waiting import settle
 
-N_MARKED = MARK_CELLS[0] * MARK_CELLS[1]
-TOP_PERCENT = 100 * N_MARKED / 20
 Box = tuple[float, float, float, float]
-
-
-@pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Geometry, Path, Prediction]]:
-    """A planted slide and a prediction whose scores are how violet the patches are, as they were read."""
-    kept: dict[str, tuple[Geometry, Path, Prediction]] = {}
-    bundle = random_bundle()
-
-    def make(name: str) -> tuple[Geometry, Path, Prediction]:
-        if name not in kept:
-            geometry = GEOMETRIES[name]
-            path = geometry.write(tmp_path_factory.mktemp("planted") / "slide", geometry.planted())
-            with open_slide(path, scene=geometry.scene) as slide:
-                bag, violet = bag_of_slide(slide)
-            kept[name] = (geometry, path, replace(predict_bag(bag, bundle), patch_scores=violet))
-        return kept[name]
-
-    return make
 
 
 def union_of(boxes: list[Box]) -> Box:
@@ -137,25 +113,6 @@ def test_map_and_boxes_cover_the_mark_in_a_window(planted, viewer, names: tuple[
         assert heat >= 0.99, (name, measured)
         assert boxes >= 0.99, (name, measured)
         assert corners <= 12, (name, measured)
-
-
-def opened_with_map(viewer, geometry: Geometry, path: Path, prediction: Prediction):
-    """Layers of a planted slide and of its map, its boxes hidden, and the slide's micrometres per pixel."""
-    slide = open_slide(path, scene=geometry.scene, isolated=True)
-    layer = slide_layers.add_slide(viewer, slide_layer(slide))
-    mpp = slide_layers.mpp_of(layer)
-    heat, _ = (
-        slide_layers.draw_overlay(viewer, data)
-        for data in prediction_layers(
-            prediction,
-            mpp=mpp,
-            fingerprint=slide.info.fingerprint,
-            name="planted",
-            look=MapLook(top_percent=TOP_PERCENT),
-        )
-    )
-    slide_layers.overlay(viewer, layer, "boxes").visible = False
-    return layer, heat, mpp
 
 
 def seen_in_window(
