@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QLabel, QPushButton
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton
 
 from amkd_viewer.labels_widget import FactsTable, PathLabel, heading_label, wrapped_label
+from amkd_viewer.number_box_widget import NumberBox
 from amkd_viewer.panel_widget import row
 from amkd_viewer.settings_section_widget import SettingsSection
 from amkd_viewer.tasks import writing
@@ -28,7 +29,7 @@ class CacheSection(SettingsSection):
         # Interactive elements
         self.place_button = QPushButton("Choose…")
         self.usual_button = QPushButton("Usual place")
-        self.limit = QDoubleSpinBox()
+        self.limit = NumberBox()
         self.empty_button = QPushButton("Empty the cache")
 
         # Read-only elements
@@ -41,7 +42,6 @@ class CacheSection(SettingsSection):
         self.limit.setRange(0.1, 10_000)
         self.limit.setDecimals(1)
         self.limit.setSuffix(" GB")
-        self.limit.setKeyboardTracking(False)
 
         # Event handlers
         self.place_button.clicked.connect(self._on_place_clicked)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QSlider, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QSizePolicy, QSlider, QWidget
 
 from amkd_viewer import slide_layers
 from amkd_viewer.colours import COLOUR_MAPS, WindowColours
@@ -14,6 +14,7 @@ from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.layers import look_colours, sources_of
 from amkd_viewer.legend_widget import LegendWidget, colours_of
 from amkd_viewer.map_watch_widget import MapWatch
+from amkd_viewer.number_box_widget import NumberBox
 from amkd_viewer.plots import short_name
 from amkd_viewer.shown_map import map_of
 from amkd_viewer.wording import MAP_CAUTION, MAP_TAKEN_AWAY
@@ -38,7 +39,7 @@ class HeatControls(QWidget):
         self.colour_map = QComboBox()
         self.kind = QComboBox()
         self.opacity = QSlider(Qt.Orientation.Horizontal)
-        self.top_percent = QDoubleSpinBox()
+        self.top_percent = NumberBox()
         self.smooth = QCheckBox("Smooth over neighbouring patches")
 
         # Read-only elements
@@ -76,7 +77,6 @@ class HeatControls(QWidget):
         self.top_percent.setRange(0.5, 100)
         self.top_percent.setDecimals(1)
         self.top_percent.setSuffix(" %")
-        self.top_percent.setKeyboardTracking(False)
         self.shown.setChecked(True)
         self.source.setAccessibleName("Map of")
         self.kind.setAccessibleName("Values")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 from amkd_core.errors import BundleError
 from amkd_core.inference.demo import demo_bundle_path
 from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.number_box_widget import NumberBox
 from amkd_viewer.wording import DEMO_MODEL, SCALE_QUESTION
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ BUNDLE_FILTER = "Model bundles (*.amkd)"
 DEVICES = (("CPU", "cpu"), ("GPU (CUDA)", "cuda"), ("GPU (Apple)", "mps"))
 
 
-class ScaleBox(QDoubleSpinBox):
+class ScaleBox(NumberBox):
     """A field for micrometres per pixel; 0 reads "not known"."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -43,8 +43,6 @@ class ScaleBox(QDoubleSpinBox):
         self.setRange(0.0, 49.9)
         self.setSingleStep(0.01)
         self.setSpecialValueText("not known")
-        # Half-typed numbers are no scales.
-        self.setKeyboardTracking(False)
 
     def show_value(self, mpp: tuple[float, float] | None) -> None:
         """Show a value (x, y) without telling anyone that it changed; what is typed holds for both."""

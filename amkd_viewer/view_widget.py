@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QMainWindow, QPushButton, QSlider
+from qtpy.QtWidgets import QLabel, QMainWindow, QPushButton, QSlider
 
 from amkd_viewer import navigation, slide_layers
 from amkd_viewer.heat_controls_widget import HeatControls
 from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.layer_ears import LayerEars
+from amkd_viewer.number_box_widget import NumberBox
 from amkd_viewer.overview_widget import OverviewWidget
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.wording import cursor_text, magnification_text
@@ -35,7 +36,7 @@ class ViewWidget(WorkspacePanel):
         self.overview = OverviewWidget()
         self.presets = [QPushButton(f"{power}×") for power in navigation.PRESETS]
         self.fit = QPushButton("Fit")
-        self.angle = QDoubleSpinBox()
+        self.angle = NumberBox()
         self.dial = QSlider(Qt.Orientation.Horizontal)
         self.upright = QPushButton("0°")
         self.quarter = QPushButton("+90°")
@@ -67,7 +68,6 @@ class ViewWidget(WorkspacePanel):
         self.angle.setRange(-180, 180)
         self.angle.setSuffix("°")
         self.angle.setDecimals(0)
-        self.angle.setKeyboardTracking(False)
         self.dial.setRange(-180, 180)
         self.angle.setAccessibleName("Angle in degrees")
         self.dial.setAccessibleName("Angle")
