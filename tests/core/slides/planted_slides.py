@@ -64,14 +64,14 @@ class Geometry:
         """The same in pixels of level 0, as OpenSlide and napari count."""
         return tuple(side + offset for side, offset in zip(self.mark, 2 * self.bounds, strict=True))
 
-    def planted(self) -> np.ndarray:
-        """The scanned area, (height, width, 3) uint8."""
+    def planted(self, grain: int = 9) -> np.ndarray:
+        """The scanned area, (height, width, 3) uint8; its pink varies by `grain`."""
         width, height = self.patch
         image = np.empty((ROWS * height + height // 3, COLUMNS * width + width // 3, 3), np.uint8)
         image[:] = GLASS
         tissue = image[: ROWS * height, : COLUMNS * width]
-        grain = np.random.default_rng(1).integers(-9, 10, tissue.shape[:2])[..., None]
-        tissue[:] = np.clip(np.array(PINK) + grain, 0, 255)
+        grains = np.random.default_rng(1).integers(-grain, grain + 1, tissue.shape[:2])[..., None]
+        tissue[:] = np.clip(np.array(PINK) + grains, 0, 255)
         for (column, row), colour in CORNERS.items():
             image[row * height : (row + 1) * height, column * width : (column + 1) * width] = colour
         left, top, right, bottom = self.mark
