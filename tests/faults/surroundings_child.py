@@ -5,55 +5,25 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import locale
-import os
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import odd_clock  # before all that asks for the time
 from bundle_fixtures import random_bundle
 from cohort_fixtures import write_tiny_cohort
 from slide_files import tissue_like, write_tiff
 from training_fixtures import QUICK, run_amkd, run_train
 
 from amkd_core.bag_file import read_bag
-from amkd_core.bundle_file import write_bundle
-
-YEAR_S = 365 * 86400.0
-
-
-def at(moment: Callable[[], float]) -> None:
-    """Another clock, for all that asks Python."""
-    time.time = moment
-    time.time_ns = lambda: int(moment() * 1e9)
-
-
-def jumping() -> Callable[[], float]:
-    real, calls = time.time, [0]
-
-    def moment() -> float:
-        calls[0] += 1
-        return real() + (YEAR_S if calls[0] % 2 else -YEAR_S)
-
-    return moment
-
-
-CLOCKS: dict[str, Callable[[], Callable[[], float]]] = {
-    "clock in 1971": lambda: lambda: YEAR_S,
-    "clock in 2100": lambda: lambda: 130 * YEAR_S,
-    "clock that jumps": jumping,
-}
-SWITCH = "AMKD_TEST_CLOCK"
-"""Variable of the environment with the case, by which workers that are started anew know their clock."""
-
-# A worker imports the main module, and no more.
-if __name__ == "__mp_main__" and os.environ.get(SWITCH) in CLOCKS:
-    at(CLOCKS[os.environ[SWITCH]]())
+from amkd_core.bundle_file import open_bundle, write_bundle
 
 NAMES = {
     "letters of other scripts": "Gewebe Größe 組織 Ткань",
@@ -66,7 +36,17 @@ NAMES = {
 
 def year() -> int:
     """By the clock of this process, in years of 365 days."""
-    return 1970 + int(time.time() // YEAR_S)
+    return 1970 + int(time.time() // odd_clock.YEAR_S)
+
+
+def written_years(run: Path, record: dict[str, Any]) -> list[int]:
+    """Years that files of a run and of a prediction were made in, as these tell."""
+    with (run / "progress.csv").open(encoding="utf-8", newline="") as file:
+        stamps = [row["time"] for row in csv.DictReader(file)]
+    (bundle, *_) = run.glob("fold-*/model.amkd")
+    return [
+        int(text[:4]) for text in (*stamps, open_bundle(bundle).card.created, record["provenance"]["created"])
+    ]
 
 
 def main() -> None:
@@ -82,8 +62,6 @@ def main() -> None:
 
     bundle = folder / f"{name}.amkd"
     write_bundle(bundle, random_bundle(encoder=load_encoder("texture").identity))
-    if case in CLOCKS:
-        at(CLOCKS[case]())
     locale.setlocale(locale.LC_ALL, "")
     quick = [word for item in (*QUICK, "teacher.epochs=2", "student.epochs=2") for word in ("--set", item)]
     said, results = [], {}
@@ -106,6 +84,7 @@ def main() -> None:
     results["metrics"] = (folder / "run" / "metrics.json").read_text(encoding="utf-8")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         results["years"] = [year(), pool.submit(year).result()]
+    results["written"] = written_years(folder / "run", record)
     results["decimal point"] = locale.localeconv()["decimal_point"]
     results["said"] = said
     sys.stdout.write(json.dumps(results) + "\n")
