@@ -12,6 +12,7 @@ import typer
 
 from amkd_core.cli.idle_options import is_bag, refuse_idle
 from amkd_core.cli.result_folders import hold_results, result_folders
+from amkd_core.cli.sources import sources_in
 from amkd_core.cli.terminal import (
     EXIT_PARTIAL,
     EXIT_WRONG_INPUT,
@@ -64,9 +65,17 @@ class Exports:
 
 
 def predict_command(
-    sources: Annotated[list[Path], typer.Argument(help="Slides or feature bags (.h5, .pt).", readable=False)],
+    given: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCES...", help="Slides, feature bags (.h5, .pt), or folders of them.", readable=False
+        ),
+    ],
     out: Annotated[
-        Path, typer.Option(help="Folder of the results; one folder a slide when there are several.")
+        Path,
+        typer.Option(
+            help="Folder of the results; one folder a slide when there are several or a folder is given."
+        ),
     ],
     bundle: Annotated[
         Path | None,
@@ -109,7 +118,8 @@ def predict_command(
     from amkd_core.slides.encoders.weights import check_weights
 
     with user_errors():
-        folders = result_folders(sources, out)
+        sources, from_folder = sources_in(given)
+        folders = result_folders(sources, out, each=from_folder)
         refuse_idle(
             sources,
             {

@@ -11,8 +11,13 @@ WRITES = "writes predictions into"
 """What such a run does in a folder, for the sentence that another one is told."""
 
 
-def result_folders(sources: list[Path], out: Path) -> list[Path]:
+def result_folders(sources: list[Path], out: Path, *, each: bool = False) -> list[Path]:
     """One folder per source, inside `out`; `out` itself when there is one source.
+
+    Parameters
+    ----------
+    each
+        A single source gets a folder inside `out`, too.
 
     Raises
     ------
@@ -25,7 +30,7 @@ def result_folders(sources: list[Path], out: Path) -> list[Path]:
 
     if out.exists() and not out.is_dir():
         raise AmkdError(f"{out}: is a file, expected a folder for the results (--out)")
-    if len(sources) == 1:
+    if len(sources) == 1 and not each:
         return [out]
     seen: dict[str, Path] = {}
     names = [safe_file_name(slide_id_of(source)) for source in sources]

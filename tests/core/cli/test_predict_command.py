@@ -372,7 +372,7 @@ MALFORMED = {
     "crash_tilewidth.svs": "no side may exceed 4096",
     "derived_cmu1_10-tiles-zeroed.svs": "cannot be read, more than 1% of all",
     "derived_cmu1_truncated60.svs": "truncated or damaged",
-    "hamamatsu-vms-stub": "give the slide file itself",
+    "hamamatsu-vms-stub": "13.24.05.vms cannot be opened",
     "hamamatsu-vms-stub/CMU-1-40x - 2010-01-12 13.24.05.vms": "CMU-1-40x",
     "small.svs": "smaller than one patch",
     "unopenable.tiff": "neither OpenSlide nor tifffile can decode",
