@@ -17,7 +17,6 @@ from amkd_viewer.layers import MapLook, map_layer
 from amkd_viewer.legend_widget import LegendWidget, colours_of
 from amkd_viewer.reader import LayerData, pixel_geometry
 from amkd_viewer.scale_bar_widget import ScaleBar
-from amkd_viewer.slicing import slice_before_drawing
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -72,7 +71,6 @@ class Canvas(QWidget):
         self.title = wrapped_label()
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.qt_viewer = QtViewer(self.model)
-        slice_before_drawing(self.qt_viewer.canvas)
         self.legend = LegendWidget(colours)
         self.legend.setMinimumWidth(_LEAST_LEGEND_PX)
         self._scale_bar = ScaleBar(self.model, self, small=True)

@@ -15,7 +15,7 @@ from amkd_core.slides import Slide, is_slide, open_slide, slide_pyramid
 from amkd_core.slides.folders import slides_in
 from amkd_core.slides.pyramid import SlidePyramid
 from amkd_core.versions import require_versions
-from amkd_viewer.slicing import canvas_of, slice_before_drawing, slice_in_background
+from amkd_viewer.slicing import slice_in_background
 from amkd_viewer.steady_drawing import keep_drawing_steady
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -56,7 +56,6 @@ def read_slides(path: PathOrPaths) -> list[LayerData]:
         If a library that reads slides is too old to be safe with them.
     """
     require_versions()
-    _ask_sooner()
     for one in _paths(path):
         if not is_slide(one) and (slides := _slides_of(one)):
             count = f"{len(slides)} slides" if len(slides) > 1 else "a slide"
@@ -133,13 +132,6 @@ def demo_slide() -> list[LayerData]:
     from amkd_core.inference.demo import demo_slide_path
 
     return read_slides(demo_slide_path())
-
-
-def _ask_sooner() -> None:
-    """Of the window that the slide is opened in, which napari makes the current one."""
-    import napari
-
-    slice_before_drawing(canvas_of(napari.current_viewer()))
 
 
 def _is_model(path: Path) -> bool:

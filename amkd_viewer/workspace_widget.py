@@ -31,7 +31,6 @@ from amkd_viewer.region_words import REGION_COPY
 from amkd_viewer.scale_bar_widget import ScaleBar
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.shortcuts_widget import Shortcuts
-from amkd_viewer.slicing import canvas_of, slice_before_drawing
 from amkd_viewer.steady_drawing import keep_drawing_steady
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
 from amkd_viewer.wording import GIVEN_UP, QUEUE_RUNNING, SLIDE_RUNNING
@@ -54,7 +53,6 @@ def workspace_of(viewer: Viewer) -> Workspace:
         if isinstance(workspace, Workspace) and not workspace.closed:
             return workspace
     keep_drawing_steady()
-    slice_before_drawing(canvas_of(slide_layers.own_viewer(viewer)))
     return Workspace(viewer)
 
 
