@@ -80,15 +80,15 @@ def _release(lock: BaseFileLock, made: list[Path]) -> None:
     path = Path(lock.lock_file)
     unused = path.parent in made and {file.name for file in path.parent.iterdir()} <= {LOCK}
     if unused:
-        with suppress(
-            OSError
-        ):  # on Windows it cannot be removed while it is open, and filelock does so itself
+        # On Windows it cannot be removed while it is open; there filelock does so itself.
+        with suppress(OSError):
             path.unlink(missing_ok=True)
     lock.release()
     for place in made if unused else ():
         try:
             place.rmdir()
-        except OSError:  # another run came in between
+        except OSError:
+            # Another run came in between.
             break
 
 

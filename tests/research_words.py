@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from amkd_core.folder_lock import LOCK
+
 WORDS = "research use only"
-RECORDS = {"predictions.csv", "metrics.json"}
-"""Numbers of a comparison that programs read back; `report.html` beside them says it."""
+RECORDS = {"predictions.csv", "metrics.json", LOCK}
+"""Numbers of a comparison that programs read back; `report.html` beside them says it. A lock's file is empty."""
 
 
 def files_without_words(folder: Path) -> list[str]:

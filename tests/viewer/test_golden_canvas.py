@@ -107,16 +107,27 @@ def changed(layer: Any, **values: Any) -> Iterator[None]:
         setattr(layer, name, value)
 
 
+def at_rest(take: Callable[[], np.ndarray], layers: Callable[[], list[Any]], qtbot: Any) -> np.ndarray:
+    """A picture that stays as it is: napari asks for pixels of a view once it has drawn it."""
+    before = None
+    for _ in range(40):
+        qtbot.waitUntil(lambda: all(layer.loaded for layer in layers()), timeout=20_000)
+        picture = take()
+        if before is not None and np.array_equal(picture, before):
+            return picture
+        before = picture
+        qtbot.wait(60)
+    raise AssertionError("the picture does not come to rest")
+
+
 @pytest.fixture
 def shot(viewer, qtbot) -> Callable[[], np.ndarray]:
     """The canvas of the window once everything is drawn."""
 
     def take() -> np.ndarray:
-        qtbot.waitUntil(lambda: all(layer.loaded for layer in viewer.layers), timeout=20_000)
-        qtbot.wait(60)
         return viewer.screenshot(size=SIZE_PX, scale=1, canvas_only=True, flash=False)[..., :3]
 
-    return take
+    return lambda: at_rest(take, lambda: list(viewer.layers), qtbot)
 
 
 def test_slide_map_and_boxes_look_as_on_record(viewer, smooth, shot) -> None:
@@ -159,27 +170,18 @@ def test_maps_side_by_side_look_as_on_record(viewer, smooth, qtbot) -> None:
     slide, _, _ = opened_with_map(viewer, SLIDE, path, prediction)
     other = replace(prediction, patch_scores=prediction.patch_scores[::-1].copy())
     maps = [described("", slide, one, MapLook()) for one in (prediction, other)]
-    height, width = BESIDE_PX
     owner = QWidget()
     qtbot.addWidget(owner)
 
     def seen(*maps: Any) -> np.ndarray:
         show_beside(viewer, maps, owner=owner, asked=True)
         row = beside_of(viewer).row
-        qtbot.wait(300)  # until they are laid out and have fitted the slide by themselves
+        at_rest(lambda: drawn_of(row), lambda: layers_of(row), qtbot)
+        qtbot.waitUntil(lambda: not row._fit_soon.isActive())  # else they fit the slide after it was aimed at
         for canvas in row.canvases:
             canvas.model.canvas.overlays.scale_bar.visible = False
             aim(canvas.model, *BESIDE_PX)
-        qtbot.waitUntil(lambda: all(one.loaded for one in layers_of(row)), timeout=20_000)
-        qtbot.wait(60)
-        drawn = [canvas.qt_viewer.screenshot(flash=False)[..., :3] for canvas in row.canvases]
-        corners = [((one.shape[0] - height) // 2, (one.shape[1] - width) // 2) for one in drawn]
-        return np.hstack(
-            [
-                one[top : top + height, left : left + width]
-                for one, (top, left) in zip(drawn, corners, strict=True)
-            ]
-        )
+        return at_rest(lambda: drawn_of(row), lambda: layers_of(row), qtbot)
 
     kept = hold("beside", seen(*maps))
     assert unlike(seen(*maps[::-1]), kept) > 2 * MOST_UNLIKE, "exchanged maps"
@@ -194,6 +196,17 @@ def test_shades_are_no_mistakes(name: str) -> None:
     for half in (np.roll(kept, 1, axis=0), np.roll(kept, 1, axis=1)):
         shaded = (kept.astype(float) + half) / 2
         assert unlike(np.clip(shaded + 3, 0, 255), kept) <= MOST_UNLIKE
+
+
+def drawn_of(row: CanvasRow) -> np.ndarray:
+    """The middles of all canvases beside each other."""
+    height, width = BESIDE_PX
+    middles = []
+    for canvas in row.canvases:
+        drawn = canvas.qt_viewer.screenshot(flash=False)[..., :3]
+        top, left = (drawn.shape[0] - height) // 2, (drawn.shape[1] - width) // 2
+        middles.append(drawn[top : top + height, left : left + width])
+    return np.hstack(middles)
 
 
 def layers_of(row: CanvasRow) -> list[Any]:

@@ -30,7 +30,7 @@ def test_a_file_that_is_no_bundle_is_said_before_a_window_opens(
         archive.writestr("a.txt", "a")
     for path, words in (
         (absent, "no such file, expected a model bundle (.amkd)"),
-        (tmp_path, "no such file, expected a model bundle (.amkd)"),
+        (tmp_path, "is a folder, expected a model bundle (.amkd)"),
         (text, "is not a model bundle, or is damaged"),
         (other, "a zip without manifest.json, expected a model bundle (.amkd)"),
     ):
