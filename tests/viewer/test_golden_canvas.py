@@ -38,6 +38,8 @@ SIZE_PX = (300, 400)
 """Height and width."""
 BESIDE_PX = (160, 200)
 """Height and width of the middle of each canvas side by side."""
+CANVAS_PX = (320, 260)
+"""Width and height of each canvas side by side."""
 FIELD_UM = 760
 """That are as wide as a picture: the slide has 683."""
 POOLED_PX = 4
@@ -176,6 +178,9 @@ def test_maps_side_by_side_look_as_on_record(viewer, smooth, qtbot) -> None:
     def seen(*maps: Any) -> np.ndarray:
         show_beside(viewer, maps, owner=owner, asked=True)
         row = beside_of(viewer).row
+        for canvas in row.canvases:
+            # In a window of another size a pixel lies elsewhere by a part of its width.
+            canvas.qt_viewer.canvas.native.setFixedSize(*CANVAS_PX)
         at_rest(lambda: drawn_of(row), lambda: layers_of(row), qtbot)
         qtbot.waitUntil(lambda: not row._fit_soon.isActive())  # else they fit the slide after it was aimed at
         for canvas in row.canvases:

@@ -24,6 +24,8 @@ from amkd_viewer import slide_layers
 _log = logging.getLogger(__name__)
 
 OURS_MS = 100.0
+DRAWS = "amkd_viewer.steady_drawing"
+"""Changes drawing contexts for vispy; what is innermost there is Qt, which has the driver draw what it was given."""
 YARDSTICK_S = 0.014
 """Of `allowed_ms`, on a machine of the speed for which `OURS_MS` was set."""
 
@@ -113,7 +115,7 @@ def _own_frame(frame) -> str:
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name.startswith(
-            ("napari", "vispy", "OpenGL", "app_model", "pint", "psygnal", "_pytest", "pytest")
+            ("napari", "vispy", "OpenGL", "app_model", "pint", "psygnal", "_pytest", "pytest", DRAWS)
         ):
             return ""
         if name.startswith(("amkd_viewer", "amkd_core")):
