@@ -120,6 +120,7 @@ def made_german(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_window_with_commas_gives_the_same_numbers(  # noqa: PLR0917 (fixtures)
     german,
     make_napari_viewer,
