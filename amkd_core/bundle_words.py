@@ -6,7 +6,7 @@ from amkd_core.bundle_card import BundleCard, Measured
 from amkd_core.survival.endpoints import words_of
 
 FEW_EVENTS = 50
-"""Events of a training cohort below which every figure of the card is unsure."""
+"""Events, of a training cohort or among tested patients, below which every figure is unsure."""
 _MOST_SITES = 20
 
 KNOWN_LIMITS = (

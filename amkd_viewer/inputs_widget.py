@@ -22,7 +22,7 @@ from amkd_core.errors import BundleError
 from amkd_core.inference.demo import demo_bundle_path
 from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.number_box_widget import NumberBox
-from amkd_viewer.wording import DEMO_MODEL, SCALE_QUESTION
+from amkd_viewer.wording import DEMO_MODEL
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -74,7 +74,7 @@ class InputsWidget(QWidget):
 
         # Read-only elements
         self.bundle_name = QLabel()
-        self.scale_question = wrapped_label(SCALE_QUESTION, role="amkdNotice")
+        self.scale_question = wrapped_label(role="amkdNotice")
         self._candidates = QWidget()
         self.candidates: list[QPushButton] = []
 
@@ -181,7 +181,7 @@ class InputsWidget(QWidget):
             button.deleteLater()
         self.candidates = [_button(text, f"{text} µm per pixel") for text, _ in candidates]
         for button, (_, mpp) in zip(self.candidates, candidates, strict=True):
-            button.clicked.connect(lambda _checked=False, mpp=mpp: self._on_candidate_clicked(mpp))
+            button.clicked.connect(lambda _checked=False, mpp=mpp: self._give_scale(mpp))
             self._candidate_row.addWidget(button)
 
     def _on_slides_index_changed(self) -> None:
@@ -200,10 +200,9 @@ class InputsWidget(QWidget):
 
     def _on_mpp_changed(self, value: float) -> None:
         if value > 0:
-            self._show_question(shown=False)
-            self.scale_given.emit((value, value))
+            self._give_scale((value, value))
 
-    def _on_candidate_clicked(self, mpp: tuple[float, float]) -> None:
+    def _give_scale(self, mpp: tuple[float, float]) -> None:
         self._show_question(shown=False)
         self.scale_given.emit(mpp)
 

@@ -13,7 +13,7 @@ from amkd_core.cli.terminal import (
     DeviceOption,
     chosen_device,
     drain,
-    parse_mpp,
+    mpp_option,
     say,
     user_errors,
 )
@@ -30,15 +30,7 @@ def extract_command(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the bags; finished ones in it are skipped.")],
     encoder: Annotated[str, typer.Option(help="Patch encoder; `amkd doctor` lists them.")] = "texture",
-    mpp: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_mpp,
-            metavar="X[,Y]",
-            help="Micrometres per pixel (0.25, or 0.25,0.5 for x and y), where slides do not tell or contradict "
-            "themselves.",
-        ),
-    ] = None,
+    mpp: Annotated[Any, mpp_option(", where slides do not tell or contradict themselves.")] = None,
     mpp_table: Annotated[
         Path | None,
         typer.Option(

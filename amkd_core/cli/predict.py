@@ -19,7 +19,7 @@ from amkd_core.cli.terminal import (
     DeviceOption,
     chosen_device,
     drain,
-    parse_mpp,
+    mpp_option,
     say,
     user_errors,
 )
@@ -81,15 +81,7 @@ def predict_command(
         Path | None,
         typer.Option(help="Model bundle (.amkd); by default the settings', else the synthetic demo's."),
     ] = None,
-    mpp: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_mpp,
-            metavar="X[,Y]",
-            help="Micrometres per pixel (0.25, or 0.25,0.5 for x and y); overrules what the slide records, with a "
-            "notice.",
-        ),
-    ] = None,
+    mpp: Annotated[Any, mpp_option("; overrules what the slide records, with a notice.")] = None,
     scene: Annotated[int, typer.Option(min=0, help="Which image of a file with several.")] = 0,
     expression: Annotated[
         Path | None, typer.Option(help="Expression table; the teacher predicts as well then.")

@@ -23,16 +23,16 @@ def sources_in(given: Sequence[Path]) -> tuple[list[Path], bool]:
     from amkd_core.slides.info import named
 
     unopened = [named(path) for path in given]
-    found = expand_folders([one for path in given for one in (_bags_in(path) or [path])])
+    found = [one for path in expand_folders(given) for one in (_bags_in(path) or [path])]
     return found, found != unopened
 
 
 def _bags_in(path: Path) -> list[Path]:
-    from amkd_core.slides.folders import slides_in
+    """Bags in what is a folder still, and no slide: one that has no slide in it."""
     from amkd_core.slides.opening import looks_like_slide
 
     try:
-        if not path.is_dir() or looks_like_slide(path) or slides_in(path):
+        if not path.is_dir() or looks_like_slide(path):
             return []
         return sorted(
             one for one in path.iterdir() if is_bag(one) and one.is_file() and not one.name.startswith(".")

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -26,8 +26,14 @@ DeviceOption = Annotated[
 ]
 
 
-def parse_mpp(text: str) -> float | tuple[float, float]:
-    """Read the option `--mpp` of slides; a wrong one is said as typer says its own."""
+def mpp_option(what_of_it: str) -> Any:
+    """The option `--mpp` of slides; `what_of_it` ends its help."""
+    words = f"Micrometres per pixel (0.25, or 0.25,0.5 for x and y){what_of_it}"
+    return typer.Option(parser=_parse_mpp, metavar="X[,Y]", help=words)
+
+
+def _parse_mpp(text: str) -> float | tuple[float, float]:
+    """Read it; a wrong one is said as typer says its own."""
     from amkd_core.slides.microns import read_mpp
 
     try:

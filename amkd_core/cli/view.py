@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from amkd_core.bundle_listing import check_listing
-from amkd_core.cli.terminal import parse_mpp, user_errors
+from amkd_core.cli.terminal import mpp_option, user_errors
 from amkd_core.errors import BundleError, MissingExtraError, SlideError
 
 
@@ -22,14 +22,7 @@ def view_command(
         Path | None,
         typer.Option(help="Model bundle (.amkd); by default the settings', else the synthetic demo's."),
     ] = None,
-    mpp: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_mpp,
-            metavar="X[,Y]",
-            help="Micrometres per pixel (0.25, or 0.25,0.5 for x and y); overrules what the slide records.",
-        ),
-    ] = None,
+    mpp: Annotated[Any, mpp_option("; overrules what the slide records.")] = None,
     predict: Annotated[bool, typer.Option(help="Start predicting at once.")] = True,
 ) -> None:
     """Open a slide in napari with its predicted risk, map and most telling patches (research use only)."""

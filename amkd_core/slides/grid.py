@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from amkd_core.errors import TissueError
 from amkd_core.notices import Notice
-from amkd_core.slides.microns import missing_microns
+from amkd_core.slides.microns import microns_of
 
 if TYPE_CHECKING:
     from amkd_core.slides.info import Level, Microns, SlideInfo
@@ -192,13 +192,6 @@ def grid_shape(info: SlideInfo, spec: PatchSpec) -> tuple[tuple[int, int], tuple
             f"px ({spec.size_um:g} um at {microns.x:.4g} um/px); check its micrometres per pixel."
         )
     return (width, height), (rows, columns)
-
-
-def microns_of(info: SlideInfo) -> Microns:
-    """Return the slide's micrometres per pixel, or raise `MissingMicronsError`."""
-    if info.microns is None:
-        raise missing_microns(info.path, info.recorded)
-    return info.microns
 
 
 def _size_level0(spec: PatchSpec, mpp: tuple[float, float], name: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from amkd_core.errors import ConfigError, MissingMicronsError
-from amkd_core.slides.info import Microns
+from amkd_core.slides.info import Microns, SlideInfo
 
 SMALLEST_MPP = 0.02
 LARGEST_MPP = 50.0
@@ -147,6 +147,19 @@ def doubt_of(recorded: Microns) -> str:
     power = recorded.contradicted_by
     against = "" if power is None else f", but its objective power means about {power:.4g}"
     return f"records {recorded.text} micrometres per pixel{shape}{against}"
+
+
+def microns_of(info: SlideInfo) -> Microns:
+    """A slide's micrometres per pixel.
+
+    Raises
+    ------
+    MissingMicronsError
+        If nothing tells it, or the file contradicts itself, and the user gave none.
+    """
+    if info.microns is None:
+        raise missing_microns(info.path, info.recorded)
+    return info.microns
 
 
 def missing_microns(path: Path, recorded: Microns | None = None) -> MissingMicronsError:

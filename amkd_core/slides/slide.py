@@ -8,7 +8,7 @@ from types import TracebackType
 from amkd_core.errors import SlideReadError
 from amkd_core.slides.backends.base import Backend, Pixels, blank
 from amkd_core.slides.info import Bounds, Level, Microns, SlideInfo
-from amkd_core.slides.microns import missing_microns
+from amkd_core.slides.microns import microns_of
 from amkd_core.slides.scaling import scale_patch
 from amkd_core.slides.thumbnail import make_thumbnail
 
@@ -64,9 +64,7 @@ class Slide:
             If nothing tells it, or the file contradicts itself, and the caller gave none; the sentence names the ways
             to give it.
         """
-        if self.info.microns is None:
-            raise missing_microns(self.info.path, self.info.recorded)
-        return self.info.microns
+        return microns_of(self.info)
 
     def read_region(self, xy_level0: tuple[int, int], level: int, size_px: tuple[int, int]) -> Pixels:
         """Read a rectangle of one level.

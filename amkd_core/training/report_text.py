@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from amkd_core.bundle_words import FEW_EVENTS
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.splits import Split
 from amkd_core.export.run_report import KeyFigure, Report, ReportFigure, ReportSection, ReportTable
@@ -36,7 +37,6 @@ LIMITS = (
     "Intervals account for who happened to be tested, not for who happened to be trained on.",
     "A high risk is an association. Attention and hazard ratios show no cause.",
 )
-FEW_EVENTS = 50
 CHANCE = 0.5
 
 
