@@ -123,15 +123,30 @@ def encoded(path: Path, side: int, *, isolated: bool = False) -> FeatureBag:
                 return stop.value  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+SAMPLE = (3,)
+"""Numbers of lost tiles that every family is tried with in `make test`."""
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers"),
+    [
+        ("plain.tif", (0, 1, *SAMPLE, 10, 100)),
+        *((family, SAMPLE) for family in FAMILIES if family != "plain.tif"),
+        *(
+            pytest.param(family, (0, 1, 10, 100), marks=pytest.mark.slow)
+            for family in FAMILIES
+            if family != "plain.tif"
+        ),
+    ],
+)
 def test_missing_tiles_under_tissue_are_counted_exactly_and_give_no_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, numbers: tuple[int, ...]
 ) -> None:
     """All tiles of glass are left out too, as scanners do: they count for nothing."""
     monkeypatch.setattr("amkd_core.slides.encoders.encode.MOST_INVALID_SHARE", 0.8)
     n = len(TISSUE) ** 2
     whole, side = FAMILIES[family](tmp_path / family)
-    for k in (0, 1, 3, 10, 100):
+    for k in numbers:
         path = Path(shutil.copy(whole, tmp_path / f"{k}_{family}"))
         lost = tissue_tiles(k, apart=family == "a.svs")
         empty(path, 0, [*lost, *glass_tiles()])
@@ -257,13 +272,21 @@ def white_tiff(path: Path, lost: Iterable[int]) -> Path:
 HOLED = {"a.mrxs": mirax, "white.tif": white_tiff}
 
 
-@pytest.mark.parametrize("name", HOLED)
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("white.tif", (0, *SAMPLE, 100)),
+        ("a.mrxs", SAMPLE),
+        pytest.param("white.tif", (1, 10), marks=pytest.mark.slow),
+        pytest.param("a.mrxs", (0, 1, 10, 100), marks=pytest.mark.slow),
+    ],
+)
 def test_holes_that_the_overview_does_not_have_are_counted_exactly_and_give_no_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, numbers: tuple[int, ...]
 ) -> None:
     monkeypatch.setattr("amkd_core.slides.encoders.encode.MOST_INVALID_SHARE", 0.8)
     n = len(TISSUE) ** 2
-    for k in (0, 1, 3, 10, 100):
+    for k in numbers:
         (tmp_path / str(k)).mkdir()
         lost = tissue_tiles(k)
         bag = encoded(HOLED[name](tmp_path / str(k) / name, lost), SIDE, isolated=k == 3)
