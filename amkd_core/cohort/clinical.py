@@ -26,6 +26,8 @@ from amkd_core.cohort.clinical_values import (
     is_empty,
     is_untold,
     number_of,
+    sex_notes,
+    sex_text,
     stage_notes,
     stage_number,
 )
@@ -151,6 +153,8 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
     notes = [*columns.notes, meaning, *contradiction_notes(columns, told, path.name)]
     if columns.age:
         notes += age_notes(columns.age, frame[columns.age], unit)
+    if columns.sex:
+        notes += sex_notes(columns.sex, frame[columns.sex], is_flag=columns.sex_is_flag)
     if columns.stage:
         notes += stage_notes(columns.stage, frame[columns.stage])
     if rows.n_left_out:
@@ -285,7 +289,7 @@ def _patient(
         bool(event_of(row[columns.event], is_death=columns.event_is_death)),
         part_of(text(columns.split)) or "",
         age_years=age_number(row[columns.age], age_unit) if text(columns.age) else None,
-        sex=text(columns.sex).lower(),
+        sex=sex_text(row[columns.sex], is_flag=columns.sex_is_flag) if columns.sex else "",
         stage=stage_number(text(columns.stage)),
         group=site_of(name) if keys.group == TCGA_SITE else text(columns.group),
     )

@@ -1,4 +1,4 @@
-"""What single cells of a clinical table say: numbers, flags, ages and stages, as the common sources write them."""
+"""What cells of a clinical table say: numbers, flags, ages, sexes and stages, as the common sources write them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ OLDEST_YEARS = 130.0
 DAYS_PER_YEAR = 365.25
 
 _STAGES = {"I": 1, "II": 2, "III": 3, "IV": 4}
+_SEXES = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
 _DEATH_WORDS = {
     "dead": True,
     "deceased": True,
@@ -122,6 +123,23 @@ def stage_number(text: str) -> int | None:
     return int(part) if part.isdigit() else _STAGES[part]
 
 
+def sex_text(value: Any, *, is_flag: bool) -> str:
+    """A cell of a column of sexes in lower case, empty where it holds nothing; `is_flag` where 1 means female."""
+    text = "" if is_empty(value) else str(value).strip().lower()
+    flag = flag_of(value, words=False) if is_flag else None
+    return text if flag is None else ("female" if flag else "male")
+
+
+def sex_of(text: str) -> str | None:
+    """``female`` or ``male``, from texts such as "F"; None for numbers too, whose meaning differs between tables."""
+    return _SEXES.get(text.strip().lower())
+
+
+def sex_notes(column: str, values: Iterable[Any], *, is_flag: bool) -> list[str]:
+    """What of the sexes of a column was not understood, in sentences; `is_flag` as for `sex_text`."""
+    return _misread(column, values, lambda value: sex_of(sex_text(value, is_flag=is_flag)))
+
+
 def age_notes(column: str, values: Iterable[Any], unit_years: float) -> list[str]:
     """How the ages of a column were read, where that is not plain, in sentences."""
     notes = [f"Age is column {column}, in days."] if unit_years != 1 else []
@@ -134,7 +152,7 @@ def stage_notes(column: str, values: Iterable[Any]) -> list[str]:
 
 
 def _misread(column: str, values: Iterable[Any], read: Callable[[Any], object]) -> list[str]:
-    """Who counts as unknown: the clinical baseline is the weaker for it, and the model's gain over it the larger."""
+    """Who counts as unknown: the clinical baseline is the weaker for it, and subgroups are the smaller."""
     told = [value for value in values if not is_untold(value)]
     wrong = [str(value).strip() for value in told if read(value) is None]
     if not wrong:

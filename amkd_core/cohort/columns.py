@@ -32,7 +32,17 @@ MANY_SLIDES_NAMES = ("slide_ids",)
 ONE_SLIDE_NAMES = ("slide_id", "filename", "slide", "image_id")
 # GDC's age_at_diagnosis is in days; its age_at_index, in years, comes first.
 AGE_NAMES = ("age_years", "age", "age_at_index", "age_at_initial_pathologic_diagnosis", "age_at_diagnosis")
-SEX_NAMES = ("sex", "gender")
+IS_FEMALE = "is_female"  # a flag of MCAT's and SurvPath's tables
+# GDC's newer tables and UCSC Xena's copies put the part of the record before or behind the name.
+SEX_NAMES = (
+    "sex",
+    "gender",
+    "sex_at_birth",
+    "demographic_gender",
+    "gender_demographic",
+    "demographic_sex_at_birth",
+    IS_FEMALE,
+)
 STAGE_NAMES = (
     "ajcc_stage",
     "stage",
@@ -126,6 +136,11 @@ class ClinicalColumns:
     group: str
     split: str
     notes: tuple[str, ...]
+
+    @property
+    def sex_is_flag(self) -> bool:
+        """Whether the column of sexes is one of flags, 1 = female."""
+        return plain(self.sex) == IS_FEMALE
 
 
 def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> ClinicalColumns:

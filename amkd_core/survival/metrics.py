@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.outcome import FloatArray, Outcome
 
+FEW_EVENTS = 10
+"""Events below which a C-index says hardly anything."""
+
 
 def as_risk(outcome: Outcome, risk: ArrayLike) -> FloatArray:
     """Risks as float64, one finite number per patient."""

@@ -8,18 +8,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from amkd_core.bundle_card import Measured, Sites
-from amkd_core.cohort.barcodes import site_of
 from amkd_core.cohort.cohort import Cohort
-from amkd_core.cohort.columns import TCGA_SITE
-from amkd_core.private_names import looks_like_accession
+from amkd_core.cohort.hospitals import hospitals_of
 from amkd_core.training.estimates import Estimate
 from amkd_core.training.evaluate import Score
 from amkd_core.training.model_statistics import c_index_within_folds
 from amkd_core.training.scored import Scored
 
-FEWEST = 5
-"""Patients of a hospital that is named: a smaller group could point to a patient."""
-_LONGEST = 64
 _LONGEST_REASON = 500
 _DIGITS = 4
 
@@ -67,14 +62,19 @@ def measured_over_folds(models: Mapping[str, Scored], *, seed: int, n_resamples:
 
 
 def _measured(model: str, fold: int | None, size: tuple[int, int], found: Estimate) -> Measured:
-    """For the card, with four digits; `size` is (patients, events)."""
+    """Of a model; `size` is (patients, events)."""
     whose: dict[str, Any] = {"model": model, "fold": fold, "n_patients": size[0], "n_events": size[1]}
+    return Measured(**whose, **for_card(found))
+
+
+def for_card(found: Estimate) -> dict[str, Any]:
+    """A C-index with its interval as fields of a card, with four digits; or the reason why there is none."""
     numbers = [number for number in (found.value, found.lower, found.upper) if number is not None]
     if len(numbers) < 3 or not all(map(math.isfinite, numbers)):
         reason = found.reason or "no resample of the patients has a pair that can be compared"
-        return Measured(**whose, reason=reason[:_LONGEST_REASON])
+        return {"reason": reason[:_LONGEST_REASON]}
     value, lower, upper = (round(number, _DIGITS) for number in numbers)
-    return Measured(**whose, c_index=value, lower=lower, upper=upper, level=found.level)
+    return {"c_index": value, "lower": lower, "upper": upper, "level": found.level}
 
 
 def sites_of(cohort: Cohort, patients: Collection[str]) -> Sites | None:
@@ -90,25 +90,15 @@ def sites_of(cohort: Cohort, patients: Collection[str]) -> Sites | None:
     patients
         Whom to count.
     """
-    of_column = cohort.file.group not in ("", None, TCGA_SITE)
-    known = {patient.patient_id: patient for patient in cohort.patients}
-    found = [known[name].group if of_column else site_of(name) for name in patients]
-    counts = Counter(name for name in found if name)
-    if not counts:
+    hospitals = hospitals_of(cohort, patients)
+    if hospitals is None:
         return None
-    private = {item.patient_id for item in cohort.patients} | {
-        name for item in cohort.patients for name in item.slide_ids
-    }
-    named = {
-        name: count
-        for name, count in sorted(counts.items())
-        if not of_column
-        or (count >= FEWEST and len(name) <= _LONGEST and name not in private and not looks_like_accession(name))
-    }  # fmt: skip
+    counts = Counter(name for name in hospitals.of.values() if name)
+    named = {name: count for name, count in sorted(counts.items()) if hospitals.may_be_named(name, count)}
     return Sites(
-        source="group" if of_column else "tcga_site",
+        source=hospitals.source,
         patients=named,
         pooled_sites=len(counts) - len(named),
         pooled_patients=counts.total() - sum(named.values()),
-        unknown=len(found) - counts.total(),
+        unknown=len(hospitals.of) - counts.total(),
     )

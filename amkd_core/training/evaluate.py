@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 from amkd_core.errors import OutcomeError
 from amkd_core.models import SurvivalModel
 from amkd_core.survival.hazard import risk
-from amkd_core.survival.metrics import Interval, log_rank
+from amkd_core.survival.metrics import FEW_EVENTS, Interval, log_rank
 from amkd_core.survival.outcome import Outcome
 from amkd_core.training.inputs import Example
 from amkd_core.training.passes import whole_output
-
-# Below this many deaths a C-index says hardly anything.
-FEW_EVENTS = 10
 
 
 @dataclass(frozen=True)
