@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from amkd_core.bag import EncoderIdentity
+from amkd_core.cohort.subgroup_names import ALL_BY, FEWEST_PATIENTS, LONGEST_NAME, MOST_SITES, NAMES, By
 from amkd_core.errors import BundleError
 from amkd_core.survival.endpoints import Endpoint
+from amkd_core.survival.metrics import FEW_EVENTS
 
 FORMAT_VERSION = 1
 OUT_OF_FOLD = "out of fold"
@@ -86,14 +88,91 @@ class Measured(_Strict):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        numbers = (self.c_index, self.lower, self.upper, self.level)
-        if len({number is None for number in numbers}) > 1 or (self.c_index is None) != bool(self.reason):
-            raise ValueError("expected a C-index with its interval and level, or a reason why there is none")
-        if self.lower is not None and self.upper is not None and self.lower > self.upper:
-            raise ValueError(f"its interval goes from {self.lower} to {self.upper}")
-        if self.n_events > self.n_patients:
-            raise ValueError(f"{self.n_events} events among {self.n_patients} patients")
+        _check_figure(self)
         return self
+
+
+class SubgroupMeasured(_Strict):
+    """C-index of one network on the test patients of one subgroup, each pair within one fold.
+
+    Attributes
+    ----------
+    model, c_index, lower, upper, level, reason
+        As of `Measured`.
+    group
+        Which of the subgroups.
+    n_patients, n_events
+        Of the subgroup, whom the network scored. Of a group of fewer than five nothing is told. Events are None where
+        those of so small a group could be worked out from them.
+    """
+
+    model: Literal["student", "teacher"]
+    group: str = Field(min_length=1, max_length=LONGEST_NAME)
+    n_patients: int = Field(ge=FEWEST_PATIENTS)
+    n_events: int | None = Field(default=None, ge=0)
+    c_index: float | None = Field(default=None, ge=0, le=1)
+    lower: float | None = Field(default=None, ge=0, le=1)
+    upper: float | None = Field(default=None, ge=0, le=1)
+    level: float | None = Field(default=None, gt=0, lt=1)
+    reason: str = Field(default="", max_length=500)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        _check_figure(self)
+        if self.c_index is not None and self.n_events is not None and self.n_events < FEW_EVENTS:
+            raise ValueError(f"a C-index of {self.n_events} events, expected {FEW_EVENTS} or more")
+        return self
+
+
+def _check_figure(item: Measured | SubgroupMeasured) -> None:
+    numbers = (item.c_index, item.lower, item.upper, item.level)
+    if len({number is None for number in numbers}) > 1 or (item.c_index is None) != bool(item.reason):
+        raise ValueError("expected a C-index with its interval and level, or a reason why there is none")
+    if item.lower is not None and item.upper is not None and item.lower > item.upper:
+        raise ValueError(f"its interval goes from {item.lower} to {item.upper}")
+    if item.n_events is not None and item.n_events > item.n_patients:
+        raise ValueError(f"{item.n_events} events among {item.n_patients} patients")
+
+
+class MeasuredSubgroups(_Strict):
+    """C-indices of the test patients told apart by one property; no patient is named.
+
+    Attributes
+    ----------
+    by
+        The property.
+    measured
+        Of each subgroup and network.
+    pooled_groups, pooled_patients
+        Subgroups that are only counted, for they are small, have few events (sites) or a name that could be a person's.
+    unknown
+        Test patients of whom the property is not told.
+    """
+
+    by: By
+    measured: list[SubgroupMeasured] = Field(max_length=2 * MOST_SITES)
+    pooled_groups: int = Field(default=0, ge=0)
+    pooled_patients: int = Field(default=0, ge=0)
+    unknown: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        told = [(item.model, item.group) for item in self.measured]
+        if len(set(told)) != len(told):
+            raise ValueError("a C-index is given twice")
+        names = NAMES.get(self.by)
+        strange = next((group for _, group in told if names is not None and group not in names), None)
+        if names is not None and strange is not None:
+            raise ValueError(f"{strange!r} is none of its subgroups, {' and '.join(names)}")
+        if self.pooled_patients < self.pooled_groups or (self.pooled_patients > 0 and not self.pooled_groups):
+            raise ValueError(
+                f"{self.pooled_patients} patients in {self.pooled_groups} groups that are only counted"
+            )
+        return self
+
+    def n_patients(self, model: str) -> int:
+        """Patients of all its subgroups by themselves whom a network scored."""
+        return sum(item.n_patients for item in self.measured if item.model == model)
 
 
 class Sites(_Strict):
@@ -152,6 +231,9 @@ class BundleCard(_Strict):
     measured
         C-index with interval of each fold and of all together; empty in bundles of before it was kept, and where no
         patient was kept for testing.
+    subgroups
+        C-indices by age, sex, stage and site; empty in bundles of before they were computed, and where the cohort tells
+        none of these of its test patients.
     sites
         Hospitals of the cohort's patients; None where nothing tells them.
     limits
@@ -187,6 +269,7 @@ class BundleCard(_Strict):
     cohort_events: int = Field(ge=0)
     metrics: dict[str, float] = Field(default_factory=dict)
     measured: list[Measured] = Field(default_factory=list, max_length=202)
+    subgroups: list[MeasuredSubgroups] = Field(default_factory=list, max_length=len(ALL_BY))
     sites: Sites | None = None
     limits: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(
         default_factory=list, max_length=30

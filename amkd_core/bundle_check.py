@@ -50,11 +50,31 @@ def check_bundle(bundle: Bundle, *, file_name: str) -> None:
         raise refuse(
             f"its golden features have width {bundle.golden.dimension}, its encoder {card.encoder.dimension}"
         )
-    sentence = _names_fault(bundle) or _pathways_fault(bundle) or _curves_fault(bundle.kaplan_meier)
+    sentence = _subgroups_fault(card) or _names_fault(bundle)
+    sentence = sentence or _pathways_fault(bundle) or _curves_fault(bundle.kaplan_meier)
     for index, member in enumerate(bundle.members):
         sentence = sentence or _member_fault(member, f"member {index}", card)
     if sentence is not None:
         raise refuse(sentence)
+
+
+def _subgroups_fault(card: BundleCard) -> str | None:
+    """Subgroups are parts of the patients of the C-index over all folds, or of the only fold."""
+    if len({item.by for item in card.subgroups}) != len(card.subgroups):
+        return "its subgroups by one property are given twice"
+    tested = {item.model: item.n_patients for item in card.measured if item.fold is None} or {
+        item.model: item.n_patients for item in card.measured
+    }
+    for item in card.subgroups:
+        of_students = item.n_patients("student") + item.pooled_patients + item.unknown
+        if of_students != tested.get("student", 0):
+            return f"its subgroups by {item.by} have {of_students} patients, {tested.get('student', 0)} were tested"
+        of_teachers, scored = item.n_patients("teacher"), tested.get("teacher", 0)
+        if of_teachers > scored:
+            return (
+                f"its subgroups by {item.by} have {of_teachers} patients of the teacher, it scored {scored}"
+            )
+    return None
 
 
 def _names_fault(bundle: Bundle) -> str | None:

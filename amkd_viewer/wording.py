@@ -488,6 +488,8 @@ def prediction_facts(prediction: Prediction, expression: Expression | None = Non
     ]
     if prediction.cohort.measured:
         facts.insert(3, ("Measured", prediction.cohort.measured))
+    if prediction.cohort.subgroups:
+        facts.insert(4, ("Subgroups", prediction.cohort.subgroups))
     if len(prediction.member_risks) > 1:
         low, high = float(min(prediction.member_risks)), float(max(prediction.member_risks))
         facts.insert(1, ("Folds", f"{len(prediction.member_risks)} models, risk {low:.3f} to {high:.3f}"))

@@ -235,6 +235,7 @@ def _provenance_table(prediction: Prediction, *, identified: bool) -> ReportTabl
         ("encoder", f"{record['encoder']['name']}, weights {record['encoder']['weights_sha256']}"),
         ("model", f"{record['bundle']['name']}, file {record['bundle']['sha256'] or 'not saved'}"),
         ("measured", prediction.cohort.measured or "not told"),
+        *([("subgroups", prediction.cohort.subgroups)] if prediction.cohort.subgroups else []),
         ("software", ", ".join(f"{name} {version}" for name, version in software.items())),
     ]
     return ReportTable("Provenance", ("what", "value"), tuple(rows), is_long=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
-from amkd_core.bundle_words import headline
+from amkd_core.bundle_words import headline, subgroup_line
 from amkd_core.errors import AmkdError
 from amkd_core.inference.forward import check_device, normalised, or_on_processor, run_model
 from amkd_core.inference.members import MemberReading, mean_curve, mean_in_bins
@@ -242,4 +242,5 @@ def cohort_reference(bundle: Bundle) -> CohortReference:
         pathway_attention=bundle.pathway_attention,
         pathway_effects=bundle.pathway_effects,
         measured=headline(bundle.card),
+        subgroups=subgroup_line(bundle.card),
     )

@@ -57,6 +57,8 @@ class CohortReference:
         What the model was trained for, and what its curves and risks are of.
     measured : str
         The student's C-index with its interval on patients whom it had not seen, in words.
+    subgroups : str
+        The same by age, sex and stage, where the bundle tells any; else empty.
     """
 
     risks: NDArray[np.float64]
@@ -68,6 +70,7 @@ class CohortReference:
     pathway_effects: PathwayEffects | None = None
     endpoint: Endpoint = "os"
     measured: str = ""
+    subgroups: str = ""
 
     @property
     def words(self) -> EndpointWords:

@@ -17,6 +17,7 @@ from amkd_core.models import SurvivalModel
 from amkd_core.progress import Progress
 from amkd_core.survival.metrics import bootstrap_concordance
 from amkd_core.survival.outcome import Outcome
+from amkd_core.training.card_subgroups import card_subgroups
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.evaluate import RiskGroups, Score, compare_groups
 from amkd_core.training.fold_predictions import RiskScale, predict_models
@@ -35,7 +36,9 @@ from amkd_core.training.fold_record import (
 )
 from amkd_core.training.inputs import Inputs, make_inputs
 from amkd_core.training.make_bundle import bundle_of_fold
+from amkd_core.training.scored import scored_models
 from amkd_core.training.stages import attach_targets, train_student, train_teacher
+from amkd_core.training.subgroup_statistics import subgroup_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,8 +118,10 @@ def _write_fold(
     write_json(folder / FITTED, fitted_record(inputs.fitted, scales))
     own = predictions[(predictions["model"] == "student") & (predictions["part"] == "train")]
     risks = dict(zip(own["patient_id"], own["risk"], strict=True))
+    models = scored_models(cohort, (), predictions, {fold: inputs.fitted.time_bins})
+    subgroups = subgroup_statistics(cohort, models, seed=config.seed, n_resamples=config.report.resamples)
     bundle_of_fold(
-        cohort, bags, inputs, networks, config=config, scores=scores,
+        cohort, bags, inputs, networks, config=config, scores=scores, subgroups=card_subgroups(subgroups),
         risks=risks, baseline=scales["student"].baseline, path=folder / BUNDLE, fold=fold,
     )  # fmt: skip
     finish_fold(folder, fold, {"seed": config.seed, "threads": torch.get_num_threads()})

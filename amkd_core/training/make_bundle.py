@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle, BundleMember
-from amkd_core.bundle_card import OUT_OF_FOLD, BundleCard, EncoderCard, Measured, MemberCard, ModelCard
+from amkd_core.bundle_card import (
+    OUT_OF_FOLD,
+    BundleCard,
+    EncoderCard,
+    Measured,
+    MeasuredSubgroups,
+    MemberCard,
+    ModelCard,
+)
 from amkd_core.bundle_file import open_bundle, write_bundle
 from amkd_core.bundle_words import known_limits
 from amkd_core.cohort.cohort import Cohort
@@ -57,6 +65,7 @@ def bundle_of_fold(
     path: Path,
     baseline: BaselineHazard | None = None,
     fold: int = 1,
+    subgroups: Sequence[MeasuredSubgroups] = (),
 ) -> Bundle:
     """Write the bundle of one split.
 
@@ -74,6 +83,8 @@ def bundle_of_fold(
         Of a student with a Cox head.
     fold
         Counted from 1, for the card.
+    subgroups
+        Of its test patients, for the card.
 
     Returns
     -------
@@ -103,7 +114,12 @@ def bundle_of_fold(
     # Validation patients chose the epoch: to them as well the model is no stranger.
     known = [example.patient_id for example in (*inputs.train, *inputs.validation)]
     card = card.model_copy(
-        update={"training_slides": _seen(bags, known), "measured": measured_in_fold(scores, fold)}
+        update={
+            "training_slides": _seen(bags, known),
+            "measured": measured_in_fold(scores, fold),
+            "subgroups": list(subgroups),
+            "limits": known_limits(card.cohort_size, card.cohort_events, subgroups=bool(subgroups)),
+        }
     )
     feature_range = _range(watched.bags("range of features", training))
     curves = _curves(outcome, values > member.risk_cut)
@@ -120,6 +136,7 @@ def bundle_of_ensemble(
     cohort: Cohort,
     metrics: Mapping[str, float],
     measured: Sequence[Measured] = (),
+    subgroups: Sequence[MeasuredSubgroups] = (),
     remarks: Sequence[str] = (),
     path: Path,
     device: str = "cpu",
@@ -139,7 +156,7 @@ def bundle_of_ensemble(
         Of all patients of the folds, for the range of features.
     cohort
         With their expression.
-    metrics, measured
+    metrics, measured, subgroups
         For the card.
     remarks
         Sentences beside its known limits.
@@ -168,8 +185,11 @@ def bundle_of_ensemble(
             "cohort_events": outcome.n_events,
             "metrics": dict(metrics),
             "measured": list(measured),
+            "subgroups": list(subgroups),
             "sites": sites_of(cohort, students["patient_id"].tolist()),
-            "limits": known_limits(len(outcome), outcome.n_events, _ENSEMBLE, *remarks),
+            "limits": known_limits(
+                len(outcome), outcome.n_events, _ENSEMBLE, *remarks, subgroups=bool(subgroups)
+            ),
             "training_slides": sorted({name for bundle in bundles for name in bundle.card.training_slides}),
             "members": [bundle.card.members[0] for bundle in bundles],
             "provenance": {**first.card.provenance, "folds": len(folds), "reference": OUT_OF_FOLD},
@@ -247,7 +267,6 @@ def _card(
         cohort_events=n_events,
         metrics=metrics,
         sites=sites_of(cohort, training),
-        limits=known_limits(len(training), n_events),
         provenance=provenance,
         licences=[f"features of {inputs.encoder.name}: {inputs.encoder.licence}"],
         pathways=list(inputs.fitted.membership.pathways),

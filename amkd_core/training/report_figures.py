@@ -22,9 +22,11 @@ from amkd_core.export.cohort_figures import (
     draw_risks,
     write_cohort_figure,
 )
+from amkd_core.export.subgroup_figure import draw_forest, forest_size
 from amkd_core.survival.endpoints import EndpointWords, words_of
 from amkd_core.survival.metrics import KaplanMeier, kaplan_meier
 from amkd_core.training.model_statistics import month_ticks
+from amkd_core.training.report_subgroups import forest_rows
 from amkd_core.training.scored import Scored
 from amkd_core.training.statistics_record import RiskGroups, RunStatistics
 
@@ -32,7 +34,7 @@ Array = NDArray[np.float64]
 
 
 def write_figures(folder: Path, models: Mapping[str, Scored], statistics: RunStatistics) -> dict[str, Path]:
-    """Draw what can be drawn; PNG files by name: kaplan_meier, folds, calibration, risks, over_time."""
+    """Draw what can be drawn; PNG files by name: kaplan_meier, folds, calibration, risks, over_time, subgroups."""
     if not models:
         return {}
     words = words_of(statistics.endpoint)
@@ -51,6 +53,7 @@ def write_figures(folder: Path, models: Mapping[str, Scored], statistics: RunSta
         "calibration": _calibration(statistics),
         "risks": (lambda figure: draw_risks(figure, _dots(models), words), (wide, 4.2)),
         "over_time": _over_time(statistics),
+        "subgroups": _subgroups(statistics),
     }
     return {
         name: write_cohort_figure(folder, name, plan[0], size=plan[1])
@@ -144,6 +147,11 @@ def _over_time(statistics: RunStatistics) -> tuple[Draw, tuple[float, float]] | 
         return None
     words = words_of(statistics.endpoint)
     return (lambda figure: draw_over_time(figure, curves, words)), (10.4, 4.0)
+
+
+def _subgroups(statistics: RunStatistics) -> tuple[Draw, tuple[float, float]] | None:
+    rows = forest_rows(statistics)
+    return ((lambda figure: draw_forest(figure, rows)), forest_size(rows)) if rows else None
 
 
 def _known(values: list[float | None]) -> Array:

@@ -11,6 +11,7 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.splits import Split
 from amkd_core.export.run_report import KeyFigure, Report, ReportFigure, ReportSection, ReportTable
 from amkd_core.survival.endpoints import EndpointWords, words_of
+from amkd_core.training import report_subgroups as subgroups
 from amkd_core.training.cohort_tables import cohort_table, fold_table
 from amkd_core.training.estimates import Estimate
 from amkd_core.training.report_tables import added_table, error_table, order_table, undefined_figures
@@ -25,6 +26,7 @@ _CAPTIONS = {
     "calibration": "Observed against predicted {free} in groups of similar prediction. Below the diagonal, more "
     "patients {ended} than predicted.",
     "risks": "Risk of every test patient{by_fold}; the bar is the border between low and high risk.",
+    "subgroups": subgroups.CAPTION,
     "over_time": "Left: how well the risk tells who {ended} by a month from who had not. Right: squared error of the "
     "predicted {free}; a model that is worth having runs below the dashed line.",
 }
@@ -221,11 +223,18 @@ def result_sections(statistics: RunStatistics, pictures: Mapping[str, Path]) -> 
         _baseline_text(statistics),
         tables=(added_table(statistics),),
     )
+    by_subgroup = ReportSection(
+        subgroups.TITLE,
+        subgroups.subgroup_text(statistics),
+        tables=(subgroups.subgroup_table(statistics),),
+        figures=figures("subgroups"),
+    )
     return (
         ReportSection(
             "Ordering of patients", tables=(order_table(statistics),), figures=figures("folds", "risks")
         ),
         baselines,
+        *([by_subgroup] if statistics.subgroups else []),
         ReportSection("Risk groups", figures=figures("kaplan_meier")),
         ReportSection(
             f"Predicted {words.free}",

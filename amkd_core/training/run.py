@@ -13,7 +13,7 @@ import numpy as np
 from amkd_core.atomic import write_bytes
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
-from amkd_core.bundle_card import Measured
+from amkd_core.bundle_card import Measured, MeasuredSubgroups
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import make_folds
@@ -22,6 +22,7 @@ from amkd_core.cohort.splits import Split
 from amkd_core.cohort.table_one import patches_by_slide
 from amkd_core.progress import Progress
 from amkd_core.training.card_figures import measured_in_fold, measured_over_folds
+from amkd_core.training.card_subgroups import card_subgroups
 from amkd_core.training.chance_networks import chance_of_networks
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.crossval import config_of_fold, groups_of, scores_of
@@ -44,6 +45,7 @@ from amkd_core.training.run_folder import environment, keep_record, run_folder
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.statistics import Effort
+from amkd_core.training.subgroup_statistics import subgroup_statistics
 from amkd_core.training.train_all import Place, train_all
 
 if TYPE_CHECKING:
@@ -157,9 +159,10 @@ def _finish(
         write_bytes(out / BUNDLE, folds[0].bundle_path.read_bytes())
         bundle = open_bundle(out / BUNDLE)
     else:
+        models = scored_models(cohort, splits, predictions, bins)
         bundle = bundle_of_ensemble(
             folds, predictions, bags, cohort=cohort, metrics=_mean_scores(scored),
-            measured=_measured(scored, scored_models(cohort, splits, predictions, bins), config),
+            measured=_measured(scored, models, config), subgroups=_subgroups(cohort, models, config),
             remarks=[shared_sites_note(splits).removeprefix("Folds: ")], path=out / BUNDLE, device=config.device,
         )  # fmt: skip
     provenance = {
@@ -187,6 +190,14 @@ def _measured(
     for fold, scores in enumerate(scored, start=1):
         found += measured_in_fold(scores, fold)
     return found
+
+
+def _subgroups(
+    cohort: Cohort, models: Mapping[str, Scored], config: TrainingConfig
+) -> list[MeasuredSubgroups]:
+    """The report's C-indices by subgroup, for the ensemble's card."""
+    found = subgroup_statistics(cohort, models, seed=config.seed, n_resamples=config.report.resamples)
+    return card_subgroups(found)
 
 
 def _mean_scores(scored: Sequence[Sequence[Score]]) -> dict[str, float]:

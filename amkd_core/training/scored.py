@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +69,19 @@ class Scored:
     def folds(self) -> tuple[int, ...]:
         """Numbers of the folds that have patients."""
         return tuple(int(value) for value in np.unique(self.fold))
+
+    def take(self, rows: NDArray[np.bool_]) -> Scored:
+        """The same of some patients, chosen by a mask of shape (n,)."""
+        whole = self.survival_of
+        return replace(
+            self,
+            patients=tuple(name for name, own in zip(self.patients, rows, strict=True) if own),
+            fold=self.fold[rows],
+            outcome=self.outcome.take(rows),
+            risk=self.risk[rows],
+            high=None if self.high is None else self.high[rows],
+            survival_of=None if whole is None else lambda months: whole(months)[rows],
+        )
 
     def in_order_of(self, patients: Sequence[str]) -> NDArray[np.int64]:
         """Positions of these patients.

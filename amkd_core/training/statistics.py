@@ -32,6 +32,7 @@ from amkd_core.training.statistics_record import (
     FoldSize,
     RunStatistics,
 )
+from amkd_core.training.subgroup_statistics import subgroup_statistics
 
 __all__ = ["Effort", "RunStatistics", "run_statistics"]
 
@@ -99,6 +100,7 @@ def run_statistics(
         added={name: _added(cohort, baseline, item, seed, effort) for name, item in models.items()},
         chance=_chance(cohort, splits, seed, effort, features_of) if splits and effort.n_shuffles else None,
         network_chance={name: _network_chance(values) for name, values in (network_chance or {}).items()},
+        subgroups=subgroup_statistics(cohort, models, seed=seed, n_resamples=effort.n_resamples),
     )  # fmt: skip
 
 

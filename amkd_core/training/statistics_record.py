@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from amkd_core.bundle_words import rest_text
+from amkd_core.cohort.subgroup_names import By
 from amkd_core.notices import processor_remark
 from amkd_core.training.estimates import Estimate, Record, Spread
 
@@ -131,6 +133,45 @@ class ChanceStatistics(Record):
         return f"only {self.n_shuffles} shuffles, too few for a 95th percentile"
 
 
+class SubgroupFigure(Record):
+    """C-index of one model on a subgroup's patients that it scored, pairs within folds."""
+
+    n_patients: int
+    n_events: int
+    c_index: Estimate
+
+
+class Subgroup(Record):
+    """Tested patients and events of a subgroup, and the C-index of each model there."""
+
+    name: str
+    n_patients: int
+    n_events: int
+    models: dict[str, SubgroupFigure]
+
+
+class Subgroups(Record):
+    """Subgroups by one property; `amkd_core.cohort.subgroups` makes them.
+
+    Attributes
+    ----------
+    by
+        "age", "sex", "stage" or "site".
+    groups
+        In the order of their names.
+    pooled_groups, pooled_patients
+        Sites that are only counted: of too few events, or with a name that could be a person's.
+    unknown
+        Patients of whom the property is not told.
+    """
+
+    by: By
+    groups: list[Subgroup]
+    pooled_groups: int = 0
+    pooled_patients: int = 0
+    unknown: int = 0
+
+
 class RunStatistics(Record):
     """Statistics of a run, or of an external validation.
 
@@ -149,6 +190,8 @@ class RunStatistics(Record):
         fitted.
     network_chance
         The chance line of the networks themselves by model, where it was asked for.
+    subgroups
+        C-indices by age, sex, stage and site; empty where the cohort tells none of them, and in records of before.
     remark
         Which patients or models were left out, and why; empty where none were.
     n_on_processor
@@ -169,6 +212,7 @@ class RunStatistics(Record):
     added: dict[str, AddedStatistics] = Field(default_factory=dict)
     chance: ChanceStatistics | None = None
     network_chance: dict[str, ChanceStatistics] = Field(default_factory=dict)
+    subgroups: list[Subgroups] = Field(default_factory=list)
     remark: str = ""
     n_on_processor: int = 0
 
@@ -204,6 +248,7 @@ class RunStatistics(Record):
         if self.chance is not None:
             lines.append(_chance_line(self.chance, f"ridge Cox on {self.chance.features}"))
         lines += [_chance_line(item, f"the {name} itself") for name, item in self.network_chance.items()]
+        lines += [_subgroup_line(item, several=len(self.folds) > 1) for item in self.subgroups]
         return "\n".join(lines)
 
 
@@ -236,6 +281,21 @@ def _combined(item: AddedStatistics) -> str:
         return f"{item.combined.text()}{_why(item.combined.reason)}"
     without = "" if item.clinical.value is None else f" over {item.clinical.value:.3f}"
     return f"{item.combined.text()} within folds, gain {item.gain.text(sign=True)}{without}{_why(item.gain.reason)}"
+
+
+def _subgroup_line(item: Subgroups, *, several: bool) -> str:
+    """The first model's C-indices by one property; the report has all of them."""
+    model = next((name for group in item.groups for name in group.models), "student")
+    told = [f"{group.name} {_subgroup_text(group.models[model])}" for group in item.groups]
+    if item.by == "site":
+        told = [f"{len(item.groups)} stand in the report"]
+    rest = rest_text(item.pooled_groups, item.pooled_patients, item.unknown)
+    told += [rest] if rest else []
+    return f"{model} by {item.by}{', within folds' if several else ''}: {'; '.join(told)}"
+
+
+def _subgroup_text(figure: SubgroupFigure) -> str:
+    return f"{figure.c_index.text()} ({figure.n_patients} patients, {figure.n_events} events)"
 
 
 def _chance_line(chance: ChanceStatistics, of: str) -> str:

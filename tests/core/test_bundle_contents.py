@@ -71,6 +71,19 @@ def sites(**patients: int) -> Callable[[dict, dict[str, bytes]], None]:
     return lambda card, parts: card.update(sites={"source": "tcga_site", "patients": patients})
 
 
+FEMALE = {
+    "model": "student", "group": "female", "n_patients": 20, "n_events": 12, "c_index": 0.6, "lower": 0.5,
+    "upper": 0.7, "level": 0.95,
+}  # fmt: skip
+BY_SEX = {"by": "sex", "measured": [FEMALE], "pooled_groups": 1, "pooled_patients": 4, "unknown": 6}
+
+
+def subgroups(figure: dict | None = None, **changes: object) -> Callable[[dict, dict[str, bytes]], None]:
+    """Of 30 tested patients by sex, with changes of the one figure that is told or of what stands around it."""
+    item = BY_SEX | {"measured": [FEMALE | (figure or {})]} | changes
+    return lambda card, parts: card.update(measured=[UNDEFINED], subgroups=[item])
+
+
 def student(**config: object) -> Callable[[dict, dict[str, bytes]], None]:
     return lambda card, parts: card["members"][0]["student"]["config"].update(config)
 
@@ -130,6 +143,40 @@ FALLING = np.array([1.0, 0.5, 0.7])
         (measured(reason="nobody died", hospital="A2"), "measured.0.hospital: Extra inputs"),
         (measured(reason="x" * 501), "measured.0.reason: String should have at most 500"),
         (lambda card, parts: card.update(measured=[UNDEFINED] * 2), "a C-index is given twice"),
+        (
+            subgroups({"n_patients": 4, "n_events": 1}),
+            "measured.0.n_patients: Input should be greater than or",
+        ),
+        (subgroups({"n_events": 9}), "a C-index of 9 events, expected 10 or more"),
+        (subgroups({"n_events": 21}), "21 events among 20 patients"),
+        (subgroups({"c_index": 1.01}), "subgroups.0.measured.0.c_index: Input should be less than"),
+        (subgroups({"lower": 0.8}), "its interval goes from 0.8 to 0.7"),
+        (subgroups({"level": None}), "or a reason why there is none"),
+        (subgroups({"reason": "none"}), "or a reason why there is none"),
+        (subgroups({"patient": "S3"}), "subgroups.0.measured.0.patient: Extra inputs"),
+        (subgroups({"group": "x" * 65}), "measured.0.group: String should have at most 64"),
+        (subgroups({"group": "Jane Doe"}), "'Jane Doe' is none of its subgroups, female and male"),
+        (subgroups({"model": "clinic"}), "measured.0.model: Input should be 'student' or 'teacher'"),
+        (subgroups(by="race"), "subgroups.0.by: Input should be 'age', 'sex', 'stage' or 'site'"),
+        (subgroups(by="site", measured=[FEMALE] * 25), "measured: List should have at most 24 items"),
+        (subgroups(measured=[FEMALE] * 2), "a C-index is given twice"),
+        (subgroups(unknown=-1), "subgroups.0.unknown: Input should be greater than"),
+        (subgroups(pooled_groups=0), "4 patients in 0 groups that are only counted"),
+        (subgroups(pooled_groups=5), "4 patients in 5 groups that are only counted"),
+        (subgroups(unknown=7), "its subgroups by sex have 31 patients, 30 were tested"),
+        (lambda card, parts: card.update(subgroups=[BY_SEX]), "have 30 patients, 0 were tested"),
+        (
+            subgroups(measured=[FEMALE, FEMALE | {"model": "teacher"}]),
+            "have 20 patients of the teacher, it scored 0",
+        ),
+        (
+            lambda card, parts: card.update(measured=[UNDEFINED], subgroups=[BY_SEX, BY_SEX]),
+            "its subgroups by one property are given twice",
+        ),
+        (
+            lambda card, parts: card.update(measured=[UNDEFINED], subgroups=[BY_SEX] * 5),
+            "subgroups: List should have at most 4 items",
+        ),
         (sites(A2=49), "its sites have 49 patients, its cohort 50"),
         (sites(A2=50, E2=0), "sites.patients.E2: Input should be greater than"),
         (lambda card, parts: card.update(limits=["x" * 501]), "limits.0: String should have at most 500"),
@@ -173,6 +220,22 @@ def test_contents_that_contradict_each_other_are_named(
     with pytest.raises(BundleError, match=sentence) as caught:
         open_bundle(resealed(written, tmp_path / "x.amkd", change))
     assert "\n" not in str(caught.value)
+
+
+def test_the_subgroups_that_the_refused_ones_were_made_of_are_read(written: Path, tmp_path: Path) -> None:
+    for change in (subgroups(), subgroups({"n_events": None}), subgroups({"group": "male"})):
+        (found,) = open_bundle(resealed(written, tmp_path / "x.amkd", change)).card.subgroups
+        assert (found.by, found.pooled_patients, found.unknown) == ("sex", 4, 6)
+        assert found.measured[0].c_index == 0.6
+
+
+def test_a_card_of_before_has_no_subgroups_and_is_read(written: Path, tmp_path: Path) -> None:
+    def older(card: dict, parts: dict[str, bytes]) -> None:
+        del card["subgroups"]
+
+    bundle = open_bundle(resealed(written, tmp_path / "x.amkd", older))
+    assert bundle.card == open_bundle(written).card
+    assert bundle.card.subgroups == []
 
 
 def test_a_curve_that_rises_is_no_survival_curve(written: Path, tmp_path: Path) -> None:

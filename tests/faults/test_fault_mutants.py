@@ -25,7 +25,7 @@ from scanner_files import write_mirax, write_ndpi, write_vms
 from slide_files import halved, tissue_like, write_ome, write_striped, write_svs, write_tiff
 
 from amkd_core.bag_file import write_bag
-from amkd_core.bundle_card import Measured, Sites
+from amkd_core.bundle_card import Measured, MeasuredSubgroups, Sites, SubgroupMeasured
 from amkd_core.bundle_file import write_bundle
 from amkd_core.file_hash import file_sha256
 
@@ -39,6 +39,16 @@ MEASURED = [
     ),
     Measured(model="teacher", fold=1, n_patients=30, n_events=0, reason="nobody died"),
 ]
+SUBGROUPS = [
+    MeasuredSubgroups(
+        by="sex", pooled_groups=1, pooled_patients=3, unknown=2,
+        measured=[
+            SubgroupMeasured(
+                model="student", group="female", n_patients=25, c_index=0.6, lower=0.5, upper=0.7, level=0.95
+            )
+        ],
+    )
+]  # fmt: skip
 SITES = Sites(source="tcga_site", patients={"A2": 30, "E2": 20})
 IMAGE = tissue_like(700, 600, seed=5)
 IN_WHOLE_PICTURES = tissue_like(768, 512, seed=5)
@@ -147,7 +157,8 @@ def source_of(name: str, folder: Path) -> tuple[str, Path]:
         return "foreign", foreign_file(name.removesuffix(HASHED), name.endswith(HASHED), folder)
     if name == "bundle":
         bundle = random_bundle(n_members=2)
-        card = bundle.card.model_copy(update={"measured": MEASURED, "sites": SITES, "limits": ["Its own."]})
+        told = {"measured": MEASURED, "subgroups": SUBGROUPS, "sites": SITES, "limits": ["Its own."]}
+        card = bundle.card.model_copy(update=told)
         write_bundle(folder / "a.amkd", replace(bundle, card=card))
         return "bundle", folder / "a.amkd"
     write_tiny_cohort(

@@ -15,7 +15,7 @@ from bundle_fixtures import random_bag, random_bundle
 from matplotlib.figure import Figure
 from PIL import Image
 
-from amkd_core.bundle_card import Measured
+from amkd_core.bundle_card import Measured, MeasuredSubgroups, SubgroupMeasured
 from amkd_core.export import fonts
 from amkd_core.export.curve_figure import draw_curve
 from amkd_core.export.figures import write_figure
@@ -78,6 +78,29 @@ def test_a_result_tells_how_well_its_model_did(tmp_path: Path) -> None:
     found = predict_bag(random_bag(30), bundle)
     told = "C-index 0.610 [0.500, 0.720] on 30 test patients with 12 events"
     assert ("Measured", told) in prediction_facts(found)
+    write_report(tmp_path / "report.html", found, None)
+    assert told in (tmp_path / "report.html").read_text()
+    assert "Subgroups" not in dict(prediction_facts(found))
+
+
+def test_a_result_tells_how_well_its_model_did_in_subgroups(tmp_path: Path) -> None:
+    figure = {
+        "model": "student",
+        "n_patients": 20,
+        "c_index": 0.61,
+        "lower": 0.5,
+        "upper": 0.72,
+        "level": 0.95,
+    }
+    women = SubgroupMeasured(group="female", **figure)
+    card = random_bundle().card.model_copy(
+        update={"subgroups": [MeasuredSubgroups(by="sex", measured=[women])]}
+    )
+    found = predict_bag(random_bag(30), dataclasses.replace(random_bundle(), card=card))
+    told = "C-index: sex female 0.61 [0.50, 0.72]; they may differ by chance"
+    facts = dict(prediction_facts(found))
+    assert list(facts).index("Subgroups") == list(facts).index("Measured") + 1
+    assert facts["Subgroups"] == told
     write_report(tmp_path / "report.html", found, None)
     assert told in (tmp_path / "report.html").read_text()
 

@@ -96,6 +96,24 @@ def test_everyone_is_scored_as_predict_scores_a_single_bag(evaluated, cohort, bu
     assert set(table["part"]) == {"external"}
 
 
+def test_subgroups_of_another_cohort_are_told_with_whom_each_network_scored(evaluated, cohort):
+    out, statistics = evaluated
+    record = json.loads((out / "metrics.json").read_text())["subgroups"]
+    assert [item["by"] for item in record] == ["age", "sex", "stage"]
+    women = [patient for patient in cohort.patients if patient.sex == "female"]
+    female = record[1]["groups"][0]
+    assert (female["n_patients"], female["n_events"]) == (len(women), sum(one.event for one in women))
+    student, teacher = female["models"]["student"], female["models"]["teacher"]
+    assert (student["n_patients"], teacher["n_patients"]) == (len(women), len(women) - 2)
+    table = pd.read_csv(out / "predictions.csv")
+    own = table[(table["model"] == "student") & table["patient_id"].isin([one.patient_id for one in women])]
+    expected = concordance_index(own["months"], own["event"] == 1, own["risk"])
+    assert student["c_index"]["value"] == pytest.approx(expected)
+    assert "<h2>Subgroups</h2>" in (out / "report.html").read_text()
+    assert (out / "figures" / "subgroups.png").is_file()
+    assert "student by sex: female" in str(statistics)
+
+
 def test_the_teacher_scores_those_with_expression_joined_by_gene_name(evaluated, cohort, bundle, bags):
     out, statistics = evaluated
     table = pd.read_csv(out / "predictions.csv")

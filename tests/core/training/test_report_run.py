@@ -17,7 +17,7 @@ from amkd_core.training.estimates import Estimate
 from amkd_core.training.report_run import RunStatistics, report_run
 from amkd_core.training.report_text import reading
 
-NAMES = {"kaplan_meier", "folds", "calibration", "risks", "over_time"}
+NAMES = {"kaplan_meier", "folds", "calibration", "risks", "over_time", "subgroups"}
 
 
 def written(made, out: Path):
