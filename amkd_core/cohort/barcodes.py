@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_PATIENT = re.compile(r"^(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})(?:-(\d{2})([A-Z])?.*)?$", re.IGNORECASE)
+# R writes the dashes of columns' names as dots.
+_PATIENT = re.compile(r"^(TCGA[-.][A-Z0-9]{2}[-.][A-Z0-9]{4})(?:[-.](\d{2})([A-Z])?.*)?$", re.IGNORECASE)
 _NORMAL = range(10, 20)
 
 
 def patient_of(name: str) -> str:
     """The patient's part of a TCGA barcode; any other name as it is, without spaces around it."""
     found = _PATIENT.match(name.strip())
-    return found.group(1).upper() if found else name.strip()
+    return found.group(1).upper().replace(".", "-") if found else name.strip()
 
 
 def site_of(patient: str) -> str:
     """Tissue source site of a TCGA patient; empty for others."""
     found = _PATIENT.match(patient)
-    return found.group(1).split("-")[1].upper() if found else ""
+    return patient_of(patient).split("-")[1] if found else ""
 
 
 def choose_samples(names: Sequence[str]) -> tuple[list[int], int, int]:

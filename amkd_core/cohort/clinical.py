@@ -15,6 +15,7 @@ from amkd_core.cohort.clinical_rows import (
     event_note,
     event_of,
     fault_of_row,
+    joined_times,
     part_of,
     slide_ids_of,
 )
@@ -132,6 +133,9 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
     frame = read_table(path, text=(keys.patient_column, keys.slide_column, keys.group))
     columns = recognise(list(frame.columns), keys, path.name)
     unit = age_unit(columns.age, frame[columns.age]) if columns.age else 1.0
+    odd_times: list[str] = []
+    if columns.two_times is not None:
+        frame[columns.time], odd_times = joined_times(columns, columns.two_times, frame.to_dict("records"))
     words = in_words(frame[columns.event])
     meaning = event_note(columns, keys, frame[columns.event], path.name)
     rows = _Rows(columns, keys, words, unit)
@@ -150,7 +154,7 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         for reason, names in rows.out.items()
         if (out := tuple(name for name in names if name not in rows.kept))
     )
-    notes = [*columns.notes, meaning, *contradiction_notes(columns, told, path.name)]
+    notes = [*columns.notes, *odd_times, meaning, *contradiction_notes(columns, told, path.name)]
     if columns.age:
         notes += age_notes(columns.age, frame[columns.age], unit)
     if columns.sex:
@@ -186,6 +190,7 @@ class _Rows:
     n_cut: int = 0
     n_taken: int = 0
     n_nonpositive: int = 0
+    n_repeated: int = 0
     lacking: dict[str, int] = field(default_factory=dict)
     out: dict[str, list[str]] = field(
         default_factory=lambda: {
@@ -202,8 +207,12 @@ class _Rows:
 
     @property
     def way_out(self) -> str:
-        """What keeps out the patients whose times are refused; empty where none are for being 0 or less."""
-        return '; nonpositive_time = "drop" keeps times of 0 or less out' if self.n_nonpositive else ""
+        """What is done about times of 0 or less and about patients in several rows; empty where there are none."""
+        dropped = '; nonpositive_time = "drop" keeps times of 0 or less out' if self.n_nonpositive else ""
+        one = (
+            "; one row a patient is expected, where GDC's tables have one a treatment and others one a sample"
+        )
+        return dropped + (one if self.n_repeated else "")
 
     def take(self, row: Mapping[Any, Any], number: int) -> None:
         if is_empty(row[self.columns.patient]):
@@ -215,6 +224,7 @@ class _Rows:
         repeated = name in self.seen
         self.seen.add(name)
         if repeated and not self.columns.one_slide_a_row:
+            self.n_repeated += 1
             self.problems.append(f"row {number}: patient {name} stands there more than once")
             return
         wrong = fault_of_identifier(name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from amkd_core.cohort.clinical_values import flag_of, in_words, is_empty, number_of
+from amkd_core.cohort.clinical_values import flag_of, in_words, is_empty, is_untold, number_of
 from amkd_core.cohort.columns import ClinicalColumns, ClinicalKeys
 from amkd_core.errors import CohortError
 from amkd_core.file_names import fault_of_file_name, slide_named
@@ -17,6 +18,7 @@ _PART_WORDS = {"training": "train", "val": "validation", **{part: part for part 
 LONGEST_MONTHS = 1_500.0
 # Months of 30 days and of 30.44 differ by less.
 _SAME_TIME = 0.05
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
 def slide_ids_of(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, ...]:
@@ -38,7 +40,13 @@ def fault_of_row(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) 
     time, split = row[columns.time], row.get(columns.split)
     number = number_of(time)
     if number is None or not (math.isfinite(number) and number > 0):
-        return f"{columns.time} is {time if number is None else number}, expected {columns.unit} above 0"
+        found = time if number is None else number
+        point = (
+            "; is the comma a decimal one? numbers have a point"
+            if _DECIMAL_COMMA.fullmatch(str(time).strip())
+            else ""
+        )
+        return f"{columns.time} is {found}, expected {columns.unit} above 0{point}"
     if number * columns.months > LONGEST_MONTHS:
         return f"{columns.time} is {number:g}, longer than anyone lives, expected another unit of time"
     if flag_of(row[columns.event], words) is None:
@@ -59,6 +67,29 @@ def fault_of_row(row: Mapping[Any, Any], columns: ClinicalColumns, words: bool) 
         twice = next(name for name in slides if slides.count(name) > 1)
         return f"slide {twice} stands there more than once"
     return ""
+
+
+def joined_times(
+    columns: ClinicalColumns, two_times: tuple[str, str], rows: Sequence[Mapping[Any, Any]]
+) -> tuple[list[Any], list[str]]:
+    """Time of each row where the dead have a column of their own, and what contradicts itself in them, in sentences.
+
+    A row that does not tell who died has no time.
+
+    Parameters
+    ----------
+    two_times
+        Columns of the time of the dead, and of that of the others.
+    """
+    death, last = two_times
+    died = [event_of(row[columns.event], is_death=columns.event_is_death) for row in rows]
+    times = [
+        None if dead is None else row[death if dead else last] for dead, row in zip(died, rows, strict=True)
+    ]
+    odd = sum(dead is False and not is_untold(row[death]) for dead, row in zip(died, rows, strict=True))
+    have = "1 row has" if odd == 1 else f"{odd} rows have"
+    said = f"{have} a time in {death} and no death in {columns.event}; {last} is taken."
+    return times, [said] if odd else []
 
 
 def event_of(value: Any, *, is_death: bool) -> bool | None:

@@ -21,6 +21,7 @@ TCGA_SITE = "tcga_site"
 PATIENT_NAMES = (
     "patient_id",
     "case_submitter_id",  # before GDC's case_id, which is no barcode
+    "cases_submitter_id",  # as GDC names its columns by now: cases.submitter_id, demographic.vital_status
     "case_id",
     "_patient",
     "patient",
@@ -31,7 +32,16 @@ PATIENT_NAMES = (
 MANY_SLIDES_NAMES = ("slide_ids",)
 ONE_SLIDE_NAMES = ("slide_id", "filename", "slide", "image_id")
 # GDC's age_at_diagnosis is in days; its age_at_index, in years, comes first.
-AGE_NAMES = ("age_years", "age", "age_at_index", "age_at_initial_pathologic_diagnosis", "age_at_diagnosis")
+AGE_NAMES = (
+    "age_years",
+    "age",
+    "age_at_index",
+    "demographic_age_at_index",
+    "age_at_initial_pathologic_diagnosis",
+    "diagnosis_age",
+    "age_at_diagnosis",
+    "diagnoses_age_at_diagnosis",
+)
 IS_FEMALE = "is_female"  # a flag of MCAT's and SurvPath's tables
 # GDC's newer tables and UCSC Xena's copies put the part of the record before or behind the name.
 SEX_NAMES = (
@@ -49,11 +59,20 @@ STAGE_NAMES = (
     "ajcc_pathologic_tumor_stage",
     "ajcc_pathologic_stage",
     "pathologic_stage",
+    "diagnoses_ajcc_pathologic_stage",
+    "neoplasm_disease_stage_american_joint_committee_on_cancer_code",
+)
+# GDC's two columns of time: that of the dead, and that of the others.
+_DEATH_NAMES = ("days_to_death", "demographic_days_to_death")
+_LAST_CONTACT_NAMES = (
+    "days_to_last_follow_up",
+    "days_to_last_followup",
+    "diagnoses_days_to_last_follow_up",
 )
 
 
 _EVENT_NAMES: dict[Endpoint, tuple[str, ...]] = {
-    "os": ("overall_survival_status", "event", "vital_status", "death"),
+    "os": ("overall_survival_status", "event", "vital_status", "demographic_vital_status", "death"),
     "dss": ("disease_specific_survival_status",),
     "pfi": (),
 }
@@ -108,6 +127,9 @@ class ClinicalColumns:
     ----------
     one_slide_a_row
         Whether each row names one slide, so that a patient has several rows.
+    two_times
+        Columns of the time of the dead and of that of the others, where the table has these in place of one; `time` is
+        then a name for both.
     unit, months
         Of the time column, and months in one of it.
     other_times
@@ -124,6 +146,7 @@ class ClinicalColumns:
     slide: str
     one_slide_a_row: bool
     time: str
+    two_times: tuple[str, str] | None
     unit: TimeUnit
     months: float
     other_times: Mapping[str, float]
@@ -156,6 +179,10 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
     one = find.optional(keys.slide_column, () if keys.slide_column else ONE_SLIDE_NAMES)
     many = "" if keys.slide_column else find.optional("", MANY_SLIDES_NAMES)
     time, unit, times = _time(find, keys)
+    two_times = None if time else _two_times(find, keys)
+    if two_times is not None:
+        time, unit = " or ".join(two_times), "days"
+    find.require(time, f"{keys.endpoint}_months", "time_column")
     event, is_death, others = _event(find, keys)
     slide = many or one
     if not slide:
@@ -167,13 +194,15 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
             "years in the cohort file"
         )
     length = {"months": 1.0, "years": MONTHS_PER_YEAR, "days": 1 / keys.days_per_month}
-    notes = [f"Time is column {time}, in {unit}" + (_month(keys) if unit == "days" else "") + "."]
+    named = time if two_times is None else f"{two_times[0]} of the dead and {two_times[1]} of the others"
+    notes = [f"Time is column {named}, in {unit}" + (_month(keys) if unit == "days" else "") + "."]
     group = "" if keys.group == TCGA_SITE else find.optional(keys.group, ())
     return ClinicalColumns(
         patient=patient,
         slide=slide,
         one_slide_a_row=slide != many,
         time=time,
+        two_times=two_times,
         unit=unit,
         months=length[unit],
         other_times={name: length[other] for name, other in times.items()},
@@ -208,11 +237,17 @@ def _time(find: _Finder, keys: ClinicalKeys) -> tuple[str, TimeUnit | None, dict
     if end == "dss":
         named |= {"months_of_disease_specific_survival": "months"}
     named |= {f"{end}_time": None}
-    column = find.column(keys.time_column, tuple(named), f"{end}_months", "time_column")
+    column = find.optional(keys.time_column, tuple(named))
     unit = keys.time_unit or named.get(plain(column)) or _unit_in(column)
     others = [] if keys.time_column else [name for name in find.all(tuple(named)) if name != column]
     units = {name: named[plain(name)] or _unit_in(name) for name in others}
     return column, unit, {name: other for name, other in units.items() if other is not None}
+
+
+def _two_times(find: _Finder, keys: ClinicalKeys) -> tuple[str, str] | None:
+    """GDC's time of the dead and that of the others, for overall survival; None without both."""
+    death, last = find.optional("", _DEATH_NAMES), find.optional("", _LAST_CONTACT_NAMES)
+    return (death, last) if keys.endpoint == "os" and death and last else None
 
 
 def _unit_in(column: str) -> TimeUnit | None:
@@ -266,9 +301,12 @@ class _Finder:
 
     def column(self, stated: str, names: Sequence[str], usual: str, key: str) -> str:
         found = self.optional(stated, names)
+        self.require(found, usual, key)
+        return found
+
+    def require(self, found: str, usual: str, key: str) -> None:
         if not found:
             self.missing[usual] = key
-        return found
 
     def refuse_missing(self) -> None:
         if self.missing:

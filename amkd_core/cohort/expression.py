@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from amkd_core.cohort.barcodes import choose_samples, patient_of
+from amkd_core.cohort.clinical_values import is_empty
 from amkd_core.cohort.genes import Array, ExpressionTable, numbers_of, refuse_dates, refuse_gaps
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
@@ -23,6 +24,9 @@ FoundScale = Literal["log", "linear", "zscore"]
 
 # log2 of anything counted in tissue stays below this; counts and TPM do not.
 _LARGEST_LOG = 40.0
+# Of z-scores with heavy tails 2 to 5 % of the genes go beyond it (TCGA), of counts nearly all: fewer are other columns.
+_FEWEST_BEYOND = 0.005
+_MOST_NAMED = 5
 UNITS = {"log": "logarithms", "linear": "counts or TPM", "zscore": "z-scores"}
 """What the values of a file are called."""
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{11}(\.\d+)?$")
@@ -42,8 +46,10 @@ def read_cohort_expression(
 ) -> ReadExpression:
     """Read expression for the patients of a clinical table.
 
-    Genes may stand in rows (UCSC Xena) or in columns. Of several samples of a TCGA patient the primary tumour is
-    taken, then the first in sorted order; normal tissue never. Several identifiers of one symbol are averaged.
+    Genes may stand in rows (UCSC Xena) or in columns. What is of no patient of the clinical table (further columns
+    about genes, other cohorts' samples) is passed over. Of several samples of a TCGA patient the primary tumour is
+    taken, then the first in sorted order; normal tissue never. Several identifiers of one symbol are averaged. A gene
+    without a value in any of the patients counts as not measured.
 
     Parameters
     ----------
@@ -67,10 +73,13 @@ def read_cohort_expression(
         frame = frame.iloc[:, 1:]
         notes.append("The first column, which has no name and counts the rows, is passed over.")
     samples, genes, values = _oriented(frame, known, path.name, notes)
+    genes, values = _measured(genes, values, path.name, notes)
     genes, values = _symbols(genes, values, probe_map, path.name, notes)
     samples, values = _patients(samples, values, path.name, notes)
     refuse_dates(genes, path.name)
     refuse_gaps(samples, genes, values, path.name)
+    if scale == "auto":
+        _refuse_other_columns(genes, values, path.name)
     found = _found_scale(values, scale, path.name, notes)
     values = brought_to_logs(values, found)
     still = int((np.ptp(values, axis=0) == 0).sum()) if len(values) > 1 else 0
@@ -96,7 +105,7 @@ def _oriented(
         raise CohortError(
             f"{name}: has {frame.shape[1]} column, expected identifiers and values; is it tab-separated?"
         )
-    first = [str(value).strip() for value in frame.iloc[:, 0]]
+    first = ["" if is_empty(value) else str(value).strip() for value in frame.iloc[:, 0]]
     heads = [str(column).strip() for column in frame.columns[1:]]
     in_rows = sum(patient_of(value) in known for value in first)
     in_columns = sum(patient_of(value) in known for value in heads)
@@ -105,11 +114,50 @@ def _oriented(
             f"{name}: names no patient of the clinical table, neither in rows ({first[0] if first else 'none'}, ...) "
             f"nor in columns ({heads[0]}, ...), expected such as {min(known, default='any')}"
         )
-    values = numbers_of(frame.iloc[:, 1:], name)
     if in_rows >= in_columns:
-        return first, heads, values
+        own = [row for row, value in enumerate(first) if patient_of(value) in known]
+        notes += _passed_over("row", first, own)
+        return [first[row] for row in own], heads, numbers_of(frame.iloc[own, 1:], name)
     notes.append("Genes stand in rows and samples in columns.")
-    return heads, first, values.T
+    own = [column for column, value in enumerate(heads) if patient_of(value) in known]
+    notes += _passed_over("column", heads, own)
+    values = numbers_of(frame.iloc[:, [column + 1 for column in own]], name)
+    return [heads[column] for column in own], first, values.T
+
+
+def _passed_over(what: str, names: list[str], own: list[int]) -> list[str]:
+    """Rows or columns that are no patient's, in a sentence: cBioPortal's Entrez_Gene_Id, and other cohorts' samples."""
+    others = sorted(set(range(len(names))) - set(own))
+    if not others:
+        return []
+    count = f"1 {what} is" if len(others) == 1 else f"{len(others)} {what}s are"
+    return [
+        f"{count} of no patient of the cohort and passed over ({_some([names[place] for place in others])})."
+    ]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+
+
+def _measured(genes: list[str], values: Array, name: str, notes: list[str]) -> tuple[list[str], Array]:
+    """Without what cBioPortal's tables hold beside genes: rows without a symbol, and z-scores of what nobody expresses.
+
+    Left there, one cell of them would stop the whole table.
+    """
+    named = np.array([gene != "" for gene in genes])
+    told = ~np.isnan(values).all(axis=0)
+    if not (named & told).any():
+        raise CohortError(f"{name}: holds no value of any gene for the patients of the clinical table")
+    if not named.all():
+        notes.append(f"{(~named).sum()} rows have no gene's name and are passed over.")
+    if (named & ~told).any():
+        without = [genes[place] for place in np.flatnonzero(named & ~told)]
+        notes.append(
+            f"{len(without)} genes have no value in any patient and count as not measured ({_some(without)})."
+        )
+    kept = np.flatnonzero(named & told)
+    return [genes[place] for place in kept], values[:, kept]
 
 
 def _symbols(
@@ -194,6 +242,17 @@ def brought_to_logs(values: Array, scale: FoundScale) -> Array:
 def same_units(one: FoundScale, other: FoundScale) -> bool:
     """Whether tables of two scales are alike once `brought_to_logs`: z-scores never become logarithms."""
     return (one == "zscore") == (other == "zscore")
+
+
+def _refuse_other_columns(genes: list[str], values: Array, name: str) -> None:
+    """Refuse values beyond logarithms in next to no gene: ages or days among the genes would set the scale of all."""
+    beyond = np.abs(values).max(axis=0) > _LARGEST_LOG
+    if 0 < beyond.sum() <= _FEWEST_BEYOND * len(genes):
+        named = [gene for gene, is_beyond in zip(genes, beyond, strict=True) if is_beyond]
+        raise CohortError(
+            f"{name}: only {len(named)} of {len(genes):,} genes have values beyond {_LARGEST_LOG:g} ({_some(named)}), "
+            "as columns have that are no genes; leave them out, or state expression_scale"
+        )
 
 
 def _found_scale(values: Array, scale: Scale, name: str, notes: list[str]) -> FoundScale:

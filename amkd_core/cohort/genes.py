@@ -197,5 +197,6 @@ def _refuse_words(cells: pd.Series[Any], file_name: str) -> None:
     if wrong.size:
         found = str(cells.iloc[wrong[0]])[:40]
         raise CohortError(
-            f"{file_name}: row {wrong[0] + 2}, column {cells.name}: {found!r} is no number, expression must be numbers"
+            f"{file_name}: row {cells.index[wrong[0]] + 2}, column {cells.name}: {found!r} is no number, expression "
+            "must be numbers"
         )

@@ -93,14 +93,23 @@ def _header(line: str, separator: str, name: str) -> list[str]:
         other = next((sign for sign in _OTHERS if sign != separator and line.count(sign) > 0), None)
         if other is not None:
             raise CohortError(
-                f"{name}, line 1: columns are separated by {_OTHERS[other]}, expected {_OTHERS[separator]}; export it "
-                f"as {'CSV' if separator == ',' else 'TSV'}"
+                f"{name}, line 1: columns are separated by {_OTHERS[other]}, expected {_OTHERS[separator]}; "
+                f"{_way_out(other, separator)}"
             )
     counts = Counter(column.strip() for column in columns)
     twice = next((column for column, count in counts.items() if count > 1 and column), None)
     if twice is not None:
         raise CohortError(f"{name}, line 1: column {twice} stands there {counts[twice]} times, expected once")
     return columns
+
+
+def _way_out(found: str, separator: str) -> str:
+    """What to do about another separator; where a comma is the decimal one, Excel's CSV has semicolons."""
+    if found == ";":
+        return "spreadsheets write CSV so where numbers have a decimal comma: save it as .xlsx instead"
+    if found == "\t":
+        return "name it .tsv"
+    return f"export it as {'CSV' if separator == ',' else 'TSV'}"
 
 
 def _cells(text: str, separator: str, name: str, number: int) -> list[str]:

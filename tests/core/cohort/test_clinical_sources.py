@@ -352,3 +352,73 @@ def test_slides_joined_by_commas_and_short_words_for_parts(tmp_path: Path) -> No
         write(tmp_path, head + "A,s1;s2,5,1,training\nB,s3,5,0,val\n"), ClinicalKeys()
     )
     assert [patient.split for patient in table.patients] == ["train", "validation"]
+
+
+GDC = (
+    "cases.case_id\tcases.submitter_id\tslide_ids\tdemographic.vital_status\tdemographic.days_to_death"
+    "\tdiagnoses.days_to_last_follow_up\tdemographic.age_at_index\tdemographic.gender\tdiagnoses.ajcc_pathologic_stage\n"
+    "u1\tTCGA-AA-0001\tS1\tDead\t304.375\t100\t61\tmale\tStage IIB\n"
+    "u2\tTCGA-AA-0002\tS2\tAlive\t'--\t608.75\t62\tfemale\tStage I\n"
+    "u3\tTCGA-AA-0003\tS3\tDead\t'--\t700\t63\tmale\tStage X\n"
+    "u4\tTCGA-AA-0004\tS4\tNot Reported\t'--\t700\t64\tmale\tStage I\n"
+    "u5\tTCGA-AA-0005\tS5\tAlive\t900\t913.125\t65\tmale\tStage I\n"
+)
+
+
+@pytest.mark.parametrize("prefixed", [True, False])
+def test_gdc_has_a_time_of_the_dead_and_one_of_the_others(tmp_path: Path, prefixed: bool) -> None:
+    """A last contact is no time of death: who died on an unknown day has no follow-up, nor has who may have died."""
+    text = GDC
+    if not prefixed:  # as GDC named them before
+        text = text.replace("cases.submitter_id", "case_submitter_id").replace("cases.", "")
+        text = text.replace("demographic.", "").replace("diagnoses.", "")
+    table = read_clinical_table(write(tmp_path, text, "clinical.tsv"), ClinicalKeys())
+    told = [
+        (one.patient_id, one.time, one.event, one.age_years, one.sex, one.stage) for one in table.patients
+    ]
+    assert told == [
+        ("TCGA-AA-0001", pytest.approx(10), True, 61, "male", 2),
+        ("TCGA-AA-0002", pytest.approx(20), False, 62, "female", 1),
+        ("TCGA-AA-0005", pytest.approx(30), False, 65, "male", 1),
+    ]
+    assert [str(item) for item in table.findings] == [
+        "2 patients kept out: no follow-up (TCGA-AA-0003, TCGA-AA-0004)"
+    ]
+    death, last = ("demographic.days_to_death", "diagnoses.days_to_last_follow_up")
+    if not prefixed:
+        death, last = "days_to_death", "days_to_last_follow_up"
+    assert f"Time is column {death} of the dead and {last} of the others, in days" in table.notes[0]
+    assert any(f"1 row has a time in {death} and no death in" in note for note in table.notes)
+
+
+def test_the_two_times_of_gdc_are_those_of_overall_survival_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, GDC, "clinical.tsv")
+    with pytest.raises(CohortError, match="no column dss_months, dss_event"):
+        read_clinical_table(path, ClinicalKeys(endpoint="dss"))
+    rows = (
+        "patient_id,slide_ids,vital_status,days_to_death,days_to_last_follow_up,os_years\nA,A1,Dead,30,9,2\n"
+    )
+    (patient,) = read_clinical_table(write(tmp_path, rows), ClinicalKeys()).patients
+    assert patient.time == 24  # a column of everybody's time comes first
+
+
+def test_age_and_stage_of_cbioportals_web_pages_are_recognised(tmp_path: Path) -> None:
+    """Without them the clinical baseline is left out, and with it what a model adds to age and stage."""
+    rows = (
+        "Patient ID\tslide_id\tDiagnosis Age\tNeoplasm Disease Stage American Joint Committee on Cancer Code\t"
+        "Overall Survival (Months)\tOverall Survival Status\nA\tA1\t61\tSTAGE IIIA\t5\t1:DECEASED\n"
+    )
+    (patient,) = read_clinical_table(write(tmp_path, rows, "web.tsv"), ClinicalKeys()).patients
+    assert (patient.age_years, patient.stage) == (61, 3)
+
+
+def test_a_spreadsheets_decimal_comma_and_its_semicolons_are_called_so(tmp_path: Path) -> None:
+    rows = 'patient_id,slide_ids,os_months,os_event\nA,A1,"24,47",1\n'
+    with pytest.raises(CohortError, match="24,47, expected months above 0; is the comma a decimal one"):
+        read_clinical_table(write(tmp_path, rows), ClinicalKeys())
+    with pytest.raises(
+        CohortError, match=r"semicolons, expected commas; .* decimal comma: save it as \.xlsx"
+    ):
+        read_clinical_table(write(tmp_path, "patient_id;os_months\nA;24,47\n"), ClinicalKeys())
+    with pytest.raises(CohortError, match=r"tabs, expected commas; name it \.tsv"):
+        read_clinical_table(write(tmp_path, "patient_id\tos_months\nA\t24\n"), ClinicalKeys())

@@ -73,7 +73,8 @@ def test_contradictions_are_listed_all_at_once(tmp_path: Path) -> None:
     expected = (
         r"clinical.csv: 3 problems: row 3, patient B: os_months is -3.0, expected months above 0; "
         r"row 4, patient C: os_event is 2, expected 1 \(death\) or 0 \(censored\); "
-        r"row 5: patient A stands there more than once; nonpositive_time = .drop. keeps times of 0 or less out$"
+        r"row 5: patient A stands there more than once; nonpositive_time = .drop. keeps times of 0 or less out; "
+        r"one row a patient is expected, where GDC's tables have one a treatment and others one a sample$"
     )
     with pytest.raises(CohortError, match=expected):
         read_cohort(write_cohort(tmp_path, clinical=clinical))

@@ -157,3 +157,58 @@ def test_truth_values_and_dates_are_no_expression(tmp_path: Path, cell: object) 
                 CohortError, match=r"row 2, column G1: '(True|2024-03-01 00:00:00)' is no number"
             ):
                 read(tmp_path / "rna.xlsx")
+
+
+CBIOPORTAL = (
+    "Hugo_Symbol\tEntrez_Gene_Id\tTCGA-AA-0001-01\tTCGA-AA-0002-01\tTCGA-ZZ-0009-01\n"
+    "G1\t100130426\t-1.5\t2\t1e9\nG2\t\t0.5\t-1\thigh\n\t7\t9\t9\t9\nG3\t8\t\t\t1\n"
+)
+
+
+def test_what_cbioportal_writes_beside_genes_and_patients_decides_nothing(tmp_path: Path) -> None:
+    """Entrez's numbers would make z-scores of logarithms, and one gap among them would stop the table."""
+    read = read_cohort_expression(write(tmp_path, CBIOPORTAL), KNOWN)
+    assert (read.table.patients, read.table.genes) == (("TCGA-AA-0001", "TCGA-AA-0002"), ("G1", "G2"))
+    np.testing.assert_array_equal(read.table.values, [[-1.5, 0.5], [2, -1]])
+    assert read.scale == "log"
+    for sentence in (
+        "2 columns are of no patient of the cohort and passed over (Entrez_Gene_Id, TCGA-ZZ-0009-01).",
+        "1 rows have no gene's name and are passed over.",
+        "1 genes have no value in any patient and count as not measured (G3).",
+    ):
+        assert sentence in read.notes
+    with pytest.raises(CohortError, match="holds no value of any gene for the patients"):
+        read_cohort_expression(write(tmp_path, "gene\tTCGA-AA-0001\nG1\t\n"), KNOWN)
+
+
+def test_rows_of_no_patient_are_passed_over_and_cells_named_as_the_file_counts_them(tmp_path: Path) -> None:
+    table = "patient_id\tG1\nunit\tTPM\nTCGA-AA-0001\t1\nTCGA-AA-0002\t3\n"
+    read = read_cohort_expression(write(tmp_path, table), KNOWN)
+    np.testing.assert_array_equal(read.table.values, [[1], [3]])
+    assert "1 row is of no patient of the cohort and passed over (unit)." in read.notes
+    with pytest.raises(CohortError, match="row 4, column G1: 'high' is no number"):
+        read_cohort_expression(write(tmp_path, table.replace("\t3", "\thigh")), KNOWN)
+
+
+@pytest.mark.parametrize("low", [0.0, -9.97])
+def test_a_column_that_is_no_gene_sets_no_scale(tmp_path: Path, low: float) -> None:
+    """Ages among logarithms looked like counts, or like z-scores with heavy tails."""
+    genes = pd.DataFrame(np.full((2, 400), low), columns=[f"G{number}" for number in range(400)])
+    genes.insert(0, "patient_id", ["TCGA-AA-0001", "TCGA-AA-0002"])
+    genes["age"], genes["OS.time"] = [61, 70], [300, 1200]
+    path = tmp_path / "rna.csv"
+    genes.to_csv(path, index=False)
+    with pytest.raises(CohortError, match=r"only 2 of 402 genes have values beyond 40 \(age, OS\.time\)"):
+        read_cohort_expression(path, KNOWN)
+    assert read_cohort_expression(path, KNOWN, scale="log").scale == "log"
+    genes["OS.time.days"] = genes["OS.time"]  # as rare as that heavy tails are not
+    genes.to_csv(path, index=False)
+    if low < 0:
+        assert read_cohort_expression(path, KNOWN).scale == "zscore"
+
+
+def test_barcodes_with_the_dots_of_r_are_the_same_patients(tmp_path: Path) -> None:
+    table = XENA.split("ENSG")[0].replace("-", ".") + "G1\t1\t2\t9\n"
+    read = read_cohort_expression(write(tmp_path, table), KNOWN)
+    assert read.table.patients == ("TCGA-AA-0001", "TCGA-AA-0002")
+    np.testing.assert_array_equal(read.table.values, [[1], [2]])
