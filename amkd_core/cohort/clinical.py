@@ -141,7 +141,7 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
     rows = _Rows(columns, keys, words, unit)
     told = frame.to_dict("records")
     # As a spreadsheet counts them: the names of the columns are row 1.
-    for number, row in enumerate(told, start=2):
+    for number, row in zip(frame.index + 2, told, strict=True):
         rows.take(row, number)
     problems = [*rows.problems, *_shared_slides(tuple(rows.kept.values()))]
     if problems:

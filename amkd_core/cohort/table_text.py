@@ -11,6 +11,7 @@ import gzip
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -22,8 +23,11 @@ MOST_LINE_BYTES = 64 * 2**20
 _OTHERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 
 
-def check_table_text(path: Path, separator: str) -> None:
+def check_table_text(path: Path, separator: str) -> int:
     """Refuse a delimited text that a parser would read as something else than it says.
+
+    Lines before the names of columns that begin with ``#`` are remarks (cBioPortal, GDC); where one has as many cells
+    as the row after it, and no remark has, it holds the names itself (Xena's probe maps).
 
     Parameters
     ----------
@@ -32,6 +36,11 @@ def check_table_text(path: Path, separator: str) -> None:
     separator
         That its name promises: a comma, or a tab.
 
+    Returns
+    -------
+    int
+        Lines of remarks before the names of columns.
+
     Raises
     ------
     CohortError
@@ -39,19 +48,37 @@ def check_table_text(path: Path, separator: str) -> None:
     """
     with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as stream:
         lines = _lines(stream, path.name)
-        header = next(lines, "")
+        n_remarks, header, lines = _past_remarks(lines, separator)
         if not header.strip():
             raise CohortError(
                 f"{path.name}: is empty or begins with an empty line, expected names of columns"
             )
-        columns = _header(header, separator, path.name)
+        columns = _header(header, separator, path.name, n_remarks + 1)
         n_rows = 0
-        for number, found in _lengths(lines, separator, path.name):
+        for number, found in _lengths(lines, separator, path.name, n_remarks + 1):
             n_rows += 1
             if found != len(columns):
-                raise CohortError(_ragged(path.name, number, found, columns, separator))
+                raise CohortError(_ragged(path.name, number, found, columns, separator, header=n_remarks + 1))
     if not n_rows:
         raise CohortError(f"{path.name}: has names of columns and no rows")
+    return n_remarks
+
+
+def _past_remarks(lines: Iterator[str], separator: str) -> tuple[int, str, Iterator[str]]:
+    """How many lines of remarks come first, the line of the columns' names, and the lines after it."""
+    remarks: list[str] = []
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        remarks.append(line)
+    else:
+        line = ""
+    if not remarks:
+        return 0, line, lines
+    *others, last = (remark.count(separator) for remark in remarks)
+    if not line or (last == line.count(separator) and last not in others):
+        return len(others), remarks[-1], chain([line] if line else [], lines)
+    return len(remarks), line, lines
 
 
 def _lines(stream: IO[bytes] | gzip.GzipFile, name: str) -> Iterator[str]:
@@ -83,23 +110,25 @@ def _lines(stream: IO[bytes] | gzip.GzipFile, name: str) -> Iterator[str]:
             ) from error
 
 
-def _header(line: str, separator: str, name: str) -> list[str]:
+def _header(line: str, separator: str, name: str, number: int) -> list[str]:
     if line.count(separator) >= MOST_COLUMNS:
         raise CohortError(
-            f"{name}, line 1: has {line.count(separator) + 1:,} columns, expected at most {MOST_COLUMNS:,}"
+            f"{name}, line {number}: has {line.count(separator) + 1:,} columns, expected at most {MOST_COLUMNS:,}"
         )
-    columns = _cells(line, separator, name, 1)
+    columns = _cells(line, separator, name, number)
     if len(columns) < 2:
         other = next((sign for sign in _OTHERS if sign != separator and line.count(sign) > 0), None)
         if other is not None:
             raise CohortError(
-                f"{name}, line 1: columns are separated by {_OTHERS[other]}, expected {_OTHERS[separator]}; "
+                f"{name}, line {number}: columns are separated by {_OTHERS[other]}, expected {_OTHERS[separator]}; "
                 f"{_way_out(other, separator)}"
             )
     counts = Counter(column.strip() for column in columns)
     twice = next((column for column, count in counts.items() if count > 1 and column), None)
     if twice is not None:
-        raise CohortError(f"{name}, line 1: column {twice} stands there {counts[twice]} times, expected once")
+        raise CohortError(
+            f"{name}, line {number}: column {twice} stands there {counts[twice]} times, expected once"
+        )
     return columns
 
 
@@ -120,9 +149,9 @@ def _cells(text: str, separator: str, name: str, number: int) -> list[str]:
         raise CohortError(f"{name}, line {number}: cannot be read as a row of a table ({error})") from error
 
 
-def _lengths(lines: Iterable[str], separator: str, name: str) -> Iterator[tuple[int, int]]:
+def _lengths(lines: Iterable[str], separator: str, name: str, header: int) -> Iterator[tuple[int, int]]:
     """Number of each row's last line, and how many cells it has; empty lines are passed over as pandas does."""
-    number, quoted = 1, ""
+    number, quoted = header, ""
     opened = 0
     for line in lines:
         number += 1
@@ -142,8 +171,8 @@ def _lengths(lines: Iterable[str], separator: str, name: str) -> Iterator[tuple[
         raise CohortError(f"{name}, line {opened}: a quotation mark is opened and never closed")
 
 
-def _ragged(name: str, number: int, found: int, columns: list[str], separator: str) -> str:
+def _ragged(name: str, number: int, found: int, columns: list[str], separator: str, *, header: int) -> str:
     if found < len(columns):
         return f"{name}, line {number}: has {found} of {len(columns)} cells, {columns[found]} is missing"
     hint = "; a decimal comma, or a comma in a text without quotation marks?" if separator == "," else ""
-    return f"{name}, line {number}: has {found} cells, but line 1 names {len(columns)} columns{hint}"
+    return f"{name}, line {number}: has {found} cells, but line {header} names {len(columns)} columns{hint}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from amkd_core.cohort.columns import MANY_SLIDES_NAMES, ONE_SLIDE_NAMES, PATIENT_NAMES, plain
 from amkd_core.cohort.compressed import check_gzip, check_parquet
@@ -84,10 +86,27 @@ def _read(path: Path, kind: str, text: Collection[str], first_is_text: bool) -> 
     if path.suffix.lower() == ".gz":
         check_gzip(path)
     separator = "," if kind == "csv" else "\t"
-    check_table_text(path, separator)
+    n_remarks = check_table_text(path, separator)
     read: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "index_col": False}
-    names = _names(pd.read_csv(path, nrows=0, **read), text, first_is_text)
-    return pd.read_csv(path, dtype=dict.fromkeys(names, str), **read)
+    with _past_remarks(path, n_remarks) as stream:
+        names = _names(pd.read_csv(stream, nrows=0, **read), text, first_is_text)
+    with _past_remarks(path, n_remarks) as stream:
+        frame = pd.read_csv(stream, dtype=dict.fromkeys(names, str), **read)
+    # Rows are named by their lines in the file, whose names of columns are line 1 where nothing comes before them.
+    return frame.set_axis(frame.index + n_remarks) if n_remarks else frame
+
+
+@contextmanager
+def _past_remarks(path: Path, n_remarks: int) -> Iterator[IO[str] | Path]:
+    """A text behind its first lines: where pandas skips them, a single quotation mark swallows what follows."""
+    if not n_remarks:
+        yield path
+        return
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+        for _ in range(n_remarks):
+            stream.readline()
+        yield stream
 
 
 def _refuse_repeated(names: Iterable[Any], file_name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -422,3 +423,49 @@ def test_a_spreadsheets_decimal_comma_and_its_semicolons_are_called_so(tmp_path:
         read_clinical_table(write(tmp_path, "patient_id;os_months\nA;24,47\n"), ClinicalKeys())
     with pytest.raises(CohortError, match=r"tabs, expected commas; name it \.tsv"):
         read_clinical_table(write(tmp_path, "patient_id\tos_months\nA\t24\n"), ClinicalKeys())
+
+
+REMARKS = (
+    '#Patient Identifier\tSlides\tOverall "Survival\tMonths\n#id\tid\tstatus\tmonths\n'
+    "#STRING\tSTRING\tSTRING\tNUMBER\n#1\t1\t1\t1\n"
+)
+DATAHUB = "PATIENT_ID\tslide_ids\tOS_STATUS\tOS_MONTHS\nA\tA1\t1:DECEASED\t5\nB\tB1\t0:LIVING\t9\n"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_remarks_before_the_names_of_columns_are_passed_over(tmp_path: Path, zipped: bool) -> None:
+    """As cBioPortal's data hub has four of them; rows are named as the file counts them all the same."""
+    path = tmp_path / ("data_clinical_patient.txt" + (".gz" if zipped else ""))
+
+    def told(text: str) -> bytes:
+        return gzip.compress(text.encode()) if zipped else text.encode()
+
+    path.write_bytes(told(REMARKS + DATAHUB))
+    first, second = read_clinical_table(path, ClinicalKeys()).patients
+    assert (first.patient_id, first.time, first.event) == ("A", 5, True)
+    assert (second.patient_id, second.time, second.event) == ("B", 9, False)
+    path.write_bytes(told(REMARKS + DATAHUB.replace("\t9", "\t-9")))
+    with pytest.raises(CohortError, match="row 7, patient B: OS_MONTHS is -9"):
+        read_clinical_table(path, ClinicalKeys())
+    path.write_bytes(told(REMARKS + DATAHUB.replace("\t9", "")))
+    with pytest.raises(CohortError, match="line 7: has 3 of 4 cells, OS_MONTHS is missing"):
+        read_clinical_table(path, ClinicalKeys())
+    path.write_bytes(told(REMARKS + DATAHUB.replace("\t9", "\t9\t")))
+    with pytest.raises(CohortError, match="line 7: has 5 cells, but line 5 names 4 columns"):
+        read_clinical_table(path, ClinicalKeys())
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("#id\tgene\nENSG1\tA\n", ["#id", "gene"]),  # Xena's probe maps
+        ("# release 110\n#id\tgene\nENSG1\tA\n", ["#id", "gene"]),
+        ("# gene-model: GENCODE v36\nid\tgene\nENSG1\tA\n", ["id", "gene"]),  # GDC's STAR counts
+        ("# of\tgenes\n# by\tname\nid\tgene\nENSG1\tA\n", ["id", "gene"]),
+    ],
+)
+def test_names_of_columns_may_begin_like_a_remark(tmp_path: Path, text: str, columns: list[str]) -> None:
+    frame = read_table(write(tmp_path, text, "table.tsv"))
+    assert (list(frame.columns), len(frame)) == (columns, 1)
+    with pytest.raises(CohortError, match="has names of columns and no rows"):
+        read_table(write(tmp_path, "#id\tgene\n", "table.tsv"))
