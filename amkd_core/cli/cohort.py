@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from amkd_core.cli.study_cohort import IgnoreSplitOption
 from amkd_core.cli.terminal import say, say_lines
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def cohort_command(
         int | None, typer.Option(min=2, help="Folds of the cross-validation that is planned (5).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    ignore_split: IgnoreSplitOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
 ) -> None:
     """Print table 1 of a cohort, how its tables were understood, who is kept out, and what looks wrong."""
@@ -35,7 +37,7 @@ def cohort_command(
     from amkd_core.survival.endpoints import words_of
 
     with user_errors():
-        found = _read(cohort)
+        found = _read(cohort, ignore_split=ignore_split)
         sizes = bag_sizes(found, found.file.bags) if found.file.bags is not None else []
         rows = table_one(found, n_patches=sizes)
         without, about_slides = _slides(found)
@@ -88,12 +90,14 @@ def cohort_command(
     _end(refused)
 
 
-def _read(path: Path) -> Cohort:
+def _read(path: Path, *, ignore_split: bool) -> Cohort:
     """The cohort as `amkd-train` reads it, or as `amkd evaluate` where its file names no genes."""
     from amkd_core.cohort.cohort import read_cohort
     from amkd_core.training.external_cohort import names_no_genes, read_external_cohort
 
-    return read_external_cohort(path) if names_no_genes(path) else read_cohort(path)
+    if names_no_genes(path):  # no folds are made of it, and its column split tells nothing
+        return read_external_cohort(path)
+    return read_cohort(path, {"use_split": False} if ignore_split else None)
 
 
 def _folds(

@@ -33,6 +33,7 @@ from amkd_core.cohort.clinical_values import (
     stage_number,
 )
 from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, recognise
+from amkd_core.cohort.slide_table import with_slide_table
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 from amkd_core.file_names import fault_of_identifier
@@ -131,6 +132,9 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         1 is said to mean censored in an event column of words.
     """
     frame = read_table(path, text=(keys.patient_column, keys.slide_column, keys.group))
+    frame, about_slides = with_slide_table(frame, keys, path.name)
+    if keys.slide_table is not None:
+        keys = keys.model_copy(update={"slide_column": ""})
     columns = recognise(list(frame.columns), keys, path.name)
     unit = age_unit(columns.age, frame[columns.age]) if columns.age else 1.0
     odd_times: list[str] = []
@@ -154,7 +158,13 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         for reason, names in rows.out.items()
         if (out := tuple(name for name in names if name not in rows.kept))
     )
-    notes = [*columns.notes, *odd_times, meaning, *contradiction_notes(columns, told, path.name)]
+    notes = [
+        *about_slides,
+        *columns.notes,
+        *odd_times,
+        meaning,
+        *contradiction_notes(columns, told, path.name),
+    ]
     if columns.age:
         notes += age_notes(columns.age, frame[columns.age], unit)
     if columns.sex:

@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Cohort", "CohortFile", "Finding", "Patient", "outcome_of", "read_cohort", "read_cohort_file"]
 
-PATHS = ("clinical", "expression", "pathways", "gene_groups", "slides", "bags", "folds", "probe_map")
+PATHS = (
+    "clinical",
+    "slide_table",
+    "expression",
+    "pathways",
+    "gene_groups",
+    "slides",
+    "bags",
+    "folds",
+    "probe_map",
+)
 LATER_KEYS = ("bag_mpp", "patch_size", "patch_size_level0", "slide_mpp", "min_genes", "min_pathway_genes")
 """Keys that came after the first release: unstated, they are None, and no run records them."""
 _TOLD_BY = ("clinical", "expression", "pathways", "slides", "bags")

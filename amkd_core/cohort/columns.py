@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -99,6 +100,8 @@ class ClinicalKeys(BaseModel):
         "refuse", or "drop": patients with a time of 0 or less are kept out and named.
     use_split
         Whether a column ``split`` counts.
+    slide_table
+        Table of the patients' slides, where the clinical table does not name them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,6 +120,7 @@ class ClinicalKeys(BaseModel):
     group: str = ""
     nonpositive_time: Literal["refuse", "drop"] = "refuse"
     use_split: bool = True
+    slide_table: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -218,6 +222,17 @@ def recognise(columns: Sequence[str], keys: ClinicalKeys, file_name: str) -> Cli
     )
 
 
+def column_of(columns: Sequence[str], stated: str, names: Sequence[str], file_name: str) -> str:
+    """The stated column, or the first of some names that a table has; empty without any.
+
+    Raises
+    ------
+    CohortError
+        When the stated one does not exist, or two columns are called the same.
+    """
+    return _Finder(columns, file_name).optional(stated, names)
+
+
 def _month(keys: ClinicalKeys) -> str:
     return f" (a month is {keys.days_per_month:g} days)"
 
@@ -309,10 +324,11 @@ class _Finder:
             self.missing[usual] = key
 
     def refuse_missing(self) -> None:
+        slides = "; slides may have a table of their own, slide_table" if "slide_ids" in self.missing else ""
         if self.missing:
             raise CohortError(
                 f"{self._file_name}: no column {', '.join(self.missing)}; found {self._found()}; columns with other "
-                f"names are stated by {', '.join(self.missing.values())} in the cohort file"
+                f"names are stated by {', '.join(self.missing.values())} in the cohort file{slides}"
             )
 
     def _found(self) -> str:

@@ -10,6 +10,7 @@ name = "my-cohort"
 # os_event (1 = death, 0 = censored), or one row a slide with case_id, slide_id, survival_months and censorship
 # (1 = censored), or names that are stated below. Optional: split (train, validation, test), age_years, sex, ajcc_stage.
 clinical = "clinical.csv"
+# slide_table = "slides.csv"      # patient_id and slide_id, one row a slide, where the clinical table has no slides
 # patient_column = "case"
 # slide_column = "image"
 # time_column = "OS.time"

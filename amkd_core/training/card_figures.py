@@ -16,7 +16,8 @@ from amkd_core.training.model_statistics import c_index_within_folds
 from amkd_core.training.scored import Scored
 
 _LONGEST_REASON = 500
-_DIGITS = 4
+_DIGITS = 6
+"""Twice as many as are shown: rounded once to 4 and then to 3, 0.46349 stood in a report as 0.463 and as 0.464."""
 
 
 def measured_in_fold(scores: Iterable[Score], fold: int) -> list[Measured]:
@@ -62,13 +63,13 @@ def measured_over_folds(models: Mapping[str, Scored], *, seed: int, n_resamples:
 
 
 def _measured(model: str, fold: int | None, size: tuple[int, int], found: Estimate) -> Measured:
-    """Of a model; `size` is (patients, events)."""
+    """For the card; `size` is (patients, events)."""
     whose: dict[str, Any] = {"model": model, "fold": fold, "n_patients": size[0], "n_events": size[1]}
     return Measured(**whose, **for_card(found))
 
 
 def for_card(found: Estimate) -> dict[str, Any]:
-    """A C-index with its interval as fields of a card, with four digits; or the reason why there is none."""
+    """A C-index with its interval as fields of a card; or the reason why there is none."""
     numbers = [number for number in (found.value, found.lower, found.upper) if number is not None]
     if len(numbers) < 3 or not all(map(math.isfinite, numbers)):
         reason = found.reason or "no resample of the patients has a pair that can be compared"

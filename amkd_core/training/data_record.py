@@ -62,6 +62,7 @@ def _tables(cohort: Cohort) -> dict[str, str]:
     # The file of an external cohort has a path for tables that were not given.
     read = {
         "clinical": True,
+        "slide_table": cohort.file.slide_table is not None,
         "expression": bool(cohort.expression.patients),
         "probe_map": bool(cohort.expression.patients) and cohort.file.probe_map is not None,
         "pathways": bool(cohort.pathways),

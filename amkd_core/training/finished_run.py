@@ -128,10 +128,11 @@ def _places(folder: Path, record: Mapping[str, Any], path: Path) -> dict[str, Pa
     file = read_cohort_file(path)
     known = record.get("cohort_paths") or [name for name in PATHS if name not in record["cohort"]]
     used = [name for name in PATHS if name in _FOLDERS or name in known]
-    if "probe_map" in used and file.probe_map is None:
-        raise RunFolderError(
-            f"{path.name}: [cohort] names no probe_map, by which the run in {folder} read its genes; name it"
-        )
+    for name, what in (("probe_map", "genes"), ("slide_table", "slides")):
+        if name in used and getattr(file, name) is None:
+            raise RunFolderError(
+                f"{path.name}: [cohort] names no {name}, by which the run in {folder} read its {what}; name it"
+            )
     return {name: getattr(file, name) for name in used if getattr(file, name) is not None}
 
 

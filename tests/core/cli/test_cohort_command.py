@@ -109,6 +109,19 @@ def test_an_unknown_encoder_is_refused_where_it_would_encode(
     assert "(P39) and will be kept out of a run." in shown
 
 
+def test_the_way_past_a_split_that_it_names_is_its_own(amkd: Run, cohort: Path) -> None:
+    lines = (cohort.parent / "clinical.csv").read_text().splitlines()
+    parts = ("train", "train", "train", "val", "test")
+    marked = [f"{line},{parts[row % 5]}" for row, line in enumerate(lines[1:])]
+    (cohort.parent / "clinical.csv").write_text("\n".join([lines[0] + ",split", *marked]) + "\n")
+    cohort.write_text(cohort.read_text() + "min_genes = 0.66\n")
+    shown = " ".join(amkd("cohort", cohort, "--folds", "4").stdout.split())
+    assert "the setting folds = 4 is not used; --ignore-split makes folds instead" in shown
+    done = amkd("cohort", cohort, "--folds", "4", "--ignore-split")
+    assert done.exit_code == 0, done.output
+    assert "4 folds, deaths shared out alike; tested on " in " ".join(done.stdout.split())
+
+
 def test_a_wrong_cohort_is_one_sentence_and_exit_code_2(amkd: Run, cohort: Path) -> None:
     text = (cohort.parent / "clinical.csv").read_text().replace("os_months", "OS.time")
     (cohort.parent / "clinical.csv").write_text(text)

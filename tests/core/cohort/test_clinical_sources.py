@@ -469,3 +469,68 @@ def test_names_of_columns_may_begin_like_a_remark(tmp_path: Path, text: str, col
     assert (list(frame.columns), len(frame)) == (columns, 1)
     with pytest.raises(CohortError, match="has names of columns and no rows"):
         read_table(write(tmp_path, "#id\tgene\n", "table.tsv"))
+
+
+SHEET = (
+    "File ID\tFile Name\tCase ID\tSample ID\n"
+    "u1\tTCGA-AA-0001-01Z-00-DX1.F6E9A5DF.svs\tTCGA-AA-0001\tTCGA-AA-0001-01Z\n"
+    "u2\tTCGA-AA-0002-01Z-00-DX1.0A0A0A0A.svs\tTCGA-AA-0002\tTCGA-AA-0002-01Z\n"
+    "u3\tTCGA-AA-0001-01Z-00-DX2.0B0B0B0B.svs\tTCGA-AA-0001\tTCGA-AA-0001-01Z\n"
+    "u4\tTCGA-ZZ-0009-01Z-00-DX1.0C0C0C0C.svs\tTCGA-ZZ-0009\tTCGA-ZZ-0009-01Z\n"
+)
+XENA_SURVIVAL = (
+    "sample\tOS\t_PATIENT\tOS.time\nTCGA-AA-0001-01\t1\tTCGA-AA-0001\t304.375\n"
+    "TCGA-AA-0002-01\t0\tTCGA-AA-0002\t608.75\nTCGA-AA-0003-01\t0\tTCGA-AA-0003\t900\n"
+)
+
+
+def test_slides_have_a_table_of_their_own_where_the_clinical_table_names_none(tmp_path: Path) -> None:
+    clinical = write(tmp_path, XENA_SURVIVAL, "survival.txt")
+    with pytest.raises(CohortError, match=r"no column slide_ids; .* table of their own, slide_table"):
+        read_clinical_table(clinical, ClinicalKeys(time_unit="days"))
+    keys = ClinicalKeys(time_unit="days", slide_table=write(tmp_path, SHEET, "sheet.tsv"))
+    table = read_clinical_table(clinical, keys)
+    assert [(one.patient_id, one.slide_ids, one.event) for one in table.patients] == [
+        ("TCGA-AA-0001", ("TCGA-AA-0001-01Z-00-DX1.F6E9A5DF", "TCGA-AA-0001-01Z-00-DX2.0B0B0B0B"), True),
+        ("TCGA-AA-0002", ("TCGA-AA-0002-01Z-00-DX1.0A0A0A0A",), False),
+    ]
+    assert [str(item) for item in table.findings] == ["1 patient kept out: no slide (TCGA-AA-0003)"]
+    assert table.notes[:2] == (
+        "Slides are column File Name of sheet.tsv, patients its column Case ID.",
+        "1 patient of it is not in survival.txt (TCGA-ZZ-0009).",
+    )
+    named = write(tmp_path, "_PATIENT,what\nTCGA-AA-0001,007\n", "own.csv")
+    keys = ClinicalKeys(time_unit="days", slide_table=named, slide_column="what", patient_column="_PATIENT")
+    assert [one.slide_ids for one in read_clinical_table(clinical, keys).patients] == [("007",)]
+
+
+@pytest.mark.parametrize(
+    ("clinical", "sheet", "sentence"),
+    [
+        (XENA_SURVIVAL, "who\twhat\na\tb\n", "sheet.tsv: no column patient_id and slide_id; found who, what"),
+        (
+            XENA_SURVIVAL,
+            "patient\tslide\nX1\tS1\n",
+            r"names no patient of survival.txt \(X1, \.\.\.\), expected",
+        ),
+        (XENA_SURVIVAL, "patient\tslide\n\tS1\n", "sheet.tsv: row 2: slide S1 has no patient"),
+        (XENA_SURVIVAL, "patient\tslide\nTCGA-AA-0001\t\n", "names no slide in column slide"),
+        (
+            XENA_SURVIVAL,
+            SHEET.replace("TCGA-AA-0002-01Z-00-DX1.0A0A0A0A", "TCGA-AA-0001-01Z-00-DX1.F6E9A5DF"),
+            r"slide TCGA-AA-0001-01Z-00-DX1\.F6E9A5DF belongs to patients TCGA-AA-0001 and TCGA-AA-0002",
+        ),
+        (
+            XENA_SURVIVAL.replace("sample", "slide_id"),
+            SHEET,
+            "names slides in column slide_id, and slide_table =",
+        ),
+        (XENA_SURVIVAL.replace("_PATIENT", "who"), SHEET, "no column patient_id; found sample"),
+    ],
+)
+def test_a_table_of_slides_that_fits_no_patient_is_refused(
+    tmp_path: Path, clinical: str, sheet: str, sentence: str
+) -> None:
+    keys = ClinicalKeys(time_unit="days", slide_table=write(tmp_path, sheet, "sheet.tsv"))
+    with pytest.raises(CohortError, match=sentence):
+        read_clinical_table(write(tmp_path, clinical, "survival.txt"), keys)

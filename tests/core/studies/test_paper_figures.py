@@ -298,9 +298,10 @@ def test_follow_up_is_compared_beside_the_tables_and_genes_want_the_runs_own_map
     ):
         open_run(copy, cohort_toml)
     record = json.loads((copy / "run.json").read_text())
-    record["cohort_paths"]["probe_map"] = "probes.tsv"  # as of a run that read one
-    (copy / "run.json").write_text(json.dumps(record))
-    with pytest.raises(
-        RunFolderError, match=r"cohort.toml: \[cohort\] names no probe_map, by which the run in"
-    ):
-        open_run(copy, cohort_toml)
+    for key in ("probe_map", "slide_table"):  # as of a run that read one
+        paths = {**record["cohort_paths"], key: "table.tsv"}
+        (copy / "run.json").write_text(json.dumps({**record, "cohort_paths": paths}))
+        with pytest.raises(
+            RunFolderError, match=rf"cohort.toml: \[cohort\] names no {key}, by which the run in"
+        ):
+            open_run(copy, cohort_toml)

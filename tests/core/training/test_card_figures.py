@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from amkd_core.cohort.cohort import Cohort, read_cohort
-from amkd_core.training.card_figures import measured_in_fold, sites_of
+from amkd_core.survival.outcome import Outcome
+from amkd_core.training import card_figures
+from amkd_core.training.card_figures import measured_in_fold, measured_over_folds, sites_of
 from amkd_core.training.crossval import scores_of
+from amkd_core.training.estimates import Estimate
 
 
 def cohort_of(toml: Path, names: list[str], groups: list[str], column: str) -> Cohort:
@@ -61,3 +65,15 @@ def test_a_figure_that_is_not_defined_says_why_and_is_not_a_half(event: list[int
     assert (found.c_index, found.lower, found.upper, found.level) == (None, None, None, None)
     assert len(found.reason) > 10
     assert found.reason != "-"
+
+
+def test_a_figure_of_the_card_shows_the_digits_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are shown with three: rounded to four before, 0.46349 is 0.463 in one and 0.464 in the other."""
+    value, lower, upper = 0.58752, 0.46349, 0.71626
+    found = Estimate(value=value, lower=lower, upper=upper, level=0.95)
+    monkeypatch.setattr(card_figures, "c_index_within_folds", lambda *_, **__: found)
+    outcome = Outcome(np.array([1.0, 2.0]), np.array([True, False]))
+    (told,) = measured_over_folds({"student": SimpleNamespace(outcome=outcome)}, seed=0, n_resamples=9)  # type: ignore[dict-item]
+    assert [f"{number:.3f}" for number in (told.c_index, told.lower, told.upper)] == [
+        f"{number:.3f}" for number in (value, lower, upper)
+    ]

@@ -150,16 +150,19 @@ def test_half_written_files_of_killed_runs_are_cleared(inputs, cohort_toml: Path
     assert not any(path.exists() for path in left_overs)
 
 
-def test_the_map_of_probes_is_part_of_what_a_run_was_made_from(cohort_toml: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["probe_map", "slide_table"])
+def test_further_tables_are_part_of_what_a_run_was_made_from(
+    cohort_toml: Path, tmp_path: Path, key: str
+) -> None:
     cohort = read_cohort(cohort_toml)
-    assert "probe_map_sha256" not in data_record(cohort, None)
-    probes = tmp_path / "probes.tsv"
-    probes.write_text("id\tgene\nENSG1\tTP53\n")
-    mapped = replace(cohort, file=cohort.file.model_copy(update={"probe_map": probes}))
+    assert f"{key}_sha256" not in data_record(cohort, None)
+    table = tmp_path / "table.tsv"
+    table.write_text("id\tgene\nENSG1\tTP53\n")
+    mapped = replace(cohort, file=cohort.file.model_copy(update={key: table}))
     before = data_record(mapped, None)
-    probes.write_text("id\tgene\nENSG1\tKRAS\n")
-    assert [key for key, value in data_record(mapped, None).items() if value != before[key]] == [
-        "probe_map_sha256"
+    table.write_text("id\tgene\nENSG1\tKRAS\n")
+    assert [name for name, value in data_record(mapped, None).items() if value != before[name]] == [
+        f"{key}_sha256"
     ]
 
 
