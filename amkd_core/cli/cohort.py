@@ -148,6 +148,7 @@ def _end(refused: CohortError | None) -> None:
 def _slides(cohort: Cohort) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Patients without slides and bags, and what is to be said about the folders; an unknown encoder is refused."""
     from amkd_core.errors import CohortError
+    from amkd_core.training.misplaced import misplaced
     from amkd_core.training.slides_of_run import check_encoder, lacking_slides
 
     slides, bags = cohort.file.slides, cohort.file.bags
@@ -165,4 +166,9 @@ def _slides(cohort: Cohort) -> tuple[tuple[str, ...], tuple[str, ...]]:
     shown = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
     unless = "" if bags is not None else ", unless the run's own folder of bags holds them"
     who = "1 patient lacks" if len(without) == 1 else f"{len(without)} patients lack"
-    return without, (f"{who} a slide or bag in {places} ({shown}) and will be kept out of a run{unless}.",)
+    lacking = set(without)
+    names = [name for one in cohort.patients if one.patient_id in lacking for name in one.slide_ids]
+    clue = misplaced(names, [place for place in (slides, bags) if place is not None])
+    return without, (
+        f"{who} a slide or bag in {places} ({shown}) and will be kept out of a run{unless}{clue}.",
+    )

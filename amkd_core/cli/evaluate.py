@@ -31,6 +31,7 @@ def evaluate_command(
     from amkd_core.bundle_file import open_bundle
     from amkd_core.training.external import evaluate_bundle
     from amkd_core.training.folder_owner import EVALUATE, result_folder
+    from amkd_core.training.strangers import unlike_the_training
 
     with user_errors():
         model, asked = open_bundle(bundle), cohort_to_score(cohort, bags)
@@ -42,6 +43,11 @@ def evaluate_command(
                 evaluate_bundle(patients, model, found, out=out, seed=seed, device=chosen_device(device))
             )
     say(("SYNTHETIC: " if model.card.synthetic or statistics.synthetic else "") + patients.summary)
+    card = model.card
+    for warning in unlike_the_training(
+        patients, "the model was", endpoint=card.endpoint, synthetic=card.synthetic
+    ):
+        say(warning)
     say_lines(str(statistics))
     say(f"Report: {out / 'report.html'}")
 
@@ -79,6 +85,8 @@ def cohort_with_bags(
 ) -> tuple[Cohort, Mapping[str, FeatureBag]]:
     """The bags of a cohort's patients, missing ones extracted; those without slide or bag are named and left out.
 
+    How the tables were understood, who is kept out and what looks wrong is printed, as `amkd-train` prints it.
+
     Parameters
     ----------
     cohort
@@ -106,8 +114,10 @@ def cohort_with_bags(
     # A folder of slides that is gone is missed only where no bags are named.
     has_slides = slides is not None and (slides.is_dir() or cohort.file.bags is None)
     kept = with_slides(cohort, out, tied=False) if has_slides else with_bags(cohort, folder)
-    for finding in kept.findings:
-        say(str(finding))
+    for line in (*kept.notes, *map(str, kept.findings)):
+        say(line)
+    for warning in kept.warnings:
+        say(f"Warning: {warning}")
     if has_slides and named:
         drain(refuse_bags_of_other_slides(folder, slides_of(kept)))
     if has_slides:

@@ -25,6 +25,7 @@ from amkd_core.inference.prediction import Prediction, SurvivalCurve
 from amkd_core.inference.teacher import check_genes, scaling_of, thin_pathways
 from amkd_core.progress import Progress
 from amkd_core.survival.endpoints import words_of
+from amkd_core.training.misplaced import misplaced
 from amkd_core.training.model_statistics import HORIZONS
 from amkd_core.training.report_external import external_report
 from amkd_core.training.report_figures import write_figures
@@ -53,9 +54,10 @@ def with_bags(cohort: Cohort, folder: Path) -> Cohort:
         lambda patient: all((folder / f"{name}.h5").is_file() for name in patient.slide_ids), NO_BAG
     )
     if not left.patients:
+        names = [patient.slide_ids[0] for patient in cohort.patients]
         raise CohortError(
-            f"none of the {len(cohort.patients)} patients has its bags in {folder} (there is no "
-            f"{cohort.patients[0].slide_ids[0]}.h5); extract the slides first: amkd extract"
+            f"none of the {len(cohort.patients)} patients has its bags in {folder} (there is no {names[0]}.h5)"
+            + (misplaced(names, [folder]) or "; extract the slides first: amkd extract")
         )
     return left
 

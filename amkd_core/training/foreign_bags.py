@@ -91,5 +91,19 @@ def how_to_state(missing: Sequence[str], file: CohortFile) -> str:
     )
 
 
+def another_encoder(what: str, made_by: str, file: CohortFile) -> str:
+    """That bags were made by another encoder than the cohort's, and what to do about it.
+
+    Parameters
+    ----------
+    what
+        Subject with its verb, such as "the bag was".
+    """
+    said = f"{what} made by encoder {made_by}, but the cohort "
+    if _states_encoder(file):
+        return f"{said}file says {file.encoder}; correct one of them"
+    return f'{said}states none, which is {file.encoder}; state encoder = "{made_by}"'
+
+
 def _states_encoder(file: CohortFile) -> bool:
     return "encoder" in file.model_fields_set

@@ -24,7 +24,7 @@ from amkd_core.bag import (
     fingerprints_of,
 )
 from amkd_core.bag_file import read_bag
-from amkd_core.cohort.cohort import Cohort, Patient
+from amkd_core.cohort.cohort import Cohort, CohortFile, Patient
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership, cover, groups_over
 from amkd_core.cohort.splits import Split
@@ -34,7 +34,7 @@ from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.distillation import TeacherTargets
-from amkd_core.training.foreign_bags import bag_assumptions, how_to_state
+from amkd_core.training.foreign_bags import another_encoder, bag_assumptions, how_to_state
 from amkd_core.training.time_bins import time_bins_of
 from amkd_core.training.watched import Watched
 
@@ -173,7 +173,7 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
         problems += _same_slides(patient, slides, owners)
         made += [(bag.encoder, bag.patch_size_px, bag.mpp) for bag in slides]
     problems = [*(_said_once(names, text) for text, names in unread.items()), *problems]
-    problems += _mixed(made, cohort.file.encoder)
+    problems += _mixed(made, cohort.file)
     if problems:
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise CohortError("; ".join(problems[:10]) + more)
@@ -201,7 +201,7 @@ def _same_slides(patient: Patient, slides: Sequence[FeatureBag], owners: dict[st
     return problems
 
 
-def _mixed(made: Sequence[_Made], encoder: str) -> list[str]:
+def _mixed(made: Sequence[_Made], file: CohortFile) -> list[str]:
     """What speaks against training on these slides together; a patient's joined bag tells the scale of one only."""
     kinds: dict[tuple[EncoderIdentity, int], list[float]] = {}
     for identity, patch_size_px, mpp in made:
@@ -213,11 +213,8 @@ def _mixed(made: Sequence[_Made], encoder: str) -> list[str]:
             )
         )
         return [f"the bags were made in different ways ({found}); extract all of them alike"]
-    names = {identity.name for identity, _ in kinds} - {encoder}
-    return [
-        f"the bags were made by encoder {name}, but the cohort file says {encoder}; correct one of them"
-        for name in names
-    ]
+    names = {identity.name for identity, _ in kinds} - {file.encoder}
+    return [another_encoder("the bags were", name, file) for name in names]
 
 
 def _range(scales: Sequence[float]) -> str:

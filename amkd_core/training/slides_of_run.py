@@ -15,7 +15,8 @@ from amkd_core.progress import Progress
 from amkd_core.slides import is_slide, slide_id_of
 from amkd_core.slides.encoders.registry import card_of
 from amkd_core.slides.encoders.weights import check_weights, find_weights, missing_weights
-from amkd_core.training.foreign_bags import bag_assumptions
+from amkd_core.training.foreign_bags import another_encoder, bag_assumptions
+from amkd_core.training.misplaced import misplaced
 from amkd_core.training.outdated_bags import bags_of_other_slides
 
 if TYPE_CHECKING:
@@ -48,10 +49,11 @@ def with_slides(cohort: Cohort, out: Path, *, tied: bool = True) -> Cohort:
         reason = f"no slide in the folder, and bags in {folder} may be another cohort's (--bags takes them)"
     left = cohort.keep_only(lambda patient: patient.patient_id not in lacking, reason)
     if not left.patients:
-        places = " or ".join(str(place) for place in (cohort.file.slides, taken) if place is not None)
-        first = cohort.patients[0].slide_ids[0]
+        folders = [place for place in (cohort.file.slides, taken) if place is not None]
+        names = [patient.slide_ids[0] for patient in cohort.patients]
         raise CohortError(
-            f"none of the {len(cohort.patients)} patients has its slides or bags in {places} (there is no {first})"
+            f"none of the {len(cohort.patients)} patients has its slides or bags in {' or '.join(map(str, folders))} "
+            f"(there is no {names[0]}){misplaced(names, folders)}"
         )
     return left
 
@@ -130,10 +132,7 @@ def check_features(cohort: Cohort, bags: Path, *, weights: Path | None, here: bo
     except IncompleteBagError:
         return  # said by `require_complete_bags`, with the keys that state it
     if made_by != cohort.file.encoder:
-        raise CohortError(
-            f"{first}.h5: the bag was made by encoder {made_by}, but the cohort file says {cohort.file.encoder}; "
-            "correct one of them"
-        )
+        raise CohortError(f"{first}.h5: {another_encoder('the bag was', made_by, cohort.file)}")
 
 
 def bags_of(cohort: Cohort, out: Path) -> Path:

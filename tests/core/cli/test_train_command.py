@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from cohort_fixtures import write_tiny_cohort
 from typer.testing import CliRunner
@@ -138,6 +140,25 @@ def test_bags_of_another_encoder_are_refused_before_the_run_folder_is_claimed(
     assert exit_code == 2
     assert f"but the cohort file says {encoder}; correct one of them" in output
     assert not (tmp_path / "run").exists()
+
+
+def test_bags_of_another_encoder_ask_for_it_where_the_cohort_states_none(tmp_path: Path) -> None:
+    """TRIDENT records its encoder, and nobody had said texture."""
+    cohort = write_tiny_cohort(
+        tmp_path, name="t", n_patients=40, width=8, patches=(3, 4), pathways=((0, 1), (2, 3))
+    )
+    lines = [line for line in cohort.read_text().splitlines() if not line.startswith("encoder")]
+    cohort.write_text("\n".join(lines) + "\n")
+    for path in (tmp_path / "bags").glob("*.h5"):
+        path.unlink()
+        with h5py.File(path, "w") as file:
+            features = file.create_dataset("features", data=np.eye(3, 8, dtype=np.float32))
+            features.attrs["encoder"] = "uni_v1"
+            coords = file.create_dataset("coords", data=np.arange(6).reshape(3, 2) * 512)
+            coords.attrs.update({"patch_size": 256, "patch_size_level0": 512, "target_magnification": 20})
+    exit_code, output = run("--cohort", cohort, "--out", tmp_path / "run", "--folds", 2)
+    assert exit_code == 2
+    assert 'but the cohort states none, which is texture; state encoder = "uni"' in output
 
 
 def test_a_table_of_few_pathways_stops_before_training_until_it_is_confirmed(tmp_path: Path) -> None:

@@ -434,6 +434,29 @@ def test_amkd_evaluate_from_files(on_disk, tmp_path):
     }  # fmt: skip
 
 
+def test_another_endpoint_and_how_the_tables_were_understood_are_said_where_the_command_runs(
+    on_disk, tmp_path
+):
+    """The report alone said so: who reads figures off the terminal took progressions for deaths."""
+    followed = pd.read_csv(on_disk / "clinical.csv").rename(columns={"os_event": "pfi_event"})
+    followed["pfi_days"] = followed.pop("os_months") * 0.3
+    followed.to_csv(on_disk / "progressed.csv", index=False)
+    text = (on_disk / "cohort.toml").read_text().replace("clinical.csv", "progressed.csv")
+    (on_disk / "progressed.toml").write_text(text + 'endpoint = "pfi"\n')
+    code, output = run_on(on_disk, "evaluate", "progressed.toml", tmp_path)
+    assert code == 0, output
+    said = " ".join(output.split())
+    assert "Warning: the model was trained for endpoint os, but this cohort's is pfi." in said
+    assert (
+        "Time is column pfi_days, in days (a month is 30.4375 days). Event is column pfi_event: 1 means"
+        in said
+    )
+    assert "Warning: The longest follow-up is " in said
+    code, output = run_on(on_disk, "explain", "progressed.toml", tmp_path)
+    assert code == 0, output
+    assert "Warning: The longest follow-up is " in " ".join(output.split())
+
+
 def test_patients_without_expression_are_read_and_scored(on_disk, tmp_path):
     assert len(read_external_cohort(on_disk / "cohort.toml").patients) == N
     text = (on_disk / "cohort.toml").read_text()

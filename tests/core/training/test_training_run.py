@@ -21,6 +21,7 @@ from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import CohortError
 from amkd_core.inference.predict import predict_bag
 from amkd_core.training import train_all
+from amkd_core.training.external import with_bags
 from amkd_core.training.fold_record import read_predictions
 from amkd_core.training.run import with_slides
 
@@ -101,8 +102,15 @@ def test_patients_without_a_slide_are_kept_out_and_named(cohort_toml: Path, tmp_
     assert len(found.patients) == N_PATIENTS - 2
     assert str(found.findings[0]) == "2 patients kept out: no slide or bag in the folders (P05, P06)"
     nowhere = replace(cohort, file=cohort.file.model_copy(update={"bags": None}))
-    with pytest.raises(CohortError, match=r"none of the 48 patients has its slides or bags in .*no P00s"):
+    with pytest.raises(CohortError, match=r"none of the 48 patients has its slides or bags in .*no P00s\)$"):
         with_slides(nowhere, tmp_path / "out")
+    above = replace(cohort, file=cohort.file.model_copy(update={"bags": cohort_toml.parent}))
+    with pytest.raises(
+        CohortError, match=r"no P00s\); P00s\.h5 lies in .*bags, and subfolders are not searched"
+    ):
+        with_slides(above, tmp_path / "out")
+    with pytest.raises(CohortError, match=r"no P00s\.h5\); P00s\.h5 lies in .*bags, and subfolders are not"):
+        with_bags(above, cohort_toml.parent)
     absent = replace(cohort, file=cohort.file.model_copy(update={"slides": tmp_path / "gone"}))
     with pytest.raises(CohortError, match="gone: no such folder of slides"):
         with_slides(absent, tmp_path / "out")
