@@ -132,7 +132,12 @@ def coverage_warnings(
     table = f"table has {n_known:,} of the {len(wanted):,} genes of the pathways ({known:.0%})"
     faults, confirmed = [], []
     if known < of_all:
-        faults.append(f", expected at least {of_all:.0%}")
+        names = (
+            ""
+            if n_known
+            else f" (pathways call them such as {min(wanted)}, the table such as {min(measured)})"
+        )
+        faults.append(f", expected at least {of_all:.0%}{names}")
         confirmed.append(f"min_genes = {_floored(known)}")
     if least < of_one:
         few = {name: share for name, share in coverage.items() if share < of_one}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from amkd_core.cohort.barcodes import patient_of
 from amkd_core.cohort.columns import PATIENT_NAMES, plain
 from amkd_core.cohort.expression import brought_to_logs, likely_scale
 from amkd_core.cohort.genes import numbers_of, read_expression, read_table, refuse_dates
@@ -65,10 +66,7 @@ def read_patient(path: Path, patient: str | None = None) -> tuple[str, dict[str,
     frame.columns = [str(column).strip() for column in frame.columns]
     genes_first = plain(frame.columns[0]) == "gene" or patient in frame.columns[1:]
     if not genes_first or len(frame.columns) < 2:
-        raise CohortError(
-            f"{path.name}: the first column is {frame.columns[0]}, expected patient_id (patients in rows) or gene "
-            "(genes in rows), or --patient"
-        )
+        raise CohortError(_neither_way(path.name, list(frame.columns), patient))
     name = _choose(path, list(frame.columns[1:]), patient)
     symbols = frame.iloc[:, 0]
     twice = symbols[symbols.duplicated()]
@@ -86,6 +84,17 @@ def read_patient(path: Path, patient: str | None = None) -> tuple[str, dict[str,
             "expected finite numbers; leave out what was not measured"
         )
     return name, genes
+
+
+def _neither_way(file_name: str, columns: list[str], patient: str | None) -> str:
+    """That nothing tells which way round a table stands; with a patient also that no column is called so."""
+    expected = "expected patient_id (patients in rows) or gene (genes in rows)"
+    said = f"{file_name}: the first column is {columns[0]}, {expected}, or "
+    if patient is None:
+        return f"{said}--patient"
+    samples = [column for column in columns[1:] if patient_of(column) == patient_of(patient)]
+    known = f"; its samples are {', '.join(samples[:5])}: name one of them" if samples else ""
+    return f"{said}a column {patient}{known}"
 
 
 def column_of_patients(frame: pd.DataFrame, patient: str | None = None) -> str | None:

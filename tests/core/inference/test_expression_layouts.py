@@ -42,3 +42,17 @@ def test_the_patient_tells_which_way_round_a_table_without_a_known_name_stands(
             CohortError, match=r"expected patient_id .* or gene \(genes in rows\), or --patient$"
         ):
             read_genes(path)
+
+
+def test_a_patient_who_is_no_column_is_told_of_the_own_samples(tmp_path: Path) -> None:
+    """`--patient` was asked for of who had given it; training takes the samples of cBioPortal for their patient."""
+    table = tmp_path / "rna.csv"
+    table.write_text("Hugo_Symbol,TCGA-AA-0001-01,TCGA-AA-0001-06,TCGA-AA-0002-01\nG1,1,2,3\n")
+    with pytest.raises(
+        CohortError,
+        match=r"or a column TCGA-AA-0001; its samples are TCGA-AA-0001-01, TCGA-AA-0001-06: name one",
+    ):
+        read_patient(table, "TCGA-AA-0001")
+    with pytest.raises(CohortError, match=r"genes in rows\), or a column X9$"):
+        read_patient(table, "X9")
+    assert read_patient(table, "TCGA-AA-0001-06") == ("TCGA-AA-0001-06", {"G1": 2.0})

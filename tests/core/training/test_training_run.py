@@ -146,6 +146,7 @@ def test_pathways_that_were_not_measured_are_refused_before_training(
     assert exit_code == 2
     shown = " ".join(output.split())
     assert "The table has 0 of the 2 genes of the pathways (0%), expected at least 90%" in shown
+    assert "(pathways call them such as Q1, the table such as " in shown
     assert "confirm so few by min_genes = 0 and min_pathway_genes = 0 in the cohort file" in shown
     confirmed = ("--set", "cohort.min_genes=0", "--set", "cohort.min_pathway_genes=0")
     exit_code, output = run_train(*asked, *overrides(), *confirmed)
