@@ -30,6 +30,8 @@ NoticeCode = Literal[
     "pathway_genes",
 ]
 
+DOUBTS: Final[frozenset[NoticeCode]] = frozenset({"not_he", "out_of_range", "trained_on"})
+"""Of results that say nothing of the slide: their risk group is never told alone."""
 RESEARCH_CODE: Final[NoticeCode] = "research_only"
 """Goes along with everything that is exported."""
 

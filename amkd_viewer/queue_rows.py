@@ -11,7 +11,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amkd_viewer.wording import DOUBTS, group_text, notice_sentences
+from amkd_core.notices import DOUBTS
+from amkd_viewer.wording import group_text, notice_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -22,7 +22,6 @@ from amkd_viewer.wording import (
     curve_heading,
     curve_words,
     group_text,
-    is_doubtful,
     map_hint,
     notice_sentences,
     patient_text,
@@ -142,7 +141,7 @@ class ResultWidget(QFrame):
         self.group.setText(group_text(prediction).replace(": ", ":\n"))
         paint = (
             f"border: 2px dashed {colour};"
-            if is_doubtful(prediction)
+            if prediction.is_doubtful
             else f"background: {colour}; color: {ink_on(colour)};"
         )
         self.group.setStyleSheet(f"{paint} font-weight: 600; padding: 5px 10px; border-radius: 4px;")

@@ -162,8 +162,6 @@ _SOURCES = {
     "user": "given by you",
 }
 _PANEL_CODES = frozenset({"research_only"})
-DOUBTS = frozenset({"not_he", "out_of_range", "trained_on"})
-"""Notices of results that say nothing of the slide."""
 
 
 def risk_sentence(prediction: Prediction) -> str:
@@ -190,14 +188,9 @@ def teacher_sentence(prediction: Prediction) -> str:
     )
 
 
-def is_doubtful(prediction: Prediction) -> bool:
-    """Whether a notice takes the result's meaning away: its group must not be read alone."""
-    return any(notice.code in DOUBTS for notice in prediction.notices)
-
-
 def group_text(prediction: Prediction) -> str:
     """Name the risk group, not without a doubt that takes its meaning away."""
-    return f"{'doubtful: ' if is_doubtful(prediction) else ''}{prediction.risk_group} risk".upper()
+    return f"{prediction.group_text} risk".upper()
 
 
 def map_hint(kind: str) -> str:

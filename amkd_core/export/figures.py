@@ -228,7 +228,7 @@ def _write_title(figure: Figure, prediction: Prediction, *, identified: bool) ->
         spread = f" (models {prediction.member_risks.min():.2f} to {prediction.member_risks.max():.2f})"
     risk = (
         f"risk {prediction.risk:.2f}{spread}, higher than {prediction.risk_percentile:.0f} % of the "
-        f"{cohort.size} training patients: {prediction.risk_group} risk group"
+        f"{cohort.size} training patients: {prediction.group_text} risk group"
     )
     synthetic = any(notice.code == "synthetic_bundle" for notice in prediction.notices)
     stamp = "RESEARCH USE ONLY" + (", SYNTHETIC MODEL" if synthetic else "")

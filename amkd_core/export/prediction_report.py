@@ -80,7 +80,7 @@ def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
             f"{prediction.risk_percentile:.0f} %",
             f"of {cohort.size} patients ({cohort.events} {cohort.words.events}) have a lower risk",
         ),
-        KeyFigure("Risk group", prediction.risk_group, "cut at the training cohort's median risk"),
+        KeyFigure("Risk group", prediction.group_text, _group_note(prediction)),
     ]
     found = summarise(prediction.curve)
     known = [(year, share) for year, share in found.at_years if share is not None]
@@ -92,6 +92,12 @@ def key_figures(prediction: Prediction) -> tuple[KeyFigure, ...]:
             rest += f"; from {told:.0f} months on the curve takes its shape from the training cohort's"
         keys.append(KeyFigure(f"Predicted {cohort.words.free} at {names} years", shares, rest))
     return tuple(keys)
+
+
+def _group_note(prediction: Prediction) -> str:
+    """What the group is cut at, and where to read why it is in doubt."""
+    cut = "cut at the training cohort's median risk"
+    return f"{cut}; what to beware of says why it is in doubt" if prediction.is_doubtful else cut
 
 
 def median_sentence(prediction: Prediction) -> str:

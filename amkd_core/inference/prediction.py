@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.bag import FeatureBag
-from amkd_core.notices import Notice
+from amkd_core.notices import DOUBTS, Notice
 from amkd_core.pathway_effects import PathwayEffects
 from amkd_core.survival.endpoints import Endpoint, EndpointWords, words_of
 from amkd_core.survival.metrics import KaplanMeier
@@ -214,6 +214,16 @@ class Prediction:
     def has_map(self) -> bool:
         """Whether the patches' scores can be drawn: their places are known, and lie on one slide."""
         return self.bag.has_map and self.bag.n_slides == 1
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a notice takes the result's meaning away."""
+        return any(notice.code in DOUBTS for notice in self.notices)
+
+    @property
+    def group_text(self) -> str:
+        """The risk group as it is read: "low" or "high", and never without a doubt that takes its meaning away."""
+        return f"doubtful: {self.risk_group}" if self.is_doubtful else self.risk_group
 
     @property
     def on_processor(self) -> bool:

@@ -26,7 +26,7 @@ from amkd_core.export.prediction_report import key_figures, write_report
 from amkd_core.inference.maps import percentile_ranks, top_patches
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
-from amkd_core.notices import NoticeCode
+from amkd_core.notices import DOUBTS, Notice, NoticeCode
 from amkd_core.slides.info import Bounds
 from amkd_viewer.wording import curve_heading, prediction_facts, survival_facts, told_text
 
@@ -153,6 +153,26 @@ def test_every_field_of_the_json_is_documented(prediction: Prediction) -> None:
 def test_every_notice_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "file-formats.md").read_text(encoding="utf-8")
     assert [code for code in get_args(NoticeCode) if f"| `{code}` |" not in page] == []
+
+
+def test_a_group_that_is_in_doubt_is_not_told_alone_in_what_is_passed_on(
+    prediction: Prediction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(Figure, "suptitle", lambda _, text, **__: titles.append(text.replace("\n", " ")))
+    monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: Path(path).touch())
+    plain = dataclasses.replace(prediction, notices=prediction.notices[:1])
+    for code in (None, *DOUBTS):
+        notices = plain.notices if code is None else (*plain.notices, Notice(code, "Do not rely on this."))
+        found = dataclasses.replace(plain, notices=notices)
+        group = found.risk_group if code is None else f"doubtful: {found.risk_group}"
+        write_figure(tmp_path / "figure.png", found, None)
+        assert f": {group} risk group" in titles.pop()
+        key = next(key for key in key_figures(found) if key.label == "Risk group")
+        assert (key.value, "in doubt" in key.note) == (group, code is not None)
+        assert prediction_record(found)["risk_group"] == found.risk_group, (
+            "programs read the two groups alone"
+        )
 
 
 def test_a_prediction_without_places_has_no_top_patches(prediction: Prediction) -> None:
