@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QCheckBox, QComboBox, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QCheckBox, QComboBox, QPushButton
 
 from amkd_viewer import slide_layers
 from amkd_viewer.beside_widget import MapsBeside, beside_of, dock_of, end_beside, show_beside
 from amkd_viewer.canvases_widget import Shown, described
 from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.layers import difference_layer, sources_of
+from amkd_viewer.name_box_widget import NameBox
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.wording import (
     CHOOSE_MAPS,
@@ -63,7 +64,7 @@ class CompareWidget(WorkspacePanel):
         self._catch_up.timeout.connect(self._refresh)
 
         # Interactive elements
-        self.left, self.right = QComboBox(), QComboBox()
+        self.left, self.right = NameBox(), NameBox()
         self.difference = QCheckBox("Difference map")
         self.show_button = QPushButton("Show side by side")
         self.fit_button = QPushButton("Fit")
@@ -75,7 +76,6 @@ class CompareWidget(WorkspacePanel):
         # Event handlers
         for box in (self.left, self.right):
             box.setPlaceholderText("Choose a map")
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             box.activated.connect(self._on_map_chosen)
         self.difference.toggled.connect(self._on_asked)
         self.show_button.clicked.connect(self._on_asked)
@@ -87,8 +87,9 @@ class CompareWidget(WorkspacePanel):
         self.add(self.missing)
         self.left.setAccessibleName("Map on the left")
         self.right.setAccessibleName("Map on the right")
-        for title, box in (("Left", self.left), ("Right", self.right)):
-            self.add(heading_label(title))
+        self._headings = heading_label("Left"), heading_label("Right")
+        for heading, box in zip(self._headings, (self.left, self.right), strict=True):
+            self.add(heading)
             self.add(box)
         self.add(row(self.difference, self.show_button, self.fit_button))
         for item in (self.agreement, wrapped_label(MAP_CAUTION, role="amkdMuted")):
@@ -185,7 +186,7 @@ class CompareWidget(WorkspacePanel):
         both = first is not None and second is not None
         self.missing.setText(CHOOSE_MAPS if ready else NOTHING_TO_COMPARE)
         self.missing.setVisible(not both)
-        for widget in (self.left, self.right):
+        for widget in (*self._headings, self.left, self.right):
             widget.setVisible(ready)
         for widget in (self.difference, self.show_button, self.fit_button, self.agreement):
             widget.setVisible(both)

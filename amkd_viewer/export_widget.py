@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QPushButton, QSizePolicy, QSpinBox
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLabel, QPushButton, QSpinBox
 
 from amkd_viewer import exports, slide_layers
 from amkd_viewer.labels_widget import heading_label, wrapped_label
 from amkd_viewer.layers import sources_of
+from amkd_viewer.name_box_widget import NameBox
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.plots import short_name
 from amkd_viewer.tasks import writing
@@ -31,7 +32,7 @@ class ExportWidget(WorkspacePanel):
 
         # Interactive elements
         self.kinds = {kind: QCheckBox(title) for kind, title in exports.KINDS.items()}
-        self.source = QComboBox()
+        self.source = NameBox()
         self.number = QSpinBox()
         self.identified = QCheckBox(IDENTIFIED)
         self.export_button = QPushButton("Export into a folder…")
@@ -52,7 +53,6 @@ class ExportWidget(WorkspacePanel):
         self.number.setValue(5)
         self.number.setAccessibleName("Number of top patches")
         self.source.setAccessibleName("Map that is exported")
-        self.source.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.add(heading_label("What to write"))
         for box in self.kinds.values():
             self.add(box)

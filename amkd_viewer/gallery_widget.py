@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QSpinBox
 from amkd_viewer import navigation, slide_layers
 from amkd_viewer.gallery_view_widget import GalleryView
 from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.name_box_widget import NameBox
 from amkd_viewer.panel_widget import WorkspacePanel, row
 from amkd_viewer.plots import short_name
 from amkd_viewer.wording import GALLERY_EMPTY, GALLERY_HINT
@@ -38,7 +39,7 @@ class GalleryWidget(WorkspacePanel):
         self.number.setRange(5, 50)
         self.number.setKeyboardTracking(False)
         self.end = QComboBox()
-        self.source = QComboBox()
+        self.source = NameBox()
         self.view = GalleryView(self.colours)
 
         # Read-only elements
@@ -60,8 +61,7 @@ class GalleryWidget(WorkspacePanel):
         self.number.setAccessibleName("Number of patches")
         self.end.setAccessibleName("Most or least telling")
         self.source.setAccessibleName("Map that the patches are of")
-        for box in (self.end, self.source):
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.end.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.add(row(self.end, QLabel("Number"), self.number))
         self.add(row(QLabel("of"), self.source, stretch=1))
         for item in (self.summary, self.empty, self.view):

@@ -14,6 +14,7 @@ from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.layers import look_colours, sources_of
 from amkd_viewer.legend_widget import LegendWidget, colours_of
 from amkd_viewer.map_watch_widget import MapWatch
+from amkd_viewer.name_box_widget import NameBox
 from amkd_viewer.number_box_widget import NumberBox
 from amkd_viewer.plots import short_name
 from amkd_viewer.shown_map import map_of
@@ -35,7 +36,7 @@ class HeatControls(QWidget):
 
         # Interactive elements
         self.shown = QCheckBox("Show the map")
-        self.source = QComboBox()
+        self.source = NameBox()
         self.colour_map = QComboBox()
         self.kind = QComboBox()
         self.opacity = QSlider(Qt.Orientation.Horizontal)
@@ -83,7 +84,7 @@ class HeatControls(QWidget):
         self.colour_map.setAccessibleName("Colours")
         self.opacity.setAccessibleName("Opacity in percent")
         self.top_percent.setAccessibleName("Only the top, in percent")
-        for box in (self.source, self.colour_map, self.kind):
+        for box in (self.colour_map, self.kind):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def _lay_out(self) -> None:

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from amkd_core.errors import BundleError
 from amkd_core.inference.demo import demo_bundle_path
 from amkd_viewer.labels_widget import wrapped_label
+from amkd_viewer.name_box_widget import NameBox
 from amkd_viewer.number_box_widget import NumberBox
 from amkd_viewer.wording import DEMO_MODEL
 
@@ -66,7 +67,7 @@ class InputsWidget(QWidget):
         self._bundle_path: Path | None = None
 
         # Interactive elements
-        self.slides = QComboBox()
+        self.slides = NameBox()
         self.open_button = _button("Open…", "Open a slide from a file")
         self.bundle_button = _button("Choose…", "Choose another model bundle (.amkd)")
         self.device = QComboBox()
@@ -93,8 +94,7 @@ class InputsWidget(QWidget):
         self.slides.setAccessibleName("Slide")
         self.device.setAccessibleName("Device")
         self.mpp.setAccessibleName("µm per pixel")
-        for box in (self.slides, self.device):
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.device.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
         # Layout
         self._form = QFormLayout(self)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QSizePolicy
-
 from amkd_viewer import slide_layers
 from amkd_viewer.inputs_widget import ScaleBox, offer_slides
 from amkd_viewer.labels_widget import FactsTable, heading_label, wrapped_label
+from amkd_viewer.name_box_widget import NameBox
 from amkd_viewer.panel_widget import WorkspacePanel
 from amkd_viewer.wording import SCALE_HINT, no_scale_text, slide_facts
 
@@ -31,7 +30,7 @@ class SlideWidget(WorkspacePanel):
         super().__init__(napari_viewer, WIDTH_PX)
 
         # Interactive elements
-        self.slides = QComboBox()
+        self.slides = NameBox()
         self.mpp = ScaleBox()
 
         # Read-only elements
@@ -51,7 +50,6 @@ class SlideWidget(WorkspacePanel):
         # Initial values
         self.slides.setAccessibleName("Slide")
         self.mpp.setAccessibleName("µm per pixel")
-        self.slides.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for widget in (self.empty, self.slides, self.facts, self.scale_heading, self.mpp, self.scale_hint):
             self.add(widget)
         self._show()

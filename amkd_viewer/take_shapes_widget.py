@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from amkd_viewer import in_view, regions
 from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.layer_ears import LayerEars, hear_while
+from amkd_viewer.name_box_widget import NameBox
 from amkd_viewer.region_words import OTHER_SHAPES
 
 if TYPE_CHECKING:
@@ -28,13 +29,12 @@ class TakeShapesWidget(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self.hint = wrapped_label(OTHER_SHAPES, role="amkdMuted")
-        self.box = QComboBox()
+        self.box = NameBox()
         self.button = QPushButton("Copy its shapes into the region")
         self._ears = LayerEars(self, ("data", "name"), self._offer)
 
         self.box.setAccessibleName("Layer whose shapes are copied")
         self.button.setToolTip("Copy what that layer encloses into the region of the slide that is looked at")
-        self.box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.button.clicked.connect(lambda: self.wanted.emit(self.box.currentData()))
         for emitter in (viewer.layers.events.inserted, viewer.layers.events.removed):
             hear_while(self, emitter, self.refresh)

@@ -12,6 +12,7 @@ from bundle_fixtures import some_effects
 from matplotlib.colors import to_hex
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QLabel
 
 from amkd_core.inference.comparison import compare_maps
 from amkd_core.inference.maps import heatmap
@@ -72,6 +73,8 @@ def test_without_expression_nothing_is_compared_and_it_is_said(predicted, dock, 
     spin(compare.missing.isVisible)
     assert "expression" in compare.missing.text()
     assert compare.beside is None
+    read = {label.text() for label in compare.findChildren(QLabel) if label.isVisible()}
+    assert not {"Left", "Right"} & read, "no headings over nothing"
 
 
 def test_two_slides_are_shown_beside_one_another_without_a_number(

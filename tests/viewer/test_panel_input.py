@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, QPointF, Qt
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QHelpEvent, QWheelEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QAbstractSpinBox,
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSlider,
     QSpinBox,
+    QToolTip,
     QWidget,
 )
 
@@ -106,6 +107,27 @@ def named(field: QWidget) -> bool:
     """Whether a screen reader can tell what a field is for."""
     window = field.window()
     return bool(field.accessibleName()) or any(one.buddy() is field for one in window.findChildren(QLabel))
+
+
+def test_slides_whose_long_names_differ_at_the_end_alone_are_told_apart(
+    panel, slide_path, second_slide_path, tmp_path, spin
+) -> None:
+    box, pictures, said = panel.inputs.slides, [], []
+    for path, end in ((slide_path, "DX1"), (second_slide_path, "DX2")):
+        named = tmp_path / f"{'TCGA-AA-0001-01Z-00-of-a-patient-with-several-slides-' * 2}{end}.tif"
+        named.symlink_to(path)
+        panel.open_slide(named)
+        spin(lambda end=end: box.currentText().endswith(end))
+        assert box.shown_text.startswith("TCGA-AA")
+        assert box.shown_text.endswith(end)
+        assert box.fontMetrics().horizontalAdvance(box.shown_text) < box.width()
+        pictures.append(box.grab().toImage())
+        place = box.rect().center()
+        QApplication.sendEvent(box, QHelpEvent(QEvent.Type.ToolTip, place, box.mapToGlobal(place)))
+        said.append(QToolTip.text())
+    assert pictures[0] != pictures[1]
+    assert said == [slide.name for slide in panel.workspace.slides]
+    QToolTip.hideText()
 
 
 def test_every_field_and_table_has_a_name_and_every_button_says_what_it_does(
