@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, QSortFilterProxyModel, Qt
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QWidget,
+)
 
 _NOWHERE = QModelIndex()
 
@@ -24,6 +31,12 @@ class _Rows(QAbstractTableModel):
         self.beginResetModel()
         self._rows, self._formats = list(rows), formats
         self.endResetModel()
+
+    def update(self, rows: Sequence[Sequence[Any]]) -> None:
+        before, self._rows = self._rows, list(rows)
+        for place, (old, new) in enumerate(zip(before, self._rows, strict=True)):
+            if tuple(old) != tuple(new):
+                self.dataChanged.emit(self.index(place, 0), self.index(place, self.columnCount() - 1))
 
     def rowCount(self, parent: QModelIndex = _NOWHERE) -> int:  # noqa: N802 (Qt's name)
         return 0 if parent.isValid() else len(self._rows)
@@ -49,6 +62,17 @@ class _Rows(QAbstractTableModel):
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return self._headings[section]
         return None
+
+
+class _MiddleElided(QStyledItemDelegate):
+    """Draws cells whose text is cut in its middle."""
+
+    def initStyleOption(  # noqa: N802 (Qt's name)
+        self, option: QStyleOptionViewItem | None, index: QModelIndex
+    ) -> None:
+        super().initStyleOption(option, index)
+        if option is not None:
+            option.textElideMode = Qt.TextElideMode.ElideMiddle
 
 
 class SortedTable(QTableView):
@@ -104,6 +128,14 @@ class SortedTable(QTableView):
     def set_rows(self, rows: Sequence[Sequence[Any]], formats: Sequence[Callable[[Any], str]]) -> None:
         """Replace what is shown; `formats` turn each column's values into text."""
         self._items.replace(rows, formats)
+
+    def update_rows(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Give the same rows, in the order of `set_rows`, other values; what is selected and in view stays so."""
+        self._items.update(rows)
+
+    def elide_in_the_middle(self, column: int) -> None:
+        """Cut long texts of a column in their middle: names of slides are often alike at the beginning."""
+        self.setItemDelegateForColumn(column, _MiddleElided(self))
 
     def search(self, text: str) -> None:
         """Show only rows whose searched column holds a text."""

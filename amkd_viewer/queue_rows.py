@@ -38,6 +38,7 @@ _WORDS = {
     "coarse_scale": "coarse scan",
     "scale_source": "doubtful scale",
     "invalid_patches": "unreadable patches",
+    "unreadable_places": "damaged slide",
     "several_images": "several images",
     "non_square_pixels": "oblong pixels",
     "encoder_licence": "encoder's licence",

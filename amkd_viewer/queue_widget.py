@@ -43,6 +43,7 @@ class QueueWidget(WorkspacePanel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, 480)
+        self._listed: tuple[Path, ...] = ()
 
         # Interactive elements
         self.folder_button = QPushButton("Folder…")
@@ -71,6 +72,7 @@ class QueueWidget(WorkspacePanel):
 
         # Layout
         self.table.setMinimumHeight(320)
+        self.table.elide_in_the_middle(0)
         # Long names would leave the notices no room; a tool tip shows all of one, and columns can be drawn wider.
         header = self.table.horizontalHeader()
         for column, width in enumerate(_WIDTHS):
@@ -218,7 +220,13 @@ class QueueWidget(WorkspacePanel):
         self.stage.setText(self.workspace.queue.stage)
         self._show_model()
         rows = [queue_rows.cells(path, self.rows.get(index)) for index, path in enumerate(self.paths)]
-        self.table.set_rows(rows, (str, _three, _whole, queue_rows.state_text, queue_rows.first_line))
+        if self._listed == self.paths:
+            # A row that is read while others come stays selected and in view.
+            self.table.update_rows(rows)
+            self._on_row_chosen(self.table.currentIndex())
+        else:
+            self._listed = self.paths
+            self.table.set_rows(rows, (str, _three, _whole, queue_rows.state_text, queue_rows.first_line))
 
     def _show_model(self) -> None:
         """Name the model that the rows are by, and say so where another one is chosen now."""
