@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from amkd_viewer import slide_layers
 from amkd_viewer.events import Expression
 from amkd_viewer.labels_widget import PathLabel, wrapped_label
+from amkd_viewer.name_box_widget import NameBox
 from amkd_viewer.panel_widget import row
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class ExpressionWidget(QWidget):
         self.choose_button = QPushButton("Expression…")
         self.choose_button.setToolTip("Choose a table of one or many patients")
         self.clear_button = QPushButton("Leave out")
-        self.patient = QComboBox()
+        self.patient = NameBox()
         self.run_button = QPushButton("Predict with expression")
 
         # Read-only elements
@@ -56,9 +57,9 @@ class ExpressionWidget(QWidget):
         self.run_button.clicked.connect(lambda: workspace.run())
         workspace.inputs_changed.connect(self._show)
         workspace.slide_changed.connect(self._on_slide_changed)
+        workspace.told.connect(self._enable)
 
         # Layout
-        self.patient.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.patient.setPlaceholderText("choose the patient")
         self.patient.setAccessibleName("Patient whose expression is taken")
         column = QVBoxLayout(self)
@@ -158,8 +159,12 @@ class ExpressionWidget(QWidget):
         self.file_name.set_path(None if self._path is None else Path(self._path.name), "no expression")
         self.patient.setVisible(self._path is not None)
         self.clear_button.setVisible(self._path is not None)
-        self.run_button.setEnabled(expression is not None)
+        self._enable()
         if expression is not None:
             self.found.setText(f"{len(expression.genes):,} genes of patient {expression.patient}.")
         elif self._path is None:
             self.found.setText("")
+
+    def _enable(self, event: object = None) -> None:
+        free = self._workspace.session.running is None
+        self.run_button.setEnabled(free and self._workspace.expression is not None)

@@ -19,6 +19,7 @@ from amkd_viewer.region_outline_widget import RegionOutlines
 from amkd_viewer.region_words import copied_text, no_region_text, other_side_text, result_line
 from amkd_viewer.take_shapes_widget import TakeShapesWidget
 from amkd_viewer.wording import (
+    BUSY,
     PATIENT_HINT,
     REGION_CHANGED,
     REGION_HINT,
@@ -277,6 +278,8 @@ class PatientWidget(WorkspacePanel):
     def _enable(self, event: object = None) -> None:
         free, subjects = self.workspace.session.running is None, self._subjects()
         several = len(subjects) > 1
+        if free and self.error.text() in BUSY:
+            self.say_error("")
         self.together_button.setEnabled(free and several)
         self.draw_button.setEnabled(self.workspace.slide is not None)
         self.region_button.setText(

@@ -18,6 +18,7 @@ from amkd_viewer.result_widget import ResultWidget
 from amkd_viewer.results import slides_of
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.wording import (
+    BUSY,
     NO_SLIDE_YET,
     OTHER_MODEL,
     RESEARCH_USE,
@@ -220,9 +221,9 @@ class PredictWidget(PanelWidget):
         self.cancel_button.setEnabled(running)
         self.progress.setVisible(running)
         self.progress.setRange(0, 0)
-        if running:
+        if running or self.error.text() in BUSY:
             self._show_error("")
-        else:
+        if not running:
             self._stage_text = _FIRST_STAGE
 
     def _show_progress(self, progress: Progress) -> None:

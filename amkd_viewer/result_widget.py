@@ -21,6 +21,7 @@ from amkd_viewer.wording import (
     MAP_CAPTION,
     curve_heading,
     curve_words,
+    group_sentence,
     group_text,
     map_hint,
     notice_sentences,
@@ -111,7 +112,9 @@ class ResultWidget(QFrame):
         """Say what the map's colours mean; `limits` are the values of their ends where a map is drawn."""
         layer = map_of(self._workspace)
         self.legend.set_look(look, limits, None if layer is None else colours_of(layer))
-        self.hint.setText(map_hint(look.kind))
+        prediction = self._workspace.prediction
+        if prediction is not None:
+            self.hint.setText(map_hint(look.style_for(prediction)))
 
     def _on_map_changed(self) -> None:
         layer = map_of(self._workspace)
@@ -123,7 +126,7 @@ class ResultWidget(QFrame):
         self.patient.setVisible(prediction.patient is not None)
         self.percentile.setText(f"{prediction.risk_percentile:.0f}")
         self._show_group(prediction)
-        self.sentence.setText(risk_sentence(prediction))
+        self.sentence.setText(f"{risk_sentence(prediction)} {group_sentence(prediction)}")
         self.teacher.setText(teacher_sentence(prediction))
         self.teacher.setVisible(prediction.teacher is not None)
         self.heading.setText(curve_heading(prediction))

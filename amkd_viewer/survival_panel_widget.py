@@ -16,6 +16,7 @@ from amkd_viewer.wording import (
     PLACE_HEADING,
     SURVIVAL_LIMITS,
     curve_words,
+    group_sentence,
     notice_sentences,
     patient_text,
     place_words,
@@ -87,7 +88,7 @@ class SurvivalPanel(WorkspacePanel):
         )
         self.place.draw(partial(draw_risk_place, prediction=prediction), words=place_words(prediction))
         self.facts.set_facts(survival_facts(prediction))
-        self.sentence.setText(risk_sentence(prediction))
+        self.sentence.setText(f"{risk_sentence(prediction)} {group_sentence(prediction)}")
         self.teacher.setText(teacher_sentence(prediction))
         self.teacher.setVisible(prediction.teacher is not None)
         self.limits.setText(f"{told_text(prediction)} {SURVIVAL_LIMITS}")

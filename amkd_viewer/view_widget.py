@@ -123,6 +123,8 @@ class ViewWidget(WorkspacePanel):
         for widget in (self.fit, self.angle, self.dial, self.upright, self.quarter, self.overview):
             widget.setEnabled(layer is not None)
         self._show_angle()
+        if self.status is not None:
+            self.status.clear()  # place and heat of the slide before
         self.cursor_place.setText(
             "Point at the slide to read place and heat." if layer else "Open a slide first."
         )

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from amkd_core.slides.microns import doubt_of, is_oblong
 from amkd_viewer.plot_foot import PlotWords
+from amkd_viewer.plots import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from amkd_core.inference.map_style import MapStyle
     from amkd_core.inference.maps import Agreement, TopPatch
     from amkd_core.inference.prediction import Prediction
     from amkd_core.progress import Progress
@@ -67,6 +69,8 @@ REGION_CHANGED = "The region has changed since this result; predict from it agai
 WHOLE_FIRST = "Predict the whole slide first; the region is then computed from its features."
 QUEUE_RUNNING = "The slides of a folder are being predicted; wait for them or cancel that first."
 SLIDE_RUNNING = "A slide is being predicted; wait for it or cancel that first."
+BUSY = frozenset({QUEUE_RUNNING, SLIDE_RUNNING})
+"""What is no longer true once nothing is under way."""
 GIVEN_UP = "{slide} was taken out of the window while it was being predicted; its prediction was cancelled."
 QUEUE_MODEL = "Predict all takes the model {chosen}."
 QUEUE_BY = "The rows are by the model {model}."
@@ -170,8 +174,18 @@ def risk_sentence(prediction: Prediction) -> str:
     part = {0: "none", 100: "all"}.get(share, f"{share} %")
     return (
         f"Higher predicted risk than {part} of the {prediction.cohort.size} training patients "
-        f"(risk score {prediction.risk:.3f})."
+        f"(risk score {prediction.risk:.3f}; higher is worse)."
     )
+
+
+def group_sentence(prediction: Prediction) -> str:
+    """Say where the risk groups part, which the group's name does not."""
+    n_models = len(prediction.member_risks)
+    high = prediction.risk_group == "high"
+    side = "above" if high else "not above"
+    how_many = "at least half" if high else "more than half"
+    by = f", by {how_many} of the {n_models} models" if n_models > 1 else ""
+    return f"{prediction.risk_group.capitalize()} risk is {side} the training patients' median risk{by}."
 
 
 def teacher_sentence(prediction: Prediction) -> str:
@@ -193,10 +207,17 @@ def group_text(prediction: Prediction) -> str:
     return f"{prediction.group_text} risk".upper()
 
 
-def map_hint(kind: str) -> str:
-    """Say what the map's numbers are."""
-    what = "Percentile within the slide" if kind == "percentile" else "Weight divided by the slide's mean"
-    return f"{what}. What the model weighed, not proof of cause."
+def map_hint(style: MapStyle) -> str:
+    """Say what the map's numbers are, and whose where they are not the student's: one map is shown at a time."""
+    whose = {"student": "", "teacher": "The teacher's map, not the student's. "}.get(
+        style.source, f"The map of one pathway, {short_name(style.source, 60)}, not the student's. "
+    )
+    what = (
+        "Percentile within the slide" if style.kind == "percentile" else "Weight divided by the slide's mean"
+    )
+    smooth = " Smoothed over neighbouring patches." if style.smooth else ""
+    cut = f" Only the top {style.top_percent:g} % is drawn." if style.top_percent < 100 else ""
+    return f"{whose}{what}.{smooth}{cut} What the model weighed, not proof of cause."
 
 
 def notice_sentences(prediction: Prediction) -> list[str]:

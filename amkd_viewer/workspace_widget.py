@@ -27,6 +27,7 @@ from amkd_viewer.layer_ears import have_list_hear
 from amkd_viewer.layers import MapLook
 from amkd_viewer.queue_record import QueueRecord
 from amkd_viewer.reader import slide_layer
+from amkd_viewer.region_watch_widget import RegionWatch
 from amkd_viewer.region_words import REGION_COPY
 from amkd_viewer.scale_bar_widget import ScaleBar
 from amkd_viewer.session import PredictionSession
@@ -111,6 +112,7 @@ class Workspace(QObject):
         self._follower.renamed.connect(self._on_renamed)
 
         self._settle = QTimer(self, singleShot=True, timeout=self._choose_left)
+        self._regions = RegionWatch(viewer, self, gone=self._on_region_gone)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         # Last: napari tells the latest hearer first, and a slide that is fitted into the canvas is in place.
@@ -202,9 +204,9 @@ class Workspace(QObject):
         return request is not None and self.start(request)
 
     def start(self, request: Request) -> bool:
-        """Start any request; False, which is said, where it would take from a folder's slides, or these from it."""
+        """Start any request; False, which is said, while another one is under way: hours of encoding may be in it."""
         self.outcome, running = None, self.session.running
-        if isinstance(running, QueueRequest) or (running is not None and isinstance(request, QueueRequest)):
+        if running is not None:
             self.fail(AmkdError(QUEUE_RUNNING if isinstance(running, QueueRequest) else SLIDE_RUNNING))
             return False
         if isinstance(request, QueueRequest):
@@ -300,6 +302,7 @@ class Workspace(QObject):
         self._settle.stop()
         self._follower.release()
         self._in_place.release()
+        self._regions.release()
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
 
@@ -383,12 +386,6 @@ class Workspace(QObject):
 
     def _on_layer_removed(self, event: Event) -> None:
         role, fingerprint = slide_layers.role_of(event.value), slide_layers.fingerprint_of(event.value)
-        if role == "region":
-            before = self.prediction
-            # Nobody could see any more of what part of the tissue such a result is.
-            self.session.forget_regions(fingerprint)
-            if self.prediction is not before:
-                self._settle.start()
         if role != "slide":
             return
         if slide_layers.slide_of(fingerprint, self.viewer.layers) is None:
@@ -408,6 +405,13 @@ class Workspace(QObject):
         else:
             # Once, after all that go together are gone: a viewer that closes takes its layers away one by one, and
             # has nobody left to draw another.
+            self._settle.start()
+
+    def _on_region_gone(self, fingerprint: str) -> None:
+        """Drop what rests on a region: nobody could see any more of what part of the tissue such a result is."""
+        before = self.prediction
+        self.session.forget_regions(fingerprint)
+        if self.prediction is not before:
             self._settle.start()
 
     def _on_renamed(self) -> None:

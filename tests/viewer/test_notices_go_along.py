@@ -31,7 +31,14 @@ from amkd_viewer.plots import (
     survival_table,
     write_plot,
 )
-from amkd_viewer.wording import RESEARCH_USE, curve_words, group_text, pathway_words, told_text
+from amkd_viewer.wording import (
+    RESEARCH_USE,
+    curve_words,
+    group_sentence,
+    group_text,
+    pathway_words,
+    told_text,
+)
 
 NOT_HE = "This slide does not look like H&E (brown, $5 a_{1}$ of $it); do not use this result."
 
@@ -61,6 +68,19 @@ def test_the_badge_says_that_a_group_is_in_doubt(predicted, viewer, doubtful, sp
         assert badge.text() == f"{plain.risk_group.upper()} RISK" == group_text(plain)
         assert "background" in badge.styleSheet()
     assert ink_on("#000000") != ink_on("#ffffff")
+
+
+def test_the_panels_say_where_the_risk_groups_part(predicted, dock, doubtful) -> None:
+    one = f"{predicted.outcome.risk_group} risk is"
+    for sentence in (predicted.result.sentence.text(), dock("Survival").sentence.text()):
+        assert "; higher is worse)" in sentence
+        assert one in sentence.lower()
+        assert sentence.endswith("the training patients' median risk.")
+    several = replace(doubtful, member_risks=np.array([0.1, 0.2]), risk_group="low")
+    said = "Low risk is not above the training patients' median risk, by more than half of the 2 models."
+    assert group_sentence(several) == said
+    said = "High risk is above the training patients' median risk, by at least half of the 2 models."
+    assert group_sentence(replace(several, risk_group="high")) == said
 
 
 def test_a_saved_curve_bears_its_words_and_keeps_its_size(doubtful, tmp_path: Path) -> None:

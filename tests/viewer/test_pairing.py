@@ -316,14 +316,22 @@ def test_the_whole_slides_result_comes_back_when_its_region_is_taken_away(
     whole = workspace.prediction
     panel.draw_button.click()
     region = slide_layers.overlay(viewer, workspace.slide, "region")
-    region.add_polygons([np.array([[0, 0], [0, 1600], [2304, 1600], [2304, 0]], dtype=float)])
-    panel.region_button.click()
-    spin(lambda: workspace.outcome is not None)
-    assert workspace.prediction is not whole
-    viewer.layers.remove(region)
-    spin(lambda: np.isfinite(map_values(viewer, workspace)).sum() == len(whole.bag))
-    assert workspace.prediction is whole
-    assert not any("region" in sentence for sentence in predicted.result.notices.sentences)
+    polygon = np.array([[0, 0], [0, 1600], [2304, 1600], [2304, 0]], dtype=float)
+
+    def last_shape_is_deleted() -> None:
+        region.selected_data = {0}
+        region.remove_selected()
+
+    for take_away in (last_shape_is_deleted, lambda: viewer.layers.remove(region)):
+        region.add_polygons([polygon])
+        panel.region_button.click()
+        spin(lambda: workspace.outcome is not None)
+        assert workspace.prediction is not whole
+        take_away()
+        spin(lambda: np.isfinite(map_values(viewer, workspace)).sum() == len(whole.bag))
+        assert workspace.prediction is whole
+        assert not any("region" in sentence for sentence in predicted.result.notices.sentences)
+        assert not panel.changed.text()
 
 
 def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behind(

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
-from qtpy.QtWidgets import QDockWidget
+from bundle_fixtures import random_bag, random_bundle
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QDockWidget, QStyleOptionViewItem
 
+from amkd_core.inference.predict import predict_bag
+from amkd_core.notices import Notice, NoticeCode
 from amkd_viewer import events, jobs, queue_rows
-from amkd_viewer.events import QueueRequest, QueueRow
+from amkd_viewer.events import Expression, QueueRequest, QueueRow
 from amkd_viewer.queue_record import QueueRecord
+from amkd_viewer.queue_rows import notice_words
 from amkd_viewer.wording import slides_found_text
 
 NAMES = ("a.tif", "b.tif", "c.tif")
@@ -80,6 +88,49 @@ def test_a_panel_opened_anew_shows_what_came_meanwhile(kept, queue, dock, gate, 
     assert pd.read_csv(tmp_path / "t.csv")["outcome"].tolist() == ["predicted"] * 3
 
 
+def test_a_row_that_is_read_stays_selected_while_others_come(panel, queue) -> None:
+    workspace, table = queue.workspace, queue.table
+    request = QueueRequest(queue.paths, panel.bundle_path)
+    workspace.queue.begin(request)
+
+    def come(place: int, why: str) -> None:
+        workspace.told.emit(events.Queued(request, QueueRow(place, None, why)))
+
+    come(0, "a.tif is damaged")
+    table.sortByColumn(3, Qt.SortOrder.AscendingOrder)  # the state: rows move as others are done
+    read = next(row for row in range(3) if table.value(row, 0) == "a.tif")
+    table.selectRow(read)
+    told = queue.detail.text()
+    assert told == "a.tif was not predicted: a.tif is damaged"
+    come(2, "Absent")
+    come(1, "Absent")
+    assert table.value(table.chosen, 0) == "a.tif"
+    assert table.chosen != read
+    assert queue.detail.text() == told
+    assert sorted(table.value(row, 0) for row in range(3)) == list(NAMES)
+    assert all(table.value(row, 3).startswith("failed") for row in range(3))
+    option = QStyleOptionViewItem()
+    table.itemDelegateForColumn(0).initStyleOption(option, table.model().index(0, 0))
+    assert option.textElideMode == Qt.TextElideMode.ElideMiddle
+
+
+def test_a_damaged_slide_does_not_read_as_a_sound_one(panel, queue) -> None:
+    found = predict_bag(random_bag(12), random_bundle())
+    damaged = replace(found, notices=(Notice("unreadable_places", "The slide is damaged: 12% of it."),))
+    request = QueueRequest(queue.paths, panel.bundle_path)
+    queue.workspace.queue.begin(request)
+    queue.workspace.told.emit(events.Queued(request, QueueRow(0, damaged)))
+    row = next(row for row in range(3) if queue.table.value(row, 0) == "a.tif")
+    assert queue.table.value(row, 4).startswith("damaged slide\n")
+    told_elsewhere = {"research_only", "region", "several_slides", "no_map"}
+    without_words = {
+        code
+        for code in get_args(NoticeCode)
+        if not notice_words(replace(found, notices=(Notice(code, "."),)))
+    }
+    assert without_words == told_elsewhere
+
+
 def test_rows_of_another_queue_are_not_taken_for_ones_own() -> None:
     record = QueueRecord()
     record.choose((Path("a"), Path("b")))
@@ -121,6 +172,33 @@ def test_predict_all_does_not_give_up_a_slide_under_way(kept, panel, queue, gate
     spin(lambda: not queue.error.text())
     queue.run()
     spin(lambda: queue.stage.text() == "Done: 3 predicted, 0 not.")
+
+
+def test_a_slide_under_way_is_not_given_up_for_another_one(  # noqa: PLR0917 (fixtures)
+    kept, panel, dock, gate, slide_path, second_slide_path, spin
+) -> None:
+    (closed, go_on), session, workspace = gate, panel.session, panel.workspace
+    closed.add(slide_path.name)
+    patient, pathways = dock("Patient and region"), dock("Pathways")
+    panel.open_slide(slide_path, run=True)
+    spin(lambda: session.running is not None)
+    asked, first = session.running, workspace.slide
+    panel.open_slide(second_slide_path)
+    spin(lambda: workspace.slide not in (None, first) and workspace.shortcuts is not None)
+    workspace.set_inputs(expression=Expression(second_slide_path, "second", {"A": 1.0}))
+    assert not pathways.expression.run_button.isEnabled()
+    panel.window().activateWindow()
+    spin(panel.window().isActiveWindow)
+    QTest.keyClick(panel.window(), Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    spin(lambda: bool(panel.error.text()))
+    assert session.running is asked
+    for label in (panel.error, patient.error):
+        assert label.text() == "A slide is being predicted; wait for it or cancel that first."
+    go_on.set()
+    spin(lambda: session.running is None and workspace.result_of(first) is not None)
+    spin(lambda: not panel.error.text() and not patient.error.text())
+    assert pathways.expression.run_button.isEnabled()
+    assert workspace.prediction is None, "the second slide was never predicted"
 
 
 def test_a_slide_taken_out_while_it_is_predicted_is_told_of(panel, viewer, gate, slide_path, spin) -> None:

@@ -106,6 +106,8 @@ def test_place_and_heat_under_the_cursor(view, viewer, spin) -> None:
     viewer.cursor.position = (-100.0, -100.0)
     assert "no heat here" in view.cursor_place.text()
     assert slide is view.workspace.slide
+    view.workspace.choose(None)
+    assert not view.status.text(), "no place on a slide that is not looked at"
 
 
 def test_the_maps_controls_change_what_is_drawn(view, viewer, qtbot) -> None:
@@ -301,6 +303,19 @@ def test_the_prediction_panels_legend_tells_raw_values_as_raw(predicted, dock, s
     assert result.hint.text().startswith("Weight divided by the slide's mean.")
     workspace.set_look(kind="percentile")
     assert result.legend.labels == ("0", "50", "100")
+
+
+def test_the_prediction_panel_says_whose_map_lies_on_the_slide(taught, dock, spin) -> None:
+    workspace, hint, pathways = taught.workspace, taught.result.hint, dock("Pathways")
+    spin(pathways.table.isVisible)
+    pathways.table.selectRow(0)
+    name = pathways.pathway.replace("_", " ")
+    assert hint.text().startswith(f"The map of one pathway, {name}, not the student's. Percentile within")
+    workspace.set_look(source="teacher", top_percent=5.0, smooth=True)
+    assert hint.text().startswith("The teacher's map, not the student's. Percentile within the slide.")
+    assert "Smoothed over neighbouring patches. Only the top 5 % is drawn." in hint.text()
+    workspace.set_look(source="student", top_percent=100.0, smooth=False)
+    assert hint.text().startswith("Percentile within the slide. What the model weighed")
 
 
 def test_switching_a_map_of_100_000_patches_keeps_its_layer(view, viewer, spin, record_property) -> None:
