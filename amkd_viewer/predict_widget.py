@@ -14,6 +14,7 @@ from amkd_viewer.inputs_widget import InputsWidget
 from amkd_viewer.labels_widget import text_size_events, wrapped_label
 from amkd_viewer.layer_ears import hear_while
 from amkd_viewer.panel_widget import PanelWidget, follow_theme
+from amkd_viewer.remaining import Remaining
 from amkd_viewer.result_widget import ResultWidget
 from amkd_viewer.results import slides_of
 from amkd_viewer.session import PredictionSession
@@ -57,7 +58,7 @@ class PredictWidget(PanelWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(WIDTH_PX)
         self._viewer = napari_viewer
-        self._stage_text = _FIRST_STAGE
+        self._stage_text, self._remaining = _FIRST_STAGE, Remaining()
         self.workspace = workspace_of(napari_viewer)
         self.session: PredictionSession = self.workspace.session
 
@@ -224,7 +225,7 @@ class PredictWidget(PanelWidget):
         if running or self.error.text() in BUSY:
             self._show_error("")
         if not running:
-            self._stage_text = _FIRST_STAGE
+            self._stage_text, self._remaining = _FIRST_STAGE, Remaining()
 
     def _show_progress(self, progress: Progress) -> None:
         if self.session.running is None:
@@ -232,7 +233,7 @@ class PredictWidget(PanelWidget):
         fraction = progress.fraction if progress.total > 1 else None
         self.progress.setRange(0, 0 if fraction is None else _PROGRESS_STEPS)
         self.progress.setValue(0 if fraction is None else round(_PROGRESS_STEPS * fraction))
-        self._say_stage(progress_text(progress))
+        self._say_stage("; ".join(filter(None, (progress_text(progress), self._remaining.after(progress)))))
 
     def _say_stage(self, text: str) -> None:
         """Say how far the run has come, and whose it is where it is not the run of the slide on the screen."""

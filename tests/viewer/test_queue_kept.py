@@ -17,10 +17,12 @@ from qtpy.QtWidgets import QDockWidget, QStyleOptionViewItem
 
 from amkd_core.inference.predict import predict_bag
 from amkd_core.notices import Notice, NoticeCode
+from amkd_core.progress import Progress
 from amkd_viewer import events, jobs, queue_rows
 from amkd_viewer.events import Expression, QueueRequest, QueueRow
 from amkd_viewer.queue_record import QueueRecord
 from amkd_viewer.queue_rows import notice_words
+from amkd_viewer.remaining import Remaining
 from amkd_viewer.wording import slides_found_text
 
 NAMES = ("a.tif", "b.tif", "c.tif")
@@ -183,6 +185,11 @@ def test_a_slide_under_way_is_not_given_up_for_another_one(  # noqa: PLR0917 (fi
     panel.open_slide(slide_path, run=True)
     spin(lambda: session.running is not None)
     asked, first = session.running, workspace.slide
+    clock = [0.0]
+    panel._remaining = Remaining(lambda: clock[0])
+    for done, clock[0] in ((0, 0.0), (1000, 20.0)):
+        workspace.told.emit(events.Advanced(asked, Progress("Encoding", done, 7000)))
+    assert panel.stage.text() == "Encoding: 1,000 of 7,000; about 2 min left"
     panel.open_slide(second_slide_path)
     spin(lambda: workspace.slide not in (None, first) and workspace.shortcuts is not None)
     workspace.set_inputs(expression=Expression(second_slide_path, "second", {"A": 1.0}))
