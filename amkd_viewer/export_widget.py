@@ -29,6 +29,7 @@ class ExportWidget(WorkspacePanel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
+        self._writing = False
 
         # Interactive elements
         self.kinds = {kind: QCheckBox(title) for kind, title in exports.KINDS.items()}
@@ -72,8 +73,7 @@ class ExportWidget(WorkspacePanel):
         if prediction is None or layer is None:
             return
         self.say_error("")
-        self.written.setText("Writing…")
-        self.export_button.setEnabled(False)
+        self._set_writing(True, "Writing…")
         order: ExportOrder = exports.ExportOrder(
             folder=Path(folder),
             kinds=tuple(kind for kind, box in self.kinds.items() if box.isChecked()),
@@ -92,22 +92,27 @@ class ExportWidget(WorkspacePanel):
             self.export(folder)
 
     def _on_written(self, names: list[str]) -> None:
-        self.written.setText("Written: " + ", ".join(names))
-        self._enable()
+        self._set_writing(False, "Written: " + ", ".join(names))
 
     def _on_failed(self, error: Exception) -> None:
-        self.written.setText("")
         self.say_error(str(error))
-        self._enable()
+        self._set_writing(False, "")
 
     def _on_prediction_changed(self) -> None:
         prediction = self.workspace.prediction
         self.source.clear()
         for source in [] if prediction is None else sources_of(prediction):
             self.source.addItem(short_name(source, 50), source)
-        self.written.setText("" if prediction is not None else "Predict the slide first.")
+        if not self._writing:
+            self.written.setText("" if prediction is not None else "Predict the slide first.")
+        self._enable()
+
+    def _set_writing(self, writing: bool, said: str) -> None:
+        """Say how far it is; of two exports at once the first would be dropped untold."""
+        self._writing = writing
+        self.written.setText(said)
         self._enable()
 
     def _enable(self) -> None:
         some = any(box.isChecked() for box in self.kinds.values())
-        self.export_button.setEnabled(some and self.workspace.prediction is not None)
+        self.export_button.setEnabled(some and not self._writing and self.workspace.prediction is not None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
+from amkd_core.inference.demo import demo_expression_beside
 from amkd_viewer import slide_layers
 from amkd_viewer.events import Expression
 from amkd_viewer.labels_widget import PathLabel, wrapped_label
@@ -37,6 +38,8 @@ class ExpressionWidget(QWidget):
         # Interactive elements
         self.choose_button = QPushButton("Expression…")
         self.choose_button.setToolTip("Choose a table of one or many patients")
+        self.demo_button = QPushButton("Demo's")
+        self.demo_button.setToolTip("Take the expression of the synthetic demo slide's patient")
         self.clear_button = QPushButton("Leave out")
         self.patient = NameBox()
         self.run_button = QPushButton("Predict with expression")
@@ -52,6 +55,7 @@ class ExpressionWidget(QWidget):
 
         # Event handlers
         self.choose_button.clicked.connect(self._on_choose_clicked)
+        self.demo_button.clicked.connect(self._on_demo_clicked)
         self.clear_button.clicked.connect(self.clear)
         self.patient.activated.connect(lambda: self._read(self.patient.currentText()))
         self.run_button.clicked.connect(lambda: workspace.run())
@@ -64,7 +68,7 @@ class ExpressionWidget(QWidget):
         self.patient.setAccessibleName("Patient whose expression is taken")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(row(self.file_name, self.choose_button, self.clear_button))
+        column.addLayout(row(self.file_name, self.demo_button, self.choose_button, self.clear_button))
         column.addWidget(self.patient)
         column.addWidget(self.found)
         column.addWidget(self.run_button)
@@ -96,6 +100,19 @@ class ExpressionWidget(QWidget):
         if path:
             self.read(path)
 
+    def _on_demo_clicked(self) -> None:
+        table = self._demos_table()
+        if table is not None:
+            self.read(table)
+
+    def _offer_demo(self) -> None:
+        self.demo_button.setVisible(self._path is None and self._demos_table() is not None)
+
+    def _demos_table(self) -> Path | None:
+        """The demo patient's table where the demo slide is looked at."""
+        layer = self._workspace.slide
+        return None if layer is None else demo_expression_beside(slide_layers.info_of(layer).path)
+
     def _on_patients_read(self, patients: tuple[str, ...]) -> None:
         self.patient.clear()
         self.patient.addItems(patients)
@@ -109,6 +126,8 @@ class ExpressionWidget(QWidget):
         layer = self._workspace.slide
         self._slide = self._workspace.fingerprint
         own = None if layer is None else patient_of_slide(patients, slide_layers.info_of(layer).slide_id)
+        if len(patients) == 1 and self._path is not None and self._path == self._demos_table():
+            own = patients[0]
         if own is None:
             self.patient.setCurrentIndex(-1)
             self._leave_out()
@@ -142,6 +161,7 @@ class ExpressionWidget(QWidget):
 
     def _on_slide_changed(self) -> None:
         now = self._workspace.fingerprint
+        self._offer_demo()
         if self._path is None or now in (None, self._slide):
             return
         self._slide = now
@@ -159,6 +179,7 @@ class ExpressionWidget(QWidget):
         self.file_name.set_path(None if self._path is None else Path(self._path.name), "no expression")
         self.patient.setVisible(self._path is not None)
         self.clear_button.setVisible(self._path is not None)
+        self._offer_demo()
         self._enable()
         if expression is not None:
             self.found.setText(f"{len(expression.genes):,} genes of patient {expression.patient}.")

@@ -21,6 +21,7 @@ from qtpy.QtGui import (
 )
 from qtpy.QtWidgets import QFileDialog, QMenu, QSizePolicy, QWidget
 
+from amkd_core.errors import ConfigError
 from amkd_viewer.colours import WindowColours
 from amkd_viewer.plot_foot import PlotWords, with_words
 from amkd_viewer.plots import rendered, write_plot
@@ -126,9 +127,22 @@ class FigureWidget(QWidget):
     def ask_and_save(self) -> None:
         """Ask for a file and save."""
         kinds = "PNG (*.png);;SVG (*.svg)" + (";;CSV (*.csv)" if self._table is not None else "")
-        path, _ = QFileDialog.getSaveFileName(self, "Save plot", "", kinds)
+        path, kind = QFileDialog.getSaveFileName(self, "Save plot", "", kinds)
         if path:
+            self._save_as(Path(path), kind)
+
+    def _save_as(self, path: Path, kind: str) -> None:
+        """Save under a name as it was typed; without an ending it gets that of the kind that was chosen beside it."""
+        ending = kind.partition("(*")[2].rstrip(")")
+        if path.suffix.lower() in (".png", ".svg", ".csv") or not ending:
             self.save(path)
+            return
+        named = path.with_name(path.name + ending)
+        if named.exists():
+            # The dialog asked about the name that was typed.
+            self._workspace.fail(ConfigError(f"{named.name} is there already; choose it to replace it"))
+        else:
+            self.save(named)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Show the picture, scaled only while a new one is being drawn."""

@@ -123,7 +123,8 @@ FIRST_STEPS = (
     "In Predict survival risk choose a model (the demo's is there) and press Predict.",
     "Read risk, notices and curve; the map and the boxes of the five most telling patches lie on the slide.",
     "Top patches shows those patches at full resolution; View and heatmap changes how the map is shown.",
-    "With the tumour's gene expression, Pathways and Compare show the teacher beside the student.",
+    "With the tumour's gene expression, Pathways and Compare show the teacher beside the student; the demo slide's is "
+    "offered there.",
     "Export writes a report, maps and tables, without names unless you ask for them.",
 )
 READING_HINT = (

@@ -13,6 +13,7 @@ from amkd_core import __version__
 from amkd_core.errors import BundleError
 
 _NAME = Path("demo") / "demo.amkd"
+_SLIDE = "synthetic-demo-slide.tif"
 
 
 def demo_bundle_path() -> Path:
@@ -49,10 +50,21 @@ def demo_slide_path() -> Path:
     """Path of the synthetic demo slide; it is drawn at first use, which takes some seconds."""
     from amkd_core.simulate.demo import demo_slide
 
-    return demo_slide(demo_folder() / "synthetic-demo-slide.tif")
+    return demo_slide(demo_folder() / _SLIDE)
 
 
 def demo_expression_path() -> Path:
     """Path of the demo patient's expression table, beside the slide."""
-    slide = demo_slide_path()
+    return _expression_of(demo_slide_path())
+
+
+def demo_expression_beside(slide: Path) -> Path | None:
+    """Path of the demo patient's expression table where a slide is the demo's, else None; nothing is drawn."""
+    if slide.name != _SLIDE or slide.parent != demo_folder():
+        return None
+    table = _expression_of(slide)
+    return table if table.is_file() else None
+
+
+def _expression_of(slide: Path) -> Path:
     return slide.with_name(f"{slide.stem}-expression.csv")

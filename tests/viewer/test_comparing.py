@@ -7,12 +7,13 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from bundle_fixtures import some_effects
 from matplotlib.colors import to_hex
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QFileDialog, QLabel
 
 from amkd_core.inference.comparison import compare_maps
 from amkd_core.inference.maps import heatmap
@@ -103,6 +104,30 @@ def test_the_pathways_panel_says_what_is_missing(predicted, dock, spin) -> None:
     spin(panel.missing.isVisible)
     assert "z-scores" in panel.missing.text()
     assert not panel.table.isVisible()
+
+
+def test_the_demo_slide_comes_with_its_patients_expression(  # noqa: PLR0917 (fixtures)
+    panel, dock, slide_path, expression_path, tmp_path, qtbot, spin, monkeypatch
+) -> None:
+    monkeypatch.setattr("amkd_core.inference.demo.demo_folder", lambda: tmp_path)
+    demo = tmp_path / "synthetic-demo-slide.tif"
+    demo.symlink_to(slide_path)
+    table = pd.read_csv(expression_path, usecols=["gene", "first"])
+    table.rename(columns={"first": "the patient"}).to_csv(
+        tmp_path / "synthetic-demo-slide-expression.csv", index=False
+    )
+    asked = dock("Pathways").expression
+    assert not asked.demo_button.isVisible()
+    panel.open_slide(demo)
+    spin(asked.demo_button.isVisible)
+    qtbot.mouseClick(asked.demo_button, Qt.MouseButton.LeftButton)
+    spin(asked.run_button.isEnabled)
+    assert panel.workspace.expression.patient == "the patient"
+    assert not asked.demo_button.isVisible()
+    asked.clear()
+    panel.open_slide(slide_path)  # the same content, and not the demo's slide
+    spin(lambda: panel.workspace.slide.name == "first")
+    assert not asked.demo_button.isVisible()
 
 
 def test_expression_is_read_the_patient_found_and_the_teacher_run(  # noqa: PLR0917 (fixtures)
@@ -310,6 +335,18 @@ def test_up_to_three_pathways_are_pinned_beside_each_other(taught, dock, viewer,
     prediction = panel.workspace.prediction
     for canvas, name in zip(beside.row.canvases, panel.pinned, strict=True):
         np.testing.assert_array_equal(canvas.model.layers[1].data, heatmap(prediction, source=name).image)
+
+
+def test_a_plot_that_is_named_without_an_ending_gets_the_chosen_one(  # noqa: PLR0917 (fixtures)
+    predicted, dock, tmp_path, qtbot, spin, monkeypatch
+) -> None:
+    panel, answer = dock("Survival"), (str(tmp_path / "curve v1.2"), "SVG (*.svg)")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: answer)
+    spin(panel.save_button.isVisible)
+    qtbot.mouseClick(panel.save_button, Qt.MouseButton.LeftButton)
+    spin((tmp_path / "curve v1.2.svg").exists)
+    qtbot.mouseClick(panel.save_button, Qt.MouseButton.LeftButton)
+    assert predicted.error.text() == "curve v1.2.svg is there already; choose it to replace it"
 
 
 def test_the_survival_panel_shows_saves_and_copies(predicted, dock, tmp_path, qtbot, spin) -> None:

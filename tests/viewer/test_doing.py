@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -291,6 +292,23 @@ def test_exports_are_written_and_a_full_disk_is_one_sentence(
     panel.export(tmp_path / "more")
     spin(lambda: bool(panel.error.text()))
     assert panel.error.text().startswith("scores.csv: No space left on device")
+    assert panel.export_button.isEnabled()
+
+
+def test_an_export_under_way_is_not_dropped_for_another(predicted, dock, tmp_path, spin, monkeypatch) -> None:
+    go_on, panel = threading.Event(), dock("Export")
+
+    def write_all(*_: object) -> list[str]:
+        go_on.wait(60)
+        return ["a.csv"]
+
+    monkeypatch.setattr("amkd_viewer.exports.write_all", write_all)
+    panel.export(tmp_path)
+    panel.workspace.prediction_changed.emit()  # as where another slide is looked at meanwhile
+    assert not panel.export_button.isEnabled()
+    assert panel.written.text() == "Writing…"
+    go_on.set()
+    spin(lambda: panel.written.text() == "Written: a.csv")
     assert panel.export_button.isEnabled()
 
 
