@@ -64,7 +64,7 @@ def _predict(out: Path) -> Path:
     with open_slide(slide_path, isolated=True) as slide:
         write_results(out, prediction, read_pictures(slide, prediction))
     say(
-        f"SYNTHETIC demo: risk {prediction.risk:.3f}, {prediction.risk_group} group, higher than "
+        f"SYNTHETIC demo: risk {prediction.risk:.3f}, {prediction.group_text} group, higher than "
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} simulated training patients"
     )
     say(f"Results: {out}/prediction.json, {out}/heatmap.h5, {out}/heatmap.png")

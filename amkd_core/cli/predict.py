@@ -325,7 +325,7 @@ def _report(prediction: Prediction, folder: Path, whose: str | None) -> None:
     from amkd_core.inference.pathway_table import patient_of_slide
 
     say(
-        f"{prediction.slide_id}: risk {prediction.risk:.3f}, {prediction.risk_group} group, higher than "
+        f"{prediction.slide_id}: risk {prediction.risk:.3f}, {prediction.group_text} group, higher than "
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} training patients "
         f"({len(prediction.patch_scores)} patches)"
     )

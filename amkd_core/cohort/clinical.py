@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 from amkd_core.file_names import fault_of_identifier
 from amkd_core.survival.outcome import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_LISTED = 10
 
@@ -164,26 +167,22 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         *odd_times,
         meaning,
         *contradiction_notes(columns, told, path.name),
+        *_property_notes(columns, frame, unit),
+        *rows.notes,
     ]
+    return ClinicalTable(tuple(rows.kept.values()), findings, tuple(notes), words)
+
+
+def _property_notes(columns: ClinicalColumns, frame: pd.DataFrame, age_unit_years: float) -> list[str]:
+    """How age, sex and stage were read, where that is not plain, in sentences."""
+    notes = []
     if columns.age:
-        notes += age_notes(columns.age, frame[columns.age], unit)
+        notes += age_notes(columns.age, frame[columns.age], age_unit_years)
     if columns.sex:
         notes += sex_notes(columns.sex, frame[columns.sex], is_flag=columns.sex_is_flag)
     if columns.stage:
         notes += stage_notes(columns.stage, frame[columns.stage])
-    if rows.n_left_out:
-        count = "1 row" if rows.n_left_out == 1 else f"{rows.n_left_out} rows"
-        verb = "is" if rows.n_left_out == 1 else "are"
-        notes.append(
-            f"{count} without slide or follow-up {verb} left out; the same patients have other rows."
-        )
-    if rows.n_cut:
-        notes.append(
-            f"{rows.n_cut} patients were named by longer TCGA barcodes; their first three parts are taken."
-        )
-    if columns.one_slide_a_row and len(rows.kept) < rows.n_taken:
-        notes.append(f"{rows.n_taken} rows, one a slide, are {len(rows.kept)} patients.")
-    return ClinicalTable(tuple(rows.kept.values()), findings, tuple(notes), words)
+    return notes
 
 
 @dataclass
@@ -223,6 +222,24 @@ class _Rows:
             "; one row a patient is expected, where GDC's tables have one a treatment and others one a sample"
         )
         return dropped + (one if self.n_repeated else "")
+
+    @property
+    def notes(self) -> list[str]:
+        """What became of rows that are no patient by themselves, in sentences."""
+        notes = []
+        if self.n_left_out:
+            count = "1 row" if self.n_left_out == 1 else f"{self.n_left_out} rows"
+            verb = "is" if self.n_left_out == 1 else "are"
+            notes.append(
+                f"{count} without slide or follow-up {verb} left out; the same patients have other rows."
+            )
+        if self.n_cut:
+            notes.append(
+                f"{self.n_cut} patients were named by longer TCGA barcodes; their first three parts are taken."
+            )
+        if self.columns.one_slide_a_row and len(self.kept) < self.n_taken:
+            notes.append(f"{self.n_taken} rows, one a slide, are {len(self.kept)} patients.")
+        return notes
 
     def take(self, row: Mapping[Any, Any], number: int) -> None:
         if is_empty(row[self.columns.patient]):

@@ -25,6 +25,7 @@ from amkd_core.bundle_file import open_bundle
 from amkd_core.cli import predict as command
 from amkd_core.file_names import safe_file_name
 from amkd_core.inference.teacher import activities_of
+from amkd_core.notices import Notice
 from amkd_core.slides.encoders import load_encoder
 
 Run = Callable[..., Result]
@@ -276,6 +277,18 @@ def test_a_name_from_a_file_forges_no_line_on_the_terminal(
     assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1
     assert "s1\\nother" in done.stderr
+
+
+def test_the_group_of_a_doubtful_result_is_not_told_alone(
+    amkd: Run, bag: FeatureBag, bundle_path: Path, tmp_path: Path
+) -> None:
+    write_bag(
+        tmp_path / "a.h5", replace(bag, notices=(Notice("not_he", "The slide does not look like H&E."),))
+    )
+    done = amkd("predict", tmp_path / "a.h5", "--bundle", bundle_path, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    group = json.loads((tmp_path / "out" / "prediction.json").read_text())["risk_group"]
+    assert f", doubtful: {group} group, higher than " in done.stdout.splitlines()[0]
 
 
 def test_slides_of_one_name_are_refused_before_any_work(
