@@ -35,10 +35,12 @@ class Steps:
     def __init__(self, result=None, error: Exception | None = None, n_steps: int = 3) -> None:
         self.result, self.error, self.n_steps = result, error, n_steps
         self.go, self.reached, self.closed = threading.Event(), threading.Event(), threading.Event()
+        self.n_begun = 0
 
     def __call__(self, request, bundle) -> Generator[Progress, None, SimpleNamespace]:
         try:
             for step in range(self.n_steps):
+                self.n_begun = step + 1
                 yield Progress("Working", step, self.n_steps)
                 self.reached.set()
                 assert self.go.wait(10)
@@ -87,6 +89,7 @@ def test_cancel_is_told_at_once_and_nothing_follows() -> None:
     steps.go.set()
     assert session.wait(10)
     assert steps.closed.is_set(), "the generator must be closed, so that readers and files are let go"
+    assert steps.n_begun == 2 < steps.n_steps, "what follows the step under way is not done for nobody"
     assert len(events) == n_events
     assert session.result("content-a") is None
     session.close()
