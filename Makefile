@@ -20,7 +20,7 @@ AUDITOR := pip-audit==2.10.1
 UNLOADED := tests?|testing|sympy|networkx|OpenGL|debugpy|pip|mypy|timm|torchmetrics|huggingface_hub|_inductor|_dynamo|onnx
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-slow check-oldest audit bench demo-bundle system clean
+.PHONY: help demo test lint check-slow check-guards check-oldest audit bench demo-bundle system clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -37,6 +37,10 @@ run-tests: $(READY)
 
 check-slow: $(READY)  ## cohort-scale checks, too slow for every change
 	$(TESTS) -m slow --timeout 3600 -o faulthandler_timeout=3700
+
+# In copies of the tracked files; the checkout itself stays as it is.
+check-guards: $(READY)  ## take the guard against each fault out of a copy of the code, and see its test fail
+	$(SCREEN) env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python scripts/check_guards.py --jobs $(JOBS)
 
 # An own environment of 8 GB: the oldest torch is published for GPUs only. What deprecation old releases warn of, the
 # newest ones have mended.
