@@ -82,6 +82,7 @@ def test_ctrl_c_is_a_sentence(
     assert (done.exit_code, done.stderr) == (130, f"{sentence}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal to a group of processes")
 def test_ctrl_c_in_a_simulation_prints_no_traceback_of_its_workers(tmp_path: Path) -> None:
     words = ["simulate", "--out", str(tmp_path / "c"), "--patients", "40", "--slide-size", "512", "512"]

@@ -352,6 +352,7 @@ def pre_trained(steps, seed=0):
     return model, inputs, losses
 
 
+@pytest.mark.slow
 def test_pomp_style_pre_training_tells_true_pairs_from_false_and_hidden_pathways():
     model, inputs, losses = pre_trained(60)
     assert np.mean(losses[-5:]) < losses[0] / 2

@@ -57,6 +57,7 @@ def test_the_same_command_gives_the_same_bundle_bit_by_bit(
     assert len(tables) == 1
 
 
+@pytest.mark.slow
 def test_trainings_on_one_and_two_threads_give_the_same_risks(
     cohort_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
