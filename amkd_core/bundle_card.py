@@ -59,15 +59,13 @@ class MemberCard(_Strict):
     time_bins: list[float] = Field(min_length=2, max_length=65)
 
 
-class Measured(_Strict):
-    """C-index of one network, or of all folds' together, on test patients whom it had not seen.
+class _Figure(_Strict):
+    """C-index of one network on some test patients.
 
     Attributes
     ----------
     model
         "student" or "teacher".
-    fold
-        Counted from 1; None of all folds' test patients, each pair within one fold.
     n_patients, n_events
         Of those patients.
     c_index, lower, upper, level
@@ -77,9 +75,8 @@ class Measured(_Strict):
     """
 
     model: Literal["student", "teacher"]
-    fold: int | None = Field(default=None, ge=1, le=100)
     n_patients: int = Field(ge=0)
-    n_events: int = Field(ge=0)
+    n_events: int | None = Field(ge=0)
     c_index: float | None = Field(default=None, ge=0, le=1)
     lower: float | None = Field(default=None, ge=0, le=1)
     upper: float | None = Field(default=None, ge=0, le=1)
@@ -88,17 +85,34 @@ class Measured(_Strict):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        _check_figure(self)
+        numbers = (self.c_index, self.lower, self.upper, self.level)
+        if len({number is None for number in numbers}) > 1 or (self.c_index is None) != bool(self.reason):
+            raise ValueError("expected a C-index with its interval and level, or a reason why there is none")
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError(f"its interval goes from {self.lower} to {self.upper}")
+        if self.n_events is not None and self.n_events > self.n_patients:
+            raise ValueError(f"{self.n_events} events among {self.n_patients} patients")
         return self
 
 
-class SubgroupMeasured(_Strict):
+class Measured(_Figure):
+    """C-index of one network, or of all folds' together, on test patients whom it had not seen.
+
+    Attributes
+    ----------
+    fold
+        Counted from 1; None of all folds' test patients, each pair within one fold.
+    """
+
+    n_events: int = Field(ge=0)
+    fold: int | None = Field(default=None, ge=1, le=100)
+
+
+class SubgroupMeasured(_Figure):
     """C-index of one network on the test patients of one subgroup, each pair within one fold.
 
     Attributes
     ----------
-    model, c_index, lower, upper, level, reason
-        As of `Measured`.
     group
         Which of the subgroups.
     n_patients, n_events
@@ -106,32 +120,15 @@ class SubgroupMeasured(_Strict):
         those of so small a group could be worked out from them.
     """
 
-    model: Literal["student", "teacher"]
     group: str = Field(min_length=1, max_length=LONGEST_NAME)
     n_patients: int = Field(ge=FEWEST_PATIENTS)
     n_events: int | None = Field(default=None, ge=0)
-    c_index: float | None = Field(default=None, ge=0, le=1)
-    lower: float | None = Field(default=None, ge=0, le=1)
-    upper: float | None = Field(default=None, ge=0, le=1)
-    level: float | None = Field(default=None, gt=0, lt=1)
-    reason: str = Field(default="", max_length=500)
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        _check_figure(self)
+    def _has_events(self) -> Self:
         if self.c_index is not None and self.n_events is not None and self.n_events < FEW_EVENTS:
             raise ValueError(f"a C-index of {self.n_events} events, expected {FEW_EVENTS} or more")
         return self
-
-
-def _check_figure(item: Measured | SubgroupMeasured) -> None:
-    numbers = (item.c_index, item.lower, item.upper, item.level)
-    if len({number is None for number in numbers}) > 1 or (item.c_index is None) != bool(item.reason):
-        raise ValueError("expected a C-index with its interval and level, or a reason why there is none")
-    if item.lower is not None and item.upper is not None and item.lower > item.upper:
-        raise ValueError(f"its interval goes from {item.lower} to {item.upper}")
-    if item.n_events is not None and item.n_events > item.n_patients:
-        raise ValueError(f"{item.n_events} events among {item.n_patients} patients")
 
 
 class MeasuredSubgroups(_Strict):
