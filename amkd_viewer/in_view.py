@@ -45,11 +45,16 @@ def show_only(viewer: ViewerModel, slide: Layer) -> None:
             # Where the user hid a slide with all that is on it, he has not said that he wants no map.
             hide(layer, wanted=None if fingerprint_of(layer) in in_view else True)
         elif role in SHOWN_ROLES and not is_away(layer):
-            set_changed(layer, "visible", entry_of(layer).pop("wanted", layer.visible))
+            show(layer)
+
+
+def show(layer: Layer) -> None:
+    """Show what lies on a slide that is looked at as the user left it."""
+    set_changed(layer, "visible", entry_of(layer).pop("wanted", layer.visible))
 
 
 def hide(layer: Layer, *, wanted: bool | None = None) -> None:
-    """Hide what lies on a slide for as long as another one is looked at; `show_only` brings it back.
+    """Hide what lies on a slide for as long as another one is looked at; `show` brings it back.
 
     Parameters
     ----------
@@ -76,7 +81,7 @@ def bring_back(layer: Layer) -> None:
     entry = entry_of(layer)
     if entry.pop("away", False):
         layer.events.visible.disconnect(_stay_away)
-        set_changed(layer, "visible", entry.pop("wanted", layer.visible))
+        show(layer)
 
 
 def _stay_away(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Overlays into the viewer, one in each turn of the event loop."""
+"""Overlays into the viewer, one step in each turn of the event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class OverlayPainter(QObject):
-    """Adds maps and boxes; each costs napari a tenth of a second or more, and between two the window lives.
+    """Adds maps and boxes, and between two steps the window lives.
+
+    A new layer costs napari a tenth of a second or more, and drawing it for the first time nearly as much again: it is
+    added hidden, and shown in the next turn.
 
     Parameters
     ----------
@@ -43,6 +46,7 @@ class OverlayPainter(QObject):
         self._viewer, self._chosen, self._done, self._failed = viewer, chosen, done, failed
         self._waiting: list[LayerData] = []
         self._map: Layer | None = None
+        self._hidden: Layer | None = None
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
         self._turn.timeout.connect(self._draw_next)
@@ -58,6 +62,13 @@ class OverlayPainter(QObject):
         self._waiting = [data for data in self._waiting if _fingerprint(data) != fingerprint]
 
     def _draw_next(self) -> None:
+        if self._hidden is not None:
+            layer, self._hidden = self._hidden, None
+            # Another slide may be looked at by now, or the layer be gone.
+            if layer in self._viewer.layers and self._is_chosen(layer):
+                in_view.show(layer)
+            self._turn.start()
+            return
         if not self._waiting:
             # Another slide may be looked at by now.
             if self._map is not None and self._map in self._viewer.layers and self._is_chosen(self._map):
@@ -78,14 +89,19 @@ class OverlayPainter(QObject):
             self._turn.start()
 
     def _draw(self, data: LayerData) -> None:
-        active = in_view.selected(self._viewer)
-        layer = slide_layers.draw_overlay(self._viewer, data)
+        active, known = in_view.selected(self._viewer), set(self._viewer.layers)
+        content, options, kind = data
+        layer = slide_layers.draw_overlay(self._viewer, (content, {**options, "visible": False}, kind))
         in_view.bring_back(layer)
+        if layer not in known:
+            in_view.hide(layer, wanted=True)
         if not self._is_chosen(layer):
             in_view.hide(layer)
             # napari selects what is added; the user has not turned to this slide.
             self._viewer.layers.selection.active = active
-        elif slide_layers.role_of(layer) == "map":
+            return
+        self._hidden = None if layer in known else layer
+        if slide_layers.role_of(layer) == "map":
             self._map = layer
 
     def _is_chosen(self, layer: Layer) -> bool:

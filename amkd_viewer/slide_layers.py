@@ -85,7 +85,8 @@ def add_layer(viewer: ViewerModel, data: LayerData) -> Layer:
 def draw_overlay(viewer: ViewerModel, data: LayerData) -> Layer:
     """Draw a map or boxes: into the layer of the same slide and role where there is one, else in a new one.
 
-    New content in an old layer keeps its opacity and colours, and costs napari a tenth of a new layer.
+    New content in an old layer keeps its opacity and colours, and costs napari a tenth of a new layer; what is equal
+    costs nothing.
     """
     content, options, kind = data
     entry = options["metadata"][SLIDE_KEY]
@@ -103,13 +104,30 @@ def draw_overlay(viewer: ViewerModel, data: LayerData) -> Layer:
         added = _add_overlay(viewer, data)
         placement.note_home(added, *home)
         return added
-    old.data = content
+    if not _holds(old, content):
+        old.data = content
+    if "features" in options and not _tells(old, options["features"]):
+        old.features = options["features"]
     with placement.setting():
         placement.note_home(old, *home)
-        for name in ("scale", "translate", "features", "affine", "contrast_limits"):
+        for name in ("scale", "translate", "affine", "contrast_limits"):
             if name in options:
                 set_changed(old, name, options[name])
     return old
+
+
+def _holds(layer: Layer, content: Any) -> bool:
+    """Whether a layer's image, or its shapes one by one, are these already."""
+    pairs = zip(layer.data, content, strict=True) if isinstance(content, list) else [(layer.data, content)]
+    return all(np.array_equal(old, new, equal_nan=True) for old, new in pairs)
+
+
+def _tells(layer: Layer, features: dict[str, NDArray[Any]]) -> bool:
+    """Whether a layer's table says of each shape what this one says."""
+    told = layer.features
+    return list(told.columns) == list(features) and all(
+        np.array_equal(told[name], values) for name, values in features.items()
+    )
 
 
 def _add_overlay(viewer: ViewerModel, data: LayerData) -> Layer:

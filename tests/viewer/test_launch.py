@@ -119,17 +119,19 @@ def test_the_window_lives_through_opening_and_predicting(
         spin(lambda: time.perf_counter() > end)
 
     wait(300)
-    # napari's own first layers, from memory: what no plugin can do faster.
+    # napari's own first layers, from memory: what no plugin can do faster. Each is added in a turn of the event loop,
+    # as ours are: drawing it falls into the same wait.
     watchdog.enter("napari")
-    own = viewer.add_image(
-        np.zeros((2000, 2000, 3), np.uint8), rgb=True, scale=(0.5, 0.5), units=("um", "um")
-    )
-    wait(600)
-    heat = viewer.add_image(np.zeros((8, 8), np.float32), scale=(128, 128), units=("um", "um"))
-    wait(300)
-    boxes = viewer.add_shapes([np.array([[0, 0], [1, 1]])], scale=(1, 1), units=("um", "um"))
-    wait(300)
-    for layer in (own, heat, boxes):
+    added = []
+
+    def add(how, data, **options) -> None:
+        QTimer.singleShot(0, lambda: added.append(how(data, units=("um", "um"), **options)))
+        wait(600)
+
+    add(viewer.add_image, np.zeros((2000, 2000, 3), np.uint8), rgb=True, scale=(0.5, 0.5))
+    add(viewer.add_image, np.zeros((8, 8), np.float32), scale=(128, 128))
+    add(viewer.add_shapes, [np.array([[0, 0], [1, 1]])], scale=(1, 1))
+    for layer in added:
         viewer.layers.remove(layer)
     wait(300)
     watchdog.enter("open")

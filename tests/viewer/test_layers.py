@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bundle_fixtures import random_bag, random_bundle
+from napari.components import ViewerModel
 
 from amkd_core.inference.maps import Heatmap, heatmap
 from amkd_core.inference.predict import predict_bag
@@ -21,6 +22,7 @@ from amkd_viewer.layers import (
     sources_of,
 )
 from amkd_viewer.reader import SLIDE_KEY
+from amkd_viewer.slide_layers import draw_overlay
 
 # (x, y): non-square pixels, so that a flip of the axes cannot pass.
 MPP = (0.25, 0.3)
@@ -92,6 +94,30 @@ def test_the_map_shows_the_source_that_is_asked_for_where_there_is_one(predictio
     # Another patient's slide may be without expression; the student's map is shown there.
     fallen_back = map_layer(prediction, MapLook(source="teacher"), mpp=MPP, name="map")[0]
     np.testing.assert_array_equal(fallen_back, map_layer(prediction, MapLook(), mpp=MPP, name="map")[0])
+
+
+def test_what_is_drawn_already_is_left_alone(prediction) -> None:
+    viewer = ViewerModel()
+    described = prediction_layers(prediction, mpp=MPP, fingerprint="f", name="slide")
+    drawn = [draw_overlay(viewer, data) for data in described]
+    drawings: list[str] = []
+    for layer in drawn:
+        layer.events.connect(lambda event: drawings.append(event.type))
+    assert [draw_overlay(viewer, data) for data in described] == drawn
+    assert drawings == []
+
+    # Whatever differs is drawn again: a box that the user moved, its number, one cell of the map.
+    heat, boxes = drawn
+    boxes.data = [boxes.data[0] + 7, *boxes.data[1:]]
+    boxes.features = {**boxes.features, "rank": boxes.features["rank"] + 1}
+    (image, *_), (corners, options, _) = described
+    cell = tuple(np.argwhere(np.isfinite(heat.data))[0])
+    heat.data = np.where(np.isfinite(heat.data), heat.data - 1, np.nan).astype(np.float32)
+    for data in described:
+        draw_overlay(viewer, data)
+    np.testing.assert_allclose(boxes.data[0], corners[0])
+    np.testing.assert_array_equal(boxes.features["rank"], options["features"]["rank"])
+    assert heat.data[cell] == image[cell]
 
 
 def test_a_difference_is_clear_where_maps_agree(prediction) -> None:
