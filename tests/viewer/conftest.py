@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from one_window import OneWindow
 
 # The writers of small slides and bundles stand with the tests of the core.
 for folder in ("core", "core/slides"):
@@ -21,31 +22,56 @@ HAS_SCREEN = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.env
 SIZE_PX = (3072, 2304)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests of a file may share a window."""
+    config.addinivalue_line(
+        "markers",
+        "one_window(last=False): looks at a predicted or taught window that tests of its file share, and leaves it as "
+        "it was; of those that do not, one may come last.",
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Windows need a screen."""
+    """Windows need a screen; tests that share one stand together, last in their file."""
     here = Path(__file__).parent
+    files = list(dict.fromkeys(item.path for item in items))
+    items.sort(key=lambda item: (files.index(item.path), _place_in_file(item)))
     for item in items:
         needs_screen = {"viewer", "screen"} & set(getattr(item, "fixturenames", ()))
         if here in item.path.parents and needs_screen and not HAS_SCREEN:
             item.add_marker(pytest.mark.skip(reason="no display; run under xvfb-run"))
 
 
+def _place_in_file(item: pytest.Item) -> tuple[str, bool]:
+    mark = item.get_closest_marker("one_window")
+    return ("", False) if mark is None else (_kind_of(item), mark.kwargs.get("last", False))
+
+
+def _kind_of(item: pytest.Item) -> str:
+    """Which window a test shares."""
+    return "taught" if "taught" in item.fixturenames else "predicted"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def loaded() -> None:
     """All modules are loaded before the first window, as the program does it."""
+    from many_windows import spare_work
+
     from amkd_viewer.warm_up import keep_loaded, warm_up_layers, warm_up_prediction
 
     warm_up_layers()
     warm_up_prediction()
     keep_loaded()
+    spare_work()
 
 
 @pytest.fixture(autouse=True)
-def little_to_search() -> Iterator[None]:
+def little_to_search(one_window: OneWindow) -> Iterator[None]:
     """What outlives a test is spared from searches for garbage; napari makes nine of a tenth of a second per window."""
     yield
-    gc.collect()
-    gc.freeze()
+    if not one_window.is_open:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -114,14 +140,46 @@ def screen() -> None:
     """For tests whose child processes open windows."""
 
 
+@pytest.fixture(scope="module")
+def one_window(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OneWindow]:
+    """The window that tests of a file which are marked ``one_window`` share; it does not outlive them."""
+    window = OneWindow(request.config, tmp_path_factory.mktemp("one-window"), after=_no_threads_left)
+    yield window
+    window.close()
+
+
+@pytest.fixture(scope="session")
+def begun(encoded, slide_path, bundle_path, tmp_path_factory) -> Callable[..., object]:
+    """Give a window that is to be shared its kept features, its panel and its result."""
+    expression_path = write_expression(bundle_path, tmp_path_factory.mktemp("expression"))
+
+    def begin(window, kind: str, cache: Path, spin: Callable[..., None]) -> object:
+        shutil.copytree(encoded, cache)
+        _, widget = window.window.add_plugin_dock_widget("amkd-viewer", "Predict survival risk")
+        widget.bundle_path = bundle_path
+        predict(widget, slide_path, spin, expression_path if kind == "taught" else None)
+        return widget
+
+    return begin
+
+
 @pytest.fixture
-def viewer(make_napari_viewer, monkeypatch, qtbot):
+def viewer(request, one_window, monkeypatch, qtbot):
     """A real napari window, asynchronous as in use."""
     from amkd_viewer.slicing import slice_in_background
 
+    if request.node.get_closest_marker("one_window") is not None:
+        begin = request.getfixturevalue("begun")
+        with one_window.lent(_kind_of(request.node), begin, request.node, monkeypatch) as window:
+            yield window
+        return
+    one_window.close()
     monkeypatch.delenv("NAPARI_ASYNC", raising=False)
+    make = request.getfixturevalue("make_napari_viewer")  # this resets what the next line sets
     slice_in_background()
-    window = make_napari_viewer(show=True)
+    window = make(show=True)
     assert not window._layer_slicer._force_sync
     window.window.resize(1400, 900)
     yield window
@@ -141,8 +199,11 @@ def spin(qtbot) -> Callable[..., None]:
 
 
 @pytest.fixture
-def panel(viewer, bundle_path, spin) -> Iterator:
+def panel(viewer, bundle_path, one_window) -> Iterator:
     """The docked prediction panel; its threads must be gone after it."""
+    if one_window.is_open:
+        yield one_window.panel
+        return
     _, widget = viewer.window.add_plugin_dock_widget("amkd-viewer", "Predict survival risk")
     widget.bundle_path = bundle_path
     yield widget
@@ -163,6 +224,11 @@ def dock(viewer) -> Callable[[str], object]:
 @pytest.fixture
 def expression_path(bundle_path: Path, tmp_path: Path) -> Path:
     """Expression of three patients; the second is the one of the slide "first"."""
+    return write_expression(bundle_path, tmp_path)
+
+
+def write_expression(bundle_path: Path, folder: Path) -> Path:
+    """Write the expression of three patients."""
     import numpy as np
 
     from amkd_core.bundle_file import open_bundle
@@ -170,7 +236,7 @@ def expression_path(bundle_path: Path, tmp_path: Path) -> Path:
     rng = np.random.default_rng(4)
     genes = open_bundle(bundle_path).card.genes
     rows = [f"{gene},{','.join(f'{value:.3f}' for value in rng.normal(5, 1.5, 3))}" for gene in genes]
-    path = tmp_path / "expression.csv"
+    path = folder / "expression.csv"
     path.write_text("\n".join(["gene,patient-a,first,patient-b", *rows]) + "\n")
     return path
 
@@ -195,27 +261,33 @@ def kept(encoded: Path, own_cache: Path) -> None:
 
 
 @pytest.fixture
-def predicted(kept, panel, viewer, slide_path, spin):
+def predicted(kept, panel, one_window, slide_path, spin):
     """The prediction panel with a predicted slide."""
-    panel.open_slide(slide_path, run=True)
-    spin(lambda: panel.outcome is not None)
-    assert not isinstance(panel.outcome, BaseException), panel.outcome
+    if not one_window.is_open:
+        predict(panel, slide_path, spin)
     return panel
 
 
 @pytest.fixture
-def taught(kept, panel, viewer, slide_path, expression_path, spin):  # noqa: PLR0917 (fixtures)
+def taught(kept, panel, one_window, slide_path, expression_path, spin):  # noqa: PLR0917 (fixtures)
     """The prediction panel with a slide that was predicted with expression."""
+    if not one_window.is_open:
+        predict(panel, slide_path, spin, expression_path)
+    return panel
+
+
+def predict(panel, slide_path: Path, spin: Callable[..., None], expression_path: Path | None = None) -> None:
+    """Open and predict a slide, with expression if there is a table of it."""
     from amkd_core.inference.expression import read_genes
     from amkd_viewer.events import Expression
 
-    panel.workspace.set_inputs(
-        expression=Expression(expression_path, "first", read_genes(expression_path, "first"))
-    )
+    if expression_path is not None:
+        given = Expression(expression_path, "first", read_genes(expression_path, "first"))
+        panel.workspace.set_inputs(expression=given)
     panel.open_slide(slide_path, run=True)
     spin(lambda: panel.outcome is not None)
-    assert panel.outcome.teacher is not None
-    return panel
+    assert not isinstance(panel.outcome, BaseException), panel.outcome
+    assert (panel.outcome.teacher is None) == (expression_path is None)
 
 
 def own_threads() -> list[str]:

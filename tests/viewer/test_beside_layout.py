@@ -21,6 +21,7 @@ def compare(taught, viewer, dock, qtbot, spin):
     return panel
 
 
+@pytest.mark.one_window
 def test_maps_have_room_in_a_small_window(compare, viewer) -> None:
     window, canvases = viewer.window._qt_window, beside_of(viewer).row.canvases
     assert (window.width(), window.height()) == (1280, 720)
@@ -34,6 +35,7 @@ def test_maps_have_room_in_a_small_window(compare, viewer) -> None:
     assert lists
 
 
+@pytest.mark.one_window
 def test_each_map_has_its_legend(compare, viewer) -> None:
     teacher, student, difference = (canvas.legend for canvas in beside_of(viewer).row.canvases)
     assert all(legend.isVisible() for legend in (teacher, student, difference))
@@ -49,6 +51,7 @@ def test_each_map_has_its_legend(compare, viewer) -> None:
     assert all(canvas.legend.isVisible() for canvas in beside_of(viewer).row.canvases)
 
 
+@pytest.mark.one_window
 def test_the_scale_bar_leaves_the_maps_in_view(compare, viewer, spin) -> None:
     for canvas in beside_of(viewer).row.canvases:
         bar = canvas.model.canvas.overlays.scale_bar

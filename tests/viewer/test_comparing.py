@@ -40,6 +40,7 @@ def choose(box, title: str) -> None:
     box.activated.emit(box.currentIndex())
 
 
+@pytest.mark.one_window
 def test_teacher_and_student_side_by_side_with_one_camera(taught, dock, viewer, qtbot, spin) -> None:
     compare = dock("Compare teacher and student")
     spin(lambda: compare.beside is not None)
@@ -69,6 +70,7 @@ def test_teacher_and_student_side_by_side_with_one_camera(taught, dock, viewer, 
     assert (yellow[0][:, :width] != yellow[1][:, :width]).mean() > 0.001
 
 
+@pytest.mark.one_window
 def test_without_expression_nothing_is_compared_and_it_is_said(predicted, dock, spin) -> None:
     compare = dock("Compare teacher and student")
     spin(compare.missing.isVisible)
@@ -78,6 +80,7 @@ def test_without_expression_nothing_is_compared_and_it_is_said(predicted, dock, 
     assert not {"Left", "Right"} & read, "no headings over nothing"
 
 
+@pytest.mark.one_window(last=True)
 def test_two_slides_are_shown_beside_one_another_without_a_number(
     predicted, dock, viewer, second_slide_path, spin
 ) -> None:
@@ -99,6 +102,7 @@ def test_two_slides_are_shown_beside_one_another_without_a_number(
     assert "different slides, first and second, which may be of two patients" in compare.agreement.text()
 
 
+@pytest.mark.one_window
 def test_the_pathways_panel_says_what_is_missing(predicted, dock, spin) -> None:
     panel = dock("Pathways")
     spin(panel.missing.isVisible)
@@ -130,6 +134,7 @@ def test_the_demo_slide_comes_with_its_patients_expression(  # noqa: PLR0917 (fi
     assert not asked.demo_button.isVisible()
 
 
+@pytest.mark.one_window(last=True)
 def test_expression_is_read_the_patient_found_and_the_teacher_run(  # noqa: PLR0917 (fixtures)
     predicted, dock, viewer, expression_path, qtbot, spin
 ) -> None:
@@ -176,6 +181,7 @@ def bars_of(axes) -> list[tuple[str, float, str]]:
     ]
 
 
+@pytest.mark.one_window
 def test_the_patients_bars_stand_beside_the_training_cohorts(taught, dock, tmp_path, spin) -> None:
     panel = dock("Pathways")
     spin(lambda: panel.bars.figure is not None)
@@ -206,6 +212,7 @@ def test_the_patients_bars_stand_beside_the_training_cohorts(taught, dock, tmp_p
         assert float(line["cohort_normalised"]) == pytest.approx(entry.normalised, abs=1e-5)
 
 
+@pytest.mark.one_window
 def test_a_model_without_its_cohorts_pathways_says_what_is_missing(taught, dock, monkeypatch, spin) -> None:
     prediction = taught.workspace.prediction
     older = replace(prediction, cohort=replace(prediction.cohort, pathway_attention=None))
@@ -234,6 +241,7 @@ def test_charts_of_ten_bars_are_red_over_blue_and_stand_where_they_have_room(
         assert [colour for _, _, colour in shown] == [MOST.lower()] * 5 + [LEAST.lower()] * 5
 
 
+@pytest.mark.one_window
 def test_effects_on_the_teachers_risk_stand_in_the_table_and_as_bars_either_side_of_0(
     taught, dock, tmp_path, spin
 ) -> None:
@@ -267,6 +275,7 @@ def test_effects_on_the_teachers_risk_stand_in_the_table_and_as_bars_either_side
     assert {line["pathway"]: float(line["adds_to_risk"]) for line in lines} == pytest.approx(added, abs=1e-5)
 
 
+@pytest.mark.one_window
 @pytest.mark.parametrize(
     ("effects", "sentence"),
     [(None, "made before they were kept"), (some_effects(4, explained=-0.2), "explains only 0% of it")],
@@ -287,6 +296,7 @@ def test_effects_that_do_not_stand_for_the_teacher_are_not_shown(  # noqa: PLR09
     assert panel.bars.isVisibleTo(panel)
 
 
+@pytest.mark.one_window
 def test_genes_are_sorted_by_z_score_and_pathways_unpinned(taught, dock, qtbot, spin) -> None:
     panel = dock("Pathways")
     panel.table.selectRow(1)
@@ -309,6 +319,7 @@ def test_genes_are_sorted_by_z_score_and_pathways_unpinned(taught, dock, qtbot, 
     assert not panel.beside_button.isEnabled()
 
 
+@pytest.mark.one_window
 def test_a_file_whose_patients_are_others_asks_for_the_patient(
     predicted, dock, tmp_path, spin, bundle_path
 ) -> None:
@@ -324,6 +335,7 @@ def test_a_file_whose_patients_are_others_asks_for_the_patient(
     spin(lambda: "lost.csv" in predicted.error.text())
 
 
+@pytest.mark.one_window
 def test_up_to_three_pathways_are_pinned_beside_each_other(taught, dock, viewer, qtbot) -> None:
     panel = dock("Pathways")
     for place in range(4):
@@ -337,6 +349,7 @@ def test_up_to_three_pathways_are_pinned_beside_each_other(taught, dock, viewer,
         np.testing.assert_array_equal(canvas.model.layers[1].data, heatmap(prediction, source=name).image)
 
 
+@pytest.mark.one_window
 def test_a_plot_that_is_named_without_an_ending_gets_the_chosen_one(  # noqa: PLR0917 (fixtures)
     predicted, dock, tmp_path, qtbot, spin, monkeypatch
 ) -> None:
@@ -349,6 +362,7 @@ def test_a_plot_that_is_named_without_an_ending_gets_the_chosen_one(  # noqa: PL
     assert predicted.error.text() == "curve v1.2.svg is there already; choose it to replace it"
 
 
+@pytest.mark.one_window
 def test_the_survival_panel_shows_saves_and_copies(predicted, dock, tmp_path, qtbot, spin) -> None:
     panel = dock("Survival")
     spin(lambda: panel.curve.figure is not None and panel.place.figure is not None)

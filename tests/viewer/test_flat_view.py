@@ -49,6 +49,7 @@ def test_a_prediction_goes_back_to_the_2d_view_and_draws_all(in_3d, viewer, othe
     assert tuple(boxes.data[0].min(axis=0) + 0.5) == best.xy_level0[::-1]
 
 
+@pytest.mark.one_window
 def test_flights_to_patches_and_pointing_at_them(in_3d, viewer, dock, spin) -> None:
     slide = in_3d.workspace.slide
     patch = top_patches(in_3d.workspace.prediction, 1)[0]
@@ -72,6 +73,7 @@ def test_flights_to_patches_and_pointing_at_them(in_3d, viewer, dock, spin) -> N
     assert tuple(mark.min(axis=0) + 0.5) == patch.xy_level0[::-1]
 
 
+@pytest.mark.one_window
 def test_a_region_is_drawn_in_the_2d_view(in_3d, viewer, dock) -> None:
     panel = dock("Patient and region")
     for _ in range(2):
@@ -83,6 +85,7 @@ def test_a_region_is_drawn_in_the_2d_view(in_3d, viewer, dock) -> None:
         region.mode = "pan_zoom"
 
 
+@pytest.mark.one_window(last=True)
 def test_what_cannot_be_drawn_is_told_and_the_rest_is_drawn(predicted, viewer, spin, monkeypatch) -> None:
     boxes = slide_layers.overlay(viewer, predicted.workspace.slide, "boxes")
     drawn: list[str] = []

@@ -25,6 +25,7 @@ def said(sentence: str) -> int:
 def drawn(predicted, viewer):
     """The panel with a predicted slide on which a region and a mark are drawn as well."""
     notification_manager.records.clear()
+    predicted.workspace._in_place._said.clear()  # once per window, which may be shared
     slide = predicted.workspace.slide
     fingerprint = slide_layers.fingerprint_of(slide)
     region = slide_layers.draw_overlay(
@@ -56,6 +57,7 @@ def all_lie_on_the_slide(viewer, panel) -> None:
     assert viewer.scene.camera.center[-2:] == pytest.approx(tuple(world))
 
 
+@pytest.mark.one_window
 def test_a_map_that_is_dragged_stays_on_its_tissue(drawn, viewer, qtbot) -> None:
     slide = drawn.workspace.slide
     heat = slide_layers.overlay(viewer, slide, "map")
@@ -80,6 +82,7 @@ def test_a_map_that_is_dragged_stays_on_its_tissue(drawn, viewer, qtbot) -> None
     all_lie_on_the_slide(viewer, drawn)
 
 
+@pytest.mark.one_window
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -99,6 +102,7 @@ def test_what_lies_on_a_slide_goes_back_however_it_is_moved(drawn, viewer, name:
     assert said(OVERLAY_STAYS) == 1
 
 
+@pytest.mark.one_window(last=True)
 def test_a_slide_that_is_moved_and_turned_takes_everything_along(drawn, viewer, dock, spin) -> None:
     slide, view = drawn.workspace.slide, dock("View and heatmap")
     slide.affine = MOVED
@@ -125,6 +129,7 @@ def test_a_slide_that_is_moved_and_turned_takes_everything_along(drawn, viewer, 
     assert said(OVERLAY_STAYS) == said(SIZE_STAYS) == 0
 
 
+@pytest.mark.one_window
 def test_a_slide_that_is_stretched_goes_back(drawn, viewer) -> None:
     slide = drawn.workspace.slide
     slide.affine = MOVED
@@ -185,6 +190,7 @@ def test_a_region_that_the_user_moves_keeps_that_place_on_the_slide(drawn, viewe
     assert said(OVERLAY_STAYS) == 0
 
 
+@pytest.mark.one_window
 def test_layers_of_the_user_are_left_where_he_puts_them(predicted, viewer) -> None:
     points = viewer.add_points(np.zeros((1, 2)), name="my own")
     points.translate = (40.0, 40.0)

@@ -34,6 +34,7 @@ def click(qtbot, button) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+@pytest.mark.one_window(last=True)
 def test_a_late_picture_of_a_slide_that_is_gone_is_not_shown(view, viewer, monkeypatch, spin) -> None:
     late = []
     monkeypatch.setattr(
@@ -48,6 +49,7 @@ def test_a_late_picture_of_a_slide_that_is_gone_is_not_shown(view, viewer, monke
     assert not view.overview.has_picture
 
 
+@pytest.mark.one_window
 def test_presets_set_the_micrometres_of_a_screen_pixel(view, viewer, qtbot, spin) -> None:
     for power, button in zip((1, 5, 10, 20, 40), view.presets, strict=True):
         click(qtbot, button)
@@ -60,6 +62,7 @@ def test_presets_set_the_micrometres_of_a_screen_pixel(view, viewer, qtbot, spin
     spin(lambda: viewer.canvas.overlays.scale_bar.visible)
 
 
+@pytest.mark.one_window
 def test_the_overview_marks_the_field_and_a_click_moves_there(view, viewer, qtbot, spin) -> None:
     viewer.scene.camera.zoom = 1.0
     place = view.overview.place_of((700.0, 1800.0))
@@ -70,6 +73,7 @@ def test_the_overview_marks_the_field_and_a_click_moves_there(view, viewer, qtbo
     spin(lambda: np.allclose(view.overview.field.mean(axis=0), (700, 1800), atol=20))
 
 
+@pytest.mark.one_window
 @pytest.mark.parametrize("degrees", [90, -37])
 def test_a_turned_slide_keeps_its_map_and_boxes_aligned(view, viewer, degrees) -> None:
     slide, prediction = view.workspace.slide, view.workspace.prediction
@@ -94,6 +98,7 @@ def test_a_turned_slide_keeps_its_map_and_boxes_aligned(view, viewer, degrees) -
     np.testing.assert_allclose(frame.data_to_world(frame.data[0].mean(axis=0)), on_screen, atol=0.01)
 
 
+@pytest.mark.one_window
 def test_place_and_heat_under_the_cursor(view, viewer, spin) -> None:
     slide, prediction = view.workspace.slide, view.workspace.prediction
     best = top_patches(prediction, 1)[0]
@@ -110,6 +115,7 @@ def test_place_and_heat_under_the_cursor(view, viewer, spin) -> None:
     assert not view.status.text(), "no place on a slide that is not looked at"
 
 
+@pytest.mark.one_window
 def test_the_maps_controls_change_what_is_drawn(view, viewer, qtbot) -> None:
     layer, prediction = map_of(viewer), view.workspace.prediction
     heat = view.heat
@@ -136,6 +142,7 @@ def test_the_maps_controls_change_what_is_drawn(view, viewer, qtbot) -> None:
     assert not layer.visible
 
 
+@pytest.mark.one_window
 def test_legend_and_controls_follow_naparis_own(predicted, view, viewer) -> None:
     layer, heat = map_of(viewer), view.heat
     legends = (heat.legend, predicted.result.legend)
@@ -157,6 +164,7 @@ def test_legend_and_controls_follow_naparis_own(predicted, view, viewer) -> None
     assert heat.colour_map.currentText() == "viridis"
 
 
+@pytest.mark.one_window(last=True)
 def test_a_map_that_was_taken_away_is_drawn_again(taught, dock, viewer, qtbot) -> None:
     view = dock("View and heatmap")
     heat, pathway = view.heat, view.workspace.prediction.teacher.pathways[1]
@@ -184,6 +192,7 @@ def test_a_map_that_was_taken_away_is_drawn_again(taught, dock, viewer, qtbot) -
     assert "patches drawn" in heat.what.text()
 
 
+@pytest.mark.one_window
 def test_sources_are_offered_only_where_there_are_any(taught, dock, viewer) -> None:
     view = dock("View and heatmap")
     prediction = view.workspace.prediction
@@ -196,6 +205,7 @@ def test_sources_are_offered_only_where_there_are_any(taught, dock, viewer) -> N
     np.testing.assert_array_equal(map_of(viewer).data, heatmap(prediction, source=pathway).image)
 
 
+@pytest.mark.one_window
 def test_the_teachers_risk_stands_beside_the_students_headline(taught, dock) -> None:
     prediction, survival = taught.workspace.prediction, dock("Survival")
     for panel, label in ((taught, taught.result.teacher), (survival, survival.teacher)):
@@ -206,12 +216,14 @@ def test_the_teachers_risk_stands_beside_the_students_headline(taught, dock) -> 
     assert taught.result.percentile.text() == f"{prediction.risk_percentile:.0f}"
 
 
+@pytest.mark.one_window
 def test_without_expression_no_teacher_is_spoken_of(predicted, dock) -> None:
     survival = dock("Survival")
     assert not predicted.result.teacher.isVisibleTo(predicted)
     assert not survival.teacher.isVisibleTo(survival)
 
 
+@pytest.mark.one_window
 def test_the_gallery_flies_and_marks(predicted, dock, viewer, qtbot, spin) -> None:
     gallery = dock("Top patches")
     spin(lambda: gallery.view.n_pictures == 5)
@@ -239,6 +251,7 @@ def test_the_gallery_flies_and_marks(predicted, dock, viewer, qtbot, spin) -> No
     assert percentile_ranks(gallery.workspace.prediction.patch_scores)[least.row] == 0
 
 
+@pytest.mark.one_window
 def test_the_gallery_flies_to_its_patch_under_napari_s_transpose_button_too(
     predicted, dock, viewer, qtbot, spin
 ) -> None:
@@ -258,6 +271,7 @@ def test_the_gallery_flies_to_its_patch_under_napari_s_transpose_button_too(
     assert field[2, 0] > field[1, 0]
 
 
+@pytest.mark.one_window
 def test_the_gallery_offers_a_pathway_that_is_chosen_while_it_is_open(taught, dock, spin) -> None:
     gallery, pathways = dock("Top patches"), dock("Pathways")
     pathways.table.selectRow(1)
@@ -274,6 +288,7 @@ def test_the_gallery_offers_a_pathway_that_is_chosen_while_it_is_open(taught, do
     assert [card.patch for card in gallery.view.cards] == list(best)
 
 
+@pytest.mark.one_window
 def test_teachers_and_students_patches_are_joined_where_they_coincide(taught, dock, spin) -> None:
     gallery = dock("Top patches")
     gallery.number.setValue(30)
@@ -287,6 +302,7 @@ def test_teachers_and_students_patches_are_joined_where_they_coincide(taught, do
     assert all(left.source == "teacher" and right.source == "student" for left, right in gallery.view.joined)
 
 
+@pytest.mark.one_window
 def test_the_prediction_panels_legend_tells_raw_values_as_raw(predicted, dock, spin) -> None:
     workspace, result = predicted.workspace, predicted.result
     assert result.legend.labels == ("0", "50", "100")
@@ -305,6 +321,7 @@ def test_the_prediction_panels_legend_tells_raw_values_as_raw(predicted, dock, s
     assert result.legend.labels == ("0", "50", "100")
 
 
+@pytest.mark.one_window
 def test_the_prediction_panel_says_whose_map_lies_on_the_slide(taught, dock, spin) -> None:
     workspace, hint, pathways = taught.workspace, taught.result.hint, dock("Pathways")
     spin(pathways.table.isVisible)
@@ -318,6 +335,7 @@ def test_the_prediction_panel_says_whose_map_lies_on_the_slide(taught, dock, spi
     assert hint.text().startswith("Percentile within the slide. What the model weighed")
 
 
+@pytest.mark.one_window(last=True)
 def test_switching_a_map_of_100_000_patches_keeps_its_layer(view, viewer, spin, record_property) -> None:
     """What changes is the layer's picture; how long that takes is measured by benchmarks/pathway_switching.py."""
     from dataclasses import replace
