@@ -184,9 +184,9 @@ def _take_away_others(viewer: Any, docked: set[str], layers: list[Any]) -> None:
         if name not in docked:
             viewer.window.remove_dock_widget(widget)
             widget.deleteLater()
-    for layer in list(viewer.layers):
-        if layer not in layers:
-            viewer.layers.remove(layer)
+    # A slide takes what lies on it along.
+    while others := [layer for layer in viewer.layers if layer not in layers]:
+        viewer.layers.remove(others[-1])
 
 
 def _putting_back(viewer: Any, panel: Any) -> Callable[[], None]:
