@@ -99,7 +99,6 @@ def test_a_comparison_in_the_background_waits_until_it_is_seen(
     assert [id(layer) for layer in layers(viewer)] == [id(layer) for layer in before]
 
 
-@pytest.mark.one_window
 def test_the_dock_is_of_the_panel_that_was_asked_last(compare, viewer, dock, qtbot, spin) -> None:
     workspace = compare.workspace
     assert titles(viewer) == ["Teacher: first, random", "Student: first, random"]
@@ -138,7 +137,6 @@ def test_the_dock_is_of_the_panel_that_was_asked_last(compare, viewer, dock, qtb
     spin(lambda: beside_of(viewer) is None)
 
 
-@pytest.mark.one_window(last=True)
 def test_a_comparison_goes_with_its_slide(compare, viewer, spin) -> None:
     drawn(viewer)
     viewer.layers.remove(compare.workspace.slide)
@@ -203,7 +201,6 @@ def test_two_models_of_one_name_and_two_regions_are_told_apart_and_a_choice_stay
     assert compare.right.currentText().startswith(offered[0])
 
 
-@pytest.mark.one_window
 def test_results_that_differ_in_nothing_but_their_order_are_numbered(taught) -> None:
     prediction = taught.workspace.prediction
     again = replace(prediction)

@@ -37,7 +37,6 @@ def turned_to(two, qtbot) -> list[str]:
     return names
 
 
-@pytest.mark.one_window
 def test_a_slide_that_is_selected_in_naparis_list_is_looked_at(two, viewer, turned_to, qtbot, spin) -> None:
     first, second = two.workspace.slides
     viewer.layers.selection.active = slide_layers.overlay(viewer, first, "boxes")
@@ -54,7 +53,6 @@ def test_a_slide_that_is_selected_in_naparis_list_is_looked_at(two, viewer, turn
     assert turned_to == ["first", "second"]
 
 
-@pytest.mark.one_window
 def test_a_slide_that_is_alone_in_view_is_looked_at(two, viewer, turned_to, qtbot, spin) -> None:
     first, second = two.workspace.slides
     second.visible = False
@@ -71,7 +69,6 @@ def test_a_slide_that_is_alone_in_view_is_looked_at(two, viewer, turned_to, qtbo
     assert slide_layers.heat_at(viewer, two.workspace.slide, (-100.0, -100.0)) is None
 
 
-@pytest.mark.one_window(last=True)
 def test_the_list_follows_the_panel_and_a_layer_that_goes_turns_to_nobody(
     two, viewer, turned_to, qtbot, spin
 ) -> None:
@@ -92,7 +89,6 @@ def test_the_list_follows_the_panel_and_a_layer_that_goes_turns_to_nobody(
     assert turned_to == ["first", "second"]
 
 
-@pytest.mark.one_window
 def test_a_map_that_the_user_hid_stays_hidden(two, viewer) -> None:
     first, second = two.workspace.slides
     two.workspace.choose(first)
@@ -107,7 +103,6 @@ def test_a_map_that_the_user_hid_stays_hidden(two, viewer) -> None:
     assert names_in_view(viewer) == FIRST
 
 
-@pytest.mark.one_window
 def test_a_slide_has_its_new_name_in_the_panels(two, dock, viewer) -> None:
     information = dock("Slide information")
     viewer.layers["first"].name = "renamed"
