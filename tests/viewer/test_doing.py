@@ -28,25 +28,6 @@ def shown(table, row: int, column: int) -> str:
     return table.model().index(row, column).data(Qt.ItemDataRole.DisplayRole)
 
 
-def test_two_slides_are_one_patient(predicted, dock, second_slide_path, qtbot, spin) -> None:
-    predicted.open_slide(second_slide_path)
-    panel = dock("Patient and region")
-    spin(lambda: panel.slides.count() == 2)
-    for place in range(2):
-        panel.slides.item(place).setCheckState(Qt.CheckState.Checked)
-    panel.patient_id.setText("P1")
-    spin(panel.together_button.isVisible)
-    click(qtbot, panel.together_button)
-    spin(lambda: panel.workspace.outcome is not None)
-    results = [
-        panel.workspace.session.result(slide_layers.fingerprint_of(layer)) for layer in panel.workspace.slides
-    ]
-    assert results[0].risk == results[1].risk
-    assert {result.bag.slide_fingerprint for result in results} == {
-        slide_layers.fingerprint_of(layer) for layer in panel.workspace.slides
-    }
-
-
 def test_a_drawn_region_is_predicted_from_kept_features(predicted, dock, viewer, qtbot, spin) -> None:
     panel = dock("Patient and region")
     spin(panel.region_button.isVisible)
@@ -95,16 +76,30 @@ def assert_change_is_told(panel, region) -> None:
     assert not panel.changed.text()
 
 
-def test_regions_on_two_slides_restrict_and_exclude_the_patients_tissue(  # noqa: PLR0917 (fixtures)
+def two_slides_are_one_patient(panel, qtbot, spin) -> list[str]:
+    """Fingerprints of the slides, which were then predicted together."""
+    panel.patient_id.setText("P1")
+    spin(panel.together_button.isVisible)
+    click(qtbot, panel.together_button)
+    spin(lambda: panel.workspace.outcome is not None)
+    assert len(panel.workspace.slides) == 2
+    names = [slide_layers.fingerprint_of(layer) for layer in panel.chosen]
+    assert set(names) == {slide_layers.fingerprint_of(layer) for layer in panel.workspace.slides}
+    results = [panel.workspace.session.result(name) for name in names]
+    assert results[0].risk == results[1].risk
+    assert {result.bag.slide_fingerprint for result in results} == set(names)
+    return names
+
+
+def test_two_slides_are_one_patient_and_regions_on_them_restrict_and_exclude_the_patients_tissue(  # noqa: PLR0917 (fixtures)
     predicted, dock, viewer, second_slide_path, qtbot, spin, monkeypatch
 ) -> None:
-    predicted.open_slide(second_slide_path, run=True)
-    spin(lambda: predicted.outcome is not None and predicted.outcome.slide_id == "second")
+    predicted.open_slide(second_slide_path)
     panel, session = dock("Patient and region"), predicted.session
     spin(lambda: panel.slides.count() == 2 and panel.region_button.isVisible())
     for place in range(2):
         panel.slides.item(place).setCheckState(Qt.CheckState.Checked)
-    names = [slide_layers.fingerprint_of(layer) for layer in panel.chosen]
+    names = two_slides_are_one_patient(panel, qtbot, spin)
     bags = [session.whole(name).bag for name in names]
     assert panel.region_button.text() == "Predict the patient from the regions"
     click(qtbot, panel.region_button)
@@ -146,7 +141,9 @@ def test_regions_on_two_slides_restrict_and_exclude_the_patients_tissue(  # noqa
     assert [len(session.result(name).bag) for name in names] == [len(bag) for bag in bags]
 
 
-def test_a_slide_opened_again_shows_its_result_at_once(predicted, viewer, slide_path, spin) -> None:
+def test_a_slide_opened_again_shows_its_result_at_once_and_the_cache_is_measured_and_emptied(  # noqa: PLR0917
+    predicted, dock, viewer, slide_path, qtbot, spin
+) -> None:
     first = predicted.workspace.prediction
     fingerprint = slide_layers.fingerprint_of(predicted.workspace.slide)
     viewer.layers.clear()
@@ -157,9 +154,6 @@ def test_a_slide_opened_again_shows_its_result_at_once(predicted, viewer, slide_
     assert found is not first
     assert found.risk == first.risk
     spin(lambda: any(slide_layers.role_of(layer) == "map" for layer in viewer.layers))
-
-
-def test_the_cache_is_measured_and_emptied(predicted, dock, qtbot, spin) -> None:
     cache = dock("Settings").cache
     spin(lambda: "Features" in cache.facts.text)
     spin(cache.empty_button.isVisible)
@@ -181,13 +175,12 @@ def mixed_folder(slide_path, slide_without_scale, tmp_path) -> Path:
     return folder
 
 
-def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
-    panel, dock, mixed_folder, tmp_path, qtbot, spin
+def test_a_folder_is_predicted_with_its_failures_and_then_with_the_scale_that_was_missing(  # noqa: PLR0917 (fixtures)
+    kept, panel, dock, mixed_folder, tmp_path, qtbot, spin
 ) -> None:
     queue = dock("Folder of slides")
     queue.choose(mixed_folder)
-    spin(lambda: len(queue.paths) == 2)
-    spin(queue.run_button.isVisible)
+    spin(lambda: len(queue.paths) == 2 and queue.run_button.isVisible())
     click(qtbot, queue.run_button)
     spin(lambda: queue.stage.text().startswith("Done"))
     assert queue.stage.text() == "Done: 1 predicted, 1 not."
@@ -203,16 +196,10 @@ def test_a_folder_is_predicted_with_its_failures(  # noqa: PLR0917 (fixtures)
     assert rows["b"]["outcome"] == "predicted"
     assert rows["a"]["outcome"] == "failed", "a slide without a result is in the file, too"
     assert rows["a"]["reason"].startswith("a.tif does not tell its scale")
+    a_slide_without_a_scale_is_told_of_in_the_windows_words_and_given_one(queue, qtbot, spin)
 
 
-def test_a_folders_slide_without_a_scale_is_told_of_in_the_windows_words_and_given_one(  # noqa: PLR0917 (fixtures)
-    kept, panel, dock, mixed_folder, tmp_path, qtbot, spin
-) -> None:
-    queue = dock("Folder of slides")
-    queue.choose(mixed_folder)
-    spin(lambda: len(queue.paths) == 2 and queue.run_button.isVisible())
-    click(qtbot, queue.run_button)
-    spin(lambda: queue.stage.text() == "Done: 1 predicted, 1 not.")
+def a_slide_without_a_scale_is_told_of_in_the_windows_words_and_given_one(queue, qtbot, spin) -> None:
     place = next(row for row in range(2) if queue.table.value(row, 0) == "a.tif")
     assert shown(queue.table, place, 3) == "failed"
     assert shown(queue.table, place, 4).startswith("does not tell its scale")
@@ -227,22 +214,31 @@ def test_a_folders_slide_without_a_scale_is_told_of_in_the_windows_words_and_giv
     assert scales["b"] != "user", "the scale of a slide that tells its own stays"
 
 
-def test_a_folders_doubtful_results_do_not_read_as_plain_ones(  # noqa: PLR0917 (fixtures)
-    kept, panel, dock, slide_path, tmp_path, spin
+def test_a_folder_is_queued_with_its_broken_slides_and_doubtful_results_do_not_read_as_plain_ones(
+    panel, dock, slide_path, tmp_path, spin
 ) -> None:
     from dataclasses import replace
 
+    from bundle_fixtures import random_bag, random_bundle
+
+    from amkd_core.inference.predict import predict_bag
     from amkd_core.notices import Notice
     from amkd_viewer.events import Queued, QueueRequest, QueueRow
 
     queue = dock("Folder of slides")
-    for name in ("a", "b"):
-        shutil.copy(slide_path, tmp_path / f"{name}.tif")
+    shutil.copy(slide_path, tmp_path / "b.tif")
+    (tmp_path / "empty.svs").touch()
+    (tmp_path / "notes.txt").write_text("no slide")
     queue.choose(tmp_path)
-    spin(lambda: len(queue.paths) == 2)
-    panel.open_slide(slide_path, run=True)
-    spin(lambda: panel.outcome is not None)
-    plain = replace(panel.outcome, notices=(Notice("research_only", "Research use only."),))
+    spin(lambda: bool(queue.paths))
+    assert [path.name for path in queue.paths] == ["b.tif", "empty.svs"]
+    (tmp_path / "empty.svs").unlink()
+    shutil.copy(slide_path, tmp_path / "a.tif")
+    queue.choose(tmp_path)
+    spin(lambda: [path.name for path in queue.paths] == ["a.tif", "b.tif"])
+    plain = replace(
+        predict_bag(random_bag(12), random_bundle()), notices=(Notice("research_only", "Research use only."),)
+    )
     sentence = (
         "This slide does not look like H&E (blue); the models know H&E only, so do not use this result."
     )
@@ -261,28 +257,23 @@ def test_a_folders_doubtful_results_do_not_read_as_plain_ones(  # noqa: PLR0917 
     assert sentence in queue.detail.text()
 
 
-def test_a_folder_is_queued_with_its_broken_slides(dock, slide_path, tmp_path, spin) -> None:
-    shutil.copy(slide_path, tmp_path / "b.tif")
-    (tmp_path / "empty.svs").touch()
-    (tmp_path / "notes.txt").write_text("no slide")
-    queue = dock("Folder of slides")
-    queue.choose(tmp_path)
-    spin(lambda: bool(queue.paths))
-    assert [path.name for path in queue.paths] == ["b.tif", "empty.svs"]
-
-
-def test_exports_are_written_and_a_full_disk_is_one_sentence(
-    predicted, dock, tmp_path, spin, monkeypatch
+def test_exports_are_written_one_by_one_and_of_each_model_and_a_full_disk_is_one_sentence(  # noqa: PLR0917 (fixtures)
+    predicted, dock, bundle_path, tmp_path, spin, monkeypatch
 ) -> None:
     panel = dock("Export")
+    an_export_under_way_is_not_dropped_for_another(panel, tmp_path, spin, monkeypatch)
+    usual = {kind: box.isChecked() for kind, box in panel.kinds.items()}
+    exports_of_two_models_are_both_kept(predicted, panel, bundle_path, tmp_path, spin)
+    for kind, box in panel.kinds.items():
+        box.setChecked(usual[kind])
     for kind in ("tiff", "curve_svg", "figure", "report_pdf", "report_html"):
         panel.kinds[kind].setChecked(True)
-    panel.export(tmp_path / "out")
+    panel.export(tmp_path / "all")
     spin(lambda: panel.written.text().startswith("Written"), 120)
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    names = sorted(path.name for path in (tmp_path / "all").iterdir())
     assert len(names) == 7
     assert all(name.startswith("slide-") for name in names), "de-identified by default"
-    geojson = next((tmp_path / "out").glob("*.geojson"))
+    geojson = next((tmp_path / "all").glob("*.geojson"))
     assert json.loads(geojson.read_text())["type"] == "FeatureCollection"
 
     def full(*arguments, **options):
@@ -295,35 +286,34 @@ def test_exports_are_written_and_a_full_disk_is_one_sentence(
     assert panel.export_button.isEnabled()
 
 
-def test_an_export_under_way_is_not_dropped_for_another(predicted, dock, tmp_path, spin, monkeypatch) -> None:
-    go_on, panel = threading.Event(), dock("Export")
+def an_export_under_way_is_not_dropped_for_another(panel, tmp_path: Path, spin, monkeypatch) -> None:
+    go_on = threading.Event()
 
     def write_all(*_: object) -> list[str]:
         go_on.wait(60)
         return ["a.csv"]
 
-    monkeypatch.setattr("amkd_viewer.exports.write_all", write_all)
-    panel.export(tmp_path)
-    panel.workspace.prediction_changed.emit()  # as where another slide is looked at meanwhile
-    assert not panel.export_button.isEnabled()
-    assert panel.written.text() == "Writing…"
-    go_on.set()
-    spin(lambda: panel.written.text() == "Written: a.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr("amkd_viewer.exports.write_all", write_all)
+        panel.export(tmp_path)
+        panel.workspace.prediction_changed.emit()  # as where another slide is looked at meanwhile
+        assert not panel.export_button.isEnabled()
+        assert panel.written.text() == "Writing…"
+        go_on.set()
+        spin(lambda: panel.written.text() == "Written: a.csv")
     assert panel.export_button.isEnabled()
 
 
-def test_exports_of_two_models_of_one_slide_are_both_kept(
-    predicted, dock, bundle_path, tmp_path, spin
-) -> None:
+def exports_of_two_models_are_both_kept(predicted, export, bundle_path: Path, tmp_path: Path, spin) -> None:
     from dataclasses import replace
 
     from amkd_core.bundle_file import open_bundle, write_bundle
 
-    export, first = dock("Export"), predicted.outcome
+    first = predicted.outcome
     for kind, box in export.kinds.items():
         box.setChecked(kind == "scores")
     export.export(tmp_path / "out")
-    spin(lambda: "Written" in export.written.text())
+    spin(lambda: len(list((tmp_path / "out").glob("*.csv"))) == 1 and "Written" in export.written.text())
     # Of the same name, as a model that was trained again.
     bundle = open_bundle(bundle_path)
     write_bundle(
@@ -333,11 +323,11 @@ def test_exports_of_two_models_of_one_slide_are_both_kept(
     predicted.run()
     spin(lambda: predicted.outcome is not None and predicted.outcome is not first)
     export.export(tmp_path / "out")
-    spin(lambda: len(list((tmp_path / "out").iterdir())) == 2)
+    spin(lambda: len(list((tmp_path / "out").iterdir())) == 2 and "Written" in export.written.text())
 
 
 def test_a_replaced_slide_is_refused_at_export(  # noqa: PLR0917 (fixtures)
-    panel, dock, slide_path, second_slide_path, tmp_path, spin
+    kept, panel, dock, slide_path, second_slide_path, tmp_path, spin
 ) -> None:
     path = tmp_path / "own.tif"
     shutil.copy(slide_path, path)

@@ -37,7 +37,9 @@ def predict_from_it(panel, spin) -> np.ndarray:
     return panel.workspace.prediction.bag.coords
 
 
-def test_a_region_that_was_moved_is_predicted_where_it_is_seen(predicted, dock, viewer, spin) -> None:
+def test_a_region_that_was_moved_is_predicted_where_it_is_seen_with_an_outline_of_one_width(
+    predicted, dock, viewer, spin
+) -> None:
     panel, whole = dock("Patient and region"), predicted.workspace.prediction.bag
     slide, region = predicted.workspace.slide, draw(panel, viewer, LEFT)
     np.testing.assert_array_equal(
@@ -66,28 +68,31 @@ def test_a_region_that_was_moved_is_predicted_where_it_is_seen(predicted, dock, 
     slide.affine = SHIFT  # takes the region along, so that it lies on the same tissue
     np.testing.assert_allclose(regions.polygons_on(viewer, slide)[0], moved[:, ::-1] + 0.5, atol=1e-3)
     assert not panel.changed.text()
+    slide.affine = region.affine = np.eye(3)
+    the_outline_is_as_wide_on_the_screen_at_every_magnification(region, viewer, spin)
 
 
-def test_a_moved_region_stays_on_its_tissue_when_the_scale_is_stated_anew(
-    panel, viewer, slide_without_scale, dock, spin
-) -> None:
-    patient = dock("Patient and region")
-    panel.open_slide(slide_without_scale)
-    spin(lambda: panel.workspace.slide is not None)
-    slide = panel.workspace.slide
-    region = draw(patient, viewer, LEFT[:, ::-1] / 4)
-    region.affine = SHIFT
-    (before,) = regions.polygons_on(viewer, slide)
-    panel.inputs.mpp.setValue(0.5)
-    assert tuple(region.scale) == (0.5, 0.5)
-    np.testing.assert_allclose(regions.polygons_on(viewer, slide)[0], before)
+def the_outline_is_as_wide_on_the_screen_at_every_magnification(region, viewer, spin) -> None:
+    assert region.face_color[0][3] < 0.05
+
+    def widths() -> np.ndarray:
+        on_screen = viewer.scene.camera.zoom * region.scale[0]
+        return np.array([*region.edge_width, region.current_edge_width]) * on_screen
+
+    np.testing.assert_allclose(widths(), OUTLINE_PX, rtol=0.05)
+    for zoom in (0.05, 8):
+        viewer.scene.camera.zoom = zoom
+        spin(lambda: np.allclose(widths(), OUTLINE_PX, rtol=0.05))
+    region.data = [LEFT, LEFT / 2]
+    region.scale = (1.0, 1.0)
+    spin(lambda: np.allclose(widths(), OUTLINE_PX, rtol=0.05))
 
 
-def test_the_result_line_is_of_the_slide_in_view_and_the_chosen_side(  # noqa: PLR0917 (fixtures)
+def test_the_result_line_is_of_the_slide_in_view_and_the_chosen_side_and_says_what_speaks_against_it(  # noqa: PLR0917 (fixtures)
     predicted, dock, viewer, second_slide_path, other_bundle_path, spin
 ) -> None:
     panel, workspace = dock("Patient and region"), predicted.workspace
-    first = workspace.slide
+    first, plain = workspace.slide, workspace.prediction
     assert panel.outcome.text().startswith("first: ")
     region = draw(panel, viewer, LEFT)
     predict_from_it(panel, spin)
@@ -111,11 +116,12 @@ def test_the_result_line_is_of_the_slide_in_view_and_the_chosen_side(  # noqa: P
     assert not panel.drawn.text()
     predicted.bundle_path = other_bundle_path
     assert not panel.outcome.text()
+    plain = replace(plain, notices=(Notice("research_only", "Research."),))
+    the_result_line_says_what_speaks_against_it(panel, plain)
 
 
-def test_the_result_line_says_what_speaks_against_it(predicted, dock) -> None:
-    panel, workspace = dock("Patient and region"), predicted.workspace
-    plain = replace(workspace.prediction, notices=(Notice("research_only", "Research."),))
+def the_result_line_says_what_speaks_against_it(panel, plain) -> None:
+    workspace = panel.workspace
     group = f"{plain.risk_group} risk"
     assert result_line(plain).startswith(f"first: {group}. Higher predicted risk than ")
     assert "Notices" not in result_line(plain)
@@ -127,11 +133,13 @@ def test_the_result_line_says_what_speaks_against_it(predicted, dock) -> None:
     assert panel.outcome.text().endswith(" Notices: not H&E, coarse scan.")
 
 
-def test_shapes_of_other_layers_can_become_the_region(  # noqa: PLR0917 (fixtures)
-    predicted, dock, viewer, tmp_path, qtbot, spin
+def test_shapes_of_other_layers_can_become_the_region_and_a_copy_of_it_is_the_users_own(  # noqa: PLR0917 (fixtures)
+    predicted, dock, viewer, tmp_path, qtbot, spin, monkeypatch
 ) -> None:
     panel, slide = dock("Patient and region"), predicted.workspace.slide
     whole = predicted.workspace.prediction.bag
+    assert panel.take.isHidden()
+    viewer.layers.remove(a_copy_that_is_the_users_own(predicted, panel, viewer, spin, monkeypatch))
     assert panel.take.isHidden()
     um = LEFT * 0.5
     other = viewer.add_shapes([um], shape_type="polygon", name="tumour", units=("um", "um"))
@@ -162,10 +170,11 @@ def test_shapes_of_other_layers_can_become_the_region(  # noqa: PLR0917 (fixture
     np.testing.assert_allclose(regions.polygons_on(viewer, slide)[1], LEFT[:, ::-1] / 2 + 0.5, atol=1e-3)
 
 
-def test_a_copy_of_the_region_is_the_users_own_layer(predicted, dock, viewer, spin, monkeypatch) -> None:
+def a_copy_that_is_the_users_own(predicted, panel, viewer, spin, monkeypatch):
+    """Of a region that is gone again."""
     told = []
     monkeypatch.setattr("amkd_viewer.workspace_widget.show_info", told.append)
-    panel, slide = dock("Patient and region"), predicted.workspace.slide
+    slide = predicted.workspace.slide
     region = draw(panel, viewer, LEFT)
     viewer.layers.selection.active = region
     _layer_actions._duplicate_layer(viewer.layers)
@@ -179,27 +188,10 @@ def test_a_copy_of_the_region_is_the_users_own_layer(predicted, dock, viewer, sp
     viewer.layers.remove(region)
     assert regions.region_on(viewer, slide) is None, "the copy is not adopted"
     spin(lambda: not panel.drawn.text())
+    return copy
 
 
-def test_the_outline_is_as_wide_on_the_screen_at_every_magnification(predicted, dock, viewer, spin) -> None:
-    panel = dock("Patient and region")
-    region = draw(panel, viewer, LEFT)
-    assert region.face_color[0][3] < 0.05
-
-    def widths() -> np.ndarray:
-        on_screen = viewer.scene.camera.zoom * region.scale[0]
-        return np.array([*region.edge_width, region.current_edge_width]) * on_screen
-
-    np.testing.assert_allclose(widths(), OUTLINE_PX, rtol=0.05)
-    for zoom in (0.05, 8):
-        viewer.scene.camera.zoom = zoom
-        spin(lambda: np.allclose(widths(), OUTLINE_PX, rtol=0.05))
-    region.data = [LEFT, LEFT / 2]
-    region.scale = (1.0, 1.0)
-    spin(lambda: np.allclose(widths(), OUTLINE_PX, rtol=0.05))
-
-
-def test_the_slide_without_scale_is_named_and_not_the_one_in_view(
+def test_the_slide_without_scale_is_named_and_a_moved_region_stays_on_its_tissue_when_it_is_given_one(
     predicted, dock, viewer, slide_without_scale, spin
 ) -> None:
     panel, first = dock("Patient and region"), predicted.workspace.slide
@@ -215,3 +207,15 @@ def test_the_slide_without_scale_is_named_and_not_the_one_in_view(
     first.name = "another name"
     assert [panel.slides.item(place).text() for place in range(2)] == ["another name", "unscaled"]
     assert panel.chosen == predicted.workspace.slides
+    a_moved_region_stays_on_its_tissue(panel, predicted, viewer)
+
+
+def a_moved_region_stays_on_its_tissue(patient, panel, viewer) -> None:
+    slide = panel.workspace.slides[1]
+    panel.workspace.choose(slide)
+    region = draw(patient, viewer, LEFT[:, ::-1] / 4)
+    region.affine = SHIFT
+    (before,) = regions.polygons_on(viewer, slide)
+    panel.inputs.mpp.setValue(0.5)
+    assert tuple(region.scale) == (0.5, 0.5)
+    np.testing.assert_allclose(regions.polygons_on(viewer, slide)[0], before)
