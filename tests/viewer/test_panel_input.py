@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import numpy as np
-import pytest
+from pixels import colours_of
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QHelpEvent, QWheelEvent
 from qtpy.QtWidgets import (
@@ -56,22 +56,6 @@ def state(control: QWidget) -> object:
     with suppress(AttributeError):
         return control.value()
     return control.text()
-
-
-def test_the_wheel_changes_nothing_that_has_no_focus(taught, dock, viewer, qtbot) -> None:
-    workspace, panels = taught.workspace, [dock(name) for name in PANELS]
-    qtbot.wait(50)  # until all are laid out
-    before = [(control, state(control)) for one in panels for control in turned(one)]
-    assert len(before) > 20
-    look, device, stored = workspace.look, workspace.device, read_settings()
-    viewer.window._qt_window.setFocus()
-    for control, shown in before:
-        for step in (-120, 120, 120):
-            wheel(control, step)
-            assert not control.hasFocus()
-            assert state(control) == shown, f"{type(control.parent()).__name__}: {control.accessibleName()}"
-    assert (workspace.look, workspace.device) == (look, device)
-    assert read_settings() == stored
 
 
 def test_the_wheel_scrolls_the_panel_and_changes_what_has_focus(viewer, dock, spin) -> None:
@@ -130,12 +114,12 @@ def test_slides_whose_long_names_differ_at_the_end_alone_are_told_apart(
     QToolTip.hideText()
 
 
-def test_every_field_and_table_has_a_name_and_every_button_says_what_it_does(
-    taught, dock, qtbot, spin
+def test_every_field_has_a_name_every_button_says_what_it_does_and_the_wheel_changes_none_without_focus(
+    taught, dock, viewer, qtbot, spin
 ) -> None:
     fields = (QComboBox, QAbstractSpinBox, QSlider, QAbstractItemView, QLineEdit)
     panels = [dock(name) for name in PANELS]
-    qtbot.wait(50)
+    qtbot.wait(50)  # until all are laid out
     for panel in panels:
         inner = [
             field
@@ -158,32 +142,48 @@ def test_every_field_and_table_has_a_name_and_every_button_says_what_it_does(
         (view.fit, "Alt+0"), (view.quarter, "Alt+E"), (view.upright, "Alt+A"),
     ):  # fmt: skip
         spin(lambda button=button, key=key: button.toolTip().endswith(f"({key_text(key)})"), 10)
+    the_wheel_changes_nothing_that_has_no_focus(taught.workspace, panels, viewer)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_focus_is_seen(taught, viewer, dock, theme: str, spin) -> None:
-    viewer.theme = theme
-    text = window_colours(theme).text
+def the_wheel_changes_nothing_that_has_no_focus(workspace, panels: list, viewer) -> None:
+    before = [(control, state(control)) for one in panels for control in turned(one)]
+    assert len(before) > 20
+    look, device, stored = workspace.look, workspace.device, read_settings()
+    viewer.window._qt_window.setFocus()
+    for control, shown in before:
+        for step in (-120, 120, 120):
+            wheel(control, step)
+            assert not control.hasFocus()
+            assert state(control) == shown, f"{type(control.parent()).__name__}: {control.accessibleName()}"
+    assert (workspace.look, workspace.device) == (look, device)
+    assert read_settings() == stored
+
+
+def test_focus_is_seen(taught, viewer, dock, spin) -> None:
     view, gallery = dock("View and heatmap"), dock("Top patches")
-    viewer.window.activate()
-    for widget in (view.fit, view.heat.kind, view.heat.smooth, view.angle, view.heat.opacity, gallery.number):
-        dock_of(view if view.isAncestorOf(widget) else gallery).raise_()
-        spin(widget.isVisible)
-        size = widget.size()
-        pictures = []
-        for target in (view.scroll_area, widget):
-            target.setFocus()
-            spin(target.hasFocus)
-            pictures.append(widget.grab().toImage())
-        before, after = pictures
-        lit = [
-            (x, y)
-            for x in range(after.width())
-            for y in range(after.height())
-            if before.pixelColor(x, y) != after.pixelColor(x, y) and after.pixelColor(x, y).name() == text
-        ]
-        assert len(lit) >= 2 * after.width(), type(widget).__name__
-        assert widget.size() == size
+    for theme in ("dark", "light"):
+        viewer.theme = theme
+        viewer.window.activate()
+        for widget in (
+            view.fit,
+            view.heat.kind,
+            view.heat.smooth,
+            view.angle,
+            view.heat.opacity,
+            gallery.number,
+        ):
+            dock_of(view if view.isAncestorOf(widget) else gallery).raise_()
+            spin(widget.isVisible)
+            size = widget.size()
+            pictures = []
+            for target in (view.scroll_area, widget):
+                target.setFocus()
+                spin(target.hasFocus)
+                pictures.append(colours_of(widget.grab().toImage()))
+            before, after = pictures
+            lit = (before != after) & (after == int(window_colours(theme).text[1:], 16))
+            assert lit.sum() >= 2 * after.shape[1], (theme, type(widget).__name__)
+            assert widget.size() == size, (theme, type(widget).__name__)
 
 
 def test_patches_and_overview_are_worked_by_keys(taught, viewer, dock, qtbot, spin) -> None:
