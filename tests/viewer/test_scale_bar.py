@@ -79,17 +79,16 @@ def test_no_letters_are_made_while_a_slide_is_opened(bar, letters, spin, qtbot, 
     assert set(letters) == made < set(CHARACTERS)
 
 
-def test_another_napari_makes_its_letters_itself(viewer, bar, spin, monkeypatch) -> None:
-    monkeypatch.setattr(scale_bar_widget, "_qt_viewer_of", lambda viewer: SimpleNamespace(canvas=None))
-    bar.show()
-    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
-
-
-def test_the_viewer_of_a_plugin_is_found_behind_its_proxy(viewer) -> None:
+def test_a_viewer_is_found_behind_a_plugins_proxy_and_another_napari_makes_its_letters_itself(
+    viewer, bar, spin, monkeypatch
+) -> None:
     from napari.utils._proxies import PublicOnlyProxy
 
     found = scale_bar_widget._qt_viewer_of(PublicOnlyProxy(viewer))
     assert found is viewer.window._qt_viewer
+    monkeypatch.setattr(scale_bar_widget, "_qt_viewer_of", lambda viewer: SimpleNamespace(canvas=None))
+    bar.show()
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
 
 
 def test_letters_are_given_up_with_their_owner(bar, owner, letters, spin, qtbot) -> None:
@@ -102,10 +101,14 @@ def test_letters_are_given_up_with_their_owner(bar, owner, letters, spin, qtbot)
     assert not letters
 
 
-def test_a_change_of_magnification_is_drawn_once(viewer, bar, spin, qtbot) -> None:
+def test_a_change_of_magnification_is_drawn_once_and_a_bar_that_the_user_has_moved_stays_there(
+    viewer, bar, spin, qtbot
+) -> None:
     viewer.add_image(np.zeros((4096, 4096), np.uint8), scale=(0.25, 0.25), units="um")
+    viewer.canvas.overlays.scale_bar.position = "top_right"
     bar.show()
     spin(lambda: viewer.canvas.overlays.scale_bar.visible)
+    assert viewer.canvas.overlays.scale_bar.position == "top_right"
     qtbot.wait(200)
     drawn: list[object] = []
     viewer.window._qt_viewer.canvas._scene_canvas.events.draw.connect(drawn.append)
@@ -115,14 +118,6 @@ def test_a_change_of_magnification_is_drawn_once(viewer, bar, spin, qtbot) -> No
         spin(lambda: bool(drawn))
         qtbot.wait(100)
         assert len(drawn) == 1, zoom
-
-
-def test_a_bar_that_the_user_has_moved_stays_there(viewer, bar, spin) -> None:
-    viewer.add_image(np.zeros((64, 64), np.uint8), units="um")
-    viewer.canvas.overlays.scale_bar.position = "top_right"
-    bar.show()
-    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
-    assert viewer.canvas.overlays.scale_bar.position == "top_right"
 
 
 @pytest.fixture
@@ -138,13 +133,19 @@ def measured(viewer, qtbot):
     return read
 
 
-def test_the_bar_measures_in_the_unit_of_the_slide_in_view(  # noqa: PLR0917 (fixtures)
+def test_the_bar_measures_in_the_unit_of_the_slide_in_view_and_gives_none_to_the_users_pictures(  # noqa: PLR0917 (fixtures)
     panel, viewer, measured, slide_path, slide_without_scale, spin
 ) -> None:
     (scaled,) = viewer.open(slide_path, plugin="amkd-viewer")
     spin(lambda: viewer.canvas.overlays.scale_bar.visible)
     notification_manager.records.clear()
     assert measured().endswith("µm")
+    picture = viewer.add_image(np.zeros((64, 64), np.uint8))
+    viewer.scene.camera.zoom *= 1.7
+    assert measured().endswith("µm")
+    assert [str(unit) for unit in picture.units] == ["pixel", "pixel"]
+    viewer.layers.remove(picture)
+    notification_manager.records.clear()
     (unscaled,) = viewer.open(slide_without_scale, plugin="amkd-viewer")
     assert measured().endswith(" pixel")
     panel.workspace.choose(scaled)
@@ -153,12 +154,3 @@ def test_the_bar_measures_in_the_unit_of_the_slide_in_view(  # noqa: PLR0917 (fi
     panel.workspace.restate_scale(unscaled, (0.25, 0.25))
     assert measured().endswith("µm")
     assert not notification_manager.records
-
-
-def test_pictures_of_the_user_take_no_unit_from_the_bar(panel, viewer, measured, slide_path, spin) -> None:
-    viewer.open(slide_path, plugin="amkd-viewer")
-    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
-    picture = viewer.add_image(np.zeros((64, 64), np.uint8))
-    viewer.scene.camera.zoom *= 1.7
-    assert measured().endswith("µm")
-    assert [str(unit) for unit in picture.units] == ["pixel", "pixel"]
