@@ -202,20 +202,8 @@ def session(panel, viewer, dock, paths, spin, wait) -> None:  # noqa: PLR0917
         wait(50)
 
 
-def test_a_map_that_cannot_be_drawn_is_a_sentence(panel, viewer, slide_path, spin, monkeypatch) -> None:
-    def broken(*args, **kwargs):
-        raise ZeroDivisionError("a fault of ours")
-
-    monkeypatch.setattr("amkd_viewer.drawing_widget.prediction_layers", broken)
-    panel.open_slide(slide_path, run=True)
-    spin(lambda: panel.outcome is not None)
-    assert isinstance(panel.outcome, AmkdError)
-    assert "cannot be drawn" in panel.error.text()
-    assert panel.run_button.isEnabled()
-
-
-def test_a_drawing_that_fails_leaves_no_slides_name_in_the_log(  # noqa: PLR0917 (fixtures)
-    panel, viewer, slide_path, tmp_path, spin, monkeypatch, caplog
+def test_a_map_that_cannot_be_drawn_is_a_sentence_and_leaves_no_slides_name_in_the_log(  # noqa: PLR0917 (fixtures)
+    kept, panel, viewer, slide_path, tmp_path, spin, monkeypatch, caplog
 ) -> None:
     path = tmp_path / "S21-48213_MUELLER.tif"
     shutil.copy(slide_path, path)
@@ -229,7 +217,9 @@ def test_a_drawing_that_fails_leaves_no_slides_name_in_the_log(  # noqa: PLR0917
     panel.workspace.slide.name = "Erika Mustermann"  # the user may call a layer as he likes
     panel.run()
     spin(lambda: panel.outcome is not None)
+    assert isinstance(panel.outcome, AmkdError)
     assert "cannot be drawn" in panel.error.text()
+    assert panel.run_button.isEnabled()
     assert "a map cannot be drawn" in caplog.text
     assert "ZeroDivisionError: a fault of ours at slide-" in caplog.text
     assert [name for name in ("MUELLER", "S21", "Mustermann", str(tmp_path)) if name in caplog.text] == []
@@ -255,8 +245,8 @@ def test_a_slide_that_goes_away_is_a_sentence(  # noqa: PLR0917 (fixtures)
     assert [slide_layers.role_of(layer) for layer in viewer.layers] == ["slide"]
 
 
-def test_another_bundle_in_mid_run_does_not_disturb_it(panel, slide_path, tmp_path, spin) -> None:
-    panel.open_slide(slide_path, run=True)
+def test_another_bundle_in_mid_run_does_not_disturb_it(panel, second_slide_path, tmp_path, spin) -> None:
+    panel.open_slide(second_slide_path, run=True)
     spin(lambda: panel.session.running is not None)
     asked = panel.session.running.bundle_path
     panel.workspace.set_inputs(bundle_path=tmp_path / "other.amkd")
@@ -271,8 +261,12 @@ def test_another_bundle_in_mid_run_does_not_disturb_it(panel, slide_path, tmp_pa
     assert "other.amkd" in panel.error.text()
 
 
-def test_a_panel_closed_in_mid_task_takes_its_task_along(predicted, viewer, dock, qtbot) -> None:
+def test_a_full_disk_at_export_is_a_sentence_and_a_panel_closed_in_mid_task_takes_it_along(  # noqa: PLR0917 (fixtures)
+    predicted, viewer, dock, tmp_path, qtbot, spin, monkeypatch
+) -> None:
     export = dock("Export")
+    if os.path.exists("/dev/full"):
+        a_full_disk_is_a_sentence(export, tmp_path, spin, monkeypatch)
     started, go, told = threading.Event(), threading.Event(), []
     predicted.workspace.do(export, "slow", lambda: (started.set(), go.wait(10)), told.append)
     assert started.wait(10)
@@ -283,6 +277,21 @@ def test_a_panel_closed_in_mid_task_takes_its_task_along(predicted, viewer, dock
     qtbot.wait(200)
     assert told == []
     assert predicted.workspace.prediction is not None
+
+
+def a_full_disk_is_a_sentence(export, tmp_path: Path, spin, monkeypatch) -> None:
+    def full(*args, **kwargs):
+        with open("/dev/full", "w") as file:
+            file.write("x")
+
+    monkeypatch.setattr("amkd_core.export.geojson.write_text", full)
+    for kind, box in export.kinds.items():
+        box.setChecked(kind == "geojson")
+    export.export(tmp_path)
+    spin(lambda: export.error.text() != "")
+    assert "No space left on device" in export.error.text()
+    assert export.export_button.isEnabled()
+    assert not list(tmp_path.glob("*.geojson"))
 
 
 @pytest.mark.parametrize(
@@ -360,20 +369,3 @@ def test_slides_that_are_open_together_leave_nothing_behind(  # noqa: PLR0917 (f
     grown = (own.memory_info().rss - memory) / 2**20
     _log.info("MiB grown, left, before: %s", (grown, left(), before))
     assert grown < 50, grown
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_at_export_is_a_sentence(predicted, dock, monkeypatch, tmp_path, spin) -> None:
-    def full(*args, **kwargs):
-        with open("/dev/full", "w") as file:
-            file.write("x")
-
-    monkeypatch.setattr("amkd_core.export.geojson.write_text", full)
-    export = dock("Export")
-    for kind, box in export.kinds.items():
-        box.setChecked(kind == "geojson")
-    export.export(tmp_path)
-    spin(lambda: export.error.text() != "")
-    assert "No space left on device" in export.error.text()
-    assert export.export_button.isEnabled()
-    assert not list(tmp_path.glob("*.geojson"))
