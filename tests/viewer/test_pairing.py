@@ -10,12 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kept_slides import keep_features
 from qtpy.QtCore import Qt
 
 from amkd_core.inference.kept_files import user_folder
 from amkd_core.inference.region import rows_inside
 from amkd_viewer import slide_layers
 from amkd_viewer.layers import outline_of
+
+
+@pytest.fixture
+def second_kept(kept, second_slide_path, bundle_path, own_cache) -> None:
+    """The user's cache holds the features of the second slide, too."""
+    keep_features(second_slide_path, bundle_path, own_cache)
 
 
 def opened(panel, path: Path, spin) -> None:
@@ -47,7 +54,7 @@ def one_patient(table: Path, folder: Path, patient: str, name: str = "one.csv") 
 
 
 def test_expression_of_one_patient_stays_out_of_anothers_prediction(  # noqa: PLR0917 (fixtures)
-    predicted, dock, viewer, second_slide_path, expression_path, tmp_path, spin
+    second_kept, predicted, dock, viewer, second_slide_path, expression_path, tmp_path, spin
 ) -> None:
     workspace = predicted.workspace
     expression = dock("Pathways").expression
@@ -71,25 +78,23 @@ def test_expression_of_one_patient_stays_out_of_anothers_prediction(  # noqa: PL
     assert facts_of(predicted)["Expression"] == "patient first, one.csv"
 
 
-def test_a_panel_that_is_closed_leaves_no_expression_to_another_slide(  # noqa: PLR0917 (fixtures)
-    predicted, dock, viewer, second_slide_path, expression_path, spin
-) -> None:
-    workspace, pathways = predicted.workspace, dock("Pathways")
-    pathways.expression.read(expression_path)
-    spin(lambda: workspace.expression is not None)
-    viewer.window.remove_dock_widget(pathways)
-    opened(predicted, second_slide_path, spin)
-    assert workspace.expression is None
-
-
-def test_a_run_that_starts_while_genes_are_read_goes_without_them(  # noqa: PLR0917 (fixtures)
-    predicted, dock, second_slide_path, expression_path, tmp_path, spin, monkeypatch
+def test_a_run_that_starts_while_genes_are_read_goes_without_them_and_so_does_one_after_their_panel_is_closed(  # noqa: PLR0917 (fixtures)
+    predicted,
+    dock,
+    viewer,
+    second_slide_path,
+    slide_without_scale,
+    expression_path,
+    tmp_path,
+    spin,
+    monkeypatch,
 ) -> None:
     import amkd_core.inference.expression as module
 
     path = tmp_path / "both.csv"
     path.write_text(expression_path.read_text().replace("patient-a", "second"))
-    workspace, expression = predicted.workspace, dock("Pathways").expression
+    workspace, pathways = predicted.workspace, dock("Pathways")
+    expression = pathways.expression
     expression.read(path)
     spin(lambda: workspace.expression is not None)
     go_on, read = threading.Event(), module.read_genes
@@ -101,26 +106,15 @@ def test_a_run_that_starts_while_genes_are_read_goes_without_them(  # noqa: PLR0
     go_on.set()
     spin(lambda: workspace.expression is not None)
     assert workspace.expression.patient == "second"
-
-
-def test_a_table_that_cannot_be_read_leaves_no_older_one_behind(
-    taught, dock, expression_path, tmp_path, spin
-) -> None:
-    workspace, expression = taught.workspace, dock("Pathways").expression
-    expression.read(expression_path)
-    spin(lambda: "genes of patient first" in expression.found.text())
-    bad = tmp_path / "bad.csv"
-    bad.write_bytes(b"\x00\x01\x02 no table")
-    expression.read(bad)
+    viewer.window.remove_dock_widget(pathways)
+    opened(predicted, slide_without_scale, spin)
     assert workspace.expression is None
-    spin(lambda: "bad.csv" in taught.error.text())
-    assert workspace.expression is None
-    assert expression.found.text() == ""
 
 
-def test_genes_in_the_table_are_of_the_pathway_and_the_patient_that_are_shown(
+def test_genes_in_the_table_are_of_the_pathway_and_the_patient_that_are_shown_and_none_of_a_table_before(
     taught, dock, expression_path, spin
 ) -> None:
+    assert taught.outcome.provenance["genes"]["patient"] == "first"
     workspace, panel = taught.workspace, dock("Pathways")
 
     def shown() -> dict[str, float]:
@@ -144,10 +138,24 @@ def test_genes_in_the_table_are_of_the_pathway_and_the_patient_that_are_shown(
     panel.table.selectRow(1)
     spin(lambda: panel.genes.n_shown > 0)
     assert shown() != first
+    a_table_that_cannot_be_read_leaves_no_older_one_behind(taught, panel.expression, expression_path, spin)
 
 
-def test_a_patients_result_says_so_in_panel_and_report_and_is_written_beside_the_slides_own(
-    predicted, dock, second_slide_path, tmp_path, spin
+def a_table_that_cannot_be_read_leaves_no_older_one_behind(taught, expression, path: Path, spin) -> None:
+    workspace = taught.workspace
+    expression.read(path)
+    spin(lambda: "genes of patient first" in expression.found.text())
+    bad = path.with_name("bad.csv")
+    bad.write_bytes(b"\x00\x01\x02 no table")
+    expression.read(bad)
+    assert workspace.expression is None
+    spin(lambda: "bad.csv" in taught.error.text())
+    assert workspace.expression is None
+    assert expression.found.text() == ""
+
+
+def test_a_patients_result_says_so_in_panel_and_report_and_is_written_beside_the_slides_own(  # noqa: PLR0917
+    second_kept, predicted, dock, second_slide_path, tmp_path, spin
 ) -> None:
     workspace, export = predicted.workspace, dock("Export")
     for kind, box in export.kinds.items():
@@ -199,7 +207,7 @@ def named_report(export, folder: Path, spin) -> str:
     return next(folder.glob("*-patient-report.html")).read_text()
 
 
-def test_a_scale_that_is_stated_anew_takes_the_old_result_along(
+def test_a_scale_that_is_stated_anew_takes_the_old_result_along_and_is_asked_for_when_opened_again(
     panel, viewer, slide_without_scale, dock, spin
 ) -> None:
     view, patient = dock("View and heatmap"), dock("Patient and region")
@@ -231,14 +239,14 @@ def test_a_scale_that_is_stated_anew_takes_the_old_result_along(
     spin(lambda: workspace.prediction is not None)  # kept from before
     assert workspace.prediction.bag.slide_mpp == (0.5, 0.5)
 
-
-def test_a_slide_that_was_closed_and_is_opened_again_has_its_map(predicted, viewer, slide_path, spin) -> None:
-    workspace = predicted.workspace
-    viewer.layers.remove(workspace.slide)
-    assert workspace.slide is None
-    opened(predicted, slide_path, spin)
-    spin(lambda: slide_layers.overlay(viewer, workspace.slide, "map") is not None)
-    spin(lambda: slide_layers.overlay(viewer, workspace.slide, "boxes") is not None)
+    risk = workspace.prediction.risk
+    viewer.layers.clear()
+    opened(panel, slide_without_scale, spin)
+    assert workspace.prediction is None
+    assert panel.inputs.scale_question.isVisible()
+    panel.inputs.mpp.setValue(0.5)
+    spin(lambda: workspace.prediction is not None)
+    assert workspace.prediction.risk == risk
 
 
 def map_values(viewer, workspace) -> np.ndarray:
@@ -283,11 +291,16 @@ def test_no_result_is_shown_under_another_models_name(  # noqa: PLR0917 (fixture
     assert workspace.prediction.risk == second.risk
 
 
-def test_a_slide_that_is_opened_again_shows_the_whole_slides_result_of_the_chosen_model(  # noqa: PLR0917
+def test_a_slide_that_is_opened_again_has_its_map_and_the_whole_slides_result_of_the_chosen_model(  # noqa: PLR0917
     predicted, dock, viewer, slide_path, other_bundle_path, bundle_path, spin
 ) -> None:
     workspace, panel = predicted.workspace, dock("Patient and region")
     whole = workspace.prediction
+    viewer.layers.remove(workspace.slide)
+    assert workspace.slide is None
+    opened(predicted, slide_path, spin)
+    spin(lambda: slide_layers.overlay(viewer, workspace.slide, "map") is not None)
+    spin(lambda: slide_layers.overlay(viewer, workspace.slide, "boxes") is not None)
     for path in (bundle_path, other_bundle_path):
         predicted.bundle_path = path
         predicted.run()
@@ -309,7 +322,7 @@ def test_a_slide_that_is_opened_again_shows_the_whole_slides_result_of_the_chose
     assert np.isfinite(map_values(viewer, workspace)).sum() == len(whole.bag)
 
 
-def test_the_whole_slides_result_comes_back_when_its_region_is_taken_away(
+def test_the_whole_slides_result_comes_back_when_its_region_is_taken_away_and_an_ellipse_is_none_of_lines(
     predicted, dock, viewer, spin
 ) -> None:
     workspace, panel = predicted.workspace, dock("Patient and region")
@@ -332,6 +345,28 @@ def test_the_whole_slides_result_comes_back_when_its_region_is_taken_away(
         assert workspace.prediction is whole
         assert not any("region" in sentence for sentence in predicted.result.notices.sentences)
         assert not panel.changed.text()
+    an_ellipse_is_an_ellipse_and_a_line_is_refused(predicted, panel, viewer, spin)
+
+
+def an_ellipse_is_an_ellipse_and_a_line_is_refused(predicted, panel, viewer, spin) -> None:
+    workspace = predicted.workspace
+    whole = workspace.prediction
+    panel.draw_button.click()
+    layer = slide_layers.overlay(viewer, workspace.slide, "region")
+    centre, radius = np.array([1152.0, 1536.0]), np.array([1000.0, 1200.0])
+    box = centre + radius * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
+    layer.add_ellipses(box)
+    middles = (whole.bag.coords + np.array(whole.bag.patch_size_level0) / 2)[:, ::-1]
+    within = (((middles - centre) / radius) ** 2).sum(axis=1)
+    panel.region_button.click()
+    spin(lambda: workspace.outcome is not None)
+    assert (within < 0.98).sum() <= len(workspace.prediction.bag) <= (within < 1.02).sum()
+    assert len(workspace.prediction.bag) < len(rows_inside(whole.bag, [box[:, ::-1]]).nonzero()[0])
+    turned = outline_of(np.array([[0.0, 1], [2, 3], [3, 2], [1, 0]]), "ellipse")
+    assert np.abs(turned - turned.mean(axis=0)).max() < np.sqrt(2.5)
+    layer.add_paths(np.array([[0.0, 0.0], [500.0, 0.0], [500.0, 500.0]]))
+    panel.region_button.click()
+    assert "a line encloses no tissue" in predicted.error.text()
 
 
 def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behind(
@@ -363,46 +398,8 @@ def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behin
     panel.workspace.session.close()
 
 
-def test_a_slide_without_scale_that_is_opened_again_is_asked_for_it_again(
-    panel, viewer, slide_without_scale, spin
-) -> None:
-    opened(panel, slide_without_scale, spin)
-    panel.inputs.mpp.setValue(0.5)
-    panel.run()
-    spin(lambda: panel.outcome is not None)
-    risk = panel.workspace.prediction.risk
-    viewer.layers.clear()
-    opened(panel, slide_without_scale, spin)
-    assert panel.workspace.prediction is None
-    assert panel.inputs.scale_question.isVisible()
-    panel.inputs.mpp.setValue(0.5)
-    spin(lambda: panel.workspace.prediction is not None)
-    assert panel.workspace.prediction.risk == risk
-
-
-def test_an_ellipse_is_an_ellipse_and_a_line_is_refused(predicted, dock, viewer, spin) -> None:
-    workspace, panel = predicted.workspace, dock("Patient and region")
-    whole = workspace.prediction
-    panel.draw_button.click()
-    layer = slide_layers.overlay(viewer, workspace.slide, "region")
-    centre, radius = np.array([1152.0, 1536.0]), np.array([1000.0, 1200.0])
-    box = centre + radius * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
-    layer.add_ellipses(box)
-    middles = (whole.bag.coords + np.array(whole.bag.patch_size_level0) / 2)[:, ::-1]
-    within = (((middles - centre) / radius) ** 2).sum(axis=1)
-    panel.region_button.click()
-    spin(lambda: workspace.outcome is not None)
-    assert (within < 0.98).sum() <= len(workspace.prediction.bag) <= (within < 1.02).sum()
-    assert len(workspace.prediction.bag) < len(rows_inside(whole.bag, [box[:, ::-1]]).nonzero()[0])
-    turned = outline_of(np.array([[0.0, 1], [2, 3], [3, 2], [1, 0]]), "ellipse")
-    assert np.abs(turned - turned.mean(axis=0)).max() < np.sqrt(2.5)
-    layer.add_paths(np.array([[0.0, 0.0], [500.0, 0.0], [500.0, 500.0]]))
-    panel.region_button.click()
-    assert "a line encloses no tissue" in predicted.error.text()
-
-
 @pytest.fixture
-def queue(panel, dock, slide_path, second_slide_path, tmp_path, spin):  # noqa: PLR0917 (fixtures)
+def queue(second_kept, panel, dock, slide_path, second_slide_path, tmp_path, spin):  # noqa: PLR0917 (fixtures)
     folder = tmp_path / "folder"
     folder.mkdir()
     for name, path in (("a", slide_path), ("b", second_slide_path), ("c", slide_path)):
@@ -413,7 +410,31 @@ def queue(panel, dock, slide_path, second_slide_path, tmp_path, spin):  # noqa: 
     return widget
 
 
-def test_a_fault_with_one_slide_of_a_folder_costs_that_slide(kept, queue, spin, monkeypatch) -> None:
+def test_a_fault_of_ours_ends_a_folder_and_one_with_a_slide_costs_that_slide_and_no_single_slide_does(  # noqa: PLR0917
+    panel, queue, slide_path, qtbot, spin, monkeypatch
+) -> None:
+    a_queue_that_ends_by_a_fault_can_be_started_again(panel, queue, qtbot, spin, monkeypatch)
+    a_fault_with_one_slide_costs_that_slide(queue, spin, monkeypatch)
+    a_folder_is_not_given_up_for_a_single_slide(panel, queue, slide_path, spin, monkeypatch)
+
+
+def a_queue_that_ends_by_a_fault_can_be_started_again(panel, queue, qtbot, spin, monkeypatch) -> None:
+    def broken(request, bundle):
+        raise RuntimeError("a fault of ours")
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(panel.session, "_predict", broken)
+        with qtbot.capture_exceptions() as seen:
+            queue.run()
+            spin(lambda: "Stopped after 0 of 3 slides." in queue.stage.text())
+    assert [str(error) for _, error, _ in seen] == ["a fault of ours"]
+    assert queue.run_button.isEnabled()
+    assert not queue.cancel_button.isEnabled()
+    # It is started below.
+
+
+def a_fault_with_one_slide_costs_that_slide(queue, spin, monkeypatch) -> None:
     from amkd_viewer import jobs
 
     real = jobs.predict_one
@@ -423,17 +444,16 @@ def test_a_fault_with_one_slide_of_a_folder_costs_that_slide(kept, queue, spin, 
             raise RuntimeError("CUDA error: out of memory")
         return (yield from real(request, bundle))
 
-    monkeypatch.setattr(jobs, "predict_one", predict_one)
-    queue.run()
-    spin(lambda: queue.stage.text().startswith("Done"))
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "predict_one", predict_one)
+        queue.run()
+        spin(lambda: queue.stage.text().startswith("Done"))
     assert queue.stage.text() == "Done: 2 predicted, 1 not."
     assert queue.rows[1].error == "b.tif: a fault in AMKD Viewer (RuntimeError); the log says more"
     assert queue.run_button.isEnabled()
 
 
-def test_a_folder_that_is_under_way_is_not_given_up_for_a_single_slide(  # noqa: PLR0917 (fixtures)
-    kept, panel, queue, slide_path, spin, monkeypatch
-) -> None:
+def a_folder_is_not_given_up_for_a_single_slide(panel, queue, slide_path, spin, monkeypatch) -> None:
     from amkd_viewer import jobs
 
     go_on, real = threading.Event(), jobs.predict_one
@@ -450,28 +470,3 @@ def test_a_folder_that_is_under_way_is_not_given_up_for_a_single_slide(  # noqa:
     assert "folder are being predicted" in panel.error.text()
     go_on.set()
     spin(lambda: queue.stage.text() == "Done: 3 predicted, 0 not.")
-
-
-def test_a_queue_that_ends_by_a_fault_of_ours_can_be_started_again(  # noqa: PLR0917 (fixtures)
-    kept, panel, queue, qtbot, spin, monkeypatch
-) -> None:
-    from amkd_viewer import jobs
-
-    def broken(request, bundle):
-        raise RuntimeError("a fault of ours")
-        yield
-
-    monkeypatch.setattr(panel.session, "_predict", broken)
-    with qtbot.capture_exceptions() as seen:
-        queue.run()
-        spin(lambda: "Stopped after 0 of 3 slides." in queue.stage.text())
-    assert [str(error) for _, error, _ in seen] == ["a fault of ours"]
-    assert queue.run_button.isEnabled()
-    assert not queue.cancel_button.isEnabled()
-    monkeypatch.setattr(panel.session, "_predict", jobs.run_job)
-    queue.run()
-    spin(lambda: queue.stage.text().startswith("Done"))
-
-
-def test_a_result_says_whose_expression_it_was_made_from(taught) -> None:
-    assert taught.outcome.provenance["genes"]["patient"] == "first"
