@@ -49,14 +49,34 @@ def doubtful():
     return replace(found, notices=(*found.notices, Notice("not_he", NOT_HE)))
 
 
-def test_the_survival_panel_shows_the_notices(predicted, dock) -> None:
+def test_panel_curve_and_badge_say_what_speaks_against_a_risk_and_where_the_groups_part(
+    predicted, viewer, dock, doubtful, spin
+) -> None:
     panel = dock("Survival")
     assert predicted.result.notices.sentences
     assert panel.notices.sentences == predicted.result.notices.sentences
     assert panel.notices.isVisibleTo(panel)
+    one = f"{predicted.outcome.risk_group} risk is"
+    for sentence in (predicted.result.sentence.text(), panel.sentence.text()):
+        assert "; higher is worse)" in sentence
+        assert one in sentence.lower()
+        assert sentence.endswith("the training patients' median risk.")
+    a_copied_curve_bears_its_words(panel, spin)
+    the_badge_says_that_a_group_is_in_doubt(predicted, viewer, doubtful)
 
 
-def test_the_badge_says_that_a_group_is_in_doubt(predicted, viewer, doubtful, spin) -> None:
+def a_copied_curve_bears_its_words(panel, spin) -> None:
+    spin(lambda: panel.curve._image is not None)
+    shown = panel.curve._image
+    panel.curve.copy()
+    copied = QGuiApplication.clipboard().image()
+    assert copied.width() == shown.width()
+    assert copied.height() > shown.height() + 60
+    top = next(y for y in range(copied.height()) if copied.copy(0, y, shown.width(), shown.height()) == shown)
+    assert top > 0
+
+
+def the_badge_says_that_a_group_is_in_doubt(predicted, viewer, doubtful) -> None:
     result, badge = predicted.result, predicted.result.group
     plain = replace(predicted.outcome, notices=predicted.outcome.notices[:1])
     for theme in ("dark", "light"):
@@ -70,12 +90,7 @@ def test_the_badge_says_that_a_group_is_in_doubt(predicted, viewer, doubtful, sp
     assert ink_on("#000000") != ink_on("#ffffff")
 
 
-def test_the_panels_say_where_the_risk_groups_part(predicted, dock, doubtful) -> None:
-    one = f"{predicted.outcome.risk_group} risk is"
-    for sentence in (predicted.result.sentence.text(), dock("Survival").sentence.text()):
-        assert "; higher is worse)" in sentence
-        assert one in sentence.lower()
-        assert sentence.endswith("the training patients' median risk.")
+def test_several_models_vote_on_which_side_of_the_median_a_risk_is(doubtful) -> None:
     several = replace(doubtful, member_risks=np.array([0.1, 0.2]), risk_group="low")
     said = "Low risk is not above the training patients' median risk, by more than half of the 2 models."
     assert group_sentence(several) == said
@@ -103,18 +118,6 @@ def test_a_saved_curve_bears_its_words_and_keeps_its_size(doubtful, tmp_path: Pa
             tmp_path / f"a.{kind}", with_words(bare, curve_words(doubtful)), survival_table(doubtful), (5, 4)
         )
         assert path.stat().st_size
-
-
-def test_a_copied_curve_bears_its_words(predicted, dock, spin) -> None:
-    panel = dock("Survival")
-    spin(lambda: panel.curve._image is not None)
-    shown = panel.curve._image
-    panel.curve.copy()
-    copied = QGuiApplication.clipboard().image()
-    assert copied.width() == shown.width()
-    assert copied.height() > shown.height() + 60
-    top = next(y for y in range(copied.height()) if copied.copy(0, y, shown.width(), shown.height()) == shown)
-    assert top > 0
 
 
 def test_tables_bear_the_notices_in_every_row(doubtful, tmp_path: Path) -> None:
