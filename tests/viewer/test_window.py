@@ -30,14 +30,20 @@ def finished(panel):
 
 
 @pytest.fixture
-def opened(panel, viewer, slide_path, spin):
-    """The panel with a slide in it."""
+def opened(panel, viewer, second_slide_path, spin):
+    """The panel with a slide in it that was not encoded before."""
+    return opened_in(panel, viewer, second_slide_path, spin)
+
+
+def opened_in(panel, viewer, slide_path: Path, spin):
     panel.open_slide(slide_path)
     spin(lambda: roles(viewer) == ["slide"])
     return panel
 
 
-def test_the_panels_stand_under_plugins_amkd(viewer) -> None:
+def test_the_panels_stand_under_plugins_amkd_and_an_entry_docks_its_panel(viewer) -> None:
+    from napari._app_model import get_app_model
+
     menu = viewer.window._qt_window.menuBar()
     plugins = next(action for action in menu.actions() if action.text().replace("&", "") == "Plugins").menu()
     plugins.aboutToShow.emit()
@@ -58,9 +64,14 @@ def test_the_panels_stand_under_plugins_amkd(viewer) -> None:
         "Slide information",
         "Help and shortcuts",
     ]
+    get_app_model().commands.execute_command("amkd-viewer.predict").result()
+    docked = viewer.window.dock_widgets
+    assert any("Predict survival risk" in name for name in docked)
 
 
-def test_the_sample_opens_from_the_menu(panel, viewer, slide_path, monkeypatch, spin) -> None:
+def test_a_click_on_predict_brings_risk_map_and_boxes_over_the_sample_from_the_menu(  # noqa: PLR0917 (fixtures)
+    kept, panel, viewer, slide_path, qtbot, spin, monkeypatch
+) -> None:
     monkeypatch.setattr("amkd_core.inference.demo.demo_slide_path", lambda: slide_path)
     actions = panel.window().menuBar().actions()
     for name in ("File", "Open Sample"):
@@ -72,21 +83,17 @@ def test_the_sample_opens_from_the_menu(panel, viewer, slide_path, monkeypatch, 
     ours[0].trigger()
     spin(lambda: roles(viewer) == ["slide"])
     assert panel.inputs.slide is viewer.layers[0]
-    assert panel.run_button.isEnabled()
-
-
-def test_the_menu_entry_docks_the_panel(viewer, spin) -> None:
-    from napari._app_model import get_app_model
-
-    get_app_model().commands.execute_command("amkd-viewer.predict").result()
-    docked = viewer.window.dock_widgets
-    assert any("Predict survival risk" in name for name in docked)
-
-
-def test_a_click_on_predict_brings_risk_map_and_boxes(opened, viewer, qtbot, spin) -> None:
-    click(qtbot, opened.run_button)
-    spin(finished(opened))
+    click(qtbot, panel.run_button)
+    spin(finished(panel))
     assert roles(viewer) == ["slide", "map", "boxes"]
+    risk_is_shown(panel, spin)
+    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
+    # The map is the chosen layer: heat under the cursor stands in the status bar.
+    assert slide_layers.role_of(viewer.layers.selection.active) == "map"
+    a_second_run_draws_into_the_same_layers_and_they_leave_with_the_slide(panel, viewer, qtbot, spin)
+
+
+def risk_is_shown(opened, spin) -> None:
     result = opened.result
     assert result.isVisible()
     assert result.percentile.text() == f"{opened.outcome.risk_percentile:.0f}"
@@ -109,16 +116,11 @@ def test_a_click_on_predict_brings_risk_map_and_boxes(opened, viewer, qtbot, spi
     assert [line.get_linestyle() for line in (*solid, dashed)] == ["-", "-.", "-", "--"]
     assert dashed.get_xdata()[0] == solid[-1].get_xdata()[-1] == told_until(opened.outcome)
     assert not opened.error.isVisible()
-    spin(lambda: viewer.canvas.overlays.scale_bar.visible)
-    # The map is the chosen layer: heat under the cursor stands in the status bar.
-    assert slide_layers.role_of(viewer.layers.selection.active) == "map"
 
 
-def test_a_second_run_draws_into_the_same_layers_and_they_leave_with_the_slide(
+def a_second_run_draws_into_the_same_layers_and_they_leave_with_the_slide(
     opened, viewer, qtbot, spin
 ) -> None:
-    click(qtbot, opened.run_button)
-    spin(finished(opened))
     viewer.layers[1].opacity = 0.3
     before, image = list(viewer.layers), viewer.layers[1].data.copy()
     click(qtbot, opened.run_button)
@@ -147,7 +149,15 @@ def test_cancel_acts_within_a_second(opened, viewer, qtbot, spin) -> None:
     assert roles(viewer) == ["slide", "map", "boxes"]
 
 
-def test_a_missing_bundle_is_a_sentence_in_panel_and_notification(opened, qtbot, spin, tmp_path) -> None:
+def test_a_file_that_is_no_slide_is_a_sentence_and_a_missing_bundle_in_panel_and_notification(  # noqa: PLR0917
+    panel, viewer, slide_path, qtbot, spin, tmp_path
+) -> None:
+    path = tmp_path / "empty.svs"
+    path.touch()
+    panel.open_slide(path, run=True)
+    spin(finished(panel))
+    assert "is empty" in panel.error.text()
+    opened = opened_in(panel, viewer, slide_path, spin)
     opened.bundle_path = tmp_path / "lost.amkd"
     heard: list[str] = []
     notification_manager.notification_ready.connect(lambda note: heard.append(note.message))
@@ -159,14 +169,6 @@ def test_a_missing_bundle_is_a_sentence_in_panel_and_notification(opened, qtbot,
     assert heard == [opened.error.text()]
     assert opened.run_button.isEnabled()
     assert not opened.cancel_button.isEnabled()
-
-
-def test_a_file_that_is_no_slide_is_a_sentence(panel, spin, tmp_path) -> None:
-    path = tmp_path / "empty.svs"
-    path.touch()
-    panel.open_slide(path, run=True)
-    spin(finished(panel))
-    assert "is empty" in panel.error.text()
 
 
 def test_a_slide_without_scale_is_asked_for_it(panel, viewer, slide_without_scale, qtbot, spin) -> None:
@@ -188,35 +190,37 @@ def test_a_slide_without_scale_is_asked_for_it(panel, viewer, slide_without_scal
     assert "given by you" in panel.result.facts.text
 
 
-@pytest.mark.parametrize(
-    ("kind", "why", "offered", "chosen"),
-    [
-        (
-            "power",
-            "records 0.5 micrometres per pixel, but its objective power means about 0.25",
-            ["0.5", "0.25"],
-            1,
-        ),
-        (
-            "oblong",
-            "records 0.25 x 0.5 micrometres per pixel, which are not square",
-            ["0.25 × 0.5", "0.25", "0.5"],
-            0,
-        ),
-    ],
-)
-def test_a_slide_that_contradicts_itself_is_asked_for_its_scale(
-    panel, viewer, tmp_path, qtbot, spin, *, kind, why, offered, chosen
-) -> None:
+CONTRADICTIONS = {
+    "power": (
+        "records 0.5 micrometres per pixel, but its objective power means about 0.25",
+        ["0.5", "0.25"],
+        1,
+    ),
+    "oblong": (
+        "records 0.25 x 0.5 micrometres per pixel, which are not square",
+        ["0.25 × 0.5", "0.25", "0.5"],
+        0,
+    ),
+}
+"""What a slide says, which scales are offered, and which of them is taken."""
+
+
+def test_a_slide_that_contradicts_itself_is_asked_for_its_scale(panel, viewer, tmp_path, qtbot, spin) -> None:
     from slide_files import tissue_like, write_svs, write_tiff
 
     image = tissue_like(1536, 1536, seed=6)
-    if kind == "power":
-        path = write_svs(tmp_path / "doubt.svs", [image], mpp=0.5, power=40)
-    else:
-        path = write_tiff(tmp_path / "doubt.tif", [image], mpp=(0.25, 0.5))
-    panel.open_slide(path)
-    spin(lambda: roles(viewer) == ["slide"])
+    for kind in CONTRADICTIONS:
+        if kind == "power":
+            path = write_svs(tmp_path / "doubt.svs", [image], mpp=0.5, power=40)
+        else:
+            path = write_tiff(tmp_path / "doubt.tif", [image], mpp=(0.25, 0.5))
+        opened_in(panel, viewer, path, spin)
+        it_is_asked_for(panel, viewer, kind, qtbot, spin)
+        viewer.layers.clear()
+
+
+def it_is_asked_for(panel, viewer, kind: str, qtbot, spin) -> None:
+    why, offered, chosen = CONTRADICTIONS[kind]
     inputs = panel.inputs
     assert inputs.mpp.isVisible()
     assert inputs.mpp.value() == 0
@@ -243,7 +247,9 @@ def test_a_slide_that_contradicts_itself_is_asked_for_its_scale(
     assert f"{offered[chosen]} µm per pixel, given by you" in panel.result.facts.text
 
 
-def test_taking_the_slide_away_ends_its_run(opened, viewer, qtbot, spin) -> None:
+def test_taking_the_slide_away_ends_its_run_and_closing_the_panel_in_mid_run_its_threads(
+    opened, viewer, second_slide_path, qtbot, spin
+) -> None:
     click(qtbot, opened.run_button)
     spin(lambda: "patches" in opened.stage.text())
     viewer.layers.clear()
@@ -253,9 +259,21 @@ def test_taking_the_slide_away_ends_its_run(opened, viewer, qtbot, spin) -> None
     qtbot.wait(200)
     assert list(viewer.layers) == []
     assert not opened.result.isVisible()
+    opened_in(opened, viewer, second_slide_path, spin)
+    click(qtbot, opened.run_button)
+    spin(lambda: "patches" in opened.stage.text())
+    session = opened.session
+    viewer.window.remove_dock_widget(opened)
+    opened.deleteLater()
+    qtbot.wait(50)
+    assert session.wait(20)
+    assert session.running is None
 
 
-def test_a_map_is_shown_on_its_own_slide_only(opened, viewer, second_slide_path, qtbot, spin) -> None:
+def test_a_map_is_shown_on_its_own_slide_only(  # noqa: PLR0917 (fixtures)
+    panel, viewer, slide_path, second_slide_path, qtbot, spin
+) -> None:
+    opened = opened_in(panel, viewer, slide_path, spin)
     click(qtbot, opened.run_button)
     spin(lambda: "patches" in opened.stage.text())
     # opened, and thereby chosen, in the middle of the first slide's run
@@ -275,7 +293,10 @@ def test_a_map_is_shown_on_its_own_slide_only(opened, viewer, second_slide_path,
     assert opened.result.isVisible()
 
 
-def test_the_list_of_layers_hears_each_of_our_layers(predicted, viewer, second_slide_path, spin) -> None:
+def test_two_slides_are_told_of_and_looked_at_one_by_one_and_closed_together(
+    predicted, viewer, second_slide_path, spin
+) -> None:
+    """The list of layers hears each of ours, a slide is in view when the other goes, a window closes with both."""
     predicted.open_slide(second_slide_path)
     spin(lambda: roles(viewer).count("slide") == 2)
     told: list[object] = []
@@ -286,49 +307,27 @@ def test_the_list_of_layers_hears_each_of_our_layers(predicted, viewer, second_s
         layer.visible = not layer.visible
         assert any(source is layer for source in told), layer.name
         layer.visible = not layer.visible
-
-
-def test_a_viewer_closes_with_results_of_several_slides(predicted, viewer, second_slide_path, spin) -> None:
-    """napari takes the layers away one by one when it can draw no other any more."""
-    predicted.open_slide(second_slide_path, run=True)
-    spin(lambda: predicted.outcome is not None)
-    assert roles(viewer).count("boxes") == 2
-    viewer.close()
-    assert list(viewer.layers) == []
-
-
-def test_another_slide_is_looked_at_when_one_goes(predicted, viewer, second_slide_path, spin) -> None:
-    predicted.open_slide(second_slide_path)
-    spin(lambda: roles(viewer).count("slide") == 2)
     viewer.layers.remove(viewer.layers["second"])
     spin(predicted.result.isVisible)
     assert predicted.inputs.slide is viewer.layers["first"]
     assert all(layer.visible for layer in viewer.layers)
     assert roles(viewer).count("boxes") == 1
+    predicted.open_slide(second_slide_path, run=True)
+    spin(lambda: roles(viewer).count("boxes") == 2)
+    # napari takes the layers away one by one when it can draw no other any more.
+    viewer.close()
+    assert list(viewer.layers) == []
 
 
-def test_closing_the_panel_in_mid_run_ends_its_threads(opened, viewer, qtbot, spin) -> None:
-    click(qtbot, opened.run_button)
-    spin(lambda: "patches" in opened.stage.text())
-    session = opened.session
-    viewer.window.remove_dock_widget(opened)
-    opened.deleteLater()
-    qtbot.wait(50)
-    assert session.wait(20)
-    assert session.running is None
-
-
-def test_napari_opens_slides_itself(panel, viewer, slide_path, spin) -> None:
+def test_napari_opens_slides_itself_and_slide_information_tells_and_asks(
+    panel, viewer, slide_without_scale, slide_path, spin
+) -> None:
+    _, widget = viewer.window.add_plugin_dock_widget("amkd-viewer", "Slide information")
+    spin(widget.empty.isVisible)
     (layer,) = viewer.open(slide_path, plugin="amkd-viewer")
     assert panel.inputs.slide is layer
     spin(lambda: layer.loaded)
     assert layer.extent.world[1] == pytest.approx((1151.5, 1535.5), abs=1)
-
-
-def test_slide_information_tells_and_asks(viewer, slide_without_scale, slide_path, spin) -> None:
-    _, widget = viewer.window.add_plugin_dock_widget("amkd-viewer", "Slide information")
-    spin(widget.empty.isVisible)
-    viewer.open(slide_path, plugin="amkd-viewer")
     assert "3,072 × 2,304" in widget.facts.text
     assert "1.54 × 1.15 mm" in widget.facts.text
     assert not widget.mpp.isVisible()
