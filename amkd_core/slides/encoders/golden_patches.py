@@ -8,6 +8,7 @@ arithmetic alone, the same on every machine, and their features travel with bags
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -51,6 +52,12 @@ def golden_patches(side_px: int = 256) -> NDArray[np.uint8]:
     array, shape (8, side_px, side_px, 3), uint8
         RGB.
     """
+    return _drawn(side_px).copy()
+
+
+@lru_cache(maxsize=2)
+def _drawn(side_px: int) -> NDArray[np.uint8]:
+    # An encoder is loaded anew for many a slide; the drawing takes a third of a second each time.
     return np.stack([_patch(seed, scene, side_px) for seed, scene in enumerate(_SCENES)])
 
 
