@@ -14,11 +14,11 @@ from qtpy.QtCore import QTimer
 
 from amkd_viewer import slide_layers
 
-PHOTOGRAPH = """
+THREE_WINDOWS = """
 import sys, threading, time
 from amkd_core.errors import AmkdError
-from amkd_viewer.launch import screenshot
-slide, bundle, lost, out = sys.argv[1:]
+from amkd_viewer.launch import screenshot, view
+slide, other, bundle, lost, out = sys.argv[1:]
 try:
     screenshot(slide, lost, out + ".lost.png")
 except AmkdError as error:
@@ -26,15 +26,34 @@ except AmkdError as error:
 screenshot(slide, bundle, out)
 time.sleep(1)
 print("threads:", [thread.name for thread in threading.enumerate() if thread.name.startswith("amkd-")])
+import napari
+from qtpy.QtCore import QTimer
+viewer = view(other, bundle, block=False)
+panel = next(iter(viewer.window.dock_widgets.values()))
+def close_when_running():
+    if "patches" in panel.stage.text():
+        print("closing", time.time(), flush=True)
+        viewer.close()
+watch = QTimer()
+watch.timeout.connect(close_when_running)
+watch.start(20)
+napari.run()
 """
+"""Two are to be photographed, one is closed in mid-run: with a slide that is new, for its run to last long enough."""
 
 
-def test_pictures_of_the_whole_window(screen, slide_path: Path, bundle_path: Path, tmp_path: Path) -> None:
+def test_pictures_of_the_whole_window_and_closing_one_in_mid_run_ends_the_program(  # noqa: PLR0917 (fixtures)
+    screen, kept, slide_path: Path, second_slide_path: Path, bundle_path: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "pictures" / "window.png"
-    arguments = [str(path) for path in (slide_path, bundle_path, tmp_path / "lost.amkd", out)]
-    command = [sys.executable, "-c", PHOTOGRAPH, *arguments]
+    arguments = [
+        str(path) for path in (slide_path, second_slide_path, bundle_path, tmp_path / "lost.amkd", out)
+    ]
+    command = [sys.executable, "-c", THREE_WINDOWS, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    ended = time.time()
     assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
     # A run that fails is an error and leaves no picture; the next one works, and no thread outlives its window.
     assert "refused: lost.amkd" in done.stdout
     assert [path.name for path in out.parent.iterdir()] == ["window.png"]
@@ -48,34 +67,6 @@ def test_pictures_of_the_whole_window(screen, slide_path: Path, bundle_path: Pat
     yellow = (canvas[..., 0] > 170) & (canvas[..., 1] > 150) & (canvas[..., 2] < 140)
     assert glass.mean() > 0.05
     assert yellow.mean() > 0.002
-
-
-CLOSE_IN_MID_RUN = """
-import sys, time
-from pathlib import Path
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QLabel
-from amkd_viewer.launch import view
-viewer = view(sys.argv[1], sys.argv[2], block=False)
-panel = next(iter(viewer.window.dock_widgets.values()))
-def close_when_running():
-    if "patches" in panel.stage.text():
-        print("closing", time.time(), flush=True)
-        viewer.close()
-watch = QTimer()
-watch.timeout.connect(close_when_running)
-watch.start(20)
-import napari
-napari.run()
-"""
-
-
-def test_closing_the_window_in_mid_run_ends_the_program(screen, slide_path: Path, bundle_path: Path) -> None:
-    command = [sys.executable, "-c", CLOSE_IN_MID_RUN, str(slide_path), str(bundle_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    ended = time.time()
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
     closed = float(done.stdout.split("closing")[1].split()[0])
     # It ends by itself; how soon depends on the machine, and on what else runs there.
     assert ended - closed < 60

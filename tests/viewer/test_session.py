@@ -237,14 +237,14 @@ def test_slides_are_opened_off_the_callers_thread(slide_path: Path, tmp_path: Pa
     session.close()
 
 
-def test_the_real_thing_runs_from_a_script(slide_path: Path, bundle_path: Path) -> None:
+def test_the_real_thing_runs_from_a_script(second_slide_path: Path, bundle_path: Path) -> None:
     from amkd_core.slides import open_slide
 
-    with open_slide(slide_path) as slide:
+    with open_slide(second_slide_path) as slide:
         fingerprint = slide.info.fingerprint
     events: list = []
     session = PredictionSession(events.append)
-    session.start(PredictionRequest(slide_path, fingerprint, bundle_path))
+    session.start(PredictionRequest(second_slide_path, fingerprint, bundle_path))
     assert session.wait(120)
     assert isinstance(events[-1], Finished), events[-1]
     result = session.result(fingerprint)
