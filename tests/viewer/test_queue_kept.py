@@ -11,6 +11,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 from bundle_fixtures import random_bag, random_bundle
+from kept_slides import keep_features
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDockWidget, QStyleOptionViewItem
@@ -29,8 +30,9 @@ NAMES = ("a.tif", "b.tif", "c.tif")
 
 
 @pytest.fixture
-def folder(slide_path: Path, second_slide_path: Path, tmp_path: Path) -> Path:
-    """Three slides in a folder that is named after a patient."""
+def folder(kept, bundle_path, slide_path: Path, second_slide_path: Path, own_cache, tmp_path: Path) -> Path:  # noqa: PLR0917
+    """Three slides, encoded before, in a folder that is named after a patient."""
+    keep_features(second_slide_path, bundle_path, own_cache)
     found = tmp_path / "Jane Doe 1950"
     found.mkdir()
     for name, path in zip(NAMES, (slide_path, second_slide_path, slide_path), strict=True):
@@ -69,7 +71,10 @@ def close(widget) -> None:
     widget.destroyOnClose()
 
 
-def test_a_panel_opened_anew_shows_what_came_meanwhile(kept, queue, dock, gate, tmp_path, spin) -> None:  # noqa: PLR0917 (fixtures)
+def test_a_panel_opened_anew_shows_what_came_meanwhile_and_its_model(  # noqa: PLR0917 (fixtures)
+    panel, queue, dock, gate, other_bundle_path, tmp_path, spin
+) -> None:
+    assert queue.model.text() == f"Predict all takes the model {panel.bundle_path.name}."
     (closed, go_on), session = gate, queue.workspace.session
     closed.add("b.tif")
     queue.mpp.setValue(0.5)
@@ -85,12 +90,21 @@ def test_a_panel_opened_anew_shows_what_came_meanwhile(kept, queue, dock, gate, 
     assert again.table.n_shown == 3
     assert again.run_button.isEnabled()
     assert again.mpp.value() == 0.5
+    model = again.predictions[0].provenance["bundle"]
+    assert f"by the model {model['name']} ({model['sha256'][:12]})." in again.model.text()
+    panel.bundle_path = other_bundle_path
+    assert f"({model['sha256'][:12]})" in again.model.text()
+    assert f"Another one, {other_bundle_path.name}, is chosen now" in again.model.text()
     again.export(tmp_path / "t.csv")
     spin((tmp_path / "t.csv").exists)
-    assert pd.read_csv(tmp_path / "t.csv")["outcome"].tolist() == ["predicted"] * 3
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert table["outcome"].tolist() == ["predicted"] * 3
+    assert set(table["bundle_sha256"]) == {model["sha256"]}
 
 
-def test_a_row_that_is_read_stays_selected_while_others_come(panel, queue) -> None:
+def test_a_folder_is_listed_with_its_subfolders_and_a_row_that_is_read_stays_selected_while_others_come(  # noqa: PLR0917
+    panel, queue, viewer, folder, gate, slide_path, spin
+) -> None:
     workspace, table = queue.workspace, queue.table
     request = QueueRequest(queue.paths, panel.bundle_path)
     workspace.queue.begin(request)
@@ -114,9 +128,12 @@ def test_a_row_that_is_read_stays_selected_while_others_come(panel, queue) -> No
     option = QStyleOptionViewItem()
     table.itemDelegateForColumn(0).initStyleOption(option, table.model().index(0, 0))
     assert option.textElideMode == Qt.TextElideMode.ElideMiddle
+    a_damaged_slide_does_not_read_as_a_sound_one(panel, queue)
+    slides_in_subfolders_are_told_of(queue, folder, slide_path, spin)
+    a_slide_taken_out_while_it_is_predicted_is_told_of(panel, viewer, gate, slide_path, spin)
 
 
-def test_a_damaged_slide_does_not_read_as_a_sound_one(panel, queue) -> None:
+def a_damaged_slide_does_not_read_as_a_sound_one(panel, queue) -> None:
     found = predict_bag(random_bag(12), random_bundle())
     damaged = replace(found, notices=(Notice("unreadable_places", "The slide is damaged: 12% of it."),))
     request = QueueRequest(queue.paths, panel.bundle_path)
@@ -133,6 +150,43 @@ def test_a_damaged_slide_does_not_read_as_a_sound_one(panel, queue) -> None:
     assert without_words == told_elsewhere
 
 
+def slides_in_subfolders_are_told_of(queue, folder, slide_path, spin) -> None:
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        shutil.copy(slide_path, folder / name / "x.tif")
+    (folder / "notes").mkdir()
+    queue.choose(folder)
+    spin(lambda: queue.stage.text() == "3 slides found. 2 sub-folders that hold slides, too, are left out.")
+    for path in folder.glob("*.tif"):
+        path.unlink()
+    shutil.rmtree(folder / "two")
+    queue.choose(folder)
+    spin(lambda: queue.stage.text().startswith("No slides"))
+    assert queue.stage.text() == (
+        "No slides found in this folder. 1 sub-folder of it holds slides; choose one of them."
+    )
+    assert slides_found_text(1, 0) == "1 slide found."
+    queue.choose(folder / "gone")
+    spin(lambda: "gone cannot be listed" in queue.error.text())
+    assert queue.stage.text().startswith("No slides")
+
+
+def a_slide_taken_out_while_it_is_predicted_is_told_of(panel, viewer, gate, slide_path, spin) -> None:
+    from napari.utils.notifications import notification_manager
+
+    (closed, _), said = gate, []
+    closed.add(slide_path.name)
+    notification_manager.notification_ready.connect(lambda event: said.append(event.message))
+    panel.open_slide(slide_path, run=True)
+    spin(lambda: panel.session.running is not None)
+    viewer.layers.remove(panel.workspace.slide)
+    assert panel.session.running is None
+    spin(lambda: bool(said))
+    assert said == [
+        "first was taken out of the window while it was being predicted; its prediction was cancelled."
+    ]
+
+
 def test_rows_of_another_queue_are_not_taken_for_ones_own() -> None:
     record = QueueRecord()
     record.choose((Path("a"), Path("b")))
@@ -145,21 +199,7 @@ def test_rows_of_another_queue_are_not_taken_for_ones_own() -> None:
     assert record.stage == "Cancelled after 1 of 2 slides."
 
 
-def test_the_table_names_its_model(kept, panel, queue, other_bundle_path, tmp_path, spin) -> None:  # noqa: PLR0917 (fixtures)
-    assert queue.model.text() == f"Predict all takes the model {panel.bundle_path.name}."
-    queue.run()
-    spin(lambda: queue.stage.text().startswith("Done"))
-    model = queue.predictions[0].provenance["bundle"]
-    assert f"by the model {model['name']} ({model['sha256'][:12]})." in queue.model.text()
-    panel.bundle_path = other_bundle_path
-    assert f"({model['sha256'][:12]})" in queue.model.text()
-    assert f"Another one, {other_bundle_path.name}, is chosen now" in queue.model.text()
-    queue.export(tmp_path / "t.csv")
-    spin((tmp_path / "t.csv").exists)
-    assert set(pd.read_csv(tmp_path / "t.csv")["bundle_sha256"]) == {model["sha256"]}
-
-
-def test_predict_all_does_not_give_up_a_slide_under_way(kept, panel, queue, gate, slide_path, spin) -> None:  # noqa: PLR0917 (fixtures)
+def test_predict_all_does_not_give_up_a_slide_under_way(panel, queue, gate, slide_path, spin) -> None:
     (closed, go_on), session = gate, panel.session
     closed.add(slide_path.name)
     panel.open_slide(slide_path, run=True)
@@ -208,22 +248,6 @@ def test_a_slide_under_way_is_not_given_up_for_another_one(  # noqa: PLR0917 (fi
     assert workspace.prediction is None, "the second slide was never predicted"
 
 
-def test_a_slide_taken_out_while_it_is_predicted_is_told_of(panel, viewer, gate, slide_path, spin) -> None:
-    from napari.utils.notifications import notification_manager
-
-    (closed, _), said = gate, []
-    closed.add(slide_path.name)
-    notification_manager.notification_ready.connect(lambda event: said.append(event.message))
-    panel.open_slide(slide_path, run=True)
-    spin(lambda: panel.session.running is not None)
-    viewer.layers.remove(panel.workspace.slide)
-    assert panel.session.running is None
-    spin(lambda: bool(said))
-    assert said == [
-        "first was taken out of the window while it was being predicted; its prediction was cancelled."
-    ]
-
-
 def test_the_file_of_a_table_names_no_folders(folder: Path, tmp_path: Path, monkeypatch) -> None:
     path, others = folder / "a.tif", "/opt/weights of/uni/model.bin"
     reasons = (
@@ -242,9 +266,7 @@ def test_the_file_of_a_table_names_no_folders(folder: Path, tmp_path: Path, monk
     assert row.reason == "a.tif: a.tif is lost."
 
 
-def test_the_file_of_a_table_names_slides_only_where_that_is_asked_for(
-    kept, queue, folder, tmp_path, spin
-) -> None:
+def test_the_file_of_a_table_names_slides_only_where_that_is_asked_for(queue, folder, tmp_path, spin) -> None:
     (folder / "a.tif").rename(folder / "S21-48213_MUELLER.tif")
     (folder / "b.tif").unlink()
     (folder / "S21-48214_MEIER.tif").write_bytes(b"")
@@ -270,24 +292,3 @@ def test_the_file_of_a_table_names_slides_only_where_that_is_asked_for(
     named = pd.read_csv(tmp_path / "named.csv", keep_default_na=False)
     assert sorted(named["slide"]) == ["S21-48213_MUELLER", "S21-48214_MEIER"]
     assert "S21-48214_MEIER.tif" in "".join(named["reason"])
-
-
-def test_slides_in_subfolders_are_told_of(queue, folder, slide_path, spin) -> None:
-    for name in ("one", "two"):
-        (folder / name).mkdir()
-        shutil.copy(slide_path, folder / name / "x.tif")
-    (folder / "notes").mkdir()
-    queue.choose(folder)
-    spin(lambda: queue.stage.text() == "3 slides found. 2 sub-folders that hold slides, too, are left out.")
-    for path in folder.glob("*.tif"):
-        path.unlink()
-    shutil.rmtree(folder / "two")
-    queue.choose(folder)
-    spin(lambda: queue.stage.text().startswith("No slides"))
-    assert queue.stage.text() == (
-        "No slides found in this folder. 1 sub-folder of it holds slides; choose one of them."
-    )
-    assert slides_found_text(1, 0) == "1 slide found."
-    queue.choose(folder / "gone")
-    spin(lambda: "gone cannot be listed" in queue.error.text())
-    assert queue.stage.text().startswith("No slides")
