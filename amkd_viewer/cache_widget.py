@@ -12,7 +12,7 @@ from amkd_viewer.number_box_widget import NumberBox
 from amkd_viewer.panel_widget import row
 from amkd_viewer.settings_section_widget import SettingsSection
 from amkd_viewer.tasks import writing
-from amkd_viewer.wording import CACHE_BY_VARIABLE, CACHE_HINT, NOTHING_KEPT, size_text
+from amkd_viewer.wording import CACHE_BY_VARIABLE, CACHE_HINT, EMPTY_ASKED, NOTHING_KEPT, size_text
 
 if TYPE_CHECKING:
     from amkd_core.inference.user_cache import CacheState
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CacheSection(SettingsSection):
-    """Chooses the cache's place and size, tells what is in it and empties it."""
+    """Chooses the cache's place and size, tells what is in it and empties it, asking first."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
@@ -31,11 +31,14 @@ class CacheSection(SettingsSection):
         self.usual_button = QPushButton("Usual place")
         self.limit = NumberBox()
         self.empty_button = QPushButton("Empty the cache")
+        self.remove_button = QPushButton("Remove them")
+        self.keep_button = QPushButton("Keep them")
 
         # Read-only elements
         self.place = PathLabel()
         self.by_variable = wrapped_label(CACHE_BY_VARIABLE, role="amkdNotice")
         self.facts = FactsTable()
+        self.asked = wrapped_label(EMPTY_ASKED, role="amkdNotice")
         self.said = wrapped_label(role="amkdMuted")
 
         # Before the handlers: a range that is set changes the value
@@ -47,16 +50,22 @@ class CacheSection(SettingsSection):
         self.place_button.clicked.connect(self._on_place_clicked)
         self.usual_button.clicked.connect(lambda: self.keep(cache_folder=None))
         self.limit.valueChanged.connect(self._on_limit_changed)
-        self.empty_button.clicked.connect(self._on_empty_clicked)
+        self.empty_button.clicked.connect(lambda: self._ask(True))
+        self.keep_button.clicked.connect(lambda: self._ask(False))
+        self.remove_button.clicked.connect(self._on_remove_clicked)
         self.kept.connect(self.measure)
 
         # Layout
         self.by_variable.setVisible(False)
         self.limit.setAccessibleName("Most that is kept, in GB")
+        self.remove_button.setToolTip("Remove features and results from this computer")
+        self.keep_button.setToolTip("Leave the cache as it is")
         self.said.setVisible(False)
+        self._ask(False)
         self.add(heading_label("Kept on this computer"))
         self.add(row(self.place, self.place_button, self.usual_button), self.by_variable)
-        self.add(row(QLabel("At most"), self.limit, stretch=1), self.facts, self.empty_button, self.said)
+        self.add(row(QLabel("At most"), self.limit, stretch=1), self.facts, self.empty_button)
+        self.add(self.asked, row(self.remove_button, self.keep_button, stretch=None), self.said)
         self.add(wrapped_label(CACHE_HINT, role="amkdMuted"))
 
     def choose_folder(self, folder: Path | str) -> None:
@@ -115,9 +124,18 @@ class CacheSection(SettingsSection):
         self._say(f"{size_text(freed)} freed: what was used longest ago." if freed else "")
         self.kept.emit(stored)
 
-    def _on_empty_clicked(self) -> None:
+    def _ask(self, asked: bool) -> None:
+        """Ask first: what is removed took minutes of a slide."""
+        self.empty_button.setVisible(not asked)
+        for item in (self.asked, self.remove_button, self.keep_button):
+            item.setVisible(asked)
+        if asked:
+            self._say("")
+
+    def _on_remove_clicked(self) -> None:
         from amkd_core.inference.user_cache import empty_cache
 
+        self._ask(False)
         self._workspace.do(self, "empty", empty_cache, self._on_emptied, self._on_failed)
 
     def _on_emptied(self, freed: int) -> None:

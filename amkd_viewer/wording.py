@@ -109,6 +109,10 @@ CACHE_HINT = (
     "place stays there; empty it before you choose another."
 )
 CACHE_BY_VARIABLE = "The variable AMKD_CACHE_DIR names the place, and goes before what is chosen here."
+EMPTY_ASKED = (
+    "Remove the features and results of all slides? Each is encoded anew when it is predicted again, which takes "
+    "minutes a slide; slides, exports and models stay."
+)
 NOTHING_KEPT = "nothing is kept"
 WEIGHTS_HINT = (
     "Foundation encoders run on your own copy of their weights, under their authors' licence; nothing is downloaded. "

@@ -43,7 +43,8 @@ class Score:
     def __str__(self) -> str:
         size = f"{self.n_patients} patients, {self.n_events} events"
         if self.interval is None:
-            return f"{self.model} on {self.part}: C-index not estimable ({size})"
+            why = f": {self.reason}" if self.reason else ""
+            return f"{self.model} on {self.part}: C-index not estimable ({size}){why}"
         figure = self.interval
         few = f"; only {self.n_events} events, hardly informative" if self.n_events < FEW_EVENTS else ""
         return (

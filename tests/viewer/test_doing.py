@@ -15,6 +15,7 @@ from qtpy.QtCore import Qt
 from amkd_core.errors import AmkdError
 from amkd_core.inference.patient import predict_patient
 from amkd_core.inference.region import rows_inside
+from amkd_core.inference.user_cache import measure_cache
 from amkd_viewer import events, slide_layers
 
 
@@ -158,7 +159,14 @@ def test_a_slide_opened_again_shows_its_result_at_once_and_the_cache_is_measured
     spin(lambda: "Features" in cache.facts.text)
     spin(cache.empty_button.isVisible)
     spin(cache.empty_button.isEnabled)
+    # It asks first, and can be told no.
     click(qtbot, cache.empty_button)
+    assert cache.asked.isVisible()
+    click(qtbot, cache.keep_button)
+    assert not cache.asked.isVisible()
+    click(qtbot, cache.empty_button)
+    assert measure_cache().size_bytes["bags"] > 0
+    click(qtbot, cache.remove_button)
     spin(lambda: "freed" in cache.said.text())
     assert not cache.said.text().startswith("0.0")
     spin(lambda: not cache.empty_button.isEnabled())

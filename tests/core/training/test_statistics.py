@@ -266,6 +266,7 @@ def test_so_few_events_in_each_of_five_folds_give_intervals_or_a_reason_and_neve
         assert (value is None) == (score.interval is None) == ("not estimable" in str(score))
         if value is None:
             assert n_events < 2
+            assert str(score).endswith(f": {score.reason}")
             continue
         assert score.interval.lower <= score.interval.estimate == value <= score.interval.upper
         assert ("hardly informative" in str(score)) == (n_events < 10)
