@@ -136,7 +136,7 @@ def write_cohort_figure(
         figure = Figure(figsize=(size[0], height), dpi=dpi, facecolor="white", layout=layout)
         FigureCanvasAgg(figure)
         draw(figure)
-        figure.draw_without_rendering()
+        layout.execute(figure)
         figure.set_layout_engine("none")  # the layout is kept, and not worked out a second time
         for axes in figure.axes:
             # The solver's last digit is not the same each time, and names of clipping paths follow from it.
@@ -152,16 +152,28 @@ def write_cohort_figure(
             fontsize=7,
             color=OTHER_COLOUR,
         )
-        with atomic_path(folder / f"{name}.png") as temporary:
-            figure.savefig(temporary, metadata={"Software": "AMKD Viewer"})
-        with atomic_path(folder / f"{name}.svg") as temporary:
-            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "AMKD Viewer"})
-        if pdf:
-            with atomic_path(folder / f"{name}.pdf") as temporary:
-                figure.savefig(
-                    temporary, format="pdf", metadata={"CreationDate": None, "Creator": "AMKD Viewer"}
-                )
+        _write(figure, folder / name, dpi, pdf=pdf)
     return folder / f"{name}.png"
+
+
+def _write(figure: Figure, path: Path, dpi: int, *, pdf: bool) -> None:
+    """Write each format by its canvas itself; `Figure.savefig` draws twice, the first time to lay out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    with atomic_path(path.with_name(f"{path.name}.png")) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": "AMKD Viewer"})
+    with atomic_path(path.with_name(f"{path.name}.svg")) as temporary:
+        metadata = {"Date": None, "Creator": "AMKD Viewer"}
+        FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)
+    if not pdf:
+        return
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    figure.dpi = dpi  # the canvas of SVG leaves its own
+    with atomic_path(path.with_name(f"{path.name}.pdf")) as temporary:
+        metadata = {"CreationDate": None, "Creator": "AMKD Viewer"}
+        FigureCanvasPdf(figure).print_pdf(temporary, metadata=metadata)
 
 
 def draw_kaplan_meier(figure: Figure, models: Sequence[GroupCurves]) -> None:

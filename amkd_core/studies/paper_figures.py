@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.atomic import write_text
+from amkd_core.bundle import Bundle
 from amkd_core.bundle_card import RESEARCH_USE_ONLY
 from amkd_core.bundle_file import open_bundle
 from amkd_core.cohort.clinical import Patient
@@ -136,11 +138,11 @@ def look(run: FinishedRun, options: FigureOptions) -> Generator[Progress, None, 
     names: tuple[str, ...] = ()
     importances: list[Array] = []
     slides: list[SlideAgreement] = []
-    tested = run.tested_by()
+    tested, opened = run.tested_by(), cache(open_bundle)
     known = [patient for patient in run.cohort.patients if patient.patient_id in tested]
     for number, patient in enumerate(known):
         yield Progress(f"Looking at {run.name}", number, len(known), patient.patient_id)
-        prediction = predicted(run, patient, options.device)
+        prediction = predicted(run, patient, options.device, opened)
         if prediction.teacher is not None:
             names = prediction.teacher.pathways
             importances.append(prediction.teacher.pathway_importance)
@@ -152,8 +154,15 @@ def look(run: FinishedRun, options: FigureOptions) -> Generator[Progress, None, 
     return CohortLook(rank_pathways(names, np.array(importances)), tuple(slides))
 
 
-def predicted(run: FinishedRun, patient: Patient, device: str) -> Prediction:
+def predicted(
+    run: FinishedRun, patient: Patient, device: str, opened: Callable[[Path], Bundle] = open_bundle
+) -> Prediction:
     """A patient's prediction by the fold that was tested on it, with the teacher's part.
+
+    Parameters
+    ----------
+    opened
+        Gives the bundle of a path; for many patients one that keeps what it gave.
 
     Raises
     ------
@@ -165,7 +174,7 @@ def predicted(run: FinishedRun, patient: Patient, device: str) -> Prediction:
     fold = run.tested_by().get(patient.patient_id)
     if fold is None:
         raise CohortError(f"{run.folder}: no fold was tested on patient {patient.patient_id}")
-    bundle = open_bundle(fold.bundle_path)
+    bundle = opened(fold.bundle_path)
     genes, remark = usable_genes(replace(run.cohort, patients=(patient,)), bundle)
     if patient.patient_id not in genes:
         raise ModalityError(f"{patient.patient_id}: {remark or 'has no expression'}")
