@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from amkd_core.atomic import atomic_path
 from amkd_core.bundle_card import RESEARCH_USE_ONLY
 from amkd_core.export.curve_figure import GROUP_COLOURS, GROUP_LINES
+from amkd_core.export.figure_file import write_png
 from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.survival.endpoints import EndpointWords
 from amkd_core.survival.metrics import KaplanMeier
@@ -158,11 +159,10 @@ def write_cohort_figure(
 
 def _write(figure: Figure, path: Path, dpi: int, *, pdf: bool) -> None:
     """Write each format by its canvas itself; `Figure.savefig` draws twice, the first time to lay out."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     with atomic_path(path.with_name(f"{path.name}.png")) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": "AMKD Viewer"})
+        write_png(figure, temporary)
     with atomic_path(path.with_name(f"{path.name}.svg")) as temporary:
         metadata = {"Date": None, "Creator": "AMKD Viewer"}
         FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)

@@ -10,6 +10,7 @@ import numpy as np
 
 from amkd_core.atomic import atomic_path
 from amkd_core.export.curve_figure import draw_curve
+from amkd_core.export.figure_file import write_png
 from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.export.pictures import N_PATCHES, SlidePictures
 from amkd_core.export.pseudonym import shown_name
@@ -45,19 +46,17 @@ def write_figure(
     identified
         Name the slide; else a pseudonym.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     size = (WIDTH_IN, _height(prediction, pictures)) if prediction.has_map else (8.5, 6.5)
     with fonts_of_all_scripts(), atomic_path(path) as temporary:
         figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
-        FigureCanvasAgg(figure)
         if prediction.has_map:
             _draw_mapped(figure, prediction, pictures)
         else:
             draw_curve(figure.add_subplot(), prediction)
         _write_title(figure, prediction, identified=identified)
-        figure.savefig(temporary, metadata={"Software": "AMKD Viewer"})
+        write_png(figure, temporary)
 
 
 def _slide_size(prediction: Prediction) -> tuple[float, float]:

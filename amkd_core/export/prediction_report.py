@@ -7,6 +7,7 @@ from pathlib import Path
 
 from amkd_core.atomic import atomic_path, write_text
 from amkd_core.errors import ConfigError
+from amkd_core.export.figure_file import write_png
 from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.export.pictures import SlidePictures
 from amkd_core.export.pseudonym import shown_name, shown_provenance
@@ -281,6 +282,6 @@ def _pictures(
             )
     found = {}
     for key, (figure, caption) in figures.items():
-        figure.savefig(folder / f"{key}.png", dpi=130)
+        write_png(figure, folder / f"{key}.png", dpi=130)
         found[key] = ReportFigure(folder / f"{key}.png", caption)
     return found
