@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from training_fixtures import draw_nothing, run_amkd
 from typer.testing import Result
 
 from amkd_core.bag_file import read_bag, write_bag
@@ -43,8 +45,29 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_cohort(folder / "first", 10), write_cohort(folder / "second", 20)
 
 
+@pytest.fixture(scope="module")
+def scored(
+    cohorts: tuple[Path, Path], bundle_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, int]:
+    """What `amkd evaluate` of the first cohort leaves, and when its second bag was written."""
+    folder = tmp_path_factory.mktemp("scored")
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        patch.setenv("AMKD_CACHE_DIR", str(folder / "user-cache"))
+        words = ["--bundle", bundle_path, "--cohort", cohorts[0], "--out", folder / "out", "--jobs", 1]
+        code, output = run_amkd("evaluate", *words)
+    assert code == 0, output
+    return folder / "out", (folder / "out" / "bags" / "S1.h5").stat().st_mtime_ns
+
+
 @pytest.fixture
-def evaluate(amkd: Run, bundle_path: Path) -> Run:
+def of_first(scored: tuple[Path, int], tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return shutil.copytree(scored[0], tmp_path / "of-first")
+
+
+@pytest.fixture
+def evaluate(amkd: Run, bundle_path: Path, no_pictures: None) -> Run:
     def run(cohort: Path, out: Path, *more: object) -> Result:
         return amkd("evaluate", "--bundle", bundle_path, "--cohort", cohort, "--out", out, "--jobs", 1, *more)
 
@@ -57,50 +80,47 @@ def risks(out: Path) -> list[float]:
 
 
 def test_a_second_cohort_is_not_scored_from_the_slides_of_the_first(
-    evaluate: Run, cohorts: tuple[Path, Path], tmp_path: Path
+    evaluate: Run, cohorts: tuple[Path, Path], scored: tuple[Path, int], of_first: Path, tmp_path: Path
 ) -> None:
     first, second = cohorts
-    assert evaluate(first, tmp_path / "out").exit_code == 0
-    of_first, kept = risks(tmp_path / "out"), (tmp_path / "out" / "bags" / "S1.h5").stat().st_mtime_ns
-    assert evaluate(first, tmp_path / "out").exit_code == 0
-    assert (tmp_path / "out" / "bags" / "S1.h5").stat().st_mtime_ns == kept, "a bag that fits is kept"
-    again = evaluate(second, tmp_path / "out")
+    before, (_, kept) = risks(of_first), scored
+    assert evaluate(first, of_first).exit_code == 0
+    assert (of_first / "bags" / "S1.h5").stat().st_mtime_ns == kept, "a bag that fits is kept"
+    again = evaluate(second, of_first)
     assert again.exit_code == 0, again.output
     assert evaluate(second, tmp_path / "alone").exit_code == 0
-    assert risks(tmp_path / "out") == risks(tmp_path / "alone")
-    assert all(one != other for one, other in zip(of_first, risks(tmp_path / "out"), strict=True))
+    assert risks(of_first) == risks(tmp_path / "alone")
+    assert all(one != other for one, other in zip(before, risks(of_first), strict=True))
 
 
 def test_a_bag_of_an_earlier_cohort_does_not_stand_for_a_slide_that_is_gone(
-    evaluate: Run, cohorts: tuple[Path, Path], tmp_path: Path
+    evaluate: Run, of_first: Path, tmp_path: Path
 ) -> None:
-    assert evaluate(cohorts[0], tmp_path / "out").exit_code == 0
     other = write_cohort(tmp_path / "other", 30)
     (other.parent / "slides" / "S1.tif").unlink()
-    done = evaluate(other, tmp_path / "out")
+    done = evaluate(other, of_first)
     assert done.exit_code == 0, done.output
     assert "1 patient kept out: no slide in the folder, and bags in" in done.output
     assert "may be another cohort's (--bags takes them)" in done.output
-    assert pd.read_csv(tmp_path / "out" / "predictions.csv")["patient_id"].tolist() == ["P0", "P2"]
+    assert pd.read_csv(of_first / "predictions.csv")["patient_id"].tolist() == ["P0", "P2"]
 
 
 def test_missing_bags_are_extracted_where_a_file_names_slides_and_bags(
-    evaluate: Run, cohorts: tuple[Path, Path], tmp_path: Path
+    evaluate: Run, of_first: Path, tmp_path: Path
 ) -> None:
-    assert evaluate(cohorts[0], tmp_path / "whole").exit_code == 0
     both = write_cohort(tmp_path / "both", 10, 'bags = "bags"\n')
     (both.parent / "bags").mkdir()
-    (both.parent / "bags" / "S0.h5").write_bytes((tmp_path / "whole" / "bags" / "S0.h5").read_bytes())
+    (both.parent / "bags" / "S0.h5").write_bytes((of_first / "bags" / "S0.h5").read_bytes())
     done = evaluate(both, tmp_path / "out")
     assert done.exit_code == 0, done.output
-    assert risks(tmp_path / "out") == risks(tmp_path / "whole")
+    assert risks(tmp_path / "out") == risks(of_first)
     assert {path.name for path in (both.parent / "bags").glob("*.h5")} == {f"{name}.h5" for name in NAMES}
     # Bags that are whole are enough when the slides have been put away.
     for path in (both.parent / "slides").iterdir():
         path.unlink()
     (both.parent / "slides").rmdir()
     assert evaluate(both, tmp_path / "out").exit_code == 0
-    assert risks(tmp_path / "out") == risks(tmp_path / "whole")
+    assert risks(tmp_path / "out") == risks(of_first)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "explain"])
@@ -108,9 +128,8 @@ def test_named_bags_of_other_slides_are_refused_and_left_as_they_are(
     amkd: Run, bundle_path: Path, cohorts: tuple[Path, Path], tmp_path: Path, command: str
 ) -> None:
     bags = tmp_path / "out" / "bags"
-    for name in NAMES:
-        done = amkd("extract", cohorts[0].parent / "slides" / f"{name}.tif", "--out", bags)
-        assert done.exit_code == 0, done.output
+    done = amkd("extract", *(cohorts[0].parent / "slides" / f"{name}.tif" for name in NAMES), "--out", bags)
+    assert done.exit_code == 0, done.output
     before = (bags / "S0.h5").read_bytes()
     done = amkd(
         command, "--bundle", bundle_path, "--cohort", cohorts[1], "--bags", bags, "--out", tmp_path / "new"
@@ -121,15 +140,14 @@ def test_named_bags_of_other_slides_are_refused_and_left_as_they_are(
 
 
 def test_bags_that_do_not_tell_their_slide_are_left_alone(
-    evaluate: Run, cohorts: tuple[Path, Path], tmp_path: Path
+    evaluate: Run, of_first: Path, tmp_path: Path
 ) -> None:
     """Of another tool, or of ours without a fingerprint; a rescan of the third slide is extracted again."""
-    assert evaluate(cohorts[0], tmp_path / "first").exit_code == 0
     both = write_cohort(
         tmp_path / "both", 20, 'bags = "bags"\nencoder = "texture"\nbag_mpp = 0.5\npatch_size = 256\n'
     )
     bags = both.parent / "bags"
-    ours = read_bag(tmp_path / "first" / "bags" / "S0.h5")
+    ours = read_bag(of_first / "bags" / "S0.h5")
     write_bag(bags / "S0.h5", replace(ours, slide_fingerprint=None))
     write_bag(bags / "S2.h5", replace(ours, slide_id="S2"))
     with h5py.File(bags / "S1.h5", "w") as file:

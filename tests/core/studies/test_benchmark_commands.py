@@ -103,11 +103,18 @@ def finished(
 ):
     out = tmp_path_factory.mktemp("compared")
     cohort, other = read_cohort(tiny_toml), read_external_cohort(other_toml)
-    # Without processes, which take longer to start than these models to train; those that follow have their own.
+    # Without processes, which take longer to start than these models to train; one repetition has its own.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cells, "Child", Here)
         found = drain(compare(cohort, recipes_of(NAMES), config, out, external=other, jobs=1))
     return out, cohort, found
+
+
+@pytest.fixture(scope="module")
+def written(finished, config: TrainingConfig):
+    """Folder with tables, figures and report of the finished comparison, and the rows of its first table."""
+    out, _, found = finished
+    return out, write_benchmark(out, found, config, "brca")
 
 
 def test_every_model_predicts_every_patient_once_on_the_same_folds(finished) -> None:
@@ -207,7 +214,7 @@ def test_tasks_are_whole_models_where_there_are_many_and_folds_where_there_are_f
     assert [task.folds for task in tasks_of(tmp_path, recipes, 2, jobs=2)] == [(1,), (2,)] * 3
 
 
-def test_tables_hold_what_the_predictions_say(finished, config) -> None:
+def test_tables_hold_what_the_predictions_say(finished, written) -> None:
     out, _, found = finished
     rows = {row.name: row for row in rows_of(found, n_resamples=50)}
     item = found.scored["abmil"]
@@ -220,7 +227,6 @@ def test_tables_hold_what_the_predictions_say(finished, config) -> None:
     assert rows[AMKD].gap is None
     gap = rows["snn"].gap
     assert gap.interval.estimate == pytest.approx(rows["snn"].within.estimate - rows[AMKD].within.estimate)
-    write_benchmark(out, found, config, "brca")
     table = list(csv.DictReader((out / "table-2.csv").read_text().splitlines()))
     assert [row["model"] for row in table] == ["ABMIL", "SNN", "AMKD", "AMKD teacher"]
     assert table[0][PUBLISHED] == "0.589 ± 0.107"
@@ -234,9 +240,8 @@ def test_tables_hold_what_the_predictions_say(finished, config) -> None:
     assert (out / "figures" / "kaplan-meier-amkd.svg").exists()
 
 
-def test_figures_of_the_tables_lie_beside_them_as_numbers(finished, config) -> None:
-    out, _, found = finished
-    shown = write_benchmark(out, found, config, "brca")
+def test_figures_of_the_tables_lie_beside_them_as_numbers(written) -> None:
+    out, shown = written
     record = json.loads((out / "metrics.json").read_text())
     assert [row["name"] for row in record["rows"]] == [row.name for row in shown] == [*NAMES, "amkd_teacher"]
     assert (record["cohort"], record["n_patients"], record["n_folds"]) == ("TCGA-BRCA", 40, 2)
@@ -264,20 +269,19 @@ def test_differences_stand_in_tables_without_an_apostrophe(tmp_path: Path) -> No
     assert found == ["+0.111 (-0.035 to +0.269)", "-0.1 (-0.2 to +0.3)", "'+1+cmd", "'=1", "research_only"]
 
 
-def test_all_that_a_benchmark_writes_says_what_it_is_for(finished, config) -> None:
-    out, _, found = finished
-    write_benchmark(out, found, config, "brca")
+def test_all_that_a_benchmark_writes_says_what_it_is_for(written) -> None:
+    out, _ = written
     names = {path.name for path in out.iterdir()} | {path.name for path in (out / "figures").iterdir()}
     assert {"table-2.csv", "table-2.tex", "table-3.csv", "table-4.tex", "kaplan-meier-amkd.png"} <= names
     assert [name for name in files_without_words(out) if not name.endswith(STATE)] == []
 
 
-def test_published_column_is_left_out_for_another_cohort(finished, config) -> None:
-    out, _, found = finished
-    write_benchmark(out, found, config, None)
+@pytest.mark.usefixtures("no_pictures")
+def test_published_column_is_left_out_for_another_cohort(finished, config, tmp_path: Path) -> None:
+    write_benchmark(tmp_path, finished[2], config, None)
     for name in ("table-2", "table-4"):
-        assert PUBLISHED not in (out / f"{name}.csv").read_text().splitlines()[0]
-    assert "CPTAC-HNSC" not in (out / "table-4.tex").read_text()
+        assert PUBLISHED not in (tmp_path / f"{name}.csv").read_text().splitlines()[0]
+    assert "CPTAC-HNSC" not in (tmp_path / "table-4.tex").read_text()
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -357,7 +361,7 @@ def test_other_teachers_guide_no_features(inputs, config, tmp_path: Path) -> Non
         drain(train_recipe(asking, inputs, config, tmp_path))
 
 
-@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.usefixtures("in_this_process", "no_pictures")
 def test_ablation_table_stands_beside_the_papers(tiny_toml, config, tmp_path: Path) -> None:
     found = drain(compare(read_cohort(tiny_toml), ABLATION[:1] + ABLATION[-1:], config, tmp_path))
     write_ablation(tmp_path, found, config, (5, "brca"))
@@ -424,7 +428,7 @@ def test_table_6_has_the_papers_alpha_whatever_the_settings_have(config) -> None
     assert rows_of_table(5, half) == ABLATION
 
 
-@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.usefixtures("in_this_process", "no_pictures")
 def test_a_row_that_is_amkd_is_not_trained_again_nor_corrected_for(
     tiny_toml: Path, config, tmp_path: Path
 ) -> None:
@@ -504,9 +508,8 @@ def test_latex_of_awkward_cells_is_sound() -> None:
     assert r"\resizebox" not in latex_of(ReportTable("c", ("a", "b"), (("1", "2"),)))
 
 
-def test_written_tables_are_sound_latex_and_say_that_the_patients_are_simulated(finished, config) -> None:
-    out, _, found = finished
-    write_benchmark(out, found, config, "brca")
+def test_written_tables_are_sound_latex_and_say_that_the_patients_are_simulated(written) -> None:
+    out, _ = written
     for name in ("table-2", "table-3", "table-4"):
         rows = list(csv.reader((out / f"{name}.csv").read_text().splitlines()))
         text = (out / f"{name}.tex").read_text()
@@ -519,6 +522,7 @@ def test_written_tables_are_sound_latex_and_say_that_the_patients_are_simulated(
     assert "whole-slide images alone" in page
 
 
+@pytest.mark.usefixtures("in_this_process", "no_pictures")
 def test_commands(tiny_toml: Path, tmp_path: Path) -> None:
     sets = [part for item in (*QUICK, "student.epochs=1") for part in ("--set", item)]
     run = CliRunner().invoke(
@@ -587,7 +591,7 @@ def test_comparisons_stop_at_a_table_of_few_pathways_genes(command: tuple[str, .
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.usefixtures("in_this_process", "no_pictures")
 def test_commands_say_how_folds_are_made_and_cross_validate_a_table_with_a_split(tmp_path: Path) -> None:
     parts = ("train", "train", "train", "validation", "test")
     toml = write_tiny_cohort(
@@ -637,7 +641,7 @@ def test_p_value_is_small_for_a_real_difference_and_one_for_none() -> None:
     assert paired_difference(outcome, risk, risk, generator=np.random.default_rng(1)).p_value == 1
 
 
-@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.usefixtures("in_this_process", "no_pictures")
 def test_external_cohort_without_expression_is_scored_by_models_of_slides(
     tiny_toml: Path, other_toml: Path, config, tmp_path: Path
 ) -> None:

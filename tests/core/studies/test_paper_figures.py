@@ -259,6 +259,7 @@ def test_moved_tables_are_named_by_the_cohort_file(run: Path, cohort_toml: Path,
     assert "--patient nobody" in text
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_cohort_file_tells_paths_and_the_run_tells_the_rest(cohort_toml: Path, tmp_path: Path) -> None:
     rows = (cohort_toml.parent / "clinical.csv").read_text().splitlines()
     swapped = [f"{line},{number % 9 + 1},{int(number % 3 > 0)}" for number, line in enumerate(rows[1:])]

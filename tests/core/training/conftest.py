@@ -6,17 +6,13 @@ from pathlib import Path
 
 import pytest
 from cohort_fixtures import write_tiny_cohort
-from PIL import Image
-from training_fixtures import N_PATIENTS, QUICK, D, fold_overrides, overrides, run_train
+from training_fixtures import N_PATIENTS, QUICK, D, draw_nothing, fold_overrides, overrides, run_train
 
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.folds import make_split
-from amkd_core.training import explain, report_figures, report_pathways
 from amkd_core.training.config import load_config
 from amkd_core.training.inputs import make_inputs, read_bags
 
-# Modules that draw figures of a run.
-DRAWING = (explain, report_figures, report_pathways)
 SPLIT = ("train", "train", "validation", "train", "test", "train")
 
 
@@ -76,12 +72,4 @@ def folds_run(unsplit_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs whose figures are one white pixel, where nobody looks at them: to draw them takes longer than to train."""
-
-    def blank(folder: Path, name: str, draw: object, **_: object) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (1, 1), "white").save(folder / f"{name}.png")
-        return folder / f"{name}.png"
-
-    for module in DRAWING:
-        monkeypatch.setattr(module, "write_cohort_figure", blank)
+    draw_nothing(monkeypatch)

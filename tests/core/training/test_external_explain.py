@@ -143,6 +143,7 @@ def test_nothing_is_fitted_and_the_figures_are_those_of_the_scores(evaluated, co
     assert RunStatistics.model_validate_json((out / "metrics.json").read_text()) == statistics
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_other_outcomes_change_no_score(cohort, bundle, bags, evaluated, tmp_path):
     patients = tuple(replace(p, time=100 - p.time, event=not p.event) for p in cohort.patients)
     drain(evaluate_bundle(replace(cohort, patients=patients), bundle, bags, out=tmp_path, effort=QUICK))
@@ -165,6 +166,7 @@ def test_the_report_says_external_and_names_the_model(evaluated, bundle):
     assert "age and stage alone" not in page
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_other_endpoints_and_kinds_of_patients_are_warned_of(cohort, bundle, bags, tmp_path):
     few = replace(cohort, file=cohort.file.model_copy(update={"endpoint": "dss", "synthetic": False}))
     drain(evaluate_bundle(few, bundle, bags, out=tmp_path, effort=QUICK))
@@ -235,6 +237,7 @@ def two_floors(cohort):
     return bundle, *found
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_another_floor_of_a_cohort_is_said_once(two_floors, bags, tmp_path):
     bundle, own, other = two_floors
     assert "scale" not in usable_genes(own, bundle)[1]
@@ -358,6 +361,7 @@ def test_what_moves_the_teachers_risk_is_read_over_the_cohort(cohort, bundle, ba
     assert f"raises: {raised[0]}" in str(found)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_effects_that_were_not_read_or_do_not_stand_are_said_and_not_drawn(cohort, bundle, bags, tmp_path):
     few = cohort.keep_only(lambda patient: patient in cohort.patients[: MIN_PATIENTS - 1], "a trial")
     found = drain(explain_bundle(few, bundle, bags, out=tmp_path / "few"))
@@ -422,6 +426,7 @@ def run_on(folder, command, cohort, out):
     return run_amkd(command, "--bundle", folder / "model.amkd", "--cohort", folder / cohort, "--out", out)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_amkd_evaluate_from_files(on_disk, tmp_path):
     code, output = run_on(on_disk, "evaluate", "cohort.toml", tmp_path / "out")
     assert code == 0, output
@@ -434,6 +439,7 @@ def test_amkd_evaluate_from_files(on_disk, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_another_endpoint_and_how_the_tables_were_understood_are_said_where_the_command_runs(
     on_disk, tmp_path
 ):
@@ -457,6 +463,7 @@ def test_another_endpoint_and_how_the_tables_were_understood_are_said_where_the_
     assert "Warning: The longest follow-up is " in " ".join(output.split())
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_patients_without_expression_are_read_and_scored(on_disk, tmp_path):
     assert len(read_external_cohort(on_disk / "cohort.toml").patients) == N
     text = (on_disk / "cohort.toml").read_text()

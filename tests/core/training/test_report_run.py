@@ -101,6 +101,7 @@ def test_the_same_run_gives_the_same_files(reported, tmp_path: Path):
         assert (tmp_path / path.relative_to(out)).read_bytes() == path.read_bytes(), path.name
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_real_cohort_has_no_synthetic_banner_and_its_name_cannot_break_the_page(tmp_path: Path):
     made = made_run(60, 1, synthetic=False)
     file = made.cohort.file.model_copy(update={"name": "<script>alert(1)</script> & Co"})

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from bundle_fixtures import random_bundle
 from statistics_fixtures import QUICK, MadeRun, made_run
-from training_fixtures import fold_overrides, run_amkd, run_train
+from training_fixtures import draw_nothing, fold_overrides, run_amkd, run_train
 
 from amkd_core.bundle_card import Measured
 from amkd_core.bundle_file import open_bundle, write_bundle
@@ -167,7 +167,10 @@ def test_subgroups_move_no_other_figure(made: MadeRun, monkeypatch: pytest.Monke
     assert found == {name: value for name, value in told(made).items() if name != "subgroups"}
 
 
-def test_the_report_has_counts_figures_and_the_caution(made: MadeRun, tmp_path: Path) -> None:
+def test_the_report_has_counts_figures_and_the_caution(
+    made: MadeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_nothing(monkeypatch, but="subgroups")
     few = {patient.patient_id for patient in made.cohort.patients[:8]}
     made = with_patients(made, stage=lambda one: 4 if one.patient_id in few else 1)
     statistics = report_run(
@@ -200,8 +203,11 @@ def test_the_report_has_counts_figures_and_the_caution(made: MadeRun, tmp_path: 
         assert text in drawn, text
 
 
-def test_names_of_hospitals_are_drawn_as_they_stand(made: MadeRun, tmp_path: Path) -> None:
+def test_names_of_hospitals_are_drawn_as_they_stand(
+    made: MadeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a formula begins with in a picture's text is a letter here."""
+    draw_nothing(monkeypatch, but="subgroups")
     named = with_patients(made, group=lambda one: "$north_{$" if int(one.patient_id[4:]) % 2 else "<b>south")
     file = named.cohort.file.model_copy(update={"group": "hospital"})
     cohort = replace(named.cohort, file=file)
@@ -318,7 +324,11 @@ def clinical_toml(unsplit_toml: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def told_run(clinical_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "out"
-    exit_code, output = run_train("--cohort", clinical_toml, "--out", out, "--folds", 2, *fold_overrides())
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        exit_code, output = run_train(
+            "--cohort", clinical_toml, "--out", out, "--folds", 2, *fold_overrides()
+        )
     assert exit_code == 0, output
     assert "student by sex, within folds: female " in output, output
     return out

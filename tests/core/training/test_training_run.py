@@ -43,6 +43,7 @@ def test_a_run_leaves_a_bundle_that_predicts_what_the_run_wrote(run: Path, cohor
     assert record["environment"]["torch"] == torch.__version__
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_same_command_gives_the_same_bundle_bit_by_bit(
     run: Path, cohort_toml: Path, tmp_path: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_patients_without_a_slide_are_kept_out_and_named(cohort_toml: Path, tmp_
         with_slides(absent, tmp_path / "out")
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_without_test_patients_scores_validation_alone(unsplit_toml: Path, tmp_path: Path) -> None:
     shutil.copytree(unsplit_toml.parent, tmp_path / "cohort")
     table = tmp_path / "cohort" / "clinical.csv"
