@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from one_window import OneWindow
+from one_window import OneWindow, at_rest
 
 # The writers of small slides and bundles stand with the tests of the core.
 for folder in ("core", "core/slides"):
@@ -184,8 +184,7 @@ def viewer(request, one_window, monkeypatch, qtbot):
     window.window.resize(1400, 900)
     yield window
     # A slice that is cut when the window closes is told to it later, and holds it as long; so says napari's fixture.
-    qtbot.waitUntil(lambda: all(layer.loaded for layer in window.layers if layer.visible), timeout=20_000)
-    qtbot.wait(50)
+    at_rest(window, qtbot)
 
 
 @pytest.fixture

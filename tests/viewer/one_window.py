@@ -120,16 +120,16 @@ class OneWindow:
         self.viewer = viewer = make(show=True)
         assert not viewer._layer_slicer._force_sync
         viewer.window.resize(*SIZE)
-        stack.callback(_settle, viewer, qtbot)
+        stack.callback(at_rest, viewer, qtbot)
         self.panel = begin(viewer, self._kind, self._folder / "cache", _spin(qtbot))
         stack.callback(self.panel.session.close)
         qtbot.waitUntil(lambda: viewer.canvas.overlays.scale_bar.visible, timeout=20_000)
-        _settle(viewer, qtbot)
+        at_rest(viewer, qtbot)
 
     def _is_as_found(self) -> bool:
         with self._at_home():
             self._put_back()
-            _settle(self.viewer, QtBot(SimpleNamespace()))
+            at_rest(self.viewer, QtBot(SimpleNamespace()))
             return self._state() == self._found
 
     def _state(self) -> dict[str, Any]:
@@ -174,9 +174,20 @@ def _spin(qtbot: QtBot) -> Callable[[Callable[[], bool]], None]:
     return lambda condition: qtbot.waitUntil(condition, timeout=60_000)
 
 
-def _settle(viewer: Any, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: all(layer.loaded for layer in viewer.layers if layer.visible), timeout=20_000)
-    qtbot.wait(50)
+def at_rest(viewer: Any, qtbot: QtBot) -> None:
+    """Wait until nothing is sliced or drawn any more: what is drawn last may have other tiles sliced."""
+    calm = 0
+    while calm < 2:
+        qtbot.waitUntil(lambda: _is_loaded(viewer), timeout=20_000)
+        qtbot.wait(50)
+        calm = calm + 1 if _is_loaded(viewer) else 0
+
+
+def _is_loaded(viewer: Any) -> bool:
+    return (
+        all(layer.loaded for layer in viewer.layers if layer.visible)
+        and not viewer._layer_slicer._layers_to_task
+    )
 
 
 def _take_away_others(viewer: Any, docked: set[str], layers: list[Any]) -> None:
