@@ -137,7 +137,8 @@ def write_cohort_figure(
         figure = Figure(figsize=(size[0], height), dpi=dpi, facecolor="white", layout=layout)
         FigureCanvasAgg(figure)
         draw(figure)
-        layout.execute(figure)
+        if figure.axes:
+            layout.execute(figure)
         figure.set_layout_engine("none")  # the layout is kept, and not worked out a second time
         for axes in figure.axes:
             # The solver's last digit is not the same each time, and names of clipping paths follow from it.

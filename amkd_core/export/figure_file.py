@@ -22,7 +22,7 @@ def write_png(figure: Figure, path: Path, dpi: float | None = None) -> None:
     if dpi is not None:
         figure.dpi = dpi
     layout = figure.get_layout_engine()
-    if layout is not None:
+    if layout is not None and figure.axes:
         layout.execute(figure)
         figure.set_layout_engine("none")
     FigureCanvasAgg(figure).print_png(path, metadata={"Software": "AMKD Viewer"})
