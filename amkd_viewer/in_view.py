@@ -44,13 +44,14 @@ def show_only(viewer: ViewerModel, slide: Layer) -> None:
         elif role and not own:
             # Where the user hid a slide with all that is on it, he has not said that he wants no map.
             hide(layer, wanted=None if fingerprint_of(layer) in in_view else True)
-        elif role in SHOWN_ROLES and not is_away(layer):
+        elif role in SHOWN_ROLES:
             show(layer)
 
 
 def show(layer: Layer) -> None:
-    """Show what lies on a slide that is looked at as the user left it."""
-    set_changed(layer, "visible", entry_of(layer).pop("wanted", layer.visible))
+    """Show what lies on a slide that is looked at as the user left it; what is put away stays so."""
+    if not is_away(layer):
+        set_changed(layer, "visible", entry_of(layer).pop("wanted", layer.visible))
 
 
 def hide(layer: Layer, *, wanted: bool | None = None) -> None:

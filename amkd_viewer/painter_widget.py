@@ -64,10 +64,7 @@ class OverlayPainter(QObject):
     def _draw_next(self) -> None:
         if self._hidden is not None:
             layer, self._hidden = self._hidden, None
-            # Another slide may be looked at by now, or the layer be gone.
-            if layer in self._viewer.layers and self._is_chosen(layer):
-                in_view.show(layer)
-            self._turn.start()
+            self._step(slide_layers.fingerprint_of(layer), lambda: self._show(layer))
             return
         if not self._waiting:
             # Another slide may be looked at by now.
@@ -78,15 +75,24 @@ class OverlayPainter(QObject):
             self._done()
             return
         data = self._waiting.pop(0)
-        slide = slide_layers.slide_of(_fingerprint(data), self._viewer.layers)
+        self._step(_fingerprint(data), lambda: self._draw(data))
+
+    def _step(self, fingerprint: str, draw: Callable[[], None]) -> None:
+        """Draw what is one turn's; what fails is told, and the next turn comes."""
+        slide = slide_layers.slide_of(fingerprint, self._viewer.layers)
         try:
             # The slide may have been taken away meanwhile.
             if slide is not None:
-                self._draw(data)
+                draw()
         except Exception as error:  # noqa: BLE001 (napari's own; what is left is drawn, and the run ends)
             self._failed("" if slide is None else slide.name, error)
         finally:
             self._turn.start()
+
+    def _show(self, layer: Layer) -> None:
+        # Another slide may be looked at by now, or the layer be gone.
+        if layer in self._viewer.layers and self._is_chosen(layer):
+            in_view.show(layer)
 
     def _draw(self, data: LayerData) -> None:
         active, known = in_view.selected(self._viewer), set(self._viewer.layers)

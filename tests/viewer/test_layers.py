@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from bundle_fixtures import random_bag, random_bundle
 from napari.components import ViewerModel
+from qtpy.QtCore import QObject
 
 from amkd_core.inference.maps import Heatmap, heatmap
 from amkd_core.inference.predict import predict_bag
+from amkd_viewer import in_view
 from amkd_viewer.colours import COLOUR_MAPS, difference_colours, heat_colours
 from amkd_viewer.layers import (
     MapLook,
@@ -21,8 +23,9 @@ from amkd_viewer.layers import (
     prediction_layers,
     sources_of,
 )
+from amkd_viewer.painter_widget import OverlayPainter
 from amkd_viewer.reader import SLIDE_KEY
-from amkd_viewer.slide_layers import draw_overlay
+from amkd_viewer.slide_layers import draw_overlay, role_of
 
 # (x, y): non-square pixels, so that a flip of the axes cannot pass.
 MPP = (0.25, 0.3)
@@ -118,6 +121,56 @@ def test_what_is_drawn_already_is_left_alone(prediction) -> None:
     np.testing.assert_allclose(boxes.data[0], corners[0])
     np.testing.assert_array_equal(boxes.features["rank"], options["features"]["rank"])
     assert heat.data[cell] == image[cell]
+
+
+@pytest.fixture
+def painted(prediction):
+    """A slide's layer, its map and boxes as they are described, their painter, and what it tells."""
+    viewer, told, parent = ViewerModel(), [], QObject()
+    metadata = {SLIDE_KEY: {"role": "slide", "fingerprint": "f", "mpp": MPP}}
+    slide = viewer.add_image(
+        [np.zeros((8, 8, 3)), np.zeros((4, 4, 3))], rgb=True, name="slide", metadata=metadata
+    )
+    painter = OverlayPainter(
+        viewer,
+        chosen=lambda: slide,
+        done=lambda: told.append("done"),
+        failed=lambda name, error: told.append(f"{name}: {error}"),
+        parent=parent,
+    )
+    yield viewer, painter, prediction_layers(prediction, mpp=MPP, fingerprint="f", name="slide"), told
+    parent.deleteLater()
+
+
+def test_a_layer_that_cannot_be_shown_is_told_and_the_rest_is_drawn(painted, qtbot, monkeypatch) -> None:
+    viewer, painter, described, told = painted
+    show = in_view.show
+
+    def broken(layer) -> None:
+        if role_of(layer) == "map":
+            raise ZeroDivisionError("a fault")
+        show(layer)
+
+    monkeypatch.setattr(in_view, "show", broken)
+    painter.paint(described)
+    qtbot.waitUntil(lambda: "done" in told)
+    assert told == ["slide: a fault", "done"]
+    assert [role_of(layer) for layer in viewer.layers if layer.visible] == ["slide", "boxes"]
+
+
+def test_what_is_put_away_before_it_is_shown_is_shown_when_it_is_drawn_anew(painted, qtbot) -> None:
+    viewer, painter, described, told = painted
+    painter.paint(described)
+    painter._draw_next()  # the turn in which the map is added
+    assert [layer.visible for layer in viewer.layers] == [True, False]
+    painter.drop("f")
+    in_view.put_away(viewer.layers[1])
+    heat = viewer.layers[1]
+    qtbot.waitUntil(lambda: "done" in told)
+    assert not heat.visible
+    painter.paint(described)
+    qtbot.waitUntil(lambda: told == ["done", "done"])
+    assert all(layer.visible for layer in viewer.layers)
 
 
 def test_a_difference_is_clear_where_maps_agree(prediction) -> None:
