@@ -182,7 +182,7 @@ def restyle_map(viewer: ViewerModel, slide: Layer, prediction: Prediction, look:
 def restyle_image(layer: Layer, data: LayerData) -> None:
     """Make a map's layer that of another map, which costs a tenth of a new layer; what is equal is left alone."""
     image, options, _ = data
-    if not np.array_equal(layer.data, image, equal_nan=True):
+    if not _holds(layer, image):
         layer.data = image
     with placement.setting():
         placement.note_home(layer, options["scale"], options["translate"])

@@ -52,6 +52,14 @@ def counted(request: pytest.FixtureRequest) -> Iterator[list[FaultCount]]:
     request.node.user_properties += [("faults", asdict(count)) for count in counts]
 
 
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs draw no figures, where nobody looks at them."""
+    from training_fixtures import draw_nothing
+
+    draw_nothing(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real slides and cohorts that lies beside the checkout; absent elsewhere."""

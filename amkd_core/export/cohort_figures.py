@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from amkd_core.atomic import atomic_path
 from amkd_core.bundle_card import RESEARCH_USE_ONLY
 from amkd_core.export.curve_figure import GROUP_COLOURS, GROUP_LINES
-from amkd_core.export.figure_file import write_png
+from amkd_core.export.figure_file import lay_out, write_png
 from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.survival.endpoints import EndpointWords
 from amkd_core.survival.metrics import KaplanMeier
@@ -137,9 +137,7 @@ def write_cohort_figure(
         figure = Figure(figsize=(size[0], height), dpi=dpi, facecolor="white", layout=layout)
         FigureCanvasAgg(figure)
         draw(figure)
-        if figure.axes:
-            layout.execute(figure)
-        figure.set_layout_engine("none")  # the layout is kept, and not worked out a second time
+        lay_out(figure)
         for axes in figure.axes:
             # The solver's last digit is not the same each time, and names of clipping paths follow from it.
             axes.set_position(tuple(np.round(axes.get_position(original=True).bounds, 6)))

@@ -1,4 +1,4 @@
-"""A figure as PNG, drawn once."""
+"""A figure laid out and drawn once, which `Figure.savefig` does twice."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def lay_out(figure: Figure) -> None:
+    """Work a figure's layout out and keep it; without axes there is none."""
+    layout = figure.get_layout_engine()
+    if layout is not None and figure.axes:
+        layout.execute(figure)
+    figure.set_layout_engine("none")
+
+
 def write_png(figure: Figure, path: Path, dpi: float | None = None) -> None:
-    """Lay a figure out and draw it; `Figure.savefig` draws it twice, the first time to lay out.
+    """Lay a figure out and draw it.
 
     Parameters
     ----------
@@ -21,8 +29,5 @@ def write_png(figure: Figure, path: Path, dpi: float | None = None) -> None:
 
     if dpi is not None:
         figure.dpi = dpi
-    layout = figure.get_layout_engine()
-    if layout is not None and figure.axes:
-        layout.execute(figure)
-        figure.set_layout_engine("none")
+    lay_out(figure)
     FigureCanvasAgg(figure).print_png(path, metadata={"Software": "AMKD Viewer"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import sys
 import threading
 import time
@@ -12,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from one_window import OneWindow, at_rest
+from kept_slides import keep_features
+from one_window import OneWindow, at_rest, opened
 
 # The writers of small slides and bundles stand with the tests of the core.
 for folder in ("core", "core/slides"):
@@ -151,12 +151,12 @@ def one_window(
 
 
 @pytest.fixture(scope="session")
-def begun(encoded, slide_path, bundle_path, tmp_path_factory) -> Callable[..., object]:
+def begun(slide_path, bundle_path, tmp_path_factory) -> Callable[..., object]:
     """Give a window that is to be shared its kept features, its panel and its result."""
     expression_path = write_expression(bundle_path, tmp_path_factory.mktemp("expression"))
 
     def begin(window, kind: str, cache: Path, spin: Callable[..., None]) -> object:
-        shutil.copytree(encoded, cache)
+        keep_features(slide_path, bundle_path, cache)
         _, widget = window.window.add_plugin_dock_widget("amkd-viewer", "Predict survival risk")
         widget.bundle_path = bundle_path
         predict(widget, slide_path, spin, expression_path if kind == "taught" else None)
@@ -168,20 +168,13 @@ def begun(encoded, slide_path, bundle_path, tmp_path_factory) -> Callable[..., o
 @pytest.fixture
 def viewer(request, one_window, monkeypatch, qtbot):
     """A real napari window, asynchronous as in use."""
-    from amkd_viewer.slicing import slice_in_background
-
     if request.node.get_closest_marker("one_window") is not None:
         begin = request.getfixturevalue("begun")
         with one_window.lent(_kind_of(request.node), begin, request.node, monkeypatch) as window:
             yield window
         return
     one_window.close()
-    monkeypatch.delenv("NAPARI_ASYNC", raising=False)
-    make = request.getfixturevalue("make_napari_viewer")  # this resets what the next line sets
-    slice_in_background()
-    window = make(show=True)
-    assert not window._layer_slicer._force_sync
-    window.window.resize(1400, 900)
+    window = opened(request.getfixturevalue("make_napari_viewer"), monkeypatch)
     yield window
     # A slice that is cut when the window closes is told to it later, and holds it as long; so says napari's fixture.
     at_rest(window, qtbot)
@@ -240,23 +233,10 @@ def write_expression(bundle_path: Path, folder: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def encoded(slide_path: Path, bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with the features of the first slide, encoded once for all tests."""
-    from amkd_core.bundle_file import open_bundle
-    from amkd_core.inference.bag_cache import BagCache
-    from amkd_core.inference.predict import encode_for
-
-    folder = tmp_path_factory.mktemp("encoded")
-    for _ in encode_for(slide_path, open_bundle(bundle_path), cache=BagCache(folder / "bags")):
-        pass
-    return folder
-
-
 @pytest.fixture
-def kept(encoded: Path, own_cache: Path) -> None:
+def kept(slide_path: Path, bundle_path: Path, own_cache: Path) -> None:
     """The user's cache holds the features of the first slide, as from an earlier session."""
-    shutil.copytree(encoded, own_cache)
+    keep_features(slide_path, bundle_path, own_cache)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Features of slides that are encoded once for all tests of a process, as `encoded` does it for the first slide."""
+"""Features of slides that are encoded once for all tests of a process."""
 
 from __future__ import annotations
 

@@ -98,8 +98,6 @@ class OneWindow:
         self._found, self._put_back = self._state(), _putting_back(self.viewer, self.panel)
 
     def _open_in(self, stack: ExitStack, begin: Callable[..., Any]) -> None:
-        from amkd_viewer.slicing import slice_in_background
-
         request: Any = SimpleNamespace(
             config=self._config, node=self._node, module=SimpleNamespace(__name__=__name__), keywords={}
         )
@@ -115,11 +113,7 @@ class OneWindow:
                 monkeypatch=patch,
             )
         )
-        patch.delenv("NAPARI_ASYNC", raising=False)
-        slice_in_background()
-        self.viewer = viewer = make(show=True)
-        assert not viewer._layer_slicer._force_sync
-        viewer.window.resize(*SIZE)
+        self.viewer = viewer = opened(make, patch)
         stack.callback(at_rest, viewer, qtbot)
         self.panel = begin(viewer, self._kind, self._folder / "cache", _spin(qtbot))
         stack.callback(self.panel.session.close)
@@ -162,6 +156,18 @@ class OneWindow:
             for name, value in self._places().items():
                 patch.setenv(name, value)
             yield
+
+
+def opened(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A real window by napari's fixture, asynchronous as in use."""
+    from amkd_viewer.slicing import slice_in_background
+
+    monkeypatch.delenv("NAPARI_ASYNC", raising=False)
+    slice_in_background()
+    viewer = make(show=True)
+    assert not viewer._layer_slicer._force_sync
+    viewer.window.resize(*SIZE)
+    return viewer
 
 
 @contextmanager

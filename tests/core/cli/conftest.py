@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from training_fixtures import draw_nothing
 from typer.testing import CliRunner, Result
 
 # The writers of small slides stand with the tests of slides.
@@ -60,8 +59,3 @@ def refusal(amkd: Callable[..., Result]) -> Callable[..., str]:
         return lines[0].removeprefix("Error: ")
 
     return run
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw_nothing(monkeypatch)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from cohort_fixtures import write_tiny_cohort
-from training_fixtures import draw_nothing
 
 N_PATIENTS, D = 40, 5
 
@@ -27,8 +26,3 @@ def tiny_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Other patients, for an external cohort."""
     return tiny_cohort(tmp_path_factory.mktemp("other"), name="CPTAC-BRCA", n_patients=12, prefix="Q", seed=7)
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw_nothing(monkeypatch)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cohort_fixtures import write_tiny_cohort
-from training_fixtures import N_PATIENTS, QUICK, D, draw_nothing, fold_overrides, overrides, run_train
+from training_fixtures import N_PATIENTS, QUICK, D, fold_overrides, overrides, run_train
 
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.cohort.folds import make_split
@@ -68,8 +68,3 @@ def folds_run(unsplit_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     exit_code, output = run_train("--cohort", unsplit_toml, "--out", out, "--folds", 2, *fold_overrides())
     assert exit_code == 0, output
     return out
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw_nothing(monkeypatch)
