@@ -18,6 +18,11 @@ def beside(path: Path) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
+def has_hash_beside(path: Path) -> bool:
+    """Whether a file is held against a hash beside it when it is read."""
+    return beside(path).is_file()
+
+
 def hash_beside(path: Path, error: type[AmkdError]) -> str | None:
     """SHA-256 that is told of a file beside it: one line for each file, or the hash alone.
 

@@ -103,7 +103,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not rows:
         return
     terminalreporter.section("faults")
-    heads = {"cases": "cases", "refused": "refused", "same": "same data", "different": "other data"}
+    heads = {
+        "cases": "cases",
+        "refused": "refused",
+        "same": "same data",
+        "told": "other, told",
+        "different": "silent",
+    }
     heads |= {"deaths": "deaths", "hangs": "hangs", "slowest": "slowest s"}
     terminalreporter.write_line(f"{'family':<40}" + "".join(f"{head:>12}" for head in heads.values()))
     # A family whose count grows over several tests is told once, with all its cases.

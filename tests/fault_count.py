@@ -14,6 +14,9 @@ class FaultCount:
     refused: int = 0
     same: int = 0
     different: int = 0
+    """Accepted as other data without a word."""
+    told: int = 0
+    """Accepted as other data, and said that nothing would tell."""
     deaths: int = 0
     hangs: int = 0
     slowest: float = 0.0

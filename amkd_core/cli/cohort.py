@@ -12,6 +12,8 @@ from amkd_core.cli.study_cohort import IgnoreSplitOption
 from amkd_core.cli.terminal import say, say_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from amkd_core.cohort.cohort import Cohort
     from amkd_core.cohort.splits import Split
     from amkd_core.errors import CohortError
@@ -26,35 +28,43 @@ def cohort_command(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
     ignore_split: IgnoreSplitOption = False,
+    hashes: Annotated[
+        bool,
+        typer.Option(
+            "--write-hashes",
+            help="Write the SHA-256 of each table beside it: every later command refuses a table that has changed.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
 ) -> None:
     """Print table 1 of a cohort, how its tables were understood, who is kept out, and what looks wrong."""
     from amkd_core.cli.terminal import user_errors
+    from amkd_core.cohort.bare_tables import bare_tables, write_hashes
     from amkd_core.cohort.folds import folds_in_words
     from amkd_core.cohort.pathways import coverage_of
-    from amkd_core.cohort.shared_sites import shared_sites_note
     from amkd_core.cohort.table_one import bag_sizes, table_one
     from amkd_core.survival.endpoints import words_of
 
     with user_errors():
         found = _read(cohort, ignore_split=ignore_split)
+        written = write_hashes(bare_tables(found.file)) if hashes else ()
+        if written:  # the tables are held against them now, and the note that they are not is gone
+            found = _read(cohort, ignore_split=ignore_split)
         sizes = bag_sizes(found, found.file.bags) if found.file.bags is not None else []
         rows = table_one(found, n_patches=sizes)
         without, about_slides = _slides(found)
         splits, about_folds, refused = _folds(found, folds or 5, seed)
-    words = words_of(found.file.endpoint)
-    events = words.events
     event = {patient.patient_id: patient.event for patient in found.patients}
     tested = [sum(event[name] for name in split.test) for split in splits]
     about_genes, thin = _coverage(found)
     refused = thin or refused
-    warnings = [*found.warnings, *about_genes, *about_slides, *about_folds]
-    if any(split.test for split in splits) and min(tested) < 10:
-        few = {0: f"no {events} at all", 1: f"only 1 {words.event}"}.get(
-            min(tested), f"only {min(tested)} {events}"
-        )
-        warnings.append(f"A fold is tested on {few}; its C-index will say little.")
-    warnings += filter(None, [shared_sites_note(splits)])
+    warnings = [
+        *found.warnings,
+        *about_genes,
+        *about_slides,
+        *about_folds,
+        *_about_tests(found, splits, tested),
+    ]
     if as_json:
         record = {
             "name": found.file.name,
@@ -67,6 +77,7 @@ def cohort_command(
             "no_slide_or_bag": list(without),
             "coverage": coverage_of(found.pathways, found.expression.genes),
             "warnings": warnings,
+            "hashes_written": [path.name for path in written],
         }
         say_lines(json.dumps(record, indent=1))
         _end(refused)
@@ -77,6 +88,7 @@ def cohort_command(
         say(f"  {name:<{width}}  {text}")
     if splits:
         made = folds_in_words(found, folds or len(splits), setting=folds is not None)
+        events = words_of(found.file.endpoint).events
         say(f"  {'folds':<{width}}  {made}; tested on {', '.join(map(str, tested))} {events}")
     for title, lines in (
         ("Understood as", found.notes),
@@ -87,6 +99,9 @@ def cohort_command(
             say(f"{title}:")
         for line in lines:
             say(f"  - {line}")
+    if hashes:
+        names = ", ".join(path.name for path in written)
+        say(f"Written: {names}" if written else "Each table has a checksum, its own or beside it, already.")
     _end(refused)
 
 
@@ -120,6 +135,21 @@ def _folds(
             return (), (f"No run can be trained on it: {error}.",), error
         how = "" if any(patient.split for patient in cohort.patients) else f" of {n_folds} folds"
         return (), (f"No run{how} can be trained on it: {error}. {scored}",), None
+
+
+def _about_tests(cohort: Cohort, splits: Sequence[Split], tested: Sequence[int]) -> list[str]:
+    """What is to be said about the events on which folds are tested, and about hospitals in two of their parts."""
+    from amkd_core.cohort.shared_sites import shared_sites_note
+    from amkd_core.survival.endpoints import words_of
+
+    told = [shared_sites_note(splits)]
+    if any(split.test for split in splits) and min(tested) < 10:
+        words, fewest = words_of(cohort.file.endpoint), min(tested)
+        few = {0: f"no {words.events} at all", 1: f"only 1 {words.event}"}.get(
+            fewest, f"only {fewest} {words.events}"
+        )
+        told.insert(0, f"A fold is tested on {few}; its C-index will say little.")
+    return [line for line in told if line]
 
 
 def _coverage(cohort: Cohort) -> tuple[tuple[str, ...], CohortError | None]:

@@ -106,6 +106,7 @@ def cohort_with_bags(
         When slides or bags cannot be used.
     """
     from amkd_core.training.external import with_bags
+    from amkd_core.training.foreign_bags import warned_of_foreign_bags
     from amkd_core.training.inputs import read_bags
     from amkd_core.training.outdated_bags import refuse_bags_of_other_slides
     from amkd_core.training.slides_of_run import bags_of, extract_missing, slides_of, with_slides
@@ -122,4 +123,8 @@ def cohort_with_bags(
         drain(refuse_bags_of_other_slides(folder, slides_of(kept)))
     if has_slides:
         drain(extract_missing(kept, out, jobs=jobs, weights=None, device=device))
-    return kept, read_bags(kept, folder)
+    bags = read_bags(kept, folder)
+    warned = warned_of_foreign_bags(kept, bags, folder)
+    for warning in warned.warnings[len(kept.warnings) :]:
+        say(f"Warning: {warning}")
+    return warned, bags

@@ -106,7 +106,11 @@ def train(
         _Asked(cohort, given, of_cohort, config, overrides), out, weights, here=scheduler is None
     )
     _announce(checked)
-    _report(_train(checked, out, jobs=jobs, scheduler=scheduler, weights=weights), out)
+    run = _train(checked, out, jobs=jobs, scheduler=scheduler, weights=weights)
+    for warning in run.cohort.warnings:
+        if warning not in checked.cohort.warnings:  # what its bags told
+            say(f"Warning: {warning}")
+    _report(run, out)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag
 from amkd_core.bag_formats import BagAssumptions
 from amkd_core.cohort.cohort import Cohort, CohortFile
 from amkd_core.errors import BagError, CohortError, IncompleteBagError
+from amkd_core.hash_beside import has_hash_beside
 from amkd_core.slides.encoders import ENCODERS, card_of, stated_identity
 
 _KEYS = MappingProxyType(
@@ -89,6 +92,34 @@ def how_to_state(missing: Sequence[str], file: CohortFile) -> str:
         f"the bag does not record {', '.join(missing)}; state {', '.join(keys)} under [cohort], "
         f"or give amkd-train {', '.join(flags)}"
     )
+
+
+def warned_of_foreign_bags(cohort: Cohort, bags: Mapping[str, FeatureBag], folder: Path) -> Cohort:
+    """The cohort with a warning, where bags of other tools are among those that were read.
+
+    Parameters
+    ----------
+    bags
+        By patient, as `amkd_core.training.inputs.read_bags` gives them.
+    folder
+        Where they were read from.
+    """
+    foreign = [patient for patient in cohort.patients if not bags[patient.patient_id].verified]
+    if not foreign:
+        return cohort
+    who = "1 patient" if len(foreign) == 1 else f"{len(foreign)} patients"
+    paths = [folder / f"{name}.h5" for patient in foreign for name in patient.slide_ids]
+    n_bare = sum(not has_hash_beside(path) for path in paths)
+    warning = (
+        f"The bags of {who} come from other tools and record neither the encoder's weights nor the slide's content, so "
+        "that nothing tells whether they are what they are stated to be"
+    )
+    if n_bare:
+        warning += (
+            f"; no SHA-256 lies beside {n_bare} of their {len(paths)} files, so that damaged numbers would not be "
+            "noticed either"
+        )
+    return replace(cohort, warnings=(*cohort.warnings, f"{warning}."))
 
 
 def another_encoder(what: str, made_by: str, file: CohortFile) -> str:

@@ -37,6 +37,7 @@ from amkd_core.training.fold_record import (
     write_json,
     write_table,
 )
+from amkd_core.training.foreign_bags import warned_of_foreign_bags
 from amkd_core.training.inputs import read_bags
 from amkd_core.training.make_bundle import bundle_of_ensemble
 from amkd_core.training.packed_cache import rounded, share_bags
@@ -126,6 +127,7 @@ def train_run(
         )
         yield Progress("Reading bags")
         bags = rounded(read_bags(cohort, bags_of(cohort, out)), config.cache_dtype)
+        cohort = warned_of_foreign_bags(cohort, bags, bags_of(cohort, out))
         data = data_record(cohort, bags)
         keep_record(out / DATA, data)
         place = Place(out, jobs or 1, client)

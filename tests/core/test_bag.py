@@ -20,6 +20,7 @@ from amkd_core.bag_record import record_of
 from amkd_core.bundle_file import write_bundle
 from amkd_core.cli.main import app
 from amkd_core.errors import BagError
+from amkd_core.file_hash import file_sha256
 from amkd_core.notices import Notice
 from amkd_core.seen_slides import slide_digests
 
@@ -153,7 +154,13 @@ def test_a_clam_bag_asks_for_all_that_it_lacks_in_one_sentence(tmp_path: Path) -
     bag = read_bag(tmp_path / "clam.h5", assume=STATED)
     assert bag.patch_size_level0 == (512, 512)
     assert not bag.verified
-    assert "unverified_bag" in {notice.code for notice in bag.notices}
+    (unverified,) = (notice.sentence for notice in bag.notices if notice.code == "unverified_bag")
+    assert unverified.endswith(
+        "No SHA-256 lies beside it, so that damaged numbers would not be noticed either."
+    )
+    (tmp_path / "clam.h5.sha256").write_text(file_sha256(tmp_path / "clam.h5"))
+    held = read_bag(tmp_path / "clam.h5", assume=STATED)
+    assert [notice.sentence for notice in held.notices if "SHA-256" in notice.sentence] == []
 
 
 def test_a_trident_bag_needs_only_what_it_does_not_record(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from amkd_core.cohort.table_one import bag_sizes
 from amkd_core.errors import CohortError, EncoderError
 from amkd_core.slides.encoders import ENCODERS
 from amkd_core.training.finished_run import FinishedRun
+from amkd_core.training.foreign_bags import warned_of_foreign_bags
 from amkd_core.training.inputs import read_bags
 
 STATED: dict[str, Any] = {"encoder": "texture", "bag_mpp": 0.5, "patch_size": 256, "patch_size_level0": 512}
@@ -64,6 +66,18 @@ def test_what_a_cohort_states_completes_its_bags(cohort_toml: Path, clam: Path, 
         assert (bag.encoder.name, bag.mpp, bag.patch_size_px) == ("texture", 0.5, 256)
         assert bag.patch_size_level0 == (512, 512)
         assert not bag.verified
+
+
+def test_a_run_says_what_nothing_vouches_for(cohort_toml: Path, clam: Path) -> None:
+    cohort = stated(cohort_toml, clam, **STATED)
+    warned = warned_of_foreign_bags(cohort, read_bags(cohort, clam), clam)
+    (warning,) = warned.warnings[len(cohort.warnings) :]
+    assert warning.startswith("The bags of 48 patients come from other tools")
+    assert "no SHA-256 lies beside 48 of their 48 files" in warning
+    bags = {name: replace(bag, verified=True) for name, bag in read_bags(cohort, clam).items()}
+    assert warned_of_foreign_bags(cohort, bags, clam) is cohort
+    of_one = warned_of_foreign_bags(cohort, {**bags, "P03": replace(bags["P03"], verified=False)}, clam)
+    assert "The bags of 1 patient come" in of_one.warnings[-1]
 
 
 def test_the_encoder_of_foreign_bags_is_stated_and_known_and_no_default(
