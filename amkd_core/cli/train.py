@@ -106,11 +106,7 @@ def train(
         _Asked(cohort, given, of_cohort, config, overrides), out, weights, here=scheduler is None
     )
     _announce(checked)
-    run = _train(checked, out, jobs=jobs, scheduler=scheduler, weights=weights)
-    for warning in run.cohort.warnings:
-        if warning not in checked.cohort.warnings:  # what its bags told
-            say(f"Warning: {warning}")
-    _report(run, out)
+    _report(_train(checked, out, jobs=jobs, scheduler=scheduler, weights=weights), out, checked.cohort)
 
 
 @dataclass(frozen=True)
@@ -214,10 +210,13 @@ def _train(
             raise typer.Exit(EXIT_STOPPED) from None
 
 
-def _report(run: Run, out: Path) -> None:
+def _report(run: Run, out: Path, announced: Cohort) -> None:
     from amkd_core.notices import processor_remark
     from amkd_core.training.cohort_pathways import ON_PROCESSOR
 
+    for warning in run.cohort.warnings:
+        if warning not in announced.warnings:  # what its bags told
+            say(f"Warning: {warning}")
     card = run.bundle.card
     dropped = card.provenance.get("pathways_dropped", 0)
     say(f"{len(card.pathways)} pathways kept, {dropped} dropped for coverage")
