@@ -19,6 +19,7 @@ from amkd_core.cohort.splits import Split
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.survival.outcome import Outcome
+from amkd_core.training.optimisers import LBFGS
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -203,11 +204,11 @@ def ridge_path(outcome: Outcome, values: Array, penalties: Sequence[float] = PEN
     weights = torch.zeros(values.shape[1], dtype=torch.float64, requires_grad=True)
     fits = []
     for penalty in penalties:
-        optimiser = torch.optim.LBFGS(
+        optimiser = LBFGS(
             [weights], max_iter=40, tolerance_grad=1e-5, tolerance_change=1e-7, line_search_fn="strong_wolfe"
         )
 
-        def loss(penalty: float = penalty, optimiser: torch.optim.LBFGS = optimiser) -> torch.Tensor:
+        def loss(penalty: float = penalty, optimiser: LBFGS = optimiser) -> torch.Tensor:
             optimiser.zero_grad()
             total = cox_loss(matrix @ weights, time, event) + penalty / 2 * weights.square().sum()
             torch.autograd.backward(total)

@@ -22,6 +22,7 @@ from amkd_core.progress import Progress
 from amkd_core.training.accumulate import backward
 from amkd_core.training.config import OptimConfig
 from amkd_core.training.inputs import Example
+from amkd_core.training.optimisers import Adam
 from amkd_core.training.passes import FittingParts, batch_input, whole_output
 from amkd_core.training.repeatable import repeatable
 
@@ -139,9 +140,7 @@ def fit(
         When no epoch had a finite validation loss: the fresh weights are no trained model.
     """
     model.to(stage.device)
-    optimiser = torch.optim.Adam(
-        model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    optimiser = Adam(model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True)
     best = _copied(model)
     state = _restore(stage.folder, model, optimiser, best)
     parts = _all_at_once(config, stage)
