@@ -18,6 +18,7 @@ from typer.testing import Result
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.errors import FolderInUseError
 from amkd_core.folder_lock import hold_folder
+from amkd_core.slides.encoders import ENCODERS
 
 Run = Callable[..., Result]
 NAMES = ("S0", "S1", "S2")
@@ -179,3 +180,30 @@ def test_a_folder_of_a_run_is_refused_and_a_folder_in_use_as_well(
         done = amkd(command, *places)
     assert done.exit_code == 3
     assert "another run is working in this folder" in done.stderr
+
+
+def test_bags_of_other_tools_and_bare_tables_are_named(evaluate: Run, tmp_path: Path) -> None:
+    rows = "patient_id,slide_ids,os_months,os_event\n" + "".join(
+        f"P{i},{name},{10 + i},1\n" for i, name in enumerate(NAMES)
+    )
+    (tmp_path / "clinical.csv").write_text(rows)
+    (tmp_path / "bags").mkdir()
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        with h5py.File(tmp_path / "bags" / f"{name}.h5", "w") as file:
+            file["features"] = rng.normal(size=(20, ENCODERS["texture"].dimension)).astype(np.float32)
+            file["coords"] = np.array([(x * 512, 0) for x in range(20)], dtype=np.int32)
+    stated = 'encoder = "texture"\nbag_mpp = 0.5\npatch_size = 256\npatch_size_level0 = 512\n'
+    (tmp_path / "c.toml").write_text(
+        f'[cohort]\nclinical = "clinical.csv"\nbags = "bags"\nsynthetic = true\n{stated}'
+    )
+    done = evaluate(tmp_path / "c.toml", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    said, report = " ".join(done.stdout.split()), (tmp_path / "out" / "report.html").read_text()
+    for text in (
+        "Warning: The bags of 3 patients come from other tools",
+        "no SHA-256 lies beside 3 of their 3 files, so that damaged numbers would not be noticed either.",
+        "No SHA-256 lies beside clinical.csv: a damaged digit there would be read as it stands.",
+    ):
+        assert text in said
+        assert text in report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from training_fixtures import overrides, run_train
 
+from amkd_core.cli.train import _report as report_of_train
 from amkd_core.cohort.cohort import Cohort, read_cohort
 from amkd_core.cohort.table_one import bag_sizes
 from amkd_core.errors import CohortError, EncoderError
@@ -68,12 +70,23 @@ def test_what_a_cohort_states_completes_its_bags(cohort_toml: Path, clam: Path, 
         assert not bag.verified
 
 
-def test_a_run_says_what_nothing_vouches_for(cohort_toml: Path, clam: Path) -> None:
+def test_a_run_says_what_nothing_vouches_for(
+    cohort_toml: Path, clam: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cohort = stated(cohort_toml, clam, **STATED)
     warned = warned_of_foreign_bags(cohort, read_bags(cohort, clam), clam)
     (warning,) = warned.warnings[len(cohort.warnings) :]
     assert warning.startswith("The bags of 48 patients come from other tools")
     assert "no SHA-256 lies beside 48 of their 48 files" in warning
+    card = SimpleNamespace(pathways=(), provenance={})
+    run: Any = SimpleNamespace(
+        cohort=replace(warned, warnings=("Said before.", *warned.warnings)),
+        bundle=SimpleNamespace(card=card), folds=(1, 2), statistics=None, bundle_path=tmp_path / "model.amkd",
+    )  # fmt: skip
+    report_of_train(run, tmp_path, replace(cohort, warnings=("Said before.", *cohort.warnings)))
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Warning: {warning}" in said
+    assert "Said before." not in said
     bags = {name: replace(bag, verified=True) for name, bag in read_bags(cohort, clam).items()}
     assert warned_of_foreign_bags(cohort, bags, clam) is cohort
     of_one = warned_of_foreign_bags(cohort, {**bags, "P03": replace(bags["P03"], verified=False)}, clam)
