@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Generator
 from pathlib import Path
 
 from amkd_core.errors import AmkdError
-from amkd_core.file_hash import file_sha256
+from amkd_core.file_hash import hashing
 
 SUFFIX = ".sha256"
 HASH = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
@@ -67,8 +69,20 @@ def check_hash_beside(path: Path, error: type[AmkdError]) -> None:
     AmkdError
         `error`, when the file has another hash, or the file of hashes does not tell this one's.
     """
+    if has_hash_beside(path):
+        deque(check_hash_in_steps(path, error), maxlen=0)
+
+
+def check_hash_in_steps(path: Path, error: type[AmkdError]) -> Generator[int, None, None]:
+    """`check_hash_beside` of a large file; yields the bytes that are done.
+
+    Raises
+    ------
+    AmkdError
+        As `check_hash_beside`.
+    """
     expected = hash_beside(path, error)
-    if expected is None or (own := file_sha256(path)) == expected:
+    if expected is None or (own := (yield from hashing(path))) == expected:
         return
     name = beside(path).name
     raise error(

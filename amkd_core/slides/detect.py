@@ -7,6 +7,7 @@ from pathlib import Path
 
 from amkd_core.errors import SlideError
 from amkd_core.file_names import SLIDE_SUFFIXES
+from amkd_core.hash_beside import SUFFIX as HASH_SUFFIX
 
 HEAD_BYTES = 64
 DICOM_HEAD_BYTES = 1 << 16
@@ -83,15 +84,22 @@ def main_file(path: Path) -> Path:
 def files_of(file: Path) -> list[Path]:
     """List all files that make up the slide opened by `file`: DICOM series, MIRAX folder, or the file itself."""
     if file.suffix.lower() == ".mrxs" and (folder := file.with_suffix("")).is_dir():
-        return [file, *sorted(inner for inner in folder.iterdir() if inner.is_file())]
+        return [file, *sorted(inner for inner in folder.iterdir() if inner.is_file() and _is_of_slide(inner))]
     if file.suffix.lower() in (".vms", ".vmu"):
         return sorted(
-            other for other in file.parent.iterdir() if other.is_file() and other.name.startswith(file.stem)
+            other
+            for other in file.parent.iterdir()
+            if other.is_file() and other.name.startswith(file.stem) and _is_of_slide(other)
         )
     if is_dicom(file):
         series = dicom_series(file)
         return [other for other in _dicom_files(file.parent) if dicom_series(other) == series] or [file]
     return [file]
+
+
+def _is_of_slide(file: Path) -> bool:
+    """Whether a file beside a slide's others is one of them, and not the hash of one."""
+    return file.suffix.lower() != HASH_SUFFIX
 
 
 def _file_of_folder(folder: Path) -> Path:

@@ -148,7 +148,11 @@ def source_of(name: str, folder: Path) -> tuple[str, Path]:
     if name in PARTS:
         return part_of_slide(name, folder)
     if name.startswith("slide"):
-        return "slide", slide_file(name.removeprefix("slide "), folder)
+        whole = slide_file(name.removeprefix("slide ").removesuffix(HASHED), folder)
+        if name.endswith(HASHED):
+            copy = f"mutant{''.join(whole.suffixes)}"
+            (folder / f"{copy}.sha256").write_text(f"{file_sha256(whole)}  {copy}\n")
+        return "slide", whole
     if name == "bag":
         bag = random_bag(40)
         write_bag(folder / "a.h5", bag)
@@ -243,7 +247,7 @@ OURS = ("bag", "bundle")
 FOREIGN = ("foreign h5", "foreign pt")
 TABLES = ("table clinical.csv", "table expression.csv", "table pathways.gmt", "table cohort.toml")
 PACKED = ("table clinical.xlsx", "table clinical.csv.gz", "table expression.parquet")
-WITH_HASH = tuple(f"{name}{HASHED}" for name in (*TABLES, *FOREIGN, "table expression.parquet"))
+WITH_HASH = tuple(f"{name}{HASHED}" for name in (*TABLES, *FOREIGN, "table expression.parquet", "slide svs"))
 FAMILIES = [*SLIDES, *OURS, *FOREIGN, *TABLES, *PACKED, *WITH_HASH]
 
 

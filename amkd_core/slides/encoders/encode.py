@@ -23,6 +23,7 @@ from amkd_core.slides.encoders.slide_notices import (
     scale_notices,
 )
 from amkd_core.slides.grid import PatchGrid, PatchSpec, grid_shape, lay_patches
+from amkd_core.slides.hash_of_slide import hold_against_hashes
 from amkd_core.slides.holes import StainedPlaces
 from amkd_core.slides.low_power import read_low_power
 from amkd_core.slides.missing_tiles import patches_on_missing_tiles
@@ -75,7 +76,8 @@ def encode_slide(
     Yields
     ------
     Progress
-        Stages "Finding tissue", then "Reading and encoding patches".
+        Stages "Comparing the slide with its SHA-256", where one lies beside it, "Finding tissue", then
+        "Reading and encoding patches".
 
     Returns
     -------
@@ -84,6 +86,8 @@ def encode_slide(
 
     Raises
     ------
+    SlideError
+        If the slide is another file than the SHA-256 beside it says.
     MissingMicronsError
         If nothing tells the slide's micrometres per pixel.
     TissueError
@@ -97,6 +101,7 @@ def encode_slide(
     """
     spec = _spec_for(encoder, spec)
     grid_shape(slide.info, spec)  # an unknown scale is an error at once, not after a minute
+    yield from hold_against_hashes(slide)
     yield Progress("Finding tissue")
     low = read_low_power(slide)
     tissue = find_tissue(slide, low_power=low)
