@@ -36,7 +36,7 @@ def bare_note(tables: tuple[Path, ...]) -> tuple[str, ...]:
     names = ", ".join(path.name for path in tables)
     return (
         f"No SHA-256 lies beside {names}: a damaged digit there would be read as it stands. Once the tables are known "
-        "to be right, amkd cohort --write-hashes writes what they are held against from then on",
+        "to be right, amkd cohort --write-hashes writes what they are held against from then on.",
     )
 
 
