@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import site
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from amkd_core.errors import BundleError
+from amkd_core.file_hash import file_sha256
 from amkd_core.inference import demo
 
 
@@ -30,3 +32,13 @@ def test_the_demo_model_is_found_where_pip_puts_it(
     bundle.parent.mkdir(parents=True)
     bundle.touch()
     assert demo.demo_bundle_path() == bundle
+
+
+def test_the_newest_version_on_record_is_the_demo_model_that_is_there() -> None:
+    """Whoever replaces the model says in its list of versions what changed."""
+    bundle = Path(__file__).resolve().parents[3] / "assets" / "demo" / "demo.amkd"
+    versions = re.findall(
+        r"^\| `([0-9a-f]{64})` \|", bundle.with_name("CHANGES.md").read_text(), re.MULTILINE
+    )
+    assert versions[0] == file_sha256(bundle)
+    assert len(versions) == len(set(versions)) >= 6
