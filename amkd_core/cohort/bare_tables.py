@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amkd_core.atomic import write_text
-from amkd_core.errors import CohortError
+from amkd_core.errors import CohortError, DiskFullError
 from amkd_core.file_hash import file_sha256
 from amkd_core.hash_beside import beside, has_hash_beside
 
@@ -47,10 +47,14 @@ def write_hashes(tables: tuple[Path, ...]) -> tuple[Path, ...]:
     ------
     CohortError
         When a folder cannot be written to.
+    DiskFullError
+        When its disk has no room.
     """
     for path in tables:
         try:
             write_text(beside(path), f"{file_sha256(path)}  {path.name}\n")
+        except DiskFullError:
+            raise
         except OSError as error:
             raise CohortError(
                 f"{beside(path)}: cannot be written ({error.strerror or error}); copy the tables elsewhere first"

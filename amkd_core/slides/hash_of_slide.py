@@ -43,6 +43,8 @@ def hold_against_hashes(slide: Slide) -> Generator[Progress, None, None]:
             for done in check_hash_in_steps(file, SlideError):
                 yield Progress(STAGE, (before + done) >> 20, total >> 20)
             before += done
+    except SlideError:  # which is an OSError as well
+        raise
     except OSError as error:
         cause = error.strerror or str(error)
         raise SlideError(
