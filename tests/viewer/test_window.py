@@ -149,7 +149,7 @@ def test_cancel_acts_within_a_second(opened, viewer, qtbot, spin) -> None:
     assert roles(viewer) == ["slide", "map", "boxes"]
 
 
-def test_a_file_that_is_no_slide_is_a_sentence_and_a_missing_bundle_in_panel_and_notification(  # noqa: PLR0917
+def test_a_file_that_is_no_slide_or_not_its_hashs_is_a_sentence_and_a_missing_bundle_in_panel_and_notification(  # noqa: PLR0917
     panel, viewer, slide_path, qtbot, spin, tmp_path
 ) -> None:
     path = tmp_path / "empty.svs"
@@ -158,6 +158,13 @@ def test_a_file_that_is_no_slide_is_a_sentence_and_a_missing_bundle_in_panel_and
     spin(finished(panel))
     assert "is empty" in panel.error.text()
     opened = opened_in(panel, viewer, slide_path, spin)
+    hash_file = slide_path.with_name(f"{slide_path.name}.sha256")
+    hash_file.write_text(f"{'ab' * 32}  {slide_path.name}\n")
+    click(qtbot, opened.run_button)
+    spin(finished(opened))
+    hash_file.unlink()
+    assert "first.tif: is not the file of first.tif.sha256" in opened.error.text()
+    assert roles(viewer) == ["slide"]
     opened.bundle_path = tmp_path / "lost.amkd"
     heard: list[str] = []
     notification_manager.notification_ready.connect(lambda note: heard.append(note.message))
