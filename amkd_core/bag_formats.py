@@ -27,7 +27,7 @@ from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.encoder_names import our_encoder_name
 from amkd_core.errors import BagError, IncompleteBagError
 from amkd_core.file_names import fault_of_encoding
-from amkd_core.hash_beside import check_hash_beside, has_hash_beside
+from amkd_core.hash_beside import bare, check_hash_beside
 from amkd_core.notices import Notice
 
 __all__ = ["NOT_RECORDED", "BagAssumptions", "read_foreign_bag"]
@@ -128,7 +128,7 @@ def _complete(recorded: Recorded, assume: BagAssumptions, path: Path) -> Feature
         slide_size_level0=recorded.slide_size_level0,
         slide_mpp=None if assume.slide_mpp is None else (assume.slide_mpp,) * 2,
         slide_mpp_source=None if assume.slide_mpp is None else "user",
-        notices=tuple(_notices(recorded, repeated, bare=_is_bare(path))),
+        notices=tuple(_notices(recorded, repeated, path)),
         verified=False,
     )
 
@@ -201,20 +201,13 @@ def _to_level0(
     return coords * scale, round(size_um * scale)
 
 
-def _is_bare(path: Path) -> bool:
-    """Whether damaged numbers would not be noticed: a `.pt` is a zip with a checksum of each part, HDF5 has none."""
-    return path.suffix.lower() != ".pt" and not has_hash_beside(path)
-
-
-def _notices(recorded: Recorded, n_repeated: int, *, bare: bool) -> list[Notice]:
-    damage = (
-        " No SHA-256 lies beside it, so that damaged numbers would not be noticed either." if bare else ""
-    )
+def _notices(recorded: Recorded, n_repeated: int, path: Path) -> list[Notice]:
+    damage = " No SHA-256 lies beside it, so that damaged numbers would not be noticed either."
     notices = [
         Notice(
             "unverified_bag",
             f"The features come from a {recorded.layout} file whose encoder weights and source slide are not recorded; "
-            f"whether they fit the model could not be verified.{damage}",
+            f"whether they fit the model could not be verified.{damage if bare(path) else ''}",
         )
     ]
     if recorded.coords is None:

@@ -13,6 +13,8 @@ from amkd_core.file_hash import hashing
 SUFFIX = ".sha256"
 HASH = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
 _MOST_BYTES = 1 << 16
+_CHECKED = frozenset((".gz", ".xlsx", ".pt"))
+"""Formats of tables and features that carry checksums of their own; HDF5, Parquet and text carry none."""
 
 
 def beside(path: Path) -> Path:
@@ -23,6 +25,11 @@ def beside(path: Path) -> Path:
 def has_hash_beside(path: Path) -> bool:
     """Whether a file is held against a hash beside it when it is read."""
     return beside(path).is_file()
+
+
+def bare(path: Path) -> bool:
+    """Whether nothing would tell that a file is damaged: neither its format, nor a hash beside it."""
+    return path.is_file() and path.suffix.lower() not in _CHECKED and not has_hash_beside(path)
 
 
 def hash_beside(path: Path, error: type[AmkdError]) -> str | None:
@@ -69,8 +76,7 @@ def check_hash_beside(path: Path, error: type[AmkdError]) -> None:
     AmkdError
         `error`, when the file has another hash, or the file of hashes does not tell this one's.
     """
-    if has_hash_beside(path):
-        deque(check_hash_in_steps(path, error), maxlen=0)
+    deque(check_hash_in_steps(path, error), maxlen=0)
 
 
 def check_hash_in_steps(path: Path, error: type[AmkdError]) -> Generator[int, None, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +40,6 @@ def cohort_command(
 ) -> None:
     """Print table 1 of a cohort, how its tables were understood, who is kept out, and what looks wrong."""
     from amkd_core.cli.terminal import user_errors
-    from amkd_core.cohort.bare_tables import bare_tables, write_hashes
     from amkd_core.cohort.folds import folds_in_words
     from amkd_core.cohort.pathways import coverage_of
     from amkd_core.cohort.table_one import bag_sizes, table_one
@@ -47,9 +47,7 @@ def cohort_command(
 
     with user_errors():
         found = _read(cohort, ignore_split=ignore_split)
-        written = write_hashes(bare_tables(found.file)) if hashes else ()
-        if written:  # the tables are held against them now, and the note that they are not is gone
-            found = _read(cohort, ignore_split=ignore_split)
+        found, written = _with_hashes(found) if hashes else (found, ())
         sizes = bag_sizes(found, found.file.bags) if found.file.bags is not None else []
         rows = table_one(found, n_patches=sizes)
         without, about_slides = _slides(found)
@@ -113,6 +111,15 @@ def _read(path: Path, *, ignore_split: bool) -> Cohort:
     if names_no_genes(path):  # no folds are made of it, and its column split tells nothing
         return read_external_cohort(path)
     return read_cohort(path, {"use_split": False} if ignore_split else None)
+
+
+def _with_hashes(cohort: Cohort) -> tuple[Cohort, tuple[Path, ...]]:
+    """The cohort without the note that its tables have no hashes, and those that were written for it."""
+    from amkd_core.cohort.bare_tables import bare_note, bare_tables, write_hashes
+
+    outdated = bare_note(cohort.file)
+    written = write_hashes(bare_tables(cohort.file))
+    return replace(cohort, notes=tuple(note for note in cohort.notes if note not in outdated)), written
 
 
 def _folds(

@@ -107,7 +107,7 @@ def predict_command(
     Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded; 3: another run holds
     the folders of all results, which is told before any slide is read.
     """
-    from amkd_core.cohort.bare_tables import bare
+    from amkd_core.hash_beside import bare
     from amkd_core.slides.encoders.weights import check_weights
 
     with user_errors():

@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING
 from amkd_core.atomic import write_text
 from amkd_core.errors import CohortError, DiskFullError
 from amkd_core.file_hash import file_sha256
-from amkd_core.hash_beside import beside, has_hash_beside
+from amkd_core.hash_beside import bare, beside
 
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import CohortFile
 
 _TABLES = ("clinical", "slide_table", "expression", "probe_map", "pathways", "gene_groups", "folds")
-_CHECKED = frozenset((".gz", ".xlsx"))
-"""Kinds of files that carry a checksum of their own."""
-
-
-def bare(path: Path) -> bool:
-    """Whether a damaged digit in a table would not be noticed when it is read."""
-    return path.is_file() and path.suffix.lower() not in _CHECKED and not has_hash_beside(path)
 
 
 def bare_tables(file: CohortFile) -> tuple[Path, ...]:
@@ -29,11 +22,11 @@ def bare_tables(file: CohortFile) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(path for path in named if path is not None and bare(path)))
 
 
-def bare_note(tables: tuple[Path, ...]) -> tuple[str, ...]:
-    """What is to be said of such tables: one sentence, or none where there are none of them."""
-    if not tables:
+def bare_note(file: CohortFile) -> tuple[str, ...]:
+    """What is to be said of a cohort's bare tables: one sentence, or none where there are none of them."""
+    names = ", ".join(path.name for path in bare_tables(file))
+    if not names:
         return ()
-    names = ", ".join(path.name for path in tables)
     return (
         f"No SHA-256 lies beside {names}: a damaged digit there would be read as it stands. Once the tables are known "
         "to be right, amkd cohort --write-hashes writes what they are held against from then on.",

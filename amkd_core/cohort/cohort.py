@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from pydantic import Field, ValidationError
 
-from amkd_core.cohort.bare_tables import bare_note, bare_tables
+from amkd_core.cohort.bare_tables import bare_note
 from amkd_core.cohort.checks import follow_up_warnings
 from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinical_table
 from amkd_core.cohort.columns import ClinicalKeys
@@ -210,7 +210,7 @@ def read_cohort(
         name=file.clinical.name,
         words=words_of(file.endpoint),
     )
-    notes = (*table.notes, *read.notes, *bare_note(bare_tables(file)))
+    notes = (*table.notes, *read.notes, *bare_note(file))
     return Cohort(path, file, patients, read.table, pathways, findings, notes, warnings, groups, read.scale)
 
 

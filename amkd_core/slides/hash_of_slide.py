@@ -13,6 +13,7 @@ from amkd_core.errors import SlideError
 from amkd_core.hash_beside import check_hash_in_steps, has_hash_beside
 from amkd_core.progress import Progress
 from amkd_core.slides.detect import files_of, main_file
+from amkd_core.slides.opening import told_of_disk
 
 if TYPE_CHECKING:
     from amkd_core.slides.slide import Slide
@@ -36,17 +37,10 @@ def hold_against_hashes(slide: Slide) -> Generator[Progress, None, None]:
     files = [file for file in files_of(main_file(slide.info.path)) if has_hash_beside(file)]
     if not files:
         return
-    try:
+    with told_of_disk(slide.info.path):
         total, before = sum(file.stat().st_size for file in files), 0
         for file in files:
             done = 0
             for done in check_hash_in_steps(file, SlideError):
                 yield Progress(STAGE, (before + done) >> 20, total >> 20)
             before += done
-    except SlideError:  # which is an OSError as well
-        raise
-    except OSError as error:
-        cause = error.strerror or str(error)
-        raise SlideError(
-            f"{slide.info.path} cannot be read: {cause}; look after its disk or network, and try again."
-        ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from amkd_core.errors import SlideError
@@ -69,9 +71,16 @@ def fingerprint_of(path: Path) -> str:
 
 
 def _content_of(path: Path, file: Path) -> str:
-    try:
+    with told_of_disk(path):
         return fingerprint(files_of(file))
-    except SlideError:
+
+
+@contextmanager
+def told_of_disk(path: Path) -> Iterator[None]:
+    """Reads files of a slide: what goes wrong with its disk or network is a `SlideError` that says so."""
+    try:
+        yield
+    except SlideError:  # which is an OSError as well
         raise
     except OSError as error:  # a disk or a network that fails while it is read
         cause = error.strerror or str(error)

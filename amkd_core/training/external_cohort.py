@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from amkd_core.cohort.bare_tables import bare_note, bare_tables
+from amkd_core.cohort.bare_tables import bare_note
 from amkd_core.cohort.checks import follow_up_warnings
 from amkd_core.cohort.clinical import read_clinical_table
 from amkd_core.cohort.cohort import Cohort, expression_of, read_cohort_file
@@ -56,7 +56,7 @@ def read_external_cohort(path: Path) -> Cohort:
         name=file.clinical.name,
         words=words_of(file.endpoint),
     )
-    notes = (*table.notes, *read.notes, *bare_note(bare_tables(file)))
+    notes = (*table.notes, *read.notes, *bare_note(file))
     return Cohort(
         path, file, table.patients, read.table, pathways, table.findings, notes, warnings, (), read.scale
     )

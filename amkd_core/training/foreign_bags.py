@@ -12,7 +12,7 @@ from amkd_core.bag_file import read_bag
 from amkd_core.bag_formats import BagAssumptions
 from amkd_core.cohort.cohort import Cohort, CohortFile
 from amkd_core.errors import BagError, CohortError, IncompleteBagError
-from amkd_core.hash_beside import has_hash_beside
+from amkd_core.hash_beside import bare
 from amkd_core.slides.encoders import ENCODERS, card_of, stated_identity
 
 _KEYS = MappingProxyType(
@@ -109,7 +109,7 @@ def warned_of_foreign_bags(cohort: Cohort, bags: Mapping[str, FeatureBag], folde
         return cohort
     who = "1 patient" if len(foreign) == 1 else f"{len(foreign)} patients"
     paths = [folder / f"{name}.h5" for patient in foreign for name in patient.slide_ids]
-    n_bare = sum(not has_hash_beside(path) for path in paths)
+    n_bare = sum(bare(path) for path in paths)
     warning = (
         f"The bags of {who} come from other tools and record neither the encoder's weights nor the slide's content, so "
         "that nothing tells whether they are what they are stated to be"

@@ -114,9 +114,14 @@ def foreign_file(name: str, hashed: bool, folder: Path) -> Path:
                 }
             )
     if hashed:
-        copy = f"mutant{path.suffix}"
-        (folder / f"{copy}.sha256").write_text(f"{file_sha256(path)}  {copy}\n")
+        hash_of_copies(path)
     return path
+
+
+def hash_of_copies(whole: Path) -> None:
+    """Write the hash of a whole file beside where its damaged copies will lie."""
+    copy = f"mutant{''.join(whole.suffixes)}"
+    whole.with_name(f"{copy}.sha256").write_text(f"{file_sha256(whole)}  {copy}\n")
 
 
 PARTS = {
@@ -150,8 +155,7 @@ def source_of(name: str, folder: Path) -> tuple[str, Path]:
     if name.startswith("slide"):
         whole = slide_file(name.removeprefix("slide ").removesuffix(HASHED), folder)
         if name.endswith(HASHED):
-            copy = f"mutant{''.join(whole.suffixes)}"
-            (folder / f"{copy}.sha256").write_text(f"{file_sha256(whole)}  {copy}\n")
+            hash_of_copies(whole)
         return "slide", whole
     if name == "bag":
         bag = random_bag(40)

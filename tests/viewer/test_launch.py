@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QTimer
+from queue_clock import queue_clock
 
 from amkd_viewer import slide_layers
 
@@ -79,7 +79,7 @@ class Watchdog:
     def __init__(self) -> None:
         self.phase = "idle"
         self.gaps: dict[str, list[float]] = {}
-        self._waits = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+        self._queued_s = queue_clock()
         self._last = self._now()
         self._timer = QTimer()
         self._timer.timeout.connect(self._tick)
@@ -102,8 +102,7 @@ class Watchdog:
 
     def _now(self) -> float:
         """Seconds by the clock, less those in the system's queue for a processor, if it tells."""
-        queued = int(self._waits.read_text().split()[1]) / 1e9 if self._waits.exists() else 0.0
-        return time.perf_counter() - queued
+        return time.perf_counter() - self._queued_s()
 
 
 def test_the_window_lives_through_opening_and_predicting(

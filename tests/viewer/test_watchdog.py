@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 from qtpy.QtCore import Qt, QTimer
+from queue_clock import queue_clock
 
 from amkd_core.errors import AmkdError
 from amkd_core.slides.reader_launch import end_spare
@@ -66,7 +67,7 @@ class Pulse:
 
     def __init__(self) -> None:
         self._gui = threading.get_ident()
-        self._waits = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+        self._queued_s = queue_clock()
         self._last, self._stop = self._now(), threading.Event()
         self._looks: list[str] = []
         self.stalls: list[Stall] = []
@@ -101,8 +102,7 @@ class Pulse:
 
     def _now(self) -> tuple[float, float, float]:
         """Seconds by the clock, of this thread's computing, and in the system's queue for a processor, if it tells."""
-        queued = int(self._waits.read_text().split()[1]) / 1e9 if self._waits.exists() else 0.0
-        return time.perf_counter(), time.thread_time(), queued
+        return time.perf_counter(), time.thread_time(), self._queued_s()
 
     def _watch(self) -> None:
         while not self._stop.wait(0.005):

@@ -12,9 +12,10 @@ from cohort_fixtures import write_tiny_cohort
 from typer.testing import CliRunner
 
 from amkd_core.cli.main import app
-from amkd_core.cohort.bare_tables import bare, write_hashes
+from amkd_core.cohort.bare_tables import write_hashes
 from amkd_core.cohort.cohort import read_cohort
 from amkd_core.errors import CohortError
+from amkd_core.hash_beside import bare
 from amkd_core.training.external_cohort import read_external_cohort
 
 

@@ -11,17 +11,13 @@ from scanner_files import write_mirax
 from slide_files import tissue_like, write_tiff
 
 from amkd_core import hash_beside
+from amkd_core.cohort.bare_tables import write_hashes
 from amkd_core.errors import SlideError
-from amkd_core.file_hash import file_sha256
 from amkd_core.slides import open_slide
 from amkd_core.slides.encoders import encode_slide, load_encoder
 from amkd_core.slides.hash_of_slide import STAGE
 
 SIZE = (1024, 768)
-
-
-def write_hash(path: Path) -> None:
-    path.with_name(f"{path.name}.sha256").write_text(f"{file_sha256(path)}  {path.name}\n")
 
 
 def stages(path: Path) -> list[str]:
@@ -32,7 +28,7 @@ def stages(path: Path) -> list[str]:
 def test_a_slide_with_a_fitting_hash_is_encoded_and_one_without_is_not_read_for_it(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [tissue_like(*SIZE, seed=1)])
     assert STAGE not in stages(path)
-    write_hash(path)
+    write_hashes((path,))
     told = stages(path)
     assert told[0] == STAGE
     assert set(told) > {STAGE, "Finding tissue"}
@@ -40,7 +36,7 @@ def test_a_slide_with_a_fitting_hash_is_encoded_and_one_without_is_not_read_for_
 
 def test_a_byte_within_a_tile_is_told(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [tissue_like(*SIZE, seed=1)])
-    write_hash(path)
+    write_hashes((path,))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -55,7 +51,7 @@ def test_each_file_of_a_slide_counts_and_its_hash_is_no_part_of_it(tmp_path: Pat
     with open_slide(path) as slide:
         before = slide.info.fingerprint
     data = tmp_path / "a" / "Data0000.dat"
-    write_hash(data)
+    write_hashes((data,))
     with open_slide(path) as slide:
         assert slide.info.fingerprint == before
     assert STAGE in stages(path)
@@ -70,7 +66,7 @@ def test_a_disk_that_fails_meanwhile_is_a_sentence_and_closing_cancels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_tiff(tmp_path / "a.tif", [tissue_like(*SIZE, seed=1)])
-    write_hash(path)
+    write_hashes((path,))
     with open_slide(path, mpp=0.5) as slide:
         steps = encode_slide(slide, load_encoder("texture"))
         first: Any = next(steps)
