@@ -6,12 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 # Processes that run tests.
 JOBS ?= 2
-# A virtual screen for everything that opens a window; without Xvfb the command runs as it is.
-SCREEN := $(shell command -v xvfb-run >/dev/null && echo 'xvfb-run -a -s "-screen 0 1600x1000x24"')
 # Tests of a file stay together, for they share what is made once for them. One thread each: as many as there are cores
 # in each process take half as long again. Compiled modules are kept even where Python is told not to, for hundreds of
 # tests start processes of their own. A process that died is not replaced: pytest-xdist 3.8 would wait for ever at the end.
-TESTS = $(SCREEN) env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+TESTS = env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
   --max-worker-restart 0
 OLDEST := .venv-oldest
 AUDIT := .venv-audit
@@ -40,7 +38,7 @@ check-slow: $(READY)  ## cohort-scale checks, too slow for every change
 
 # In copies of the tracked files; the checkout itself stays as it is.
 check-guards: $(READY)  ## take the guard against each fault out of a copy of the code, and see its test fail
-	$(SCREEN) env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python scripts/check_guards.py --jobs $(JOBS)
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python scripts/check_guards.py --jobs $(JOBS)
 
 # An own environment of 8 GB: the oldest torch is published for GPUs only. What deprecation old releases warn of, the
 # newest ones have mended.

@@ -357,7 +357,7 @@ SCREENSHOT = "import sys; from amkd_viewer.launch import screenshot; screenshot(
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    sys.platform == "linux" and not os.environ.get("DISPLAY"), reason="no display; run under xvfb-run"
+    sys.platform == "linux" and not os.environ.get("DISPLAY"), reason="no display; install xvfb"
 )
 def test_the_window_shows_neither_label_nor_macro_image(tmp_path: Path) -> None:
     slide, bundle = write_planted(tmp_path), bundle_file(tmp_path)

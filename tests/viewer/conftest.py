@@ -18,7 +18,6 @@ from one_window import OneWindow, at_rest, opened
 for folder in ("core", "core/slides"):
     sys.path.append(str(Path(__file__).resolve().parents[1] / folder))
 
-HAS_SCREEN = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 SIZE_PX = (3072, 2304)
 
 
@@ -34,12 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Windows need a screen; tests that share one stand together, last in their file."""
     here = Path(__file__).parent
+    has_screen = sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))
     files = list(dict.fromkeys(item.path for item in items))
     items.sort(key=lambda item: (files.index(item.path), _place_in_file(item)))
     for item in items:
         needs_screen = {"viewer", "screen"} & set(getattr(item, "fixturenames", ()))
-        if here in item.path.parents and needs_screen and not HAS_SCREEN:
-            item.add_marker(pytest.mark.skip(reason="no display; run under xvfb-run"))
+        if here in item.path.parents and needs_screen and not has_screen:
+            item.add_marker(pytest.mark.skip(reason="no display; install xvfb"))
 
 
 def _place_in_file(item: pytest.Item) -> tuple[str, bool]:

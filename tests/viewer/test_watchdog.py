@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 import shutil
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from machine import allowed_ms, queue_clock
 from qtpy.QtCore import Qt, QTimer
-from queue_clock import queue_clock
 
 from amkd_core.errors import AmkdError
 from amkd_core.slides.reader_launch import end_spare
@@ -24,23 +23,8 @@ from amkd_viewer import slide_layers
 
 _log = logging.getLogger(__name__)
 
-OURS_MS = 100.0
 DRAWS = "amkd_viewer.steady_drawing"
 """Changes drawing contexts for vispy; what is innermost there is Qt, which has the driver draw what it was given."""
-YARDSTICK_S = 0.014
-"""Of `allowed_ms`, on a machine of the speed for which `OURS_MS` was set."""
-
-
-def allowed_ms() -> float:
-    """How long our code may hold the window here: `OURS_MS`, and as much more as this machine is slower."""
-
-    def once() -> float:
-        started = time.thread_time()
-        for _ in range(10):
-            json.loads(json.dumps(list(range(10_000))))
-        return time.thread_time() - started
-
-    return OURS_MS * max(1.0, min(once() for _ in range(5)) / YARDSTICK_S)
 
 
 class Stall(NamedTuple):
