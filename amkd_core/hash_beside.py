@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from amkd_core.errors import AmkdError
@@ -30,6 +30,14 @@ def has_hash_beside(path: Path) -> bool:
 def bare(path: Path) -> bool:
     """Whether nothing would tell that a file is damaged: neither its format, nor a hash beside it."""
     return path.is_file() and path.suffix.lower() not in _CHECKED and not has_hash_beside(path)
+
+
+def told_of_bare(paths: Iterable[Path]) -> str:
+    """What is to be said of tables that are `bare`, as one sentence; empty where none of them is."""
+    names = ", ".join(path.name for path in paths if bare(path))
+    return (
+        f"No SHA-256 lies beside {names}: a damaged digit there would be read as it stands." if names else ""
+    )
 
 
 def hash_beside(path: Path, error: type[AmkdError]) -> str | None:

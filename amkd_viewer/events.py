@@ -30,11 +30,14 @@ class Expression:
         Whose, as the file calls him.
     genes
         Expression by gene symbol, as it stands in the file.
+    note
+        What is to be said of the file; empty for nothing.
     """
 
     path: Path = field(repr=False)  # a log that tells of a request must not name the patient
     patient: str = field(repr=False)
     genes: Mapping[str, float] = field(repr=False)
+    note: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

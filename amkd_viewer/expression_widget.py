@@ -17,8 +17,6 @@ from amkd_viewer.name_box_widget import NameBox
 from amkd_viewer.panel_widget import row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from amkd_core.errors import AmkdError
     from amkd_viewer.workspace_widget import Workspace
 
@@ -138,22 +136,18 @@ class ExpressionWidget(QWidget):
         self._read(own)
 
     def _read(self, patient: str) -> None:
-        from amkd_core.inference.expression import read_genes
-
         path = self._path
         if path is None:
             return
         self._leave_out()  # whose it was until now; a run that is started meanwhile must not take it
         self._reading = patient
         self.found.setText(f"Reading the genes of {patient}")
-        task = partial(read_genes, path, patient)
-        self._workspace.do(
-            self, "genes", task, partial(self._on_genes_read, path, patient), self._on_unreadable
-        )
+        task = partial(_expression_of, path, patient)
+        self._workspace.do(self, "genes", task, self._on_genes_read, self._on_unreadable)
 
-    def _on_genes_read(self, path: Path, patient: str, genes: Mapping[str, float]) -> None:
-        if (path, patient) == (self._path, self._reading):
-            self._workspace.set_inputs(expression=Expression(path, patient, genes))
+    def _on_genes_read(self, expression: Expression) -> None:
+        if (expression.path, expression.patient) == (self._path, self._reading):
+            self._workspace.set_inputs(expression=expression)
 
     def _on_unreadable(self, error: AmkdError) -> None:
         self.clear()
@@ -182,10 +176,19 @@ class ExpressionWidget(QWidget):
         self._offer_demo()
         self._enable()
         if expression is not None:
-            self.found.setText(f"{len(expression.genes):,} genes of patient {expression.patient}.")
+            said = f"{len(expression.genes):,} genes of patient {expression.patient}."
+            self.found.setText(f"{said} {expression.note}".rstrip())
         elif self._path is None:
             self.found.setText("")
 
     def _enable(self, event: object = None) -> None:
         free = self._workspace.session.running is None
         self.run_button.setEnabled(free and self._workspace.expression is not None)
+
+
+def _expression_of(path: Path, patient: str) -> Expression:
+    """Read a patient's genes, and whether anything vouches for the file."""
+    from amkd_core.hash_beside import told_of_bare
+    from amkd_core.inference.expression import read_genes
+
+    return Expression(path, patient, read_genes(path, patient), told_of_bare([path]))

@@ -2,13 +2,14 @@
 
     python benchmarks/distillation_study.py --expression rna.parquet --pathways sets.gmt --out FOLDER
         [--seeds 0 1 2] [--folds 5] [--patches 4096] [--dimension 1024] [--dim 256] [--variants NAME ...] [--jobs 1]
-        [--teacher-patches 1024] [--pooling mean] [--survival-loss cox] [--patients 40]
+        [--teacher-patches 1024] [--pooling mean] [--survival-loss cox] [--patients 40] [--cells 0-4 0-5]
 
-A repeated command continues; other settings than variants, seeds and jobs need another FOLDER. --teacher-patches draws
-so many of a bag's patches for the teacher in each epoch. --patients takes the first of the table only, to try sizes
-out. The first undistilled one of the variants is what the others are compared with. The table goes to FOLDER/table.md;
-benchmarks/RESULTS.md holds the one that the defaults of `amkd-train` rest on, with the sizes it was run at. The
-simulation is amkd_core/simulate/bags.py, fixed before.
+A repeated command continues; other settings than variants, seeds, cells and jobs need another FOLDER. --teacher-patches
+draws so many of a bag's patches for the teacher in each epoch. --patients takes the first of the table only, to try
+sizes out; --cells runs some cells alone, each a seed and a fold from 1. The first undistilled one of the variants is
+what the others are compared with. The table goes to FOLDER/table.md; benchmarks/RESULTS.md holds the one that the
+defaults of `amkd-train` rest on, with the sizes it was run at. The simulation is amkd_core/simulate/bags.py, fixed
+before.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def main() -> None:
             "version": RECORD_VERSION,
         },
     )
-    cells = [(seed, fold) for fold in range(options.folds) for seed in options.seeds]
+    cells = options.cells or [(seed, fold) for fold in range(options.folds) for seed in options.seeds]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=context, initializer=end_with_owner) as pool:
         for path in pool.map(work, *zip(*((settings, *cell, options.out) for cell in cells), strict=True)):
@@ -111,8 +112,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--survival-loss", choices=("nll", "cox"), default="nll")
     parser.add_argument("--patients", type=int)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS))
+    parser.add_argument("--cells", nargs="+", type=cell_of)
     parser.add_argument("--jobs", type=int, default=1)
     return parser.parse_args()
+
+
+def cell_of(text: str) -> tuple[int, int]:
+    """Seed and index of the fold of a word like 0-4, whose fold counts from 1."""
+    seed, fold = map(int, text.split("-"))
+    if fold < 1:
+        raise ValueError(text)
+    return seed, fold - 1
 
 
 def work(settings: StudySettings, seed: int, fold: int, out: Path) -> Path:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amkd_core.cli.benchmark import say_rows
-from amkd_core.cli.study_cohort import IgnoreSplitOption, SetOption, study_cohort, study_settings
+from amkd_core.cli.study_cohort import (
+    IgnoreSplitOption,
+    SetOption,
+    say_warnings,
+    study_cohort,
+    study_settings,
+)
 from amkd_core.cli.terminal import drain, say, user_errors
 
 if TYPE_CHECKING:
@@ -49,11 +55,12 @@ def ablate_command(
         patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
         rows: list[Row] = []
         about = table, cohort_of(patients.file.name)
-        drain(
+        found = drain(
             compare(
                 patients, recipes, settings, out, jobs=jobs, command=ABLATE,
                 write=lambda found: rows.extend(write_ablation(out, found, settings, about)),
             )
         )  # fmt: skip
+    say_warnings(found.cohort, patients.warnings)
     say_rows(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)
     say(f"Report: {out / REPORT}; the table as CSV and LaTeX beside it")

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from amkd_core.cli.study_cohort import IgnoreSplitOption, SetOption, study_cohort, study_settings
+from amkd_core.cli.study_cohort import (
+    IgnoreSplitOption,
+    SetOption,
+    say_warnings,
+    study_cohort,
+    study_settings,
+)
 from amkd_core.cli.terminal import drain, say, user_errors
 
 if TYPE_CHECKING:
@@ -53,6 +59,8 @@ def benchmark_command(
         other = None if external is None else read_external_cohort(external)
         if other is not None:
             say(f"External cohort {other.summary}")
+            for note in other.notes:
+                say(note)
         paper = _cohort_of_paper(published, patients.file.name)
         rows: list[Row] = []
         found = drain(
@@ -61,6 +69,7 @@ def benchmark_command(
                 write=lambda found: rows.extend(write_benchmark(out, found, settings, paper)),
             )
         )  # fmt: skip
+    say_warnings(found.cohort, patients.warnings)
     for remark in external_remarks(found):
         say(f"External cohort {other.file.name if other else ''}: {remark}")
     say_rows(("SYNTHETIC " if patients.file.synthetic else "") + patients.summary, rows)

@@ -107,7 +107,7 @@ def predict_command(
     Exit code 0: all predicted; 1: some failed and are listed; 2: wrong input, or none succeeded; 3: another run holds
     the folders of all results, which is told before any slide is read.
     """
-    from amkd_core.hash_beside import bare
+    from amkd_core.hash_beside import told_of_bare
     from amkd_core.slides.encoders.weights import check_weights
 
     with user_errors():
@@ -134,10 +134,8 @@ def predict_command(
         for source in sources
     ]
     codes = _predict_all(requests, folders, model, exports)
-    if expression is not None and 0 in codes and bare(expression):
-        say(
-            f"Note: no SHA-256 lies beside {expression.name}: a damaged digit there would be read as it stands."
-        )
+    if expression is not None and 0 in codes and (note := told_of_bare([expression])):
+        say(f"Note: {note}")
     if any(codes):
         raise typer.Exit(EXIT_PARTIAL if 0 in codes else min(codes))
 

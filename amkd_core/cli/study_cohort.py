@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,7 +70,7 @@ def study_settings(config: Path | None, overrides: Sequence[str]) -> TrainingCon
 def study_cohort(
     path: Path, overrides: Sequence[str], *, ignore_split: bool, settings: TrainingConfig
 ) -> Cohort:
-    """The cohort, with keys that ``--set cohort.key=value`` replaces; its folds and missing genes are told at once.
+    """The cohort, with keys that ``--set cohort.key=value`` replaces; folds, notes and warnings are told at once.
 
     Raises
     ------
@@ -88,7 +89,22 @@ def study_cohort(
         raise ConfigError(twice[0])
     merge_overrides(given, of_cohort)
     found = read_cohort(path, given)
-    for warning in gene_warnings(found, min_coverage=settings.min_coverage):
-        say(f"Warning: {warning}")
+    thin = gene_warnings(found, min_coverage=settings.min_coverage)
+    found = replace(found, warnings=(*found.warnings, *thin))
+    say_reading(found)
     say(f"Folds: {folds_in_words(found, settings.folds, setting=True)}")
     return found
+
+
+def say_reading(cohort: Cohort) -> None:
+    """How the tables were read, who was kept out, and what looks wrong."""
+    for line in (*cohort.notes, *map(str, cohort.findings)):
+        say(line)
+    say_warnings(cohort)
+
+
+def say_warnings(cohort: Cohort, announced: tuple[str, ...] = ()) -> None:
+    """A cohort's warnings, but for those that were announced before."""
+    for warning in cohort.warnings:
+        if warning not in announced:
+            say(f"Warning: {warning}")

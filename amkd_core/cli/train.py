@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from amkd_core.cli.calling import ContinuedCommand
-from amkd_core.cli.study_cohort import IgnoreSplitOption, divided, given_twice
+from amkd_core.cli.study_cohort import IgnoreSplitOption, divided, given_twice, say_reading, say_warnings
 from amkd_core.cli.terminal import EXIT_STOPPED, EXIT_WRONG_INPUT, drain, say, say_lines, user_errors
 from amkd_core.versions import require_versions
 
@@ -186,10 +186,7 @@ def _announce(checked: _Checked) -> None:
 
     cohort, folds = checked.cohort, checked.config.folds
     say(("SYNTHETIC cohort " if cohort.file.synthetic else "") + cohort.summary)
-    for line in (*cohort.notes, *map(str, cohort.findings)):
-        say(line)
-    for warning in cohort.warnings:
-        say(f"Warning: {warning}")
+    say_reading(cohort)
     # Unset, the number of folds is nobody's wish, and a split or a file of folds takes its place without a word.
     made = folds_in_words(cohort, folds, setting="folds" in checked.config.model_fields_set)
     count = f"; {checked.n_folds} folds" if cohort.file.folds is not None and checked.n_folds > 1 else ""
@@ -214,9 +211,7 @@ def _report(run: Run, out: Path, announced: Cohort) -> None:
     from amkd_core.notices import processor_remark
     from amkd_core.training.cohort_pathways import ON_PROCESSOR
 
-    for warning in run.cohort.warnings:
-        if warning not in announced.warnings:  # what its bags told
-            say(f"Warning: {warning}")
+    say_warnings(run.cohort, announced.warnings)  # what its bags told
     card = run.bundle.card
     dropped = card.provenance.get("pathways_dropped", 0)
     say(f"{len(card.pathways)} pathways kept, {dropped} dropped for coverage")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from amkd_core.atomic import write_text
 from amkd_core.errors import CohortError, DiskFullError
 from amkd_core.file_hash import file_sha256
-from amkd_core.hash_beside import bare, beside
+from amkd_core.hash_beside import bare, beside, told_of_bare
 
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import CohortFile
@@ -24,12 +24,12 @@ def bare_tables(file: CohortFile) -> tuple[Path, ...]:
 
 def bare_note(file: CohortFile) -> tuple[str, ...]:
     """What is to be said of a cohort's bare tables: one sentence, or none where there are none of them."""
-    names = ", ".join(path.name for path in bare_tables(file))
-    if not names:
+    said = told_of_bare(bare_tables(file))
+    if not said:
         return ()
     return (
-        f"No SHA-256 lies beside {names}: a damaged digit there would be read as it stands. Once the tables are known "
-        "to be right, amkd cohort --write-hashes writes what they are held against from then on.",
+        f"{said} Once the tables are known to be right, amkd cohort --write-hashes writes what they are held against "
+        "from then on.",
     )
 
 

@@ -23,6 +23,7 @@ from amkd_core.training.config import TrainingConfig
 from amkd_core.training.data_record import BAGS_SHA256, DATA, data_record
 from amkd_core.training.external_genes import ReadableGenes, readable_genes, with_gaps
 from amkd_core.training.folder_owner import BENCHMARK, CELLS
+from amkd_core.training.foreign_bags import warned_of_foreign_bags
 from amkd_core.training.inputs import read_bags, without_slides
 from amkd_core.training.packed_cache import pack_cohort, share_bags
 from amkd_core.training.recipes import Recipe
@@ -47,7 +48,7 @@ class Comparison:
     Attributes
     ----------
     cohort, splits
-        One split a fold.
+        One split a fold; the cohort's warnings are those of reading it and what its bags told.
     recipes
         In the order of the tables.
     predictions : DataFrame
@@ -130,6 +131,8 @@ def compare(
         splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
         keep_record(out / "folds.json", {"folds": [split.to_record() for split in splits]})
         bags = yield from _bags(cohort, out, config, jobs) if reads_slides else _no_bags(cohort)
+        if reads_slides:
+            cohort = warned_of_foreign_bags(cohort, bags, bags_of(cohort, out))
         key = data_record(cohort, bags if reads_slides else None)
         keep_record(out / DATA, key)
         bags = share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
@@ -212,6 +215,7 @@ def _pack_external(
     else:
         bags = yield from _bags(external, place, config, 1)
         check_external_bags(bags, cohort, trained)
+        external = warned_of_foreign_bags(external, bags, bags_of(external, place))
     wanted = cover(cohort.pathways, cohort.expression.genes, min_coverage=config.min_coverage).genes
     genes = readable_genes(external, wanted)
     key = {

@@ -41,6 +41,7 @@ from amkd_core.training.model_statistics import risk_groups
 from amkd_core.training.recipes import AMKD, TITLES, UNDISTILLED, Recipe
 from amkd_core.training.report_figures import group_curves
 from amkd_core.training.report_run import METRICS
+from amkd_core.training.report_text import cohort_section
 from amkd_core.training.run_folder import environment
 from amkd_core.training.scored import Scored
 
@@ -155,7 +156,7 @@ def _write(
     sections = [ReportSection("Tables", tables=tuple(tables.values()))]
     if figures:
         sections.append(ReportSection("Figure 2: Kaplan-Meier curves of the risk groups", figures=figures))
-    sections.append(ReportSection("Protocol", points=_protocol(comparison, config)))
+    sections += [ReportSection("Protocol", points=_protocol(comparison, config)), cohort_section(cohort)]
     write_report(
         out / REPORT,
         Report(

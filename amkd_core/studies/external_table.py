@@ -140,12 +140,14 @@ def external_table(
 
 
 def external_remarks(comparison: Comparison) -> tuple[str, ...]:
-    """Sentences on who of the external cohort was kept out, and on what its expression lacks."""
+    """Sentences on who of the external cohort was kept out, what is suspicious, and what its expression lacks."""
     external, genes = comparison.external, comparison.external_genes
     if external is None:
         return ()
     alike = numbered_alike(external, comparison.cohort)
-    found = [*([alike] if alike else []), *(f"{finding}." for finding in external.findings)]
+    found = [
+        *([alike] if alike else []), *(f"{finding}." for finding in external.findings), *external.warnings
+    ]  # fmt: skip
     if genes is None or not genes.patients or not any(map(_reads_genes, comparison.models)):
         return tuple(found)
     unlike = expression_unlike(external, comparison.cohort)

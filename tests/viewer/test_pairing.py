@@ -13,6 +13,7 @@ import pytest
 from kept_slides import keep_features
 from qtpy.QtCore import Qt
 
+from amkd_core.cohort.bare_tables import write_hashes
 from amkd_core.inference.kept_files import user_folder
 from amkd_core.inference.region import rows_inside
 from amkd_viewer import slide_layers
@@ -145,6 +146,11 @@ def a_table_that_cannot_be_read_leaves_no_older_one_behind(taught, expression, p
     workspace = taught.workspace
     expression.read(path)
     spin(lambda: "genes of patient first" in expression.found.text())
+    assert "No SHA-256 lies beside expression.csv: a damaged digit there" in expression.found.text()
+    write_hashes((path,))
+    expression.read(path)
+    spin(lambda: "genes of patient first" in expression.found.text())
+    assert "SHA-256" not in expression.found.text()
     bad = path.with_name("bad.csv")
     bad.write_bytes(b"\x00\x01\x02 no table")
     expression.read(bad)

@@ -68,7 +68,7 @@ def test_the_slides_own_patient_is_taken_without_a_word(
     table = table_of(tmp_path, "SIM-0007")
     done = amkd("predict", bag_path, *options, "--expression", table)
     assert done.exit_code == 0, done.output
-    assert "Note: no SHA-256 lies beside expression.csv: a damaged digit there" in done.stdout
+    assert "Note: No SHA-256 lies beside expression.csv: a damaged digit there" in done.stdout
     write_hashes((table,))
     done = amkd("predict", bag_path, *options, "--expression", table)
     assert done.exit_code == 0, done.output

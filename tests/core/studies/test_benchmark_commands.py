@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bundle_fixtures import encoder_identity
+from children_here import Here
 from cohort_fixtures import write_tiny_cohort
 from research_words import files_without_words
 from typer.testing import CliRunner
@@ -45,7 +45,6 @@ from amkd_core.studies.tables import escaped, latex_of, write_table_files
 from amkd_core.survival.comparison import paired_difference
 from amkd_core.survival.metrics import concordance_index
 from amkd_core.survival.outcome import Outcome
-from amkd_core.training import worker
 from amkd_core.training.cell import run_cell
 from amkd_core.training.config import TrainingConfig, load_config
 from amkd_core.training.external_cohort import read_external_cohort
@@ -69,22 +68,6 @@ def drain(steps):
             next(steps)
         except StopIteration as stop:
             return stop.value
-
-
-class Here:
-    """A child whose task was done in this process: one of its own takes longer to start than these take to train."""
-
-    is_alive = False
-
-    def __init__(self, task: dict) -> None:
-        self._answers: list = []
-        worker._cell(task, self._answers.append)
-
-    def answers(self) -> Iterator:
-        return iter(self._answers)
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 @pytest.fixture
