@@ -49,7 +49,7 @@ def _place_in_file(item: pytest.Item) -> tuple[str, bool]:
 
 def _kind_of(item: pytest.Item) -> str:
     """Which window a test shares."""
-    return "taught" if "taught" in item.fixturenames else "predicted"
+    return next((kind for kind in ("taught", "two") if kind in item.fixturenames), "predicted")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -151,7 +151,7 @@ def one_window(
 
 
 @pytest.fixture(scope="session")
-def begun(slide_path, bundle_path, tmp_path_factory) -> Callable[..., object]:
+def begun(slide_path, second_slide_path, bundle_path, tmp_path_factory) -> Callable[..., object]:
     """Give a window that is to be shared its kept features, its panel and its result."""
     expression_path = write_expression(bundle_path, tmp_path_factory.mktemp("expression"))
 
@@ -160,6 +160,8 @@ def begun(slide_path, bundle_path, tmp_path_factory) -> Callable[..., object]:
         _, widget = window.window.add_plugin_dock_widget("amkd-viewer", "Predict survival risk")
         widget.bundle_path = bundle_path
         predict(widget, slide_path, spin, expression_path if kind == "taught" else None)
+        if kind == "two":
+            open_second(widget, second_slide_path, spin)
         return widget
 
     return begin
@@ -253,6 +255,20 @@ def taught(kept, panel, one_window, slide_path, expression_path, spin):  # noqa:
     if not one_window.is_open:
         predict(panel, slide_path, spin, expression_path)
     return panel
+
+
+@pytest.fixture
+def two(predicted, one_window, second_slide_path, spin):
+    """The prediction panel with a predicted slide, and another that is looked at."""
+    if not one_window.is_open:
+        open_second(predicted, second_slide_path, spin)
+    return predicted
+
+
+def open_second(panel, path: Path, spin: Callable[..., None]) -> None:
+    """Open another slide, which is looked at from then on."""
+    panel.open_slide(path)
+    spin(lambda: panel.workspace.slide.name == path.stem)
 
 
 def predict(panel, slide_path: Path, spin: Callable[..., None], expression_path: Path | None = None) -> None:

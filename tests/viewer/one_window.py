@@ -25,7 +25,7 @@ from pytestqt.qtbot import QtBot
 from amkd_viewer import slide_layers
 from amkd_viewer.layers import MapLook
 
-SIZE = (1400, 900)
+SIZE = (1100, 750)
 
 
 class OneWindow:
@@ -210,6 +210,7 @@ def _putting_back(viewer: Any, panel: Any) -> Callable[[], None]:
     """What puts back, as a user can, what a test may have changed in a window that is now as it is found."""
     layers, docked = list(viewer.layers), set(viewer.window.dock_widgets)
     (slide, *_), workspace = layers, panel.workspace
+    looked_at = workspace.slide
     own = [(layer, layer.name, layer.mode, layer.visible) for layer in layers]
     camera, selected = viewer.scene.camera, set(viewer.layers.selection)
     scene = (camera.center, camera.zoom)
@@ -219,8 +220,8 @@ def _putting_back(viewer: Any, panel: Any) -> Callable[[], None]:
         _take_away_others(viewer, docked, layers)
         if list(viewer.layers) != layers:
             return
-        if workspace.slide is not slide:
-            workspace.choose(slide)
+        if workspace.slide is not looked_at:
+            workspace.choose(looked_at)
         viewer.dims.ndisplay, viewer.dims.order = 2, order
         slide.rotate = 0
         slide.scale, slide.translate, slide.affine = place

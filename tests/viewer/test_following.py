@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -22,21 +24,19 @@ FIRST = {"first", "Attention: first", "Student's top patches: first"}
 
 
 @pytest.fixture
-def two(predicted, viewer, second_slide_path, spin):
-    """The panel with a predicted slide, and another that is looked at."""
-    predicted.open_slide(second_slide_path)
-    spin(lambda: predicted.workspace.slide.name == "second")
-    return predicted
-
-
-@pytest.fixture
-def turned_to(two, qtbot) -> list[str]:
+def turned_to(two) -> Iterator[list[str]]:
     """Names of the slides that are chosen from here on."""
     names: list[str] = []
-    two.workspace.slide_changed.connect(lambda: names.append(getattr(two.workspace.slide, "name", "")))
-    return names
+
+    def keep() -> None:
+        names.append(getattr(two.workspace.slide, "name", ""))
+
+    two.workspace.slide_changed.connect(keep)
+    yield names
+    two.workspace.slide_changed.disconnect(keep)
 
 
+@pytest.mark.one_window
 def test_a_slide_that_is_selected_in_naparis_list_is_looked_at(two, viewer, turned_to, qtbot, spin) -> None:
     first, second = two.workspace.slides
     viewer.layers.selection.active = slide_layers.overlay(viewer, first, "boxes")
@@ -53,6 +53,7 @@ def test_a_slide_that_is_selected_in_naparis_list_is_looked_at(two, viewer, turn
     assert turned_to == ["first", "second"]
 
 
+@pytest.mark.one_window
 def test_a_slide_that_is_alone_in_view_is_looked_at(two, viewer, turned_to, qtbot, spin) -> None:
     first, second = two.workspace.slides
     second.visible = False
@@ -89,6 +90,7 @@ def test_the_list_follows_the_panel_and_a_layer_that_goes_turns_to_nobody(
     assert turned_to == ["first", "second"]
 
 
+@pytest.mark.one_window
 def test_a_map_that_the_user_hid_stays_hidden(two, viewer) -> None:
     first, second = two.workspace.slides
     two.workspace.choose(first)
@@ -103,6 +105,7 @@ def test_a_map_that_the_user_hid_stays_hidden(two, viewer) -> None:
     assert names_in_view(viewer) == FIRST
 
 
+@pytest.mark.one_window
 def test_a_slide_has_its_new_name_in_the_panels(two, dock, viewer) -> None:
     information = dock("Slide information")
     viewer.layers["first"].name = "renamed"
@@ -111,6 +114,7 @@ def test_a_slide_has_its_new_name_in_the_panels(two, dock, viewer) -> None:
         assert box.currentText() == "second"
 
 
+@pytest.mark.one_window
 def test_what_lies_on_a_slide_is_renamed_with_it_unless_the_user_named_it(two, viewer) -> None:
     first = two.workspace.slides[0]
     slide_layers.overlay(viewer, first, "boxes").name = "my boxes"
@@ -121,10 +125,11 @@ def test_what_lies_on_a_slide_is_renamed_with_it_unless_the_user_named_it(two, v
     assert slide_layers.overlay(viewer, first, "map").name == "Attention: again"
 
 
+@pytest.mark.one_window(last=True)
 def test_each_slide_has_its_own_camera(two, viewer, slide_without_scale, spin) -> None:
     workspace, camera = two.workspace, viewer.scene.camera
     first, second = workspace.slides
-    canvas = max(viewer.canvas.size)
+    _, canvas = viewer.canvas.size
     workspace.choose(first)
     assert width_on_screen(viewer, first) > canvas / 2
     navigation.move_to(viewer, first, (2000, 300))
@@ -203,7 +208,7 @@ def test_the_slide_that_is_looked_at_is_fitted_whatever_else_is_open(  # noqa: P
     (first,) = viewer.open(slide_path, plugin="amkd-viewer")
     slide_layers.restate_mpp(viewer, first, (50.0, 50.0))
     (second,) = viewer.open(second_slide_path, plugin="amkd-viewer")
-    canvas = max(viewer.canvas.size)
+    _, canvas = viewer.canvas.size
     assert width_on_screen(viewer, second) > canvas / 2
     view = dock("View and heatmap")
     viewer.reset_view()
