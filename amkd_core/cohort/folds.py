@@ -15,7 +15,7 @@ from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.clinical_rows import PARTS, part_of
 from amkd_core.cohort.clinical_values import is_empty, number_of
 from amkd_core.cohort.columns import PATIENT_NAMES, plain
-from amkd_core.cohort.splits import Split, carve, deal_out, stratified_split
+from amkd_core.cohort.splits import MIN_EVENTS, Split, carve, deal_out, stratified_split
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 from amkd_core.feature_range import MIN_SLIDES
@@ -24,8 +24,6 @@ from amkd_core.survival.endpoints import words_of
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
 
-# Fewer deaths than this in training or validation teach or choose nothing.
-MIN_EVENTS = 2
 # A bundle's range of features is fitted on no fewer.
 MIN_TRAINING = MIN_SLIDES
 # From it on two whole numbers may be the same float.
@@ -79,30 +77,32 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
     """
     file = cohort.file
     events = words_of(file.endpoint).events
-    if any(patient.split for patient in cohort.patients):
+    # The order of a table's rows decides nothing.
+    patients = sorted(cohort.patients, key=lambda patient: patient.patient_id)
+    if any(patient.split for patient in patients):
         if file.folds is not None:
             raise CohortError(
                 f"the clinical table has a column split, and {file.folds.name} tells other folds; expected one of them "
                 "(use_split = false, or --ignore-split, passes over the column)"
             )
-        splits: tuple[Split, ...] = (make_split(cohort.patients, seed=seed, events=events),)
-        _refuse_torn_groups(splits, cohort.patients, "the column split", file.group)
+        splits: tuple[Split, ...] = (make_split(patients, seed=seed, events=events),)
+        _refuse_torn_groups(splits, patients, "the column split", file.group)
         return splits
-    names = np.array([patient.patient_id for patient in cohort.patients])
-    event = np.array([patient.event for patient in cohort.patients])
-    group = np.array([patient.group for patient in cohort.patients])
+    names = np.array([patient.patient_id for patient in patients])
+    event = np.array([patient.event for patient in patients])
+    group = np.array([patient.group for patient in patients])
     if file.group:
         _refuse_groups(group, file.group, 1 if file.folds is not None else n_folds)
     if file.folds is not None:
         splits = read_folds(
             file.folds,
-            cohort.patients,
+            patients,
             seed=seed,
             patient_column=file.patient_column,
             grouped=bool(file.group),
             events=events,
         )
-        _refuse_torn_groups(splits, cohort.patients, file.folds.name, file.group)
+        _refuse_torn_groups(splits, patients, file.folds.name, file.group)
     else:
         apart = group if file.group else None
         splits = tuple(
@@ -110,7 +110,7 @@ def make_folds(cohort: Cohort, *, n_folds: int, seed: int) -> tuple[Split, ...]:
             for fold, tested in enumerate(deal_out(event, apart, n_folds, seed, events=events))
         )
     for fold, split in enumerate(splits, start=1):
-        _refuse_few(split, cohort.patients, f"fold {fold}: ", events)
+        _refuse_few(split, patients, f"fold {fold}: ", events)
     if file.folds is not None:
         _refuse_tested_twice(splits, file.folds.name)
     return splits

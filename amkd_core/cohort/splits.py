@@ -13,6 +13,9 @@ from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.clinical_rows import PARTS
 from amkd_core.errors import CohortError
 
+# Fewer events than this in training or validation teach or choose nothing.
+MIN_EVENTS = 2
+
 
 @dataclass(frozen=True)
 class Split:
@@ -109,6 +112,9 @@ def carve(
 ) -> Split:
     """A fold from the patients that it tests: a fifth of the others, in groups of their own, chooses the epoch.
 
+    Which groups these are is drawn for each fold: the parts that groups are dealt out to are not alike, for the largest
+    and least balanced groups go to the first of them.
+
     Parameters
     ----------
     names, event, group : array, shape (n,)
@@ -133,9 +139,25 @@ def carve(
             "all patients that one of the folds does not test are of one group, expected at least two, one to train on "
             "and one that chooses the epoch; ask for more folds or for a column of more groups"
         )
-    number = int(np.random.default_rng(seed).integers(2**31))
+    rng = np.random.default_rng(seed)
+    number = int(rng.integers(2**31))
     of = "what is left when a fold's tested patients are taken out"
     which = "parts of which one chooses the epoch"
-    chosen = rest[deal_out(event[rest], groups, n_parts, number, of=of, parts=which, events=events)[0]]
+    dealt = deal_out(event[rest], groups, n_parts, number, of=of, parts=which, events=events)
+    chosen = rest[dealt[0] if groups is None else _drawn(dealt, event[rest], rng)]
     parts = (np.setdiff1d(rest, chosen), chosen, tested)
     return Split(*(tuple(sorted(names[part].tolist())) for part in parts))
+
+
+def _drawn(
+    parts: list[NDArray[np.int64]], event: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """One of the parts, of those that have events enough and leave enough where there are any."""
+    events = [int(event[part].sum()) for part in parts]
+    enough = [
+        part
+        for part, own in zip(parts, events, strict=True)
+        if own >= MIN_EVENTS and sum(events) - own >= MIN_EVENTS
+    ]
+    choice = enough or parts
+    return choice[int(rng.integers(len(choice)))]

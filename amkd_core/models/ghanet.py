@@ -120,7 +120,8 @@ def top_softmax(scores: Tensor, share: float = TOP_SHARE) -> Tensor:
     """Softmax of each row over its highest share of columns, at least one; 0 elsewhere, shape (rows, columns)."""
     n_kept = max(1, math.ceil(share * scores.shape[1]))
     values, columns = scores.topk(n_kept, dim=1)
-    return torch.zeros_like(scores).scatter(1, columns, torch.softmax(values, dim=1))
+    share_of = torch.softmax(values, dim=1)  # in float32 where a GPU computes the scores in half precision
+    return torch.zeros_like(scores, dtype=share_of.dtype).scatter(1, columns, share_of)
 
 
 class Ghanet(SurvivalModel):

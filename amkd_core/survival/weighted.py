@@ -2,7 +2,9 @@
 
 A patient who was followed to a time stands for those who were lost before it: the weight is ``1 / G``, with ``G`` the
 Kaplan-Meier estimate of staying under observation. ``G`` comes from a reference group, the training patients of a fold,
-and is too small to divide by near the end of follow-up, so that every metric here stops at `follow_up_limit`.
+and is too small to divide by near the end of follow-up, so that every metric here stops at `follow_up_limit`. A patient
+who died stands for those lost before that death, so that ``G`` is taken just before it (Graf et al. 1999): where times
+are whole months or years others were lost in the same one.
 torchsurv counts in single precision, which is exact to six digits.
 """
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from amkd_core.errors import OutcomeError
@@ -84,7 +86,7 @@ def uno_concordance(
             f"Uno's C is undefined: none of the {int(early.sum())} events before {limit:.1f} months precedes another "
             f"patient's last contact ({len(outcome)} patients)"
         )
-    weight = _weights(outcome, reference, outcome.time)
+    weight = _own_weights(outcome, reference)
     # Ranks order as the risks do, and are exact in single precision.
     ranks = torch.from_numpy(rankdata(risks, method="dense").astype(np.float32))
     metric = torchsurv_parts().concordance_index()
@@ -134,7 +136,7 @@ def dynamic_auc(
     found[defined] = torchsurv_parts().auc()(
         ranks, event, time,
         new_time=torch.from_numpy(at[defined].astype(np.float32)),
-        weight=_weights(outcome, reference, outcome.time),
+        weight=_own_weights(outcome, reference),
         weight_new_time=_weights(outcome, reference, at[defined]),
     ).double().numpy()  # fmt: skip
     return found
@@ -184,7 +186,7 @@ def brier_scores(
     scores = torchsurv_parts().brier_score()(
         torch.from_numpy(predicted.astype(np.float32)), event, time,
         new_time=torch.from_numpy(at.astype(np.float32)),
-        weight=_weights(outcome, reference, outcome.time),
+        weight=_own_weights(outcome, reference),
         weight_new_time=_weights(outcome, reference, at),
     )  # fmt: skip
     found: FloatArray = scores.double().numpy()
@@ -212,7 +214,16 @@ def _tensors(outcome: Outcome) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(outcome.time.astype(np.float32)), torch.from_numpy(outcome.event.copy())
 
 
-def _weights(outcome: Outcome, reference: Outcome | None, months: FloatArray) -> Tensor:
+def _own_weights(outcome: Outcome, reference: Outcome | None) -> Tensor:
+    """``1 / G`` just before each patient's own time, shape (n,)."""
+    watched = outcome if reference is None else reference
+    # The reference's last time before each; torchsurv takes times that are one float apart for the same.
+    steps = np.concatenate([np.zeros(1, np.float32), np.unique(watched.time.astype(np.float32))])
+    before = steps[np.searchsorted(steps, outcome.time.astype(np.float32), side="left") - 1]
+    return _weights(outcome, reference, before)
+
+
+def _weights(outcome: Outcome, reference: Outcome | None, months: FloatArray | NDArray[np.float32]) -> Tensor:
     """``1 / G`` of the reference patients at these months, shape (len(months),); 0 where nobody was followed so far."""
     import torch
 

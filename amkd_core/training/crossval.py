@@ -113,7 +113,7 @@ def _write_fold(
     fold: int,
 ) -> None:
     predictions, scales = predict_fold(cohort, inputs, networks, config, fold=fold)
-    scores = scores_of(predictions, seed=config.seed)
+    scores = scores_of(predictions, seed=config.seed, n_resamples=config.report.resamples)
     write_table(folder / PREDICTIONS, predictions)
     write_json(folder / FITTED, fitted_record(inputs.fitted, scales))
     own = predictions[(predictions["model"] == "student") & (predictions["part"] == "train")]
@@ -149,13 +149,13 @@ def predict_fold(
     )  # fmt: skip
 
 
-def scores_of(predictions: pd.DataFrame, *, seed: int) -> tuple[Score, ...]:
+def scores_of(predictions: pd.DataFrame, *, seed: int, n_resamples: int = 1000) -> tuple[Score, ...]:
     """C-indices of student and teacher on one fold's validation and test patients.
 
     Parameters
     ----------
-    seed
-        Of the bootstrap.
+    seed, n_resamples
+        Of the bootstrap, which draws as `amkd_core.training.model_statistics.c_index_within_folds` does.
     """
     scores = []
     for part in PARTS[1:]:
@@ -167,8 +167,9 @@ def scores_of(predictions: pd.DataFrame, *, seed: int) -> tuple[Score, ...]:
             interval, reason = None, ""
             try:
                 interval = bootstrap_concordance(
-                    outcome, rows["risk"].to_numpy(), generator=np.random.default_rng(seed)
-                )
+                    outcome, rows["risk"].to_numpy(), generator=np.random.default_rng([seed, 1]),
+                    n_resamples=n_resamples,
+                )  # fmt: skip
             except OutcomeError as error:
                 reason = str(error)
             scores.append(Score(name, part, interval, len(outcome), outcome.n_events, reason))

@@ -65,7 +65,7 @@ def model_statistics(scored: Scored, *, seed: int, n_resamples: int = 1000) -> M
                 outcome, scored.risk, generator=np.random.default_rng([seed, 2]), n_resamples=n_resamples
             )
         ),
-        uno=_uno(scored),
+        uno=_uno(scored, limit),
         follow_up_limit_months=finite(limit) if limit > 0 else None,
         auc=_aucs(scored, limit),
         integrated_brier=integrated[0],
@@ -114,10 +114,11 @@ def month_grid(outcome: Outcome, limit: float) -> Array:
     return np.linspace(first, limit, GRID_POINTS) if first < limit else np.zeros(0)
 
 
-def _uno(scored: Scored) -> Spread:
+def _uno(scored: Scored, limit: float) -> Spread:
     def of_fold(own: Outcome, mask: NDArray[np.bool_]) -> float:
         fold = int(scored.fold[mask][0])
-        return uno_concordance(own, scored.risk[mask], reference=scored.references.get(fold))
+        reference = scored.references.get(fold)
+        return uno_concordance(own, scored.risk[mask], reference=reference, tau=limit if limit > 0 else None)
 
     return over_folds(scored, of_fold)
 

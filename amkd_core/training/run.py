@@ -156,7 +156,11 @@ def _finish(
     write_table(out / PREDICTIONS, predictions)
     bins = {fold.fold: fold.time_bins for fold in folds}
     write_json(out / "bins.json", {str(fold): open_edges(edges) for fold, edges in bins.items()})
-    scored = [scores_of(fold.predictions, seed=config_of_fold(config, fold.fold).seed) for fold in folds]
+    n_resamples = config.report.resamples
+    scored = [
+        scores_of(fold.predictions, seed=config_of_fold(config, fold.fold).seed, n_resamples=n_resamples)
+        for fold in folds
+    ]
     if len(folds) == 1:
         write_bytes(out / BUNDLE, folds[0].bundle_path.read_bytes())
         bundle = open_bundle(out / BUNDLE)

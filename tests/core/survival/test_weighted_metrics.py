@@ -35,6 +35,12 @@ def as_surv(outcome):
     return Surv.from_arrays(outcome.event, outcome.time)
 
 
+def as_scored(outcome, limit=np.inf):
+    """Deaths a little sooner: scikit-survival weighs them by who is still followed after, not before, their time."""
+    sooner = outcome.event & (outcome.time < limit)
+    return Surv.from_arrays(outcome.event, outcome.time - 1e-3 * sooner)
+
+
 def test_uno_equals_scikit_survival_with_ties_and_censoring():
     rng = np.random.default_rng(0)
     compared = 0
@@ -52,7 +58,7 @@ def test_uno_equals_scikit_survival_with_ties_and_censoring():
             stays = early | (clipped >= limit)
             outcome = Outcome(np.where(early, outcome.time, clipped), outcome.event & stays)
         try:
-            theirs = concordance_index_ipcw(as_surv(reference), as_surv(outcome), risk, limit)[0]
+            theirs = concordance_index_ipcw(as_surv(reference), as_scored(outcome, limit), risk, limit)[0]
         except ValueError:  # it divides by the censoring estimate of patients whom the limit leaves out
             continue
         assert ours == pytest.approx(theirs, abs=SINGLE)
@@ -97,12 +103,12 @@ def test_auc_and_brier_equal_scikit_survival_with_ties_and_censoring():
         months = months[months <= limit]
         if not months.size or months[0] < outcome.time.min():
             continue
-        truth = as_surv(outcome)
+        truth, scored = as_surv(outcome), as_scored(outcome)
         survival = np.sort(rng.random((len(outcome), len(months))), axis=1)[:, ::-1]
         ours = brier_scores(outcome, survival, months)
-        np.testing.assert_allclose(ours, brier_score(truth, truth, survival, months)[1], atol=SINGLE)
+        np.testing.assert_allclose(ours, brier_score(truth, scored, survival, months)[1], atol=SINGLE)
         try:
-            theirs = cumulative_dynamic_auc(truth, truth, risk, months)[0]
+            theirs = cumulative_dynamic_auc(truth, scored, risk, months)[0]
         except (
             ValueError
         ):  # it weighs patients beyond the months as well, and gives up where nobody is followed
@@ -118,12 +124,30 @@ def test_auc_and_brier_take_their_weights_from_the_reference_patients():
     reference = Outcome(outcome.time + rng.integers(0, 9, 60), rng.random(60) < 0.4)
     months = np.unique(np.quantile(outcome.time, [0.3, 0.5]))
     survival = rng.random((60, len(months)))
-    theirs = brier_score(as_surv(reference), as_surv(outcome), survival, months)[1]
+    theirs = brier_score(as_surv(reference), as_scored(outcome), survival, months)[1]
     ours = brier_scores(outcome, survival, months, reference=reference)
     np.testing.assert_allclose(ours, theirs, atol=SINGLE)
     assert np.abs(ours - brier_scores(outcome, survival, months)).max() > 1e-3
-    theirs = cumulative_dynamic_auc(as_surv(reference), as_surv(outcome), risk, months)[0]
+    theirs = cumulative_dynamic_auc(as_surv(reference), as_scored(outcome), risk, months)[0]
     np.testing.assert_allclose(dynamic_auc(outcome, risk, months, reference=reference), theirs, atol=SINGLE)
+
+
+def test_brier_weighs_a_death_by_who_was_followed_up_to_it():
+    # Of four at month 2 one died and one was lost: the death stands for itself alone, not for the one lost beside it.
+    outcome = Outcome([2, 2, 5, 6], [True, False, True, False])
+    (found,) = brier_scores(outcome, [[0.5], [0.5], [1.0], [0.8]], [3.0])
+    # Beyond month 2 three were at risk of being lost and one was: G = 2/3.
+    assert found == pytest.approx((0.25 + 0 + (0 + 0.04) / (2 / 3)) / 4, abs=SINGLE)
+
+
+def test_all_patients_together_weigh_one_where_times_are_whole_years():
+    """By which one half for everyone has a Brier score of a quarter at any month."""
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        died, lost = rng.exponential(24, 200), rng.exponential(40, 200)
+        outcome = Outcome(np.ceil(np.minimum(died, lost) / 12) * 12, died <= lost)
+        at = np.array([12.0, 18.0, 24.0])
+        np.testing.assert_allclose(brier_scores(outcome, np.full((200, 3), 0.5), at), 0.25, atol=SINGLE)
 
 
 def test_brier_by_hand_without_censoring_and_its_mean_over_time():
