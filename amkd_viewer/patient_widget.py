@@ -150,6 +150,7 @@ class PatientWidget(WorkspacePanel):
             return
         slide_layers.show_flat(self._viewer)
         layer = self._region_for(slide)
+        layer.visible = True  # napari draws on no hidden layer, and says nothing of it
         self._viewer.layers.selection.active = layer
         layer.mode = "add_polygon"
 
@@ -241,6 +242,9 @@ class PatientWidget(WorkspacePanel):
 
     def _on_slides_changed(self) -> None:
         ticked = {slide_layers.fingerprint_of(layer) for layer in self.chosen}
+        there = {slide_layers.fingerprint_of(layer) for layer in self.workspace.slides}
+        if not there or (ticked and not ticked & there):
+            self.patient_id.clear()  # what is opened next may be another patient's
         self.slides.blockSignals(True)
         self.slides.clear()
         for layer in self.workspace.slides:
@@ -288,22 +292,22 @@ class PatientWidget(WorkspacePanel):
         self.whole_button.setText("All tissue of the patient again" if several else "Whole slide again")
         counts = {layer.name: len(self._polygons(layer)) for layer in subjects}
         self.drawn.setText(drawn_text(counts) if several or any(counts.values()) else "")
-        self.changed.setText(self._change_since(subjects) if free else "")
+        self.changed.setText(self._change_since() if free else "")
         for button in (self.region_button, self.whole_button):
             button.setEnabled(free and (several or self.workspace.prediction is not None))
 
-    def _change_since(self, subjects: list[Layer]) -> str:
+    def _change_since(self) -> str:
         """Say where the result that is shown is of another region than is drawn by now, or of its other side."""
-        prediction = self.workspace.prediction
-        if prediction is None or "region" not in prediction.provenance:
+        prediction, slide = self.workspace.prediction, self.workspace.slide
+        if prediction is None or slide is None or "region" not in prediction.provenance:
             return ""
         # It made the prediction, and loads torch, which the panel opens without.
         from amkd_core.inference.region import rests_on
 
-        n_slides = 1 if prediction.patient is None else len(prediction.patient.slide_ids)
-        if n_slides != len(subjects):
+        slides = [slide] if prediction.patient is None else self.chosen
+        if prediction.patient is not None and len(prediction.patient.slide_ids) != len(slides):
             return ""
-        if not rests_on(prediction, [self._polygons(slide) for slide in subjects]):
+        if not rests_on(prediction, [self._polygons(one) for one in slides]):
             return REGION_CHANGED
         excludes = bool(prediction.provenance["region"]["exclude"])
         return "" if excludes == self._excludes else other_side_text(excludes=excludes)

@@ -126,6 +126,16 @@ def slides_of(request: Request | Path) -> frozenset[str]:
     return frozenset()
 
 
+def slides_with_regions_of(request: Request | Path) -> frozenset[str]:
+    """Fingerprints of the slides on whose drawn regions a request rests."""
+    if isinstance(request, RegionRequest):
+        return frozenset((request.fingerprint,))
+    if isinstance(request, PatientRequest) and request.polygons:
+        drawn = zip(request.slides, request.polygons, strict=True)
+        return frozenset(slide.fingerprint for slide, polygons in drawn if polygons)
+    return frozenset()
+
+
 def asked_of(
     request: PredictionRequest | PatientRequest | RegionRequest, fingerprint: str
 ) -> PredictionRequest:

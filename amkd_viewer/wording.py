@@ -175,8 +175,10 @@ _PANEL_CODES = frozenset({"research_only"})
 
 def risk_sentence(prediction: Prediction) -> str:
     """Say where the slide's risk lies in the training cohort."""
-    share = round(prediction.risk_percentile)
-    part = {0: "none", 100: "all"}.get(share, f"{share} %")
+    percentile = prediction.risk_percentile
+    part = {0.0: "none", 100.0: "all"}.get(percentile, f"{percentile:.0f} %")
+    if 0 < percentile < 0.5 or 99.5 <= percentile < 100:  # of some patients, whatever it rounds to
+        part = "less than 1 %" if percentile < 50 else "more than 99 %"
     return (
         f"Higher predicted risk than {part} of the {prediction.cohort.size} training patients "
         f"(risk score {prediction.risk:.3f}; higher is worse)."

@@ -29,6 +29,7 @@ from amkd_viewer.queue_record import QueueRecord
 from amkd_viewer.reader import slide_layer
 from amkd_viewer.region_watch_widget import RegionWatch
 from amkd_viewer.region_words import REGION_COPY
+from amkd_viewer.results import slides_with_regions_of
 from amkd_viewer.scale_bar_widget import ScaleBar
 from amkd_viewer.session import PredictionSession
 from amkd_viewer.shortcuts_widget import Shortcuts
@@ -409,7 +410,9 @@ class Workspace(QObject):
 
     def _on_region_gone(self, fingerprint: str) -> None:
         """Drop what rests on a region: nobody could see any more of what part of the tissue such a result is."""
-        before = self.prediction
+        before, running = self.prediction, self.session.running
+        if running is not None and fingerprint in slides_with_regions_of(running):
+            self.session.cancel()
         self.session.forget_regions(fingerprint)
         if self.prediction is not before:
             self._settle.start()

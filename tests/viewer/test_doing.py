@@ -14,7 +14,7 @@ from qtpy.QtCore import Qt
 
 from amkd_core.errors import AmkdError
 from amkd_core.inference.patient import predict_patient
-from amkd_core.inference.region import rows_inside
+from amkd_core.inference.region import predict_region, rows_inside
 from amkd_core.inference.user_cache import measure_cache
 from amkd_viewer import events, slide_layers
 
@@ -29,7 +29,9 @@ def shown(table, row: int, column: int) -> str:
     return table.model().index(row, column).data(Qt.ItemDataRole.DisplayRole)
 
 
-def test_a_drawn_region_is_predicted_from_kept_features(predicted, dock, viewer, qtbot, spin) -> None:
+def test_a_drawn_region_is_predicted_from_kept_features(  # noqa: PLR0917 (fixtures)
+    predicted, dock, viewer, qtbot, spin, monkeypatch
+) -> None:
     panel = dock("Patient and region")
     spin(panel.region_button.isVisible)
     click(qtbot, panel.region_button)
@@ -66,6 +68,30 @@ def test_a_drawn_region_is_predicted_from_kept_features(predicted, dock, viewer,
     click(qtbot, panel.whole_button)
     spin(lambda: "region" not in panel.workspace.prediction.provenance)
     spin(lambda: not panel.changed.text())
+    layer.mode, layer.visible = "pan_zoom", False
+    click(qtbot, panel.draw_button)
+    assert (layer.mode, layer.visible) == ("add_polygon", True)
+    a_region_that_is_deleted_takes_the_run_along_that_rests_on_it(panel, viewer, layer, spin, monkeypatch)
+
+
+def a_region_that_is_deleted_takes_the_run_along_that_rests_on_it(
+    panel, viewer, layer, spin, monkeypatch
+) -> None:
+    go, real = threading.Event(), predict_region
+
+    def late(*args, **kwargs):
+        assert go.wait(30)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr("amkd_core.inference.region.predict_region", late)
+    whole = panel.workspace.prediction
+    panel.region_button.click()
+    assert panel.workspace.session.running is not None
+    viewer.layers.remove(layer)
+    spin(lambda: panel.workspace.session.running is None)
+    go.set()
+    spin(lambda: panel.workspace.outcome is not None)
+    assert panel.workspace.prediction is whole
 
 
 def assert_change_is_told(panel, region) -> None:
@@ -140,6 +166,10 @@ def test_two_slides_are_one_patient_and_regions_on_them_restrict_and_exclude_the
     click(qtbot, panel.whole_button)
     spin(lambda: panel.workspace.outcome is not None)
     assert [len(session.result(name).bag) for name in names] == [len(bag) for bag in bags]
+    assert panel.patient_id.text() == "P1"
+    viewer.layers.clear()
+    spin(lambda: not panel.slides.count())
+    assert not panel.patient_id.text()  # what is opened next is another patient's
 
 
 def test_a_slide_opened_again_shows_its_result_at_once_and_the_cache_is_measured_and_emptied(  # noqa: PLR0917

@@ -111,6 +111,13 @@ def test_the_result_line_is_of_the_slide_in_view_and_the_chosen_side_and_says_wh
     assert not panel.changed.text()
     workspace.choose(first)
     assert "left out" in panel.outcome.text()
+    panel.mode.setCurrentIndex(1)
+    assert not panel.changed.text()
+    for place in range(2):  # ticked slides are of what comes next, the result in view is this slide's
+        panel.slides.item(place).setCheckState(Qt.CheckState.Checked)
+    region.data = [LEFT / 2]
+    assert "changed since this result" in panel.changed.text()
+    panel.slides.item(1).setCheckState(Qt.CheckState.Unchecked)
     viewer.layers.remove(region)
     spin(lambda: panel.outcome.text() and "region" not in panel.outcome.text())
     assert not panel.drawn.text()
@@ -125,6 +132,13 @@ def the_result_line_says_what_speaks_against_it(panel, plain) -> None:
     group = f"{plain.risk_group} risk"
     assert result_line(plain).startswith(f"first: {group}. Higher predicted risk than ")
     assert "Notices" not in result_line(plain)
+    for percentile, words in (
+        (0.0, "none"),
+        (0.3, "less than 1 %"),
+        (99.7, "more than 99 %"),
+        (100.0, "all"),
+    ):
+        assert f" risk than {words} of the " in result_line(replace(plain, risk_percentile=percentile))
     doubtful = replace(plain, notices=(Notice("coarse_scale", "Coarse."), Notice("not_he", "It is not.")))
     workspace.session._results._kept.clear()
     workspace.session.result = lambda *_: doubtful
