@@ -64,6 +64,47 @@ def test_groups_stay_together_in_training_validation_and_test() -> None:
         assert not (parts[0] | parts[1]) & parts[2]
 
 
+def test_a_large_group_chooses_the_epoch_no_more_often_than_any_other() -> None:
+    """Dealt out greedily, it went to the first part each time, and was hardly ever trained on."""
+    cohort = cohort_of(200, deaths=0.5, groups=20)
+    cohort.patients = tuple(
+        replace(patient, group="large") if i % 10 < 3 else patient
+        for i, patient in enumerate(cohort.patients)
+    )
+    of_large = next(patient.patient_id for patient in cohort.patients if patient.group == "large")
+    chosen = trained = 0
+    for seed in range(20):
+        for split in make_folds(cohort, n_folds=5, seed=seed):
+            chosen += of_large in split.validation
+            trained += of_large in split.train
+    assert chosen + trained == 80  # it is tested in a fold of each five
+    assert 8 <= chosen <= 26  # a fifth of them are 16
+
+
+def test_what_chooses_the_epoch_has_deaths_to_choose_by_where_any_part_has() -> None:
+    cohort = cohort_of(120, deaths=0.0, groups=12)
+    where = {"H0": 6, "H1": 6, "H2": 6, "H3": 6}  # the other hospitals have no deaths
+    died = dict.fromkeys(where, 0)
+    patients = []
+    for patient in cohort.patients:
+        event = died.get(patient.group, 99) < where.get(patient.group, 0)
+        died[patient.group] = died.get(patient.group, 0) + event
+        patients.append(replace(patient, event=event))
+    cohort.patients = tuple(patients)
+    for seed in range(20):
+        for split in make_folds(cohort, n_folds=2, seed=seed):
+            event = {patient.patient_id: patient.event for patient in cohort.patients}
+            assert sum(event[name] for name in split.validation) >= 2
+
+
+@pytest.mark.parametrize("groups", [0, 12])
+def test_the_order_of_the_rows_decides_no_folds(groups: int) -> None:
+    cohort = cohort_of(120, groups=groups)
+    splits = make_folds(cohort, n_folds=5, seed=0)
+    cohort.patients = cohort.patients[::-1]
+    assert make_folds(cohort, n_folds=5, seed=0) == splits
+
+
 def test_too_few_deaths_or_groups_are_refused() -> None:
     with pytest.raises(
         CohortError, match=r"the cohort has \d deaths, expected at least one for each of 5 folds"

@@ -18,6 +18,7 @@ from amkd_core.errors import CohortError, OutcomeError
 from amkd_core.survival.curve import survival_at
 from amkd_core.survival.metrics import concordance_index, kaplan_meier
 from amkd_core.survival.outcome import Outcome
+from amkd_core.survival.weighted import follow_up_limit, uno_concordance
 from amkd_core.training.crossval import scores_of
 from amkd_core.training.estimates import Estimate, Spread
 from amkd_core.training.external_cohort import NO_TABLE
@@ -121,6 +122,26 @@ def test_the_integrated_brier_score_equals_scikit_survival_on_one_split():
     assert found.integrated_brier_without_model.value == pytest.approx(theirs, abs=1e-5)
     assert len(months) == 25
     assert months[-1] == pytest.approx(common_limit(item))
+    # The card of a model from one split tells the interval that its report has.
+    (told,) = [
+        score.interval
+        for score in scores_of(made.predictions, seed=0, n_resamples=20)
+        if (score.model, score.part) == ("student", "test")
+    ]
+    own = found.c_index_within_folds
+    assert (told.estimate, told.lower, told.upper) == pytest.approx((own.value, own.lower, own.upper))
+
+
+def test_unos_c_ends_at_the_month_that_is_reported_in_every_fold(models, statistics):
+    item, found = models["student"], statistics.models["student"]
+    limits = []
+    for fold, value in found.uno.by_fold.items():
+        own = item.fold == fold
+        outcome, reference = item.outcome.take(own), item.references[fold]
+        limits.append(follow_up_limit(outcome, reference))
+        given = {"reference": reference, "tau": found.follow_up_limit_months}
+        assert value == pytest.approx(uno_concordance(outcome, item.risk[own], **given), abs=1e-6)
+    assert max(limits) > min(limits) == found.follow_up_limit_months
 
 
 def test_weights_against_censoring_come_from_the_training_patients(made, models):
