@@ -71,7 +71,7 @@ def hash_beside(path: Path, error: type[AmkdError]) -> str | None:
     if len(told) != 1:
         raise error(
             f"{place}: tells {len(told) or 'no'} SHA-256 of {path.name}, expected one as sha256sum writes it; "
-            "write it anew, or take it away"
+            "write it anew, or delete it"
         )
     return told.pop()
 
@@ -100,8 +100,8 @@ def check_hash_in_steps(path: Path, error: type[AmkdError]) -> Generator[int, No
         return
     name = beside(path).name
     raise error(
-        f"{path}: is not the file of {name} (SHA-256 {own[:12]}…, expected {expected[:12]}…); copy it again, or write "
-        f"{name} anew where it was changed on purpose"
+        f"{path}: is not the file of {name} (SHA-256 {own[:12]}…, expected {expected[:12]}…); copy it again, or delete "
+        f"{name} where it was changed on purpose"
     )
 
 

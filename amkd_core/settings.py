@@ -113,7 +113,7 @@ def read_settings() -> StoredSettings:
     """Read the settings; a file that cannot be used is told of in `problem` and stays as it is."""
     path = settings_path()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return StoredSettings(Settings(), path)
     except (OSError, UnicodeDecodeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from typing import Annotated
 import typer
 
 from amkd_core.cli.terminal import drain, say, say_lines, user_errors
-from amkd_core.cli.view import has_viewer, viewer_command
+from amkd_core.cli.view import has_screen, has_viewer, viewer_command
 
 WINDOW_TIMEOUT_S = 600
 VIRTUAL_SCREEN = ("xvfb-run", "-a", "-s", "-screen 0 1600x1000x24")
@@ -32,7 +31,7 @@ def demo_command(
 
     with user_errors():
         # A script that pipes the demo's output waits for nobody to close a window.
-        watched = has_viewer() and _has_screen() and sys.stdout.isatty() and not screenshot
+        watched = has_viewer() and has_screen() and sys.stdout.isatty() and not screenshot
         with hold_folder(out, WRITES, FolderInUseError):
             slide_path = _predict(out)
             if not has_viewer():
@@ -71,15 +70,10 @@ def _predict(out: Path) -> Path:
     return slide_path
 
 
-def _has_screen() -> bool:
-    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return bool(shown) or sys.platform != "linux"
-
-
 def _photograph(slide_path: Path, picture: Path) -> None:
     """Picture of the real window, in a process of its own; says why where there can be none."""
     command = [sys.executable, "-c", _PHOTOGRAPH, str(slide_path), str(picture)]
-    if not _has_screen():
+    if not has_screen():
         if shutil.which(VIRTUAL_SCREEN[0]) is None:
             say("No screen and no Xvfb (`make system` names the packages): wrote pictures only, no window.")
             return

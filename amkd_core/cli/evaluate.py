@@ -65,11 +65,13 @@ def cohort_to_score(path: Path, bags: Path | None = None) -> Cohort:
     Raises
     ------
     AmkdError
-        When the cohort cannot be used, or names neither slides nor bags.
+        When the cohort cannot be used, names neither slides nor bags, or `bags` is no folder.
     """
     from amkd_core.errors import CohortError
     from amkd_core.training.external_cohort import read_external_cohort
 
+    if bags is not None and not bags.is_dir():
+        raise CohortError(f"--bags {bags}: no such folder")
     found = read_external_cohort(path)
     if bags is not None:
         found = replace(found, file=found.file.model_copy(update={"bags": bags}))

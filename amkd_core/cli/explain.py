@@ -21,11 +21,12 @@ def explain_command(
 ) -> None:
     """Rank pathways over a cohort, and compare teacher's and student's maps slide by slide (research use only)."""
     from amkd_core.bundle_file import open_bundle
-    from amkd_core.training.explain import explain_bundle
+    from amkd_core.training.explain import explain_bundle, genes_to_explain
     from amkd_core.training.folder_owner import EXPLAIN, result_folder
 
     with user_errors():
         model, asked = open_bundle(bundle), cohort_to_score(cohort, bags)
+        genes_to_explain(asked, model)  # before hours of extraction
         with result_folder(out, EXPLAIN):
             patients, features = cohort_with_bags(
                 asked, out, named=bags is not None, jobs=jobs, device=chosen_device(device)

@@ -188,10 +188,20 @@ def _predicted(request: Request, model: Bundle, folder: Path, exports: Exports, 
 
 
 def load_bundle(path: Path | None) -> Bundle:
-    """Open a bundle, by default the one of the settings, else the demo's."""
-    from amkd_core.bundle_file import open_bundle
-    from amkd_core.inference.demo import demo_bundle_path
+    """Open a bundle, by default the one of the settings, else the demo's.
 
+    Raises
+    ------
+    ConfigError
+        When none is given and the settings cannot be read: they may name another model than the synthetic demo's.
+    """
+    from amkd_core.bundle_file import open_bundle
+    from amkd_core.errors import ConfigError
+    from amkd_core.inference.demo import demo_bundle_path
+    from amkd_core.settings import read_settings
+
+    if path is None and (problem := read_settings().problem):
+        raise ConfigError(f"{problem} They may name a model; give --bundle until then.")
     return open_bundle(path or current_settings().bundle or demo_bundle_path())
 
 

@@ -9,13 +9,16 @@ import typer
 
 from amkd_core.cli.terminal import say
 
+_OPTIONS = {"width_px": "--slide-size: the width", "height_px": "--slide-size: the height"}
+
 
 def simulate_command(
     out: Annotated[Path, typer.Option(help="Folder of the cohort; finished slides in it are kept.")],
     patients: Annotated[int, typer.Option(min=4, help="Number of patients, one slide each.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
     slide_size: Annotated[
-        tuple[int, int], typer.Option(help="Width and height of a slide in pixels, each at least 512.")
+        tuple[int, int],
+        typer.Option(help="Width and height of a slide in pixels, each at least 512, as in 1024 768."),
     ] = (2560, 2048),
     mpp: Annotated[float, typer.Option(min=0.1, max=2.0, help="Micrometres per pixel.")] = 0.5,
     pathways: Annotated[
@@ -44,9 +47,8 @@ def simulate_command(
             )
         except ValidationError as error:
             found = error.errors()[0]
-            raise ConfigError(
-                f"{'.'.join(map(str, found['loc']))} is {found['input']}: {found['msg']}"
-            ) from None
+            field = ".".join(map(str, found["loc"]))
+            raise ConfigError(f"{_OPTIONS.get(field, field)} is {found['input']}: {found['msg']}") from None
         with hold_folder(out, "simulates into", FolderInUseError):
             toml = drain(simulate_cohort(config, out, jobs=jobs))
     say(f"SYNTHETIC cohort of {patients} patients (no real patient stands behind it): {toml}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +33,19 @@ def view_command(
             raise SlideError(f"{slide}: no such file or folder")
         if bundle is not None:
             check_bundle_file(bundle)
+        if has_viewer() and not has_screen():
+            raise MissingExtraError(
+                "no window opens here, for there is no screen (DISPLAY and WAYLAND_DISPLAY are not set); amkd predict "
+                "writes the same results without one, and ssh -X or xvfb-run gives one"
+            )
         viewer_command("view")(slide, bundle, mpp=mpp, run=predict)
+
+
+def has_screen() -> bool:
+    """Whether windows can open here; a virtual screen is one."""
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    drawn_nowhere = os.environ.get("QT_QPA_PLATFORM", "").partition(":")[0] in ("offscreen", "minimal", "vnc")
+    return bool(shown) or drawn_nowhere or sys.platform != "linux"
 
 
 def check_bundle_file(path: Path) -> None:

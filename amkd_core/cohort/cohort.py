@@ -18,7 +18,7 @@ from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinica
 from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.expression import FoundScale, ReadExpression, Scale, read_cohort_expression
 from amkd_core.cohort.genes import ExpressionTable, read_expression
-from amkd_core.cohort.pathways import GeneSet, read_gmt
+from amkd_core.cohort.pathways import GeneSet, read_gmt, refuse_genes_as_descriptions
 from amkd_core.errors import CohortError, ConfigError
 from amkd_core.hash_beside import check_hash_beside
 from amkd_core.survival.endpoints import words_of
@@ -195,7 +195,10 @@ def read_cohort(
     read = _attempt(lambda: expression_of(file, known), problems)
     pathways = _attempt(lambda: read_gmt(file.pathways), problems)
     groups = _attempt(lambda: () if file.gene_groups is None else read_gmt(file.gene_groups), problems)
-    if read is None or table is None or pathways is None or groups is None:
+    measured_genes = () if read is None else read.table.genes
+    if pathways is not None:
+        _attempt(lambda: refuse_genes_as_descriptions(file.pathways, measured_genes), problems)
+    if problems or read is None or table is None or pathways is None or groups is None:
         raise CohortError("; ".join(problems))
     measured = set(read.table.patients)
     patients = tuple(patient for patient in table.patients if patient.patient_id in measured)
@@ -278,7 +281,8 @@ def read_cohort_file(path: Path | None, given: Mapping[str, Any] | None = None) 
 
 def _toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ConfigError(f"{path}: no such cohort file")
+        what = "is a folder, expected a cohort's TOML file" if path.is_dir() else "no such cohort file"
+        raise ConfigError(f"{path}: {what}")
     check_hash_beside(path, CohortError)
     return read_toml(path)
 

@@ -253,7 +253,13 @@ def _time(find: _Finder, keys: ClinicalKeys) -> tuple[str, TimeUnit | None, dict
         named |= {"months_of_disease_specific_survival": "months"}
     named |= {f"{end}_time": None}
     column = find.optional(keys.time_column, tuple(named))
-    unit = keys.time_unit or named.get(plain(column)) or _unit_in(column)
+    own = named.get(plain(column)) or _unit_in(column)
+    if keys.time_unit and own and keys.time_unit != own:
+        raise CohortError(
+            f"{find.file_name}: column {column} is in {own} by its name, and time_unit says {keys.time_unit}; expected "
+            "one of them: leave time_unit out, or rename the column"
+        )
+    unit = keys.time_unit or own
     others = [] if keys.time_column else [name for name in find.all(tuple(named)) if name != column]
     units = {name: named[plain(name)] or _unit_in(name) for name in others}
     return column, unit, {name: other for name, other in units.items() if other is not None}
@@ -293,21 +299,21 @@ class _Finder:
     def __init__(self, columns: Sequence[str], file_name: str) -> None:
         self._by_name = {plain(name): str(name) for name in reversed([str(name) for name in columns])}
         self._columns = [str(name) for name in columns]
-        self._file_name = file_name
+        self.file_name = file_name
         self.missing: dict[str, str] = {}
 
     def optional(self, stated: str, names: Sequence[str]) -> str:
         if stated:
             if stated not in self._columns:
                 raise CohortError(
-                    f"{self._file_name}: no column {stated}, which the cohort file names; found {self._found()}"
+                    f"{self.file_name}: no column {stated}, which the cohort file names; found {self._found()}"
                 )
             return stated
         found = next((name for name in names if name in self._by_name), "")
         alike = [name for name in self._columns if plain(name) == found]
         if len(alike) > 1:
             raise CohortError(
-                f"{self._file_name}: columns {' and '.join(alike)} are called the same; keep or state one of them"
+                f"{self.file_name}: columns {' and '.join(alike)} are called the same; keep or state one of them"
             )
         return self._by_name.get(found, "")
 
@@ -327,7 +333,7 @@ class _Finder:
         slides = "; slides may have a table of their own, slide_table" if "slide_ids" in self.missing else ""
         if self.missing:
             raise CohortError(
-                f"{self._file_name}: no column {', '.join(self.missing)}; found {self._found()}; columns with other "
+                f"{self.file_name}: no column {', '.join(self.missing)}; found {self._found()}; columns with other "
                 f"names are stated by {', '.join(self.missing.values())} in the cohort file{slides}"
             )
 

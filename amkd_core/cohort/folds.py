@@ -196,7 +196,8 @@ def read_folds(
         return tuple(_marked(path.name, str(name), frame[name].iloc[places], names) for name in parts)
     if number is None:
         raise CohortError(
-            f"{path.name}: expected a column val_fold, or fold0, fold1, ...; found {_listed(frame.columns)}"
+            f"{path.name}: expected a column val_fold, test_fold or fold, or fold0, fold1, ...; found "
+            f"{_listed(frame.columns)}"
         )
     folds = _numbers(path.name, str(number), frame[number].iloc[places], names)
     return tuple(

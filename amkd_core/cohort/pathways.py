@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,33 @@ def read_gmt(path: Path) -> tuple[GeneSet, ...]:
     if not sets:
         raise CohortError(f"{path.name}: holds no pathways")
     return tuple(sets.values())
+
+
+def refuse_genes_as_descriptions(path: Path, measured: Collection[str]) -> None:
+    """Refuse a GMT file that has no descriptions: the first gene of each pathway stands in their place and is lost.
+
+    Parameters
+    ----------
+    path
+        That `read_gmt` has read.
+    measured
+        Genes of the expression table.
+
+    Raises
+    ------
+    CohortError
+        When most descriptions are genes of the table that the line holds nowhere else.
+    """
+    known = frozenset(measured)
+    lines = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    genes = [cells[1].strip() for cells in lines if cells[1].strip() not in (cells[0].strip(), *cells[2:])]
+    lost = [gene for gene in genes if gene in known]
+    if len(lost) > len(lines) / 2:
+        raise CohortError(
+            f"{path.name}: the second cell of {len(lost)} of {len(lines)} lines is a gene of the expression table "
+            f"({', '.join(lost[:3])}), expected a description there, which is not read as a gene; put one in, as the "
+            "pathway's name once more"
+        )
 
 
 def groups_over(groups: Sequence[GeneSet], genes: Sequence[str]) -> NDArray[np.bool_]:

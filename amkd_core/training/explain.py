@@ -145,6 +145,23 @@ class Explanation:
         ]
 
 
+def genes_to_explain(cohort: Cohort, bundle: Bundle) -> tuple[Mapping[str, Mapping[str, float]], str]:
+    """Expression by patient and a remark on it, as `usable_genes` gives them; no slide or bag is needed.
+
+    Raises
+    ------
+    ModalityError
+        When the bundle has no teacher, nobody has expression, or it covers too few of the teacher's genes.
+    """
+    genes, remark = usable_genes(cohort, bundle)
+    if not genes:
+        named = "" if cohort.expression.patients else "; name its table as expression under [cohort]"
+        raise ModalityError(
+            f"{bundle.card.name} on {cohort.file.name}: {remark or 'no patient has expression'}{named}"
+        )
+    return genes, remark
+
+
 def explain_bundle(
     cohort: Cohort, bundle: Bundle, bags: Mapping[str, FeatureBag], *, out: Path, device: str = "cpu"
 ) -> Generator[Progress, None, Explanation]:
@@ -177,11 +194,7 @@ def explain_bundle(
     BundleMismatchError
         When the bags were made with another encoder, patch size or scale than the bundle's.
     """
-    genes, remark = usable_genes(cohort, bundle)
-    if not genes:
-        raise ModalityError(
-            f"{bundle.card.name} on {cohort.file.name}: {remark or 'no patient has expression'}"
-        )
+    genes, _ = genes_to_explain(cohort, bundle)
     importances: list[Array] = []
     activities: list[Array] = []
     risks: list[float] = []

@@ -146,7 +146,7 @@ def slides_of(cohort: Cohort) -> dict[str, Path]:
     Raises
     ------
     CohortError
-        When the folder is missing.
+        When the folder is missing, or holds two slides of one name.
     """
     folder = cohort.file.slides
     if folder is None:
@@ -154,8 +154,17 @@ def slides_of(cohort: Cohort) -> dict[str, Path]:
     if not folder.is_dir():
         raise CohortError(f"{folder}: no such folder of slides")
     wanted = {name for patient in cohort.patients for name in patient.slide_ids}
-    named = ((slide_id_of(path), path) for path in sorted(folder.iterdir()))
-    return {name: path for name, path in named if name in wanted and is_slide(path)}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        name = slide_id_of(path)
+        if name not in wanted or not is_slide(path):
+            continue
+        other = found.setdefault(name, path)
+        if other != path:
+            raise CohortError(
+                f"{folder}: {other.name} and {path.name} are both slide {name}, expected one; take the other out"
+            )
+    return found
 
 
 def extract_missing(

@@ -44,6 +44,20 @@ def test_without_napari_the_sentence_says_how_to_get_it(
     assert "pip install 'amkd-viewer[viewer]'" in refusal("view", slide_path)
 
 
+def test_without_a_screen_a_sentence_says_what_to_do(
+    refusal: Refusal, slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view, "viewer_command", lambda name: lambda *given, **options: None)
+    monkeypatch.setattr(view.sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    said = refusal("view", slide_path)
+    assert "no window opens here" in said
+    assert "amkd predict" in said
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen:fonts")
+    assert view.has_screen()
+
+
 def test_the_window_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view, "has_viewer", lambda: True)
     assert view.viewer_command("view").__module__ == "amkd_viewer.launch"
@@ -62,12 +76,13 @@ def test_slide_bundle_and_scale_reach_the_window(
         calls.append((slide, bundle, options))
 
     monkeypatch.setattr(view, "viewer_command", lambda name: opened)
+    monkeypatch.setattr(view, "has_screen", lambda: True)
     amkd("view", slide_path, "--bundle", bundle_path, "--mpp", 0.3, "--no-predict")
     assert calls == [(slide_path, bundle_path, {"mpp": 0.3, "run": False})]
 
 
 def test_the_settings_give_the_commands_their_model_and_device(
-    refusal: Refusal, slide_path: Path, bundle_path: Path, tmp_path: Path
+    refusal: Refusal, slide_path: Path, bundle_path: Path, tmp_path: Path, own_settings: Path
 ) -> None:
     assert chosen_device(None) == "cpu"
     assert load_bundle(None).card.synthetic
@@ -76,3 +91,11 @@ def test_the_settings_give_the_commands_their_model_and_device(
     assert load_bundle(None).sha256 == load_bundle(bundle_path).sha256
     change_settings(bundle=tmp_path / "gone.amkd")
     assert "gone.amkd" in refusal("predict", slide_path, "--out", tmp_path / "out")
+    # Of settings that cannot be read nobody knows what model they name: no other takes its place.
+    own_settings.write_bytes(b"\xef\xbb\xbf" + own_settings.read_bytes())  # as Notepad writes it
+    assert "gone.amkd" in refusal("predict", slide_path, "--out", tmp_path / "out")
+    own_settings.write_text('{"device": "gpu0"}')
+    said = refusal("predict", slide_path, "--out", tmp_path / "out")
+    assert "gpu0" in said
+    assert "give --bundle" in said
+    assert load_bundle(bundle_path).sha256

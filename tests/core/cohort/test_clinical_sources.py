@@ -316,6 +316,10 @@ def test_two_columns_of_one_name_but_for_its_spelling_are_refused(tmp_path: Path
     ):
         read_clinical_table(path, ClinicalKeys())
     (patient,) = read_clinical_table(path, ClinicalKeys(time_column="OS Months", time_unit="months")).patients
+    with pytest.raises(
+        CohortError, match=r"column OS Months is in months by its name, and time_unit says days"
+    ):
+        read_clinical_table(path, ClinicalKeys(time_column="OS Months", time_unit="days"))
     assert patient.time == 3
 
 

@@ -13,7 +13,7 @@ from amkd_core.cohort.cohort import Patient, read_cohort
 from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.folds import make_split
 from amkd_core.cohort.genes import GeneScaling, read_expression
-from amkd_core.cohort.pathways import GeneSet, cover, groups_over, read_gmt
+from amkd_core.cohort.pathways import GeneSet, cover, groups_over, read_gmt, refuse_genes_as_descriptions
 from amkd_core.cohort.splits import Split, stratified_split
 from amkd_core.errors import CohortError, ConfigError
 
@@ -233,6 +233,19 @@ def test_a_gmt_file_keeps_its_order_and_refuses_nonsense(tmp_path: Path) -> None
     path.write_text("B G1 G2\n")
     with pytest.raises(CohortError, match="line 1: expected name, description and genes separated by tabs"):
         read_gmt(path)
+
+
+def test_a_gmt_file_without_descriptions_is_refused_where_its_genes_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "sets.gmt"
+    path.write_text("A\tG1\tG2\nB\tG3\tG1\nC\turl\tG2\n")
+    with pytest.raises(
+        CohortError, match=r"the second cell of 2 of 3 lines is a gene of the .* \(G1, G3\), exp"
+    ):
+        refuse_genes_as_descriptions(path, ("G1", "G2", "G3"))
+    refuse_genes_as_descriptions(path, ("G2", "G4"))
+    # A regulator's name once more loses nothing.
+    path.write_text("G1\tG1\tG2\nB\tG3\tG3\tG1\n")
+    refuse_genes_as_descriptions(path, ("G1", "G2", "G3"))
 
 
 def test_pathways_below_the_coverage_are_dropped_and_named() -> None:

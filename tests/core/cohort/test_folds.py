@@ -251,7 +251,7 @@ def test_parts_too_small_for_a_model_are_refused_with_the_true_reason() -> None:
         ("patient_id,val_fold\nP0001,0\n", r"59 patients of the cohort are in no fold \(P0000"),
         ("patient,part\nP0001,0\n", "59 patients"),
         ("name,val_fold\nP0001,0\n", "no column of patients"),
-        ("patient_id,other\n{all}", "expected a column val_fold, or fold0"),
+        ("patient_id,other\n{all}", "expected a column val_fold, test_fold or fold, or fold0"),
         ("patient_id,fold0\n{all}", "column fold0 says 7, expected train, val or test"),
     ],
 )

@@ -40,7 +40,7 @@ def test_all_ways_of_writing_a_hash_are_understood(table: Path, text: str) -> No
     check_hash_beside(table, CohortError)
     table.write_text(table.read_text().replace("12.5", "12.6"))
     with pytest.raises(
-        CohortError, match=rf"is not the file of .*expected {own[:12]}….*copy it again, or write"
+        CohortError, match=rf"is not the file of .*expected {own[:12]}….*copy it again, or delete"
     ):
         check_hash_beside(table, CohortError)
 

@@ -43,7 +43,7 @@ def test_a_byte_within_a_tile_is_told(tmp_path: Path) -> None:
     with pytest.raises(SlideError) as refused:
         stages(path)
     assert str(refused.value).startswith(f"{path}: is not the file of a.tif.sha256 (SHA-256 ")
-    assert str(refused.value).endswith("write a.tif.sha256 anew where it was changed on purpose")
+    assert str(refused.value).endswith("delete a.tif.sha256 where it was changed on purpose")
 
 
 def test_each_file_of_a_slide_counts_and_its_hash_is_no_part_of_it(tmp_path: Path) -> None:

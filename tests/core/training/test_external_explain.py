@@ -504,6 +504,12 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(on_disk, tmp_path, command):
     assert code == 2
     assert "names neither slides nor bags" in output
     assert "Traceback" not in output
+    absent = tmp_path / "no-bags"
+    given = ("--bundle", on_disk / "model.amkd", "--cohort", on_disk / "cohort.toml", "--bags", absent)
+    code, output = run_amkd(command, *given)
+    assert code == 2
+    assert f"--bags {absent}: no such folder" in " ".join(output.split())
+    assert not absent.exists()
 
 
 @pytest.mark.parametrize("command", ["evaluate", "explain"])
@@ -525,6 +531,12 @@ def test_slides_are_extracted_on_the_device_that_was_asked_for(command, tmp_path
         yield
 
     monkeypatch.setattr(slides_of_run, "extract_missing", extract)
+    if command == "explain":  # which needs genes: said before any slide is encoded
+        given = ("--bundle", tmp_path / "m.amkd", "--cohort", tmp_path / "c.toml", "--out", tmp_path / "o")
+        code, text = run_amkd(command, *given)
+        assert (code, seen) == (2, []), text
+        assert "has no expression; name its table as expression under [cohort]" in " ".join(text.split())
+        monkeypatch.setattr("amkd_core.training.explain.genes_to_explain", lambda *_: ({}, ""))
     code, text = run_amkd(
         command, "--bundle", tmp_path / "m.amkd", "--cohort", tmp_path / "c.toml", "--out", tmp_path / "o",
         "--device", "cuda",

@@ -116,6 +116,11 @@ def test_patients_without_a_slide_are_kept_out_and_named(cohort_toml: Path, tmp_
     absent = replace(cohort, file=cohort.file.model_copy(update={"slides": tmp_path / "gone"}))
     with pytest.raises(CohortError, match="gone: no such folder of slides"):
         with_slides(absent, tmp_path / "out")
+    for name in ("P07s.svs", "P07s.tif"):
+        (tmp_path / name).write_bytes(b"II*\0" + bytes(60))
+    twice = replace(cohort, file=cohort.file.model_copy(update={"slides": tmp_path}))
+    with pytest.raises(CohortError, match=r"P07s\.svs and P07s\.tif are both slide P07s, expected one"):
+        with_slides(twice, tmp_path / "out")
 
 
 @pytest.mark.usefixtures("no_pictures")
