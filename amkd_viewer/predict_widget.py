@@ -157,6 +157,8 @@ class PredictWidget(PanelWidget):
                 if not self.progress.isVisible():
                     self._set_running(True)
                 self._show_progress(event.progress)
+            case events.Finished(recalled=True) if self.session.running is not None:
+                pass  # of a slide that is looked at meanwhile; the run goes on being told
             case events.Finished():
                 self._set_running(self.session.running is not None)
                 other = not event.recalled and event.request.bundle_path != self.workspace.bundle_path

@@ -1,8 +1,8 @@
 """PredictionSession: bundle, slides and results behind the panels; no Qt, usable from a script.
 
-Work runs in threads of the session's own, one for opening slides, one for predicting and two for small tasks; what
-happens is told to one listener, in events. A result is kept under the fingerprint of its slide's content and given out
-under no other.
+Work runs in threads of the session's own, one for opening slides, one for predicting, one for kept results and two for
+small tasks; what happens is told to one listener, in events. A result is kept under the fingerprint of its slide's
+content and given out under no other.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from amkd_viewer.events import (
     Request,
     SessionEvent,
 )
+from amkd_viewer.recalls import Recalls
 from amkd_viewer.results import Results, slides_of
 from amkd_viewer.tasks import Tasks
 
@@ -83,9 +84,11 @@ class PredictionSession:
         self._latest: _Run | None = None
         self._closed = False
         self._bundle: tuple[tuple[Any, ...], Bundle] | None = None
+        self._bundle_lock = threading.Lock()
         self._results = Results()
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="amkd-prediction")
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="amkd-opening")
+        self._recalls = Recalls(self._lock, self._find_kept, self._on_recalled)
         self.tasks = Tasks(self._tell_task)
 
     def __repr__(self) -> str:
@@ -115,6 +118,7 @@ class PredictionSession:
         with self._lock:
             if self._run is not None and fingerprint in slides_of(self._run.request):
                 self.cancel()
+            self._recalls.forget(fingerprint)
             self._results.forget(fingerprint)
 
     def forget_regions(self, fingerprint: str) -> None:
@@ -159,10 +163,11 @@ class PredictionSession:
         """Look for a kept result of a slide off the caller's thread; `Finished` follows only where there is one."""
         with self._lock:
             if not self._closed and jobs.has_kept_results():
-                future = self._runner.submit(
-                    lambda: jobs.recall(request, self._bundle_of(request.bundle_path))
-                )
-                future.add_done_callback(partial(self._on_recalled, request))
+                self._recalls.look_for(request)
+
+    def drop_recalls(self, fingerprint: str) -> None:
+        """Tell of no kept result that is looked for by now; the slide is closed, and may come back without a scale."""
+        self._recalls.forget(fingerprint)
 
     def start(self, request: Request) -> None:
         """Predict; a prediction under way is cancelled first.
@@ -217,6 +222,7 @@ class PredictionSession:
             self._results.clear()
             self._bundle = None
         self.tasks.close()
+        self._recalls.close()
         for executor in (self._runner, self._opener):
             executor.shutdown(wait=False, cancel_futures=True)
         end_spare()
@@ -272,16 +278,13 @@ class PredictionSession:
                     self._tell(event)
         run.ended.set()
 
-    def _on_recalled(self, request: PredictionRequest, future: Future[Prediction | None]) -> None:
-        error = None if future.cancelled() else future.exception()
-        if error is not None:
-            # A bundle that is gone or damaged is told of when it is used.
-            _log.debug("no kept result could be looked for: %s", error)
-        if future.cancelled() or error is not None:
-            return
-        prediction = future.result()
+    def _find_kept(self, request: PredictionRequest) -> Prediction | None:
+        return jobs.recall(request, self._bundle_of(request.bundle_path))
+
+    def _on_recalled(self, request: PredictionRequest, prediction: Prediction) -> None:
+        """Give a kept result out unless there is one, or the run under way brings one."""
         with self._lock:
-            if prediction is None or self._closed or self._run is not None:
+            if self._closed or (self._run is not None and _is_about(self._run.request, request)):
                 return
             if self._results.last(request.fingerprint, request.bundle_path) is not None:
                 return
@@ -303,9 +306,10 @@ class PredictionSession:
         """Open a bundle, or give the one opened last where the file is still the same."""
         status = path.stat() if path.exists() else None
         key = (path, status and status.st_mtime_ns, status and status.st_size)
-        held = self._bundle  # once: another thread may open another one meanwhile
-        if held is None or held[0] != key:
-            self._bundle = held = (key, self._load_bundle(path))
+        with self._bundle_lock:  # one after another: a run and a search for its kept result share the model
+            held = self._bundle
+            if held is None or held[0] != key:
+                self._bundle = held = (key, self._load_bundle(path))
         return held[1]
 
     def _tell(self, event: SessionEvent) -> None:
@@ -322,6 +326,11 @@ class _Run:
         self.ended = threading.Event()
         self.stage = ""
         self.told_at = 0.0
+
+
+def _is_about(run: Request, request: PredictionRequest) -> bool:
+    """Whether a run brings the result of a request's slide and model."""
+    return request.fingerprint in slides_of(run) and request.bundle_path == run.bundle_path
 
 
 def _outcomes(request: Request, future: Future[dict[str, Prediction] | None]) -> list[SessionEvent]:

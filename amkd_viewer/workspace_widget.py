@@ -395,6 +395,7 @@ class Workspace(QObject):
                 self.session.cancel()
                 # Later: a viewer that closes takes its layers away, too, and has nobody to tell.
                 QTimer.singleShot(0, partial(self._say_given_up, event.value.name))
+            self.session.drop_recalls(fingerprint)
             self._drawing.forget(fingerprint)
             self._cameras.forget(fingerprint)
             slide_layers.remove_overlays(self.viewer, fingerprint)

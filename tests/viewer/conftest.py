@@ -292,7 +292,7 @@ def own_threads() -> list[str]:
 
 def _no_threads_left(within_s: float = 20) -> None:
     deadline = time.monotonic() + within_s
-    working = ("amkd-prediction", "amkd-opening", "amkd-task")
+    working = ("amkd-prediction", "amkd-opening", "amkd-recall", "amkd-task")
     while any(name.startswith(working) for name in own_threads()):
         assert time.monotonic() < deadline, f"threads outlive their window: {own_threads()}"
         time.sleep(0.02)

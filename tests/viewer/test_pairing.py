@@ -16,7 +16,7 @@ from qtpy.QtCore import Qt
 from amkd_core.cohort.bare_tables import write_hashes
 from amkd_core.inference.kept_files import user_folder
 from amkd_core.inference.region import rows_inside
-from amkd_viewer import slide_layers
+from amkd_viewer import jobs, slide_layers
 from amkd_viewer.layers import outline_of
 
 
@@ -213,8 +213,8 @@ def named_report(export, folder: Path, spin) -> str:
     return next(folder.glob("*-patient-report.html")).read_text()
 
 
-def test_a_scale_that_is_stated_anew_takes_the_old_result_along_and_is_asked_for_when_opened_again(
-    panel, viewer, slide_without_scale, dock, spin
+def test_a_scale_that_is_stated_anew_takes_the_old_result_along_and_is_asked_for_when_opened_again(  # noqa: PLR0917 (fixtures)
+    panel, viewer, slide_without_scale, dock, spin, monkeypatch
 ) -> None:
     view, patient = dock("View and heatmap"), dock("Patient and region")
     opened(panel, slide_without_scale, spin)
@@ -253,6 +253,26 @@ def test_a_scale_that_is_stated_anew_takes_the_old_result_along_and_is_asked_for
     panel.inputs.mpp.setValue(0.5)
     spin(lambda: workspace.prediction is not None)
     assert workspace.prediction.risk == risk
+    a_scale_that_was_corrected_before_its_result_was_found(panel, monkeypatch, spin)
+
+
+def a_scale_that_was_corrected_before_its_result_was_found(panel, monkeypatch, spin) -> None:
+    """Both scales have a kept result; that of the mistaken one is being read when it is corrected."""
+    workspace, go_on, reading, recall = panel.workspace, threading.Event(), threading.Event(), jobs.recall
+
+    def recall_later(request, bundle):
+        reading.set()
+        assert go_on.wait(60)
+        return recall(request, bundle)
+
+    monkeypatch.setattr(jobs, "recall", recall_later)
+    panel.inputs.mpp.setValue(0.25)
+    assert reading.wait(60)
+    panel.inputs.mpp.setValue(0.5)
+    go_on.set()
+    spin(lambda: workspace.prediction is not None)
+    assert workspace.prediction.bag.slide_mpp == slide_layers.mpp_of(workspace.slide) == (0.5, 0.5)
+    spin(lambda: not panel.result.isHidden())
 
 
 def map_values(viewer, workspace) -> np.ndarray:

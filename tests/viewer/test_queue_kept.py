@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QDockWidget, QStyleOptionViewItem
 from amkd_core.inference.predict import predict_bag
 from amkd_core.notices import Notice, NoticeCode
 from amkd_core.progress import Progress
-from amkd_viewer import events, jobs, queue_rows
+from amkd_viewer import events, jobs, queue_rows, slide_layers
 from amkd_viewer.events import Expression, QueueRequest, QueueRow
 from amkd_viewer.queue_record import QueueRecord
 from amkd_viewer.queue_rows import notice_words
@@ -74,14 +74,23 @@ def close(widget) -> None:
 def test_a_panel_opened_anew_shows_what_came_meanwhile_and_its_model(  # noqa: PLR0917 (fixtures)
     panel, queue, dock, gate, other_bundle_path, tmp_path, spin
 ) -> None:
+    workspace = queue.workspace
     assert queue.model.text() == f"Predict all takes the model {panel.bundle_path.name}."
     (closed, go_on), session = gate, queue.workspace.session
     closed.add("b.tif")
     queue.mpp.setValue(0.5)
     queue.run()
     spin(lambda: len(queue.rows) == 1)
+    # A slide that is done shows its result while the others are still to come.
+    queue.table.doubleClicked.emit(queue.table.model().index(0, 0))
+    spin(lambda: workspace.prediction is not None)
+    assert workspace.prediction.slide_id == "a"
+    spin(lambda: slide_layers.overlay(panel._viewer, workspace.slide, "map") is not None)
+    assert not panel.result.isHidden()
+    assert session.running is not None
+    assert panel.stage.text()
+    assert panel.cancel_button.isEnabled()
     close(queue)
-    spin(lambda: session.running is not None)
     go_on.set()
     spin(lambda: session.running is None)
     again = dock("Folder of slides")
