@@ -47,7 +47,7 @@ def request_of(
 
 
 def is_expression_of(expression: Expression, layer: Layer, *, chosen_for: str | None) -> bool:
-    """Whether expression is a slide's: it was chosen for it, or its patient's name begins the slide's.
+    """Whether expression is a slide's: it was chosen for it, or of the table's patients his name fits the slide's best.
 
     Parameters
     ----------
@@ -58,4 +58,5 @@ def is_expression_of(expression: Expression, layer: Layer, *, chosen_for: str | 
         return True
     from amkd_core.inference.pathway_table import patient_of_slide
 
-    return patient_of_slide([expression.patient], slide_layers.info_of(layer).slide_id) is not None
+    patients = expression.patients or (expression.patient,)
+    return patient_of_slide(patients, slide_layers.info_of(layer).slide_id) == expression.patient

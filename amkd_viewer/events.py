@@ -32,12 +32,15 @@ class Expression:
         Expression by gene symbol, as it stands in the file.
     note
         What is to be said of the file; empty for nothing.
+    patients
+        All that the file holds, one of which may fit a slide's name better; empty where he is known alone.
     """
 
     path: Path = field(repr=False)  # a log that tells of a request must not name the patient
     patient: str = field(repr=False)
     genes: Mapping[str, float] = field(repr=False)
     note: str = field(default="", repr=False)
+    patients: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,11 @@ class ExpressionWidget(QWidget):
         self.patient.clear()
         self._leave_out()
 
+    @property
+    def _patients(self) -> tuple[str, ...]:
+        """All that the file holds."""
+        return tuple(self.patient.itemText(index) for index in range(self.patient.count()))
+
     def _leave_out(self) -> None:
         self._reading = ""
         self._workspace.set_inputs(expression=None)
@@ -120,8 +125,7 @@ class ExpressionWidget(QWidget):
         """Take the patient whose slide this is by its name; else nobody's expression until the user says whose."""
         from amkd_core.inference.pathway_table import patient_of_slide
 
-        patients = [self.patient.itemText(index) for index in range(self.patient.count())]
-        layer = self._workspace.slide
+        patients, layer = self._patients, self._workspace.slide
         self._slide = self._workspace.fingerprint
         own = None if layer is None else patient_of_slide(patients, slide_layers.info_of(layer).slide_id)
         if len(patients) == 1 and self._path is not None and self._path == self._demos_table():
@@ -142,7 +146,7 @@ class ExpressionWidget(QWidget):
         self._leave_out()  # whose it was until now; a run that is started meanwhile must not take it
         self._reading = patient
         self.found.setText(f"Reading the genes of {patient}")
-        task = partial(_expression_of, path, patient)
+        task = partial(_expression_of, path, patient, self._patients)
         self._workspace.do(self, "genes", task, self._on_genes_read, self._on_unreadable)
 
     def _on_genes_read(self, expression: Expression) -> None:
@@ -168,8 +172,8 @@ class ExpressionWidget(QWidget):
         expression = self._workspace.expression
         if expression is not None and self.patient.count() == 0:  # chosen in another panel
             self._path, self._slide = expression.path, self._workspace.fingerprint
-            self.patient.addItem(expression.patient)
-            self.patient.setCurrentIndex(0)
+            self.patient.addItems(expression.patients or (expression.patient,))
+            self.patient.setCurrentText(expression.patient)
         self.file_name.set_path(None if self._path is None else Path(self._path.name), "no expression")
         self.patient.setVisible(self._path is not None)
         self.clear_button.setVisible(self._path is not None)
@@ -186,9 +190,9 @@ class ExpressionWidget(QWidget):
         self.run_button.setEnabled(free and self._workspace.expression is not None)
 
 
-def _expression_of(path: Path, patient: str) -> Expression:
+def _expression_of(path: Path, patient: str, patients: tuple[str, ...]) -> Expression:
     """Read a patient's genes, and whether anything vouches for the file."""
     from amkd_core.hash_beside import told_of_bare
     from amkd_core.inference.expression import read_genes
 
-    return Expression(path, patient, read_genes(path, patient), told_of_bare([path]))
+    return Expression(path, patient, read_genes(path, patient), told_of_bare([path]), patients)

@@ -79,6 +79,33 @@ def test_expression_of_one_patient_stays_out_of_anothers_prediction(  # noqa: PL
     assert facts_of(predicted)["Expression"] == "patient first, one.csv"
 
 
+def test_expression_is_of_the_patient_whose_name_fits_best_in_a_panel_that_is_opened_anew_too(  # noqa: PLR0917 (fixtures)
+    panel, dock, viewer, slide_path, second_slide_path, expression_path, tmp_path, spin
+) -> None:
+    table, workspace = tmp_path / "nested.csv", panel.workspace
+    table.write_text(expression_path.read_text().replace("patient-a", "first-2"))
+    longer = Path(shutil.copy(second_slide_path, tmp_path / "first-2 HE.tif"))
+    opened(panel, slide_path, spin)
+    pathways = dock("Pathways")
+    pathways.expression.read(table)
+    spin(lambda: workspace.expression is not None)
+    assert workspace.expression.patient == "first"
+
+    viewer.window.remove_dock_widget(pathways)
+    expression = dock("Pathways").expression
+    assert expression.patient.currentText() == "first"
+    assert expression._patients == ("first-2", "first", "patient-b")
+    opened(panel, longer, spin)
+    spin(lambda: workspace.expression is not None and workspace.expression.patient == "first-2")
+    assert expression.patient.currentText() == "first-2"
+    # Who is chosen by hand for a slide stays that slide's.
+    expression.patient.setCurrentText("patient-b")
+    expression.patient.activated.emit(expression.patient.currentIndex())
+    spin(lambda: workspace.expression is not None and workspace.expression.patient == "patient-b")
+    workspace.choose(workspace.slide)
+    assert workspace.expression.patient == "patient-b"
+
+
 def test_a_run_that_starts_while_genes_are_read_goes_without_them_and_so_does_one_after_their_panel_is_closed(  # noqa: PLR0917 (fixtures)
     predicted,
     dock,
