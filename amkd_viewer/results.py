@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HISTORY = 8
 """As many results are kept for comparing."""
+FileState = tuple[int, int] | None
+"""Time and size of a model's file, by which one that was replaced under its name is told; None where there is none."""
 MODELS = 2
 """Of so many models used last each slide's results are at hand; those of others are found among the kept ones."""
 
@@ -40,12 +42,15 @@ class Result:
         Fingerprints of all slides whose tissue went into it.
     is_whole
         Whether it rests on all tissue of them, and not on a drawn region.
+    model
+        The model's file as it was when it was read; None where nobody knows.
     """
 
     prediction: Prediction
     asked: PredictionRequest
     slides: frozenset[str]
     is_whole: bool
+    model: FileState = None
 
 
 class Results:
@@ -61,20 +66,18 @@ class Results:
     def __contains__(self, fingerprint: object) -> bool:
         return fingerprint in self._kept
 
-    def remember(self, event: Finished) -> None:
+    def remember(self, event: Finished, model: FileState = None) -> None:
         """Keep a result as its slide's last; of a region, beside that of the whole slide by the same model."""
         fingerprint, request = event.fingerprint, event.request
         if isinstance(request, QueueRequest):
             raise TypeError("a queue's rows are kept by its panel")
-        new = Result(
-            event.prediction, asked_of(request, fingerprint), slides_of(request), is_of_all_tissue(request)
-        )
-        model = new.asked.bundle_path
+        asked = asked_of(request, fingerprint)
+        new = Result(event.prediction, asked, slides_of(request), is_of_all_tissue(request), model)
         # A new result of the whole slide replaces both, so that no older region comes back after it.
         others = [
             old
             for old in self._kept.get(fingerprint, [])
-            if old.asked.bundle_path != model or (old.is_whole and not new.is_whole)
+            if old.asked.bundle_path != asked.bundle_path or (old.is_whole and not new.is_whole)
         ]
         newest = list(dict.fromkeys(old.asked.bundle_path for old in reversed([*others, new])))[:MODELS]
         self._kept[fingerprint] = [old for old in (*others, new) if old.asked.bundle_path in newest]
@@ -103,6 +106,12 @@ class Results:
         """Drop what rests on regions of a slide, on a patient's other slides too; older whole results come back."""
         self._keep_only(lambda one: one.is_whole or fingerprint not in one.slides)
 
+    def forget_replaced(self, bundle_path: Path, model: FileState) -> bool:
+        """Drop what a model's file gave that is another one by now; whether there was any."""
+        n_before = sum(map(len, self._kept.values()))
+        self._keep_only(lambda one: one.asked.bundle_path != bundle_path or one.model in (None, model))
+        return sum(map(len, self._kept.values())) < n_before
+
     def clear(self) -> None:
         """Drop all."""
         self._kept.clear()
@@ -115,6 +124,15 @@ class Results:
     def _keep_only(self, wanted: Callable[[Result], bool]) -> None:
         kept = {name: [one for one in results if wanted(one)] for name, results in self._kept.items()}
         self._kept = {name: results for name, results in kept.items() if results}
+
+
+def state_of(bundle_path: Path) -> FileState:
+    """A model's file as it is now."""
+    try:
+        found = bundle_path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def slides_of(request: Request | Path) -> frozenset[str]:

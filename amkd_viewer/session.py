@@ -37,7 +37,7 @@ from amkd_viewer.events import (
     SessionEvent,
 )
 from amkd_viewer.recalls import Recalls
-from amkd_viewer.results import Results, slides_of
+from amkd_viewer.results import FileState, Results, slides_of, state_of
 from amkd_viewer.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class PredictionSession:
         self._run: _Run | None = None
         self._latest: _Run | None = None
         self._closed = False
-        self._bundle: tuple[tuple[Any, ...], Bundle] | None = None
+        self._bundle: tuple[Path, FileState, Bundle] | None = None
         self._bundle_lock = threading.Lock()
         self._results = Results()
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="amkd-prediction")
@@ -121,6 +121,12 @@ class PredictionSession:
             self._recalls.forget(fingerprint)
             self._results.forget(fingerprint)
 
+    def forget_replaced(self, bundle_path: Path) -> bool:
+        """Drop the results of a model whose file was replaced, not of one that is gone; whether there were any."""
+        model = state_of(bundle_path)
+        with self._lock:
+            return model is not None and self._results.forget_replaced(bundle_path, model)
+
     def forget_regions(self, fingerprint: str) -> None:
         """Drop the results that rest on a slide's regions, which are gone; those of the whole slide come back."""
         with self._lock:
@@ -142,7 +148,7 @@ class PredictionSession:
 
     def bundle(self, path: Path) -> Bundle:
         """Open a bundle, or give the one opened last where the file is still the same; takes a while."""
-        return self._bundle_of(path)
+        return self._opened(path)[1]
 
     def prepare(
         self, *, opening: Callable[[], None] | None = None, running: Callable[[], None] | None = None
@@ -237,7 +243,7 @@ class PredictionSession:
         if run.cancelled.is_set():
             return None
         self._advance(run, Progress("Opening the model"))
-        bundle = self._bundle_of(run.request.bundle_path)
+        run.model, bundle = self._opened(run.request.bundle_path)
         with closing(self._predict(run.request, bundle)) as steps:
             while not run.cancelled.is_set():
                 try:
@@ -274,22 +280,25 @@ class PredictionSession:
                 self._run = None
                 for event in _outcomes(run.request, future):
                     if isinstance(event, Finished):
-                        self._results.remember(event)
+                        self._results.remember(event, run.model)
                     self._tell(event)
         run.ended.set()
 
-    def _find_kept(self, request: PredictionRequest) -> Prediction | None:
-        return jobs.recall(request, self._bundle_of(request.bundle_path))
+    def _find_kept(self, request: PredictionRequest) -> tuple[FileState, Prediction] | None:
+        model, bundle = self._opened(request.bundle_path)
+        prediction = jobs.recall(request, bundle)
+        return None if prediction is None else (model, prediction)
 
-    def _on_recalled(self, request: PredictionRequest, prediction: Prediction) -> None:
+    def _on_recalled(self, request: PredictionRequest, found: tuple[FileState, Prediction]) -> None:
         """Give a kept result out unless there is one, or the run under way brings one."""
         with self._lock:
             if self._closed or (self._run is not None and _is_about(self._run.request, request)):
                 return
             if self._results.last(request.fingerprint, request.bundle_path) is not None:
                 return
+            model, prediction = found
             event = Finished(request, prediction, request.fingerprint, recalled=True)
-            self._results.remember(event)
+            self._results.remember(event, model)
             self._tell(event)
 
     def _on_opened(self, path: Path, future: Future[Opened]) -> None:
@@ -302,15 +311,14 @@ class PredictionSession:
                 return
             self._tell(future.result() if error is None else _fault(path, error))
 
-    def _bundle_of(self, path: Path) -> Bundle:
-        """Open a bundle, or give the one opened last where the file is still the same."""
-        status = path.stat() if path.exists() else None
-        key = (path, status and status.st_mtime_ns, status and status.st_size)
+    def _opened(self, path: Path) -> tuple[FileState, Bundle]:
+        """Open a bundle, or give the one opened last where the file is still the same; and that file's state."""
+        model = state_of(path)
         with self._bundle_lock:  # one after another: a run and a search for its kept result share the model
             held = self._bundle
-            if held is None or held[0] != key:
-                self._bundle = held = (key, self._load_bundle(path))
-        return held[1]
+            if held is None or held[:2] != (path, model):
+                self._bundle = held = (path, model, self._load_bundle(path))
+        return held[1:]
 
     def _tell(self, event: SessionEvent) -> None:
         if self._listener is not None:
@@ -324,6 +332,7 @@ class _Run:
         self.request = request
         self.cancelled = threading.Event()
         self.ended = threading.Event()
+        self.model: FileState = None
         self.stage = ""
         self.told_at = 0.0
 

@@ -250,6 +250,8 @@ class Workspace(QObject):
         other_model = changes.get("bundle_path", self.bundle_path) != self.bundle_path
         for name, value in changes.items():
             setattr(self, name, value)
+        if "bundle_path" in changes:
+            other_model |= self._forget_replaced()
         self.inputs_changed.emit()
         if other_model and self.slide is not None:
             self._show_result(self.slide)
@@ -360,23 +362,32 @@ class Workspace(QObject):
         if slide_layers.role_of(layer) != "slide":
             return
         self._scale_bar.show()
-        self._forget_other_scale(layer)
+        self._forget_other(layer)
         self.choose(layer)
         slide_layers.fit(self.viewer, layer)
         # Later: it would take from the first drawing of this one.
         QTimer.singleShot(WARM_UP_AFTER_MS, self.session.expect_slide)
 
-    def _forget_other_scale(self, layer: Layer) -> None:
-        """Of a slide that was closed and is opened again, drop what was predicted at a scale it does not have now."""
+    def _forget_other(self, layer: Layer) -> None:
+        """Of a slide that is opened again, drop what is of a scale or, where it was closed, a name it has no more."""
         asked = self.session.asked_with(slide_layers.fingerprint_of(layer))
-        if asked is not None and asked.mpp != slide_layers.given_mpp(layer):
+        if asked is None:
+            return
+        alone = slide_layers.slide_of(asked.fingerprint, self.viewer.layers) is layer
+        renamed = alone and asked.slide_path != slide_layers.info_of(layer).path
+        if renamed or asked.mpp != slide_layers.given_mpp(layer):
             self.session.forget(asked.fingerprint)
 
     def _show_result(self, layer: Layer) -> None:
         """Have a slide bear its result by the chosen model, and look for a kept one where it has none."""
+        self._forget_replaced()
         self._drawing.show(layer)
         if self.result_of(layer) is None:
             self._recall(layer)
+
+    def _forget_replaced(self) -> bool:
+        """Drop results of another model that bore the chosen one's file name; whether there were any."""
+        return self.bundle_path is not None and self.session.forget_replaced(self.bundle_path)
 
     def _recall(self, layer: Layer) -> None:
         """Look for a kept result of a slide."""

@@ -308,7 +308,7 @@ def map_values(viewer, workspace) -> np.ndarray:
 
 
 def test_no_result_is_shown_under_another_models_name(  # noqa: PLR0917 (fixtures)
-    predicted, dock, viewer, other_bundle_path, bundle_path, spin
+    predicted, dock, viewer, other_bundle_path, bundle_path, tmp_path, spin
 ) -> None:
     workspace, survival = predicted.workspace, dock("Survival")
     first, drawn = workspace.prediction, map_values(viewer, workspace).copy()
@@ -342,6 +342,20 @@ def test_no_result_is_shown_under_another_models_name(  # noqa: PLR0917 (fixture
     predicted.bundle_path = other_bundle_path
     spin(lambda: not predicted.result.isHidden())
     assert workspace.prediction.risk == second.risk
+
+    # Another model's file under the same name: when it is chosen, and when a slide is looked at again.
+    own = Path(shutil.copy(bundle_path, tmp_path / "own.amkd"))
+    predicted.bundle_path = own
+    spin(lambda: workspace.prediction is not None and workspace.prediction.risk == first.risk)
+    shutil.copy(other_bundle_path, own)
+    predicted.bundle_path = own
+    spin(lambda: workspace.prediction is not None and workspace.prediction.risk == second.risk)
+    shutil.copy(bundle_path, own)
+    workspace.choose(workspace.slide)
+    spin(lambda: workspace.prediction is not None and workspace.prediction.risk == first.risk)
+    own.unlink()
+    workspace.choose(workspace.slide)
+    assert workspace.prediction.risk == first.risk
 
 
 def test_a_slide_that_is_opened_again_has_its_map_and_the_whole_slides_result_of_the_chosen_model(  # noqa: PLR0917

@@ -92,11 +92,19 @@ def test_features_in_memory_are_held_against_the_file_again(tmp_path: Path, bund
             run(run_job(request, bundle))
 
 
-def test_the_window_says_that_a_slide_was_replaced(kept, panel, slide_path, tmp_path, spin) -> None:
-    path = Path(shutil.copy(slide_path, tmp_path / "own.tif"))
+def test_the_window_says_that_a_slide_was_replaced(  # noqa: PLR0917 (fixtures)
+    kept, panel, viewer, slide_path, tmp_path, spin
+) -> None:
+    path, workspace = Path(shutil.copy(slide_path, tmp_path / "mistaken.tif")), panel.workspace
     panel.open_slide(path, run=True)
     spin(lambda: panel.outcome is not None)
     assert isinstance(panel.outcome, Prediction)
+    # Renamed it is the same slide, and its result bears its new name.
+    viewer.layers.clear()
+    path = path.rename(tmp_path / "own.tif")
+    panel.open_slide(path)
+    spin(lambda: workspace.prediction is not None)
+    assert workspace.prediction.slide_id == workspace.asked_with.info.slide_id == "own"
     flip(path, path.stat().st_size // 2)
     panel.run()
     spin(lambda: isinstance(panel.outcome, BaseException))
