@@ -280,10 +280,10 @@ def test_a_scale_that_is_stated_anew_takes_the_old_result_along_and_is_asked_for
     panel.inputs.mpp.setValue(0.5)
     spin(lambda: workspace.prediction is not None)
     assert workspace.prediction.risk == risk
-    a_scale_that_was_corrected_before_its_result_was_found(panel, monkeypatch, spin)
+    a_scale_that_was_corrected_before_its_result_was_found(panel, slide_without_scale, monkeypatch, spin)
 
 
-def a_scale_that_was_corrected_before_its_result_was_found(panel, monkeypatch, spin) -> None:
+def a_scale_that_was_corrected_before_its_result_was_found(panel, path: Path, monkeypatch, spin) -> None:
     """Both scales have a kept result; that of the mistaken one is being read when it is corrected."""
     workspace, go_on, reading, recall = panel.workspace, threading.Event(), threading.Event(), jobs.recall
 
@@ -300,6 +300,16 @@ def a_scale_that_was_corrected_before_its_result_was_found(panel, monkeypatch, s
     spin(lambda: workspace.prediction is not None)
     assert workspace.prediction.bag.slide_mpp == slide_layers.mpp_of(workspace.slide) == (0.5, 0.5)
     spin(lambda: not panel.result.isHidden())
+    # Nor is one given out that was being read when the slide was closed, and is opened again without a scale.
+    for event in (go_on, reading):
+        event.clear()
+    panel.inputs.mpp.setValue(0.25)
+    assert reading.wait(60)
+    panel._viewer.layers.clear()
+    opened(panel, path, spin)
+    go_on.set()
+    workspace.session._recalls._pool.submit(int).result(60)  # after it
+    assert workspace.prediction is None
 
 
 def map_values(viewer, workspace) -> np.ndarray:

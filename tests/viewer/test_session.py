@@ -188,6 +188,24 @@ def test_a_bundle_is_read_once_while_its_file_stays_the_same(tmp_path: Path) -> 
     session.start(PredictionRequest(Path("a.svs"), "content-a", path))
     assert session.wait(10)
     assert len(loaded) == 2
+    # Two who want it at the same time, such as a run and the search for its kept result, wait for one another.
+    path.write_bytes(b"a third")
+    also = threading.Thread(target=session.bundle, args=(path,))
+    both = threading.Event()
+
+    def load_slowly(path: Path) -> str:
+        loaded.append(path)
+        if len(loaded) > 3:
+            both.set()
+        else:
+            also.start()
+        both.wait(0.2)
+        return "bundle"
+
+    session._load_bundle = load_slowly
+    session.bundle(path)
+    also.join(10)
+    assert len(loaded) == 3
     session.close()
 
 
