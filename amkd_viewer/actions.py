@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from amkd_viewer import navigation, slide_layers
+from amkd_viewer import in_view, navigation, slide_layers
 from amkd_viewer.colours import COLOUR_MAPS
 from amkd_viewer.wording import NO_RESULT_YET, NO_SLIDE_YET, NO_TEACHER_MAP, patch_text
 
@@ -65,7 +65,7 @@ class WindowActions:
         self._place = (self._place + step) % len(patches)
         patch = patches[self._place]
         navigation.fly_to(self._viewer, slide, patch.xy_level0, patch.size_level0)
-        slide_layers.mark(self._viewer, slide, patch)
+        in_view.mark(self._viewer, slide, patch)
         self._viewer.status = patch_text(patch, len(patches))
 
     def magnify(self, power: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QSpinBox
 
-from amkd_viewer import navigation, slide_layers
+from amkd_viewer import in_view, navigation
 from amkd_viewer.gallery_view_widget import GalleryView
 from amkd_viewer.labels_widget import wrapped_label
 from amkd_viewer.name_box_widget import NameBox
@@ -127,7 +127,7 @@ class GalleryWidget(WorkspacePanel):
     def _on_patch_hovered(self, patch: TopPatch | None) -> None:
         layer = self.workspace.slide
         if layer is not None:
-            slide_layers.mark(self._viewer, layer, patch)
+            in_view.mark(self._viewer, layer, patch)
 
 
 def _read_all(finest: Any, patches: Sequence[TopPatch]) -> list[tuple[int, NDArray[np.uint8]]]:

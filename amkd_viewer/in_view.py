@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amkd_viewer.slide_layers import (
+    draw_overlay,
     entry_of,
     fingerprint_of,
     fit_where_lost,
     is_away,
+    mpp_of,
     overlay,
     overlays_of,
     role_of,
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
     from napari.utils.events import Event
+
+    from amkd_core.inference.maps import TopPatch
 
 SHOWN_ROLES = ("slide", "map", "boxes", "region", "copy")
 """Of layers that are shown together with their slide."""
@@ -83,6 +87,25 @@ def bring_back(layer: Layer) -> None:
     if entry.pop("away", False):
         layer.events.visible.disconnect(_stay_away)
         show(layer)
+
+
+def mark(viewer: ViewerModel, slide: Layer, patch: TopPatch | None) -> None:
+    """Mark one patch on a slide by a frame, or none; the layer that was active stays so."""
+    from amkd_viewer.layers import mark_layer
+
+    layer = overlay(viewer, slide, "mark")
+    if patch is None:
+        if layer is not None:
+            layer.visible = False
+        return
+    if viewer.dims.ndisplay != 2:
+        return  # who only points at a patch keeps his view
+    data = mark_layer(patch, mpp=mpp_of(slide), fingerprint=fingerprint_of(slide))
+    active = viewer.layers.selection.active
+    layer = draw_overlay(viewer, data)
+    bring_back(layer)
+    layer.visible = True
+    viewer.layers.selection.active = active
 
 
 def _stay_away(event: Event) -> None:

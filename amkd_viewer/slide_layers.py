@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from amkd_core.inference.maps import TopPatch
     from amkd_core.inference.prediction import Prediction
     from amkd_viewer.layers import MapLook
 
@@ -191,24 +190,6 @@ def restyle_image(layer: Layer, data: LayerData) -> None:
                 set_changed(layer, name, options[name])
     if layer.colormap.name != options["colormap"].name:
         layer.colormap = options["colormap"]
-
-
-def mark(viewer: ViewerModel, slide: Layer, patch: TopPatch | None) -> None:
-    """Mark one patch on a slide by a frame, or none; the layer that was active stays so."""
-    from amkd_viewer.layers import mark_layer
-
-    layer = overlay(viewer, slide, "mark")
-    if patch is None:
-        if layer is not None:
-            layer.visible = False
-        return
-    if viewer.dims.ndisplay != 2:
-        return  # who only points at a patch keeps his view
-    data = mark_layer(patch, mpp=mpp_of(slide), fingerprint=fingerprint_of(slide))
-    active = viewer.layers.selection.active
-    layer = draw_overlay(viewer, data)
-    layer.visible = True
-    viewer.layers.selection.active = active
 
 
 def heat_at(viewer: ViewerModel, slide: Layer, world: Any) -> float | None:

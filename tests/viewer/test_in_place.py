@@ -9,7 +9,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from amkd_core.inference.maps import top_patches
-from amkd_viewer import navigation, slide_layers
+from amkd_viewer import in_view, navigation, slide_layers
 from amkd_viewer.layers import region_layer
 from amkd_viewer.reader import SLIDE_KEY
 from amkd_viewer.wording import OVERLAY_STAYS, SIZE_STAYS
@@ -32,7 +32,7 @@ def drawn(predicted, viewer):
         viewer, region_layer(mpp=slide_layers.mpp_of(slide), fingerprint=fingerprint, name=slide.name)
     )
     region.add_polygons(np.array([[100, 100], [100, 900], [900, 900], [900, 100]]))
-    slide_layers.mark(viewer, slide, top_patches(predicted.workspace.prediction, 1)[0])
+    in_view.mark(viewer, slide, top_patches(predicted.workspace.prediction, 1)[0])
     return predicted
 
 

@@ -11,7 +11,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
-from amkd_viewer import navigation, slide_layers
+from amkd_viewer import in_view, navigation, slide_layers
 from amkd_viewer.actions import WindowActions
 from amkd_viewer.events import Finished
 from amkd_viewer.plots import short_name
@@ -93,7 +93,7 @@ def test_a_turned_slide_keeps_its_map_and_boxes_aligned(view, viewer, degrees) -
     middle = ((rows - 1) / 2, (columns - 1) / 2)
     np.testing.assert_allclose(slide.data_to_world(middle), np.array(middle) * 0.5, atol=1e-6)
     # What is drawn after the turn lies on the turned slide.
-    slide_layers.mark(viewer, slide, best)
+    in_view.mark(viewer, slide, best)
     frame = slide_layers.overlay(viewer, slide, "mark")
     np.testing.assert_allclose(frame.data_to_world(frame.data[0].mean(axis=0)), on_screen, atol=0.01)
 
@@ -249,6 +249,22 @@ def test_the_gallery_flies_and_marks(predicted, dock, viewer, qtbot, spin) -> No
     spin(lambda: gallery.view.n_pictures == 12)
     least = gallery.view.cards[0].patch
     assert percentile_ranks(gallery.workspace.prediction.patch_scores)[least.row] == 0
+
+
+@pytest.mark.one_window
+def test_a_patch_is_marked_again_after_a_model_without_a_result_was_chosen(  # noqa: PLR0917 (fixtures)
+    predicted, dock, viewer, bundle_path, other_bundle_path, spin
+) -> None:
+    gallery, workspace = dock("Top patches"), predicted.workspace
+    patch = gallery.view.cards[0].patch
+    gallery.view.hovered.emit(patch)
+    for show in (lambda: gallery.view.hovered.emit(patch), lambda: WindowActions(workspace).step_patch(1)):
+        predicted.bundle_path = other_bundle_path
+        assert slide_layers.overlay(viewer, workspace.slide, "mark") is None
+        predicted.bundle_path = bundle_path
+        spin(lambda: slide_layers.overlay(viewer, workspace.slide, "map") is not None)
+        show()
+        assert slide_layers.overlay(viewer, workspace.slide, "mark").visible
 
 
 @pytest.mark.one_window
