@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from amkd_viewer.tasks import Tasks
 
 Then = Callable[[Any], None]
+_Waits = tuple[int, str, Then, Then | None]
+"""Owner, key, and who gets the value or the error."""
 
 
 class Errands:
@@ -27,7 +29,7 @@ class Errands:
 
     def __init__(self, tasks: Tasks, fail: Callable[[AmkdError], None]) -> None:
         self._tasks, self._fail = tasks, fail
-        self._waiting: dict[int, tuple[int, Then, Then | None]] = {}
+        self._waiting: dict[int, _Waits] = {}
         self._owners: set[int] = set()
 
     def send(
@@ -38,7 +40,9 @@ class Errands:
         if token is None:
             return
         known = id(owner)
-        self._waiting[token] = (known, then, failed)
+        # The answer to an older request may be on its way already: it is not the answer to this one.
+        self._drop(lambda waits: waits[:2] == (known, key))
+        self._waiting[token] = (known, key, then, failed)
         # As soon as the widget is gone: parts of a closed panel are told nothing.
         if known not in self._owners:
             self._owners.add(known)
@@ -46,7 +50,7 @@ class Errands:
 
     def end(self, event: TaskEnded) -> None:
         """Hand on what a task returned or raised; an error that is a fault of ours surfaces."""
-        _, then, failed = self._waiting.pop(event.token, (0, None, None))
+        *_, then, failed = self._waiting.pop(event.token, (0, "", None, None))
         if then is None:
             return
         if event.error is None:
@@ -59,8 +63,11 @@ class Errands:
     def forget(self, owner: int) -> None:
         """Drop what waits for the widget of this id."""
         self._owners.discard(owner)
-        self._waiting = {token: entry for token, entry in self._waiting.items() if entry[0] != owner}
+        self._drop(lambda waits: waits[0] == owner)
 
     def clear(self) -> None:
         """Drop all."""
         self._waiting.clear()
+
+    def _drop(self, is_out: Callable[[_Waits], bool]) -> None:
+        self._waiting = {token: waits for token, waits in self._waiting.items() if not is_out(waits)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -11,7 +12,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
-from amkd_viewer import in_view, navigation, slide_layers
+from amkd_viewer import gallery_widget, in_view, navigation, slide_layers
 from amkd_viewer.actions import WindowActions
 from amkd_viewer.events import Finished
 from amkd_viewer.plots import short_name
@@ -265,6 +266,24 @@ def test_a_patch_is_marked_again_after_a_model_without_a_result_was_chosen(  # n
         spin(lambda: slide_layers.overlay(viewer, workspace.slide, "map") is not None)
         show()
         assert slide_layers.overlay(viewer, workspace.slide, "mark").visible
+
+
+@pytest.mark.one_window
+def test_pictures_that_come_late_are_not_shown_for_the_patches_asked_for_since(
+    predicted, dock, qtbot, spin, monkeypatch
+) -> None:
+    gallery, tasks = dock("Top patches"), predicted.session.tasks
+    spin(lambda: gallery.view.n_pictures == 5)
+    tell, read, told, go = tasks._tell, gallery_widget._read_all, threading.Event(), threading.Event()
+    monkeypatch.setattr(tasks, "_tell", lambda event: (tell(event), told.set()))
+    gallery._show()
+    assert told.wait(10)  # the window has the pictures on their way, and has not heard of them
+    monkeypatch.setattr(gallery_widget, "_read_all", lambda *given: (go.wait(10), read(*given))[1])
+    gallery.number.setValue(12)
+    qtbot.wait(50)
+    assert gallery.view.n_pictures == 0
+    go.set()
+    spin(lambda: gallery.view.n_pictures == 12)
 
 
 @pytest.mark.one_window
