@@ -210,17 +210,18 @@ class PathwaysWidget(WorkspacePanel):
         self._beside = fingerprint, prediction
 
     def _end_outdated(self) -> None:
-        """Take the maps side by side away once another result has taken the place of theirs.
+        """Take the maps side by side away once another result, or none, has taken the place of theirs.
 
         Those of a slide that is not looked at stay, under its name.
         """
         beside = beside_of(self._viewer)
         if beside is None or beside.owner is not self:
             self._beside = None
-        elif (
-            self._beside is not None and self.workspace.session.result(self._beside[0]) is not self._beside[1]
-        ):
-            end_beside(self._viewer, self)
+        elif self._beside is not None:
+            fingerprint, prediction = self._beside
+            # Of the chosen model: another one's may be newer, and be shown nowhere.
+            if self.workspace.session.result(fingerprint, self.workspace.bundle_path) is not prediction:
+                end_beside(self._viewer, self)
 
     def _show_pins(self) -> None:
         pinned = self.pinned

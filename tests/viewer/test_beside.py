@@ -168,12 +168,23 @@ def test_pinned_pathways_name_their_slide_and_go_with_it(  # noqa: PLR0917 (fixt
     spin(lambda: beside_of(viewer) is None)
 
 
-def test_pinned_pathways_of_an_earlier_result_go(taught, viewer, dock, qtbot, spin) -> None:
-    pathways = dock("Pathways")
+def test_pinned_pathways_of_an_earlier_result_go_and_no_other_models_result_takes_their_place(  # noqa: PLR0917
+    taught, viewer, dock, other_bundle_path, bundle_path, qtbot, spin
+) -> None:
+    pathways, workspace = dock("Pathways"), taught.workspace
     pathways.table.selectRow(1)
     click(qtbot, pathways.pin_button)
     click(qtbot, pathways.beside_button)
-    remember(taught, replace(taught.workspace.prediction))
+    taught.bundle_path = other_bundle_path
+    assert workspace.prediction is None
+    assert beside_of(viewer) is None, "maps of a model that is not chosen"
+    remember(taught, replace(workspace.session.result(workspace.fingerprint)))
+    taught.bundle_path = bundle_path
+    pathways.table.selectRow(1)
+    click(qtbot, pathways.beside_button)
+    workspace.prediction_changed.emit()
+    assert beside_of(viewer) is not None, "the other model's result is newer, and shown nowhere"
+    remember(taught, replace(workspace.prediction))
     spin(lambda: beside_of(viewer) is None)
     assert len(pathways.pinned) == 1
 
@@ -223,5 +234,6 @@ def with_model(prediction, sha256: str) -> dict:
 def remember(panel, prediction) -> None:
     """Have the session hold a result as if it had just been computed."""
     session, fingerprint = panel.session, panel.workspace.fingerprint
-    session._results.remember(Finished(session.asked_with(fingerprint), prediction, fingerprint))
+    asked = replace(session.asked_with(fingerprint), bundle_path=panel.workspace.bundle_path)
+    session._results.remember(Finished(asked, prediction, fingerprint))
     panel.workspace.prediction_changed.emit()
