@@ -44,7 +44,7 @@ class FigureWidget(QWidget):
     Attributes
     ----------
     figure : matplotlib Figure or None
-        As it was drawn last.
+        As it was drawn last; None until what is to be shown is drawn.
     """
 
     def __init__(
@@ -89,6 +89,9 @@ class FigureWidget(QWidget):
             What stands beside the plot in the panel, and goes along when it is copied or saved.
         """
         self._draw, self._table, self._words = draw, table, words
+        # At once: the earlier picture may be another slide's, and is copied under these words.
+        self._image = self.figure = None
+        self.update()
         self._render()
 
     def set_colours(self, colours: WindowColours) -> None:
@@ -120,7 +123,8 @@ class FigureWidget(QWidget):
         if event is None or self._draw is None:
             return
         menu = QMenu(self)
-        menu.addAction("Copy picture", self.copy)
+        if self._image is not None:
+            menu.addAction("Copy picture", self.copy)
         menu.addAction("Save as…", self.ask_and_save)
         menu.exec(event.globalPos())
 
@@ -163,9 +167,11 @@ class FigureWidget(QWidget):
         scale = self.devicePixelRatioF()
         size = (max(self.width(), 260), self.height())
         task = partial(rendered, self._draw, self._colours, size, scale)
-        self._workspace.do(self, "draw", task, self._on_rendered)
+        self._workspace.do(self, "draw", task, partial(self._on_rendered, self._draw))
 
-    def _on_rendered(self, drawn: tuple[Any, Figure]) -> None:
+    def _on_rendered(self, draw: Draw, drawn: tuple[Any, Figure]) -> None:
+        if draw is not self._draw:
+            return  # something else is to be shown by now, and may wait for its room
         pixels, self.figure = drawn
         height, width = pixels.shape[:2]
         self._image = QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
