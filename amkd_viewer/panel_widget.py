@@ -107,10 +107,19 @@ class PanelWidget(QWidget):
         return False
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Follow the size of the window's font."""
+        """Follow the size of the window's font, and end with the dock: napari's X only takes the panel out of it."""
         super().changeEvent(event)
-        if event is not None and event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+        if event is None:
+            return
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._fit_width()
+        elif event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
+            # Later: one that only moves to another dock is in it by then.
+            QTimer.singleShot(0, self._end_undocked)
+
+    def _end_undocked(self) -> None:
+        if self.parentWidget() is None:
+            self.deleteLater()
 
     def _fit_width(self) -> None:
         """Take the width that the page needs: nothing of it is cut, with a large font either."""

@@ -312,6 +312,10 @@ class Workspace(QObject):
     # What the session tells
 
     def _on_told(self, event: SessionEvent) -> None:
+        if self.closed:  # told before the end, and heard after it
+            if isinstance(event, events.Opened):
+                event.slide.close()
+            return
         match event:
             case events.TaskEnded():
                 self._errands.end(event)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from closing import close_by_x
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
@@ -132,8 +133,7 @@ def test_the_dock_is_of_the_panel_that_was_asked_last(compare, viewer, dock, qtb
     in_background(compare, spin)  # where a tab comes back to
     raised(compare, spin)
     spin(lambda: compare.beside is not None)
-    viewer.window.remove_dock_widget(compare)
-    compare.deleteLater()
+    close_by_x(compare, spin)
     spin(lambda: beside_of(viewer) is None)
 
 

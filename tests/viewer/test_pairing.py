@@ -10,13 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from closing import close_by_x
 from kept_slides import keep_features
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QShortcut
 
 from amkd_core.cohort.bare_tables import write_hashes
 from amkd_core.inference.kept_files import user_folder
 from amkd_core.inference.region import rows_inside
 from amkd_viewer import jobs, slide_layers
+from amkd_viewer.actions import ACTIONS
 from amkd_viewer.layers import outline_of
 
 
@@ -446,6 +449,16 @@ def an_ellipse_is_an_ellipse_and_a_line_is_refused(predicted, panel, viewer, spi
     assert "a line encloses no tissue" in predicted.error.text()
 
 
+def own_keys(viewer) -> list[str]:
+    keys = {action.key for action in ACTIONS}
+    bound = viewer.window._qt_window.findChildren(QShortcut)
+    return [
+        key
+        for key in (shortcut.key().toString() for shortcut in bound if shortcut.isEnabled())
+        if key in keys
+    ]
+
+
 def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behind(
     predicted, dock, viewer, bundle_path, spin
 ) -> None:
@@ -456,13 +469,15 @@ def test_panels_that_are_opened_anew_find_the_result_and_none_leaves_a_map_behin
 
     def close(panel) -> None:
         workspace = panel.workspace
-        viewer.window.remove_dock_widget(panel)
-        panel.deleteLater()
-        spin(lambda: workspace.closed)
+        close_by_x(panel, spin)
+        assert workspace.closed
 
     close(predicted)
+    assert own_keys(viewer) == []
     panel = dock("Predict survival risk")
     spin(lambda: panel.outcome is not None)
+    # Of two that are bound neither does anything.
+    assert own_keys(viewer).count("Alt+M") == 1
     assert panel.workspace.prediction.risk == risk
     assert panel.result.isVisible()
     assert [slide_layers.role_of(layer) for layer in viewer.layers] == ["slide", "map", "boxes"]

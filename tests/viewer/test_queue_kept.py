@@ -11,11 +11,13 @@ from typing import get_args
 import pandas as pd
 import pytest
 from bundle_fixtures import random_bag, random_bundle
+from closing import close_by_x
 from kept_slides import keep_features
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QDockWidget, QStyleOptionViewItem
+from qtpy.QtWidgets import QStyleOptionViewItem
 
+from amkd_core.inference.kept_files import user_folder
 from amkd_core.inference.predict import predict_bag
 from amkd_core.notices import Notice, NoticeCode
 from amkd_core.progress import Progress
@@ -65,12 +67,6 @@ def queue(panel, dock, folder, spin):
     return widget
 
 
-def close(widget) -> None:
-    while not isinstance(widget, QDockWidget):
-        widget = widget.parentWidget()
-    widget.destroyOnClose()
-
-
 def test_a_panel_opened_anew_shows_what_came_meanwhile_and_its_model(  # noqa: PLR0917 (fixtures)
     panel, queue, dock, gate, other_bundle_path, tmp_path, spin
 ) -> None:
@@ -90,7 +86,8 @@ def test_a_panel_opened_anew_shows_what_came_meanwhile_and_its_model(  # noqa: P
     assert session.running is not None
     assert panel.stage.text()
     assert panel.cancel_button.isEnabled()
-    close(queue)
+    close_by_x(queue, spin)
+    assert session.running is not None
     go_on.set()
     spin(lambda: session.running is None)
     again = dock("Folder of slides")
@@ -109,6 +106,33 @@ def test_a_panel_opened_anew_shows_what_came_meanwhile_and_its_model(  # noqa: P
     table = pd.read_csv(tmp_path / "t.csv")
     assert table["outcome"].tolist() == ["predicted"] * 3
     assert set(table["bundle_sha256"]) == {model["sha256"]}
+
+
+def test_a_folder_ends_with_the_last_panel_and_what_is_done_is_kept(  # noqa: PLR0917 (fixtures)
+    panel, queue, dock, gate, folder, bundle_path, spin
+) -> None:
+    (closed, go_on), before = gate, queue.workspace
+    closed.add("b.tif")
+    queue.run()
+    spin(lambda: len(queue.rows) == 1)
+    (kept,) = (path for path in user_folder("results").rglob("*") if path.is_file())
+    written = kept.stat().st_ino
+    close_by_x(queue, spin)
+    assert before.session.running is not None
+    close_by_x(panel, spin)
+    assert before.closed
+    assert before.session.running is None
+    go_on.set()
+    assert before.session.wait(20)
+    again = dock("Folder of slides")
+    assert again.workspace is not before
+    again.workspace.set_inputs(bundle_path=bundle_path)
+    again.choose(folder)
+    spin(lambda: len(again.paths) == 3)
+    again.run()
+    spin(lambda: again.stage.text() == "Done: 3 predicted, 0 not.")
+    assert kept.stat().st_ino == written, "found, not computed again"
+    again.workspace.session.close()
 
 
 def test_a_folder_is_listed_with_its_subfolders_and_a_row_that_is_read_stays_selected_while_others_come(  # noqa: PLR0917

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from closing import close_by_x
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
@@ -14,6 +15,7 @@ from qtpy.QtWidgets import QApplication
 from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
 from amkd_viewer import gallery_widget, in_view, navigation, slide_layers
 from amkd_viewer.actions import WindowActions
+from amkd_viewer.beside_widget import dock_of
 from amkd_viewer.events import Finished
 from amkd_viewer.plots import short_name
 from amkd_viewer.wording import MAP_TAKEN_AWAY
@@ -284,6 +286,32 @@ def test_pictures_that_come_late_are_not_shown_for_the_patches_asked_for_since(
     assert gallery.view.n_pictures == 0
     go.set()
     spin(lambda: gallery.view.n_pictures == 12)
+
+
+@pytest.mark.one_window
+def test_a_panel_ends_by_its_x_and_not_where_it_is_floated_or_moved(  # noqa: PLR0917 (fixtures)
+    predicted, dock, viewer, qtbot, spin, monkeypatch
+) -> None:
+    gallery, workspace, before = dock("Top patches"), predicted.workspace, list(predicted.workspace.panels)
+    spin(lambda: gallery.view.n_pictures == 5)
+    for floating in (True, False):
+        dock_of(gallery).setFloating(floating)
+        qtbot.wait(20)
+    viewer.window.remove_dock_widget(gallery)
+    viewer.window.add_dock_widget(gallery, name="moved")
+    qtbot.wait(20)
+    assert gallery.isVisible()
+    close_by_x(gallery, spin)
+    assert [id(panel) for panel in workspace.panels] == [
+        id(panel) for panel in before if panel is not gallery
+    ]
+    monkeypatch.setattr(gallery_widget, "_read_all", lambda *given: pytest.fail("read for a closed panel"))
+    workspace.prediction_changed.emit()
+    again = dock("Top patches")
+    assert again is not gallery
+    monkeypatch.undo()
+    again._show()
+    spin(lambda: again.view.n_pictures == 5)
 
 
 @pytest.mark.one_window

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from closing import close_by_x
 from machine import allowed_ms, queue_clock
 from qtpy.QtCore import Qt, QTimer
 
@@ -185,8 +186,7 @@ def session(panel, viewer, dock, paths, spin, wait) -> None:  # noqa: PLR0917
     for name in ("View and heatmap", "Top patches", "Survival", "Export", "Settings"):
         widget = dock(name)
         wait(150)
-        viewer.window.remove_dock_widget(widget)
-        widget.deleteLater()
+        close_by_x(widget, spin)
         wait(50)
     panel.open_slide(paths[1])
     spin(lambda: len(workspace.slides) == 2)
@@ -264,9 +264,7 @@ def test_a_full_disk_at_export_is_a_sentence_and_a_panel_closed_in_mid_task_take
     started, go, told = threading.Event(), threading.Event(), []
     predicted.workspace.do(export, "slow", lambda: (started.set(), go.wait(10)), told.append)
     assert started.wait(10)
-    viewer.window.remove_dock_widget(export)
-    export.deleteLater()
-    qtbot.wait(50)
+    close_by_x(export, spin)
     go.set()
     qtbot.wait(200)
     assert told == []

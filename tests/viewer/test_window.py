@@ -5,15 +5,18 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from closing import close_by_x
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from amkd_core.errors import AmkdError
 from amkd_core.inference.survival_summary import told_until
 from amkd_viewer import in_view, slide_layers
+from amkd_viewer.events import Opened
 from amkd_viewer.wording import RESEARCH_USE
 
 
@@ -271,12 +274,14 @@ def test_taking_the_slide_away_ends_its_run_and_closing_the_panel_in_mid_run_its
     opened_in(opened, viewer, second_slide_path, spin)
     click(qtbot, opened.run_button)
     spin(lambda: "patches" in opened.stage.text())
-    session = opened.session
-    viewer.window.remove_dock_widget(opened)
-    opened.deleteLater()
-    qtbot.wait(50)
-    assert session.wait(20)
+    session, workspace, shut = opened.session, opened.workspace, []
+    close_by_x(opened, spin)
     assert session.running is None
+    assert session.wait(20)
+    n_layers = len(viewer.layers)
+    workspace._on_told(Opened(SimpleNamespace(close=lambda: shut.append(True))))  # was on its way
+    assert shut
+    assert len(viewer.layers) == n_layers
 
 
 def test_a_map_is_shown_on_its_own_slide_only(  # noqa: PLR0917 (fixtures)
