@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
 from amkd_core.errors import AmkdError
@@ -302,7 +303,8 @@ class Workspace(QObject):
             self.shortcuts.release()
         self.session.close()
         self._errands.clear()
-        self._settle.stop()
+        if isalive(self._settle):  # not where the window was destroyed as a whole, as by a second Ctrl-C
+            self._settle.stop()
         self._follower.release()
         self._in_place.release()
         self._regions.release()
