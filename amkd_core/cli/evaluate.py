@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +83,13 @@ def cohort_to_score(path: Path, bags: Path | None = None) -> Cohort:
 
 
 def cohort_with_bags(
-    cohort: Cohort, out: Path, *, named: bool = False, jobs: int = 2, device: str = "cpu"
+    cohort: Cohort,
+    out: Path,
+    *,
+    named: bool = False,
+    jobs: int = 2,
+    device: str = "cpu",
+    before: Callable[[], object] | None = None,
 ) -> tuple[Cohort, Mapping[str, FeatureBag]]:
     """The bags of a cohort's patients, missing ones extracted; those without slide or bag are named and left out.
 
@@ -101,6 +107,8 @@ def cohort_with_bags(
         Worker processes of the extraction.
     device
         That the extraction runs on.
+    before
+        Called before the extraction, which may take hours: what would be refused after it.
 
     Raises
     ------
@@ -123,6 +131,8 @@ def cohort_with_bags(
         say(f"Warning: {warning}")
     if has_slides and named:
         drain(refuse_bags_of_other_slides(folder, slides_of(kept)))
+    if before is not None:
+        before()
     if has_slides:
         drain(extract_missing(kept, out, jobs=jobs, weights=None, device=device))
     bags = read_bags(kept, folder)

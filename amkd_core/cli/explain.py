@@ -26,11 +26,11 @@ def explain_command(
 
     with user_errors():
         model, asked = open_bundle(bundle), cohort_to_score(cohort, bags)
-        genes_to_explain(asked, model)  # before hours of extraction
         with result_folder(out, EXPLAIN):
             patients, features = cohort_with_bags(
-                asked, out, named=bags is not None, jobs=jobs, device=chosen_device(device)
-            )
+                asked, out, named=bags is not None, jobs=jobs, device=chosen_device(device),
+                before=lambda: genes_to_explain(asked, model),
+            )  # fmt: skip
             found = drain(explain_bundle(patients, model, features, out=out, device=chosen_device(device)))
     say_lines(("SYNTHETIC: " if found.synthetic else "") + str(found))
     say(f"Results: {out}")

@@ -127,7 +127,8 @@ def seen_in_window(
     off = corners_off(viewer, layer, geometry)
 
     left, top, right, bottom = geometry.mark_level0
-    zoom = 700 / ((right - left) * mpp[0])
+    # With room around it: what touches the canvas' border counts as no part of the mark.
+    zoom = 0.8 * min(viewer.canvas.size) / max((right - left) * mpp[0], (bottom - top) * mpp[1])
     viewer.scene.camera.center = (0, (top + bottom) / 2 * mpp[1], (left + right) / 2 * mpp[0])
     viewer.scene.camera.zoom = zoom
     box.edge_width, box.edge_color, box.text.visible = 2 / (zoom * mpp[0]), "red", False

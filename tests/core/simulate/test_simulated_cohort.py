@@ -181,4 +181,4 @@ def test_command_says_what_is_there_and_that_it_is_synthetic(cohort: Path, tmp_p
     assert "other settings" in refused.output
     small = CliRunner().invoke(app, ["--out", str(tmp_path), "--slide-size", "100", "512"])
     assert small.exit_code == 2
-    assert "width_px is 100" in small.output
+    assert "--slide-size: the width is 100" in small.output
