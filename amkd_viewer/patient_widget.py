@@ -304,8 +304,9 @@ class PatientWidget(WorkspacePanel):
         # It made the prediction, and loads torch, which the panel opens without.
         from amkd_core.inference.region import rests_on
 
-        slides = [slide] if prediction.patient is None else self.chosen
-        if prediction.patient is not None and len(prediction.patient.slide_ids) != len(slides):
+        patient = prediction.patient
+        slides, n_slides = ([slide], 1) if patient is None else (self.chosen, len(patient.slide_ids))
+        if n_slides != len(slides):
             return ""
         if not rests_on(prediction, [self._polygons(one) for one in slides]):
             return REGION_CHANGED

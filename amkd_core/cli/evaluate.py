@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from amkd_core.cli.study_cohort import say_reading, say_warnings
 from amkd_core.cli.terminal import DeviceOption, chosen_device, drain, say, say_lines, user_errors
 
 if TYPE_CHECKING:
@@ -125,10 +126,7 @@ def cohort_with_bags(
     # A folder of slides that is gone is missed only where no bags are named.
     has_slides = slides is not None and (slides.is_dir() or cohort.file.bags is None)
     kept = with_slides(cohort, out, tied=False) if has_slides else with_bags(cohort, folder)
-    for line in (*kept.notes, *map(str, kept.findings)):
-        say(line)
-    for warning in kept.warnings:
-        say(f"Warning: {warning}")
+    say_reading(kept)
     if has_slides and named:
         drain(refuse_bags_of_other_slides(folder, slides_of(kept)))
     if before is not None:
@@ -137,6 +135,5 @@ def cohort_with_bags(
         drain(extract_missing(kept, out, jobs=jobs, weights=None, device=device))
     bags = read_bags(kept, folder)
     warned = warned_of_foreign_bags(kept, bags, folder)
-    for warning in warned.warnings[len(kept.warnings) :]:
-        say(f"Warning: {warning}")
+    say_warnings(warned, kept.warnings)
     return warned, bags

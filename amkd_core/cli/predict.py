@@ -26,7 +26,6 @@ from amkd_core.cli.terminal import (
 from amkd_core.errors import ConfigError
 from amkd_core.private_names import private_logger, remember_name
 from amkd_core.progress import Progress
-from amkd_core.settings import current_settings
 
 if TYPE_CHECKING:
     from amkd_core.bag_formats import BagAssumptions
@@ -200,9 +199,12 @@ def load_bundle(path: Path | None) -> Bundle:
     from amkd_core.inference.demo import demo_bundle_path
     from amkd_core.settings import read_settings
 
-    if path is None and (problem := read_settings().problem):
-        raise ConfigError(f"{problem} They may name a model; give --bundle until then.")
-    return open_bundle(path or current_settings().bundle or demo_bundle_path())
+    if path is None:
+        stored = read_settings()
+        if stored.problem:
+            raise ConfigError(f"{stored.problem} They may name a model; give --bundle until then.")
+        path = stored.settings.bundle
+    return open_bundle(path or demo_bundle_path())
 
 
 def predict_any(
