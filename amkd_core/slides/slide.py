@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from amkd_core.errors import SlideReadError
+from amkd_core.freed_memory import give_back_freed_memory
 from amkd_core.slides.backends.base import Backend, Pixels, blank
 from amkd_core.slides.info import Bounds, Level, Microns, SlideInfo
 from amkd_core.slides.microns import microns_of
@@ -163,8 +164,9 @@ class Slide:
         return self._backend.associated_image(name)
 
     def close(self) -> None:
-        """Let go of the file; a later read raises `SlideReadError`."""
+        """Let go of the file and of the memory that reading it took; a later read raises `SlideReadError`."""
         self._backend.close()
+        give_back_freed_memory()
 
     def _level(self, level: int) -> Level:
         if not 0 <= level < len(self.info.levels):
