@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from amkd_core.errors import SlideError
 from amkd_core.file_names import SLIDE_SUFFIXES
+from amkd_core.freed_memory import give_back_freed_memory
 from amkd_core.private_names import private_logger
 from amkd_core.slides import Slide, is_slide, open_slide, slide_pyramid
 from amkd_core.slides.folders import slides_in
@@ -26,6 +28,8 @@ SLIDE_KEY = "amkd"
 _MODEL = ".amkd"
 _SLIDES_ALONE = SLIDE_SUFFIXES - {".tif", ".tiff"}
 """Endings that ordinary pictures do not have."""
+_LET_GO_S = 1.0
+"""By then the window has dropped the tiles and textures of a layer that was taken away."""
 
 _log = private_logger(__name__)
 
@@ -150,10 +154,16 @@ def _slides_of(folder: Path) -> list[Path]:
 def _close_aside(slide: Slide) -> None:
     """Close a slide without waiting: its process takes up to 0.2 s to end, and the window would stand still."""
     try:
-        threading.Thread(target=slide.close, name="amkd-closing", daemon=True).start()
+        threading.Thread(target=_close, args=(slide,), name="amkd-closing", daemon=True).start()
     except RuntimeError:
         # The interpreter ends and starts no thread any more.
         slide.close()
+
+
+def _close(slide: Slide) -> None:
+    slide.close()
+    time.sleep(_LET_GO_S)
+    give_back_freed_memory()
 
 
 def _paths(path: PathOrPaths) -> list[Path]:

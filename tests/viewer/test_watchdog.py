@@ -286,6 +286,11 @@ def a_full_disk_is_a_sentence(export, tmp_path: Path, spin, monkeypatch) -> None
     assert not list(tmp_path.glob("*.geojson"))
 
 
+def all_closed() -> bool:
+    """Whether the threads that close slides have ended, and with them given memory back."""
+    return not any(thread.name == "amkd-closing" for thread in threading.enumerate())
+
+
 @pytest.mark.parametrize(
     "n_slides", [2, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 )
@@ -312,11 +317,13 @@ def test_many_slides_leave_nothing_behind(  # noqa: PLR0917 (fixtures)
     for path in (slide_path, second_slide_path, slide_path, second_slide_path):
         open_and_close(path)
     gc.collect()
+    spin(all_closed)
     before, memory = left(), own.memory_info().rss
     for step in range(n_slides):
         open_and_close((slide_path, second_slide_path)[step % 2])
     gc.collect()
     spin(lambda: (gc.collect(), all(now <= then for now, then in zip(left(), before, strict=True)))[1], 20)
+    spin(all_closed)
     assert not [child for child in own.children(recursive=True) if child.status() == psutil.STATUS_ZOMBIE]
     grown = (own.memory_info().rss - memory) / 2**20
     _log.info("MiB grown, left, before: %s", (grown, left(), before))
@@ -353,10 +360,11 @@ def test_slides_that_are_open_together_leave_nothing_behind(  # noqa: PLR0917 (f
     children = left()[2]  # such as the one that reads features, which stays
     # What a first time leaves, such as threads that draw and pictures of letters, is no leak.
     open_all_and_close()
-    spin(lambda: left()[2] <= children, 30)
+    spin(lambda: left()[2] <= children and all_closed(), 30)
     before, memory = left(), own.memory_info().rss
     open_all_and_close()
     spin(lambda: (gc.collect(), all(now <= then for now, then in zip(left(), before, strict=True)))[1], 30)
+    spin(all_closed)
     assert not [child for child in own.children(recursive=True) if child.status() == psutil.STATUS_ZOMBIE]
     grown = (own.memory_info().rss - memory) / 2**20
     _log.info("MiB grown, left, before: %s", (grown, left(), before))
