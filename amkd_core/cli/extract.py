@@ -84,6 +84,8 @@ def extract_command(
                 _kept(out, outcome, half=half) if outcome.state == "skipped" else f"{outcome.seconds:.1f} s"
             )
             say(f"{outcome.path.name}: {outcome.n_patches} patches ({note})")
+            if outcome.note:
+                say(f"{outcome.path.name}: {outcome.note}", err=True)
     for outcome in failed:
         say(f"FAILED {outcome.path.name}: {outcome.reason}", err=True)
     say(f"{len(outcomes) - len(failed)} of {len(outcomes)} slides have a bag in {out}")

@@ -157,7 +157,7 @@ def _check(asked: _Asked, out: Path, weights: Path | None, *, here: bool) -> _Ch
         thin = _attempt(lambda: gene_warnings(cohort, min_coverage=settings.min_coverage), problems)
         found = replace(cohort, warnings=(*cohort.warnings, *(thin or ())))
     if config is None or found is None or splits is None or problems:
-        _refuse(problems)
+        _refuse(problems if asked.cohort else [_without_file(problem) for problem in problems])
     return _Checked(found, config, len(splits))
 
 
@@ -172,6 +172,11 @@ def _attempt(make: Callable[[], Found], problems: list[str]) -> Found | None:
     except OSError as error:
         problems.append(f"{error.filename or 'input'}: {error.strerror or error}")
     return None
+
+
+def _without_file(problem: str) -> str:
+    """A complaint about a cohort that was given by flags, whose other keys have no file to stand in."""
+    return problem.replace("in the cohort file", "with --set cohort.KEY=VALUE")
 
 
 def _refuse(problems: list[str]) -> NoReturn:

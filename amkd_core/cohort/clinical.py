@@ -34,7 +34,7 @@ from amkd_core.cohort.clinical_values import (
 )
 from amkd_core.cohort.columns import TCGA_SITE, ClinicalColumns, ClinicalKeys, recognise
 from amkd_core.cohort.slide_table import with_slide_table
-from amkd_core.cohort.tables import read_table
+from amkd_core.cohort.tables import named, read_table, sheet_notes
 from amkd_core.errors import CohortError
 from amkd_core.file_names import fault_of_identifier
 from amkd_core.survival.outcome import Outcome
@@ -135,16 +135,17 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         1 is said to mean censored in an event column of words.
     """
     frame = read_table(path, text=(keys.patient_column, keys.slide_column, keys.group))
-    frame, about_slides = with_slide_table(frame, keys, path.name)
+    source, about_sheets = named(path, frame), sheet_notes(path, frame)
+    frame, about_slides = with_slide_table(frame, keys, source)
     if keys.slide_table is not None:
         keys = keys.model_copy(update={"slide_column": ""})
-    columns = recognise(list(frame.columns), keys, path.name)
+    columns = recognise(list(frame.columns), keys, source)
     unit = age_unit(columns.age, frame[columns.age]) if columns.age else 1.0
     odd_times: list[str] = []
     if columns.two_times is not None:
         frame[columns.time], odd_times = joined_times(columns, columns.two_times, frame.to_dict("records"))
     words = in_words(frame[columns.event])
-    meaning = event_note(columns, keys, frame[columns.event], path.name)
+    meaning = event_note(columns, keys, frame[columns.event], source)
     rows = _Rows(columns, keys, words, unit)
     told = frame.to_dict("records")
     # As a spreadsheet counts them: the names of the columns are row 1.
@@ -155,18 +156,19 @@ def read_clinical_table(path: Path, keys: ClinicalKeys) -> ClinicalTable:
         more = f"; and {len(problems) - MOST_LISTED} more" if len(problems) > MOST_LISTED else ""
         listed = "; ".join(problems[:MOST_LISTED]) + more
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise CohortError(f"{path.name}: {count}: {listed}{rows.way_out}")
+        raise CohortError(f"{source}: {count}: {listed}{rows.way_out}")
     findings = tuple(
         Finding(reason, out)
         for reason, names in rows.out.items()
         if (out := tuple(name for name in names if name not in rows.kept))
     )
     notes = [
+        *about_sheets,
         *about_slides,
         *columns.notes,
         *odd_times,
         meaning,
-        *contradiction_notes(columns, told, path.name),
+        *contradiction_notes(columns, told, source),
         *_property_notes(columns, frame, unit),
         *rows.notes,
     ]

@@ -13,7 +13,7 @@ import numpy as np
 from amkd_core.cohort.barcodes import choose_samples, patient_of
 from amkd_core.cohort.clinical_values import is_empty
 from amkd_core.cohort.genes import Array, ExpressionTable, numbers_of, refuse_dates, refuse_gaps
-from amkd_core.cohort.tables import read_table
+from amkd_core.cohort.tables import named, read_table, sheet_notes
 from amkd_core.errors import CohortError
 
 if TYPE_CHECKING:
@@ -68,19 +68,19 @@ def read_cohort_expression(
         what `scale` says.
     """
     frame = read_table(path, first_is_text=True)
-    notes: list[str] = []
+    source, notes = named(path, frame), sheet_notes(path, frame)
     if _begins_with_a_counter(frame, known):
         frame = frame.iloc[:, 1:]
         notes.append("The first column, which has no name and counts the rows, is passed over.")
-    samples, genes, values = _oriented(frame, known, path.name, notes)
-    genes, values = _measured(genes, values, path.name, notes)
-    genes, values = _symbols(genes, values, probe_map, path.name, notes)
-    samples, values = _patients(samples, values, path.name, notes)
-    refuse_dates(genes, path.name)
-    refuse_gaps(samples, genes, values, path.name)
+    samples, genes, values = _oriented(frame, known, source, notes)
+    genes, values = _measured(genes, values, source, notes)
+    genes, values = _symbols(genes, values, probe_map, source, notes)
+    samples, values = _patients(samples, values, source, notes)
+    refuse_dates(genes, source)
+    refuse_gaps(samples, genes, values, source)
     if scale == "auto":
-        _refuse_other_columns(genes, values, path.name)
-    found = _found_scale(values, scale, path.name, notes)
+        _refuse_other_columns(genes, values, source)
+    found = _found_scale(values, scale, source, notes)
     values = brought_to_logs(values, found)
     still = int((np.ptp(values, axis=0) == 0).sum()) if len(values) > 1 else 0
     if still:

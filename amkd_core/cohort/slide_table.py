@@ -13,7 +13,7 @@ from amkd_core.cohort.columns import (
     ClinicalKeys,
     column_of,
 )
-from amkd_core.cohort.tables import read_table
+from amkd_core.cohort.tables import named, read_table
 from amkd_core.errors import CohortError
 
 if TYPE_CHECKING:
@@ -76,15 +76,16 @@ def with_slide_table(
 def _slides_by_patient(path: Path, keys: ClinicalKeys) -> tuple[dict[str, list[str]], str]:
     """Slides of each patient, in the table's order, and the columns that tell them, in a sentence."""
     sheet = read_table(path, text=(keys.patient_column, keys.slide_column))
+    source = named(path, sheet)
     stated = keys.patient_column if keys.patient_column in sheet.columns else ""
-    patient = column_of(sheet.columns, stated, PATIENT_NAMES, path.name)
-    slide = column_of(sheet.columns, keys.slide_column, _NAMES, path.name)
+    patient = column_of(sheet.columns, stated, PATIENT_NAMES, source)
+    slide = column_of(sheet.columns, keys.slide_column, _NAMES, source)
     if not patient or not slide:
         lacking = " and ".join(
             name for name, found in (("patient_id", patient), ("slide_id", slide)) if not found
         )
         raise CohortError(
-            f"{path.name}: no column {lacking}; found {', '.join(map(str, sheet.columns[:12]))}; columns with other "
+            f"{source}: no column {lacking}; found {', '.join(map(str, sheet.columns[:12]))}; columns with other "
             "names are stated by patient_column, slide_column in the cohort file"
         )
     found: dict[str, list[str]] = {}
@@ -93,8 +94,8 @@ def _slides_by_patient(path: Path, keys: ClinicalKeys) -> tuple[dict[str, list[s
         if is_empty(name):
             continue
         if is_empty(whose):
-            raise CohortError(f"{path.name}: row {number}: slide {name} has no {patient}")
+            raise CohortError(f"{source}: row {number}: slide {name} has no {patient}")
         found.setdefault(patient_of(str(whose)), []).append(str(name).strip())
     if not found:
-        raise CohortError(f"{path.name}: names no slide in column {slide}")
-    return found, f"Slides are column {slide} of {path.name}, patients its column {patient}."
+        raise CohortError(f"{source}: names no slide in column {slide}")
+    return found, f"Slides are column {slide} of {source}, patients its column {patient}."

@@ -25,6 +25,7 @@ TEXT_COLUMNS = frozenset(
 )
 _READERS = ("csv", "tsv", "txt", "parquet", "xlsx")
 _MOST_SAID = 200
+_SHEETS = "sheets"
 
 
 def read_table(path: Path, *, text: Collection[str] = (), first_is_text: bool = False) -> pd.DataFrame:
@@ -68,6 +69,21 @@ def read_table(path: Path, *, text: Collection[str] = (), first_is_text: bool = 
     return frame
 
 
+def named(path: Path, frame: pd.DataFrame) -> str:
+    """A table's name for sentences: its file, and of a workbook with several sheets the one that was read."""
+    sheets = frame.attrs.get(_SHEETS, ())
+    return path.name if len(sheets) < 2 else f"{path.name}, sheet {sheets[0]} (the first of {len(sheets)})"
+
+
+def sheet_notes(path: Path, frame: pd.DataFrame) -> list[str]:
+    """That a workbook has further sheets, which are not read, in a sentence; none for other tables."""
+    sheets = frame.attrs.get(_SHEETS, ())
+    if len(sheets) < 2:
+        return []
+    others = ", ".join(sheets[1:6]) + (", ..." if len(sheets) > 6 else "")
+    return [f"Of {path.name} the first sheet is read, {sheets[0]}, and not {others}."]
+
+
 def _read(path: Path, kind: str, text: Collection[str], first_is_text: bool) -> pd.DataFrame:
     """The table, once it is known what it unfolds to and what it says; errors are those of its reader."""
     import pandas as pd
@@ -82,7 +98,9 @@ def _read(path: Path, kind: str, text: Collection[str], first_is_text: bool) -> 
             # pandas renames columns that repeat; the first row tells what they are called.
             _refuse_repeated(pd.read_excel(book, nrows=1, header=None).to_numpy().ravel(), path.name)
             names = _names(pd.read_excel(book, nrows=0), text, first_is_text)
-            return pd.read_excel(book, dtype=dict.fromkeys(names, str))
+            frame = pd.read_excel(book, dtype=dict.fromkeys(names, str))
+            frame.attrs[_SHEETS] = tuple(map(str, book.sheet_names))
+            return frame
     if path.suffix.lower() == ".gz":
         check_gzip(path)
     separator = "," if kind == "csv" else "\t"

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 State = Literal["done", "skipped", "failed"]
 
+_SAME_SCALE = 0.01
+"""Scales that differ by less are one, written with fewer digits."""
+
 
 @dataclass(frozen=True)
 class ExtractSettings:
@@ -86,13 +89,14 @@ class SlideTask:
 
 @dataclass(frozen=True)
 class SlideOutcome:
-    """What became of one slide; `reason` is the sentence of a failure."""
+    """What became of one slide; `reason` is the sentence of a failure, `note` what else is to be known of it."""
 
     path: Path
     state: State
     n_patches: int = 0
     seconds: float = 0.0
     reason: str = ""
+    note: str = ""
 
 
 def extract_slide(
@@ -111,10 +115,10 @@ def extract_slide(
     """
     start = time.monotonic()
     try:
-        n_patches, state = yield from _extract(task, out, settings)
+        n_patches, state, note = yield from _extract(task, out, settings)
     except (AmkdError, OSError) as error:
         return SlideOutcome(task.path, "failed", 0, time.monotonic() - start, str(error))
-    return SlideOutcome(task.path, state, n_patches, time.monotonic() - start)
+    return SlideOutcome(task.path, state, n_patches, time.monotonic() - start, note=note)
 
 
 def extract_slides(
@@ -182,7 +186,7 @@ def _refuse_same_names(tasks: Sequence[SlideTask]) -> None:
 
 def _extract(
     task: SlideTask, out: Path, settings: ExtractSettings
-) -> Generator[Progress, None, tuple[int, State]]:
+) -> Generator[Progress, None, tuple[int, State, str]]:
     from amkd_core.slides.encoders import encode_slide
     from amkd_core.slides.encoders.journal import EncodingJournal
 
@@ -193,11 +197,12 @@ def _extract(
     bag_bytes = 2 if settings.precision == "float16" else 4
     journal = EncodingJournal(out, task.slide_id, device=settings.device, bag_bytes=bag_bytes)
     with closing(journal), _open(task) as slide:
+        note = _scale_note(task, slide)
         kept = None if settings.force or not path.exists() else patches_kept(path, encoder.identity, slide)
         if kept is not None or settings.force:
             journal.discard()
         if kept is not None:
-            return kept, "skipped"
+            return kept, "skipped", note
         try:
             bag = yield from encode_slide(slide, encoder, workers=settings.workers, journal=journal)
             write_bag(path, bag, precision=settings.precision)
@@ -205,13 +210,28 @@ def _extract(
             journal.discard()  # a disk or a network that failed for a while must not be remembered
             raise
     journal.discard()
-    return len(bag), "done"
+    return len(bag), "done", note
 
 
 def _open(task: SlideTask) -> Slide:
     from amkd_core.slides.slide import open_slide
 
     return open_slide(task.path, mpp=task.mpp, default_mpp=task.default_mpp, scene=task.scene)
+
+
+def _scale_note(task: SlideTask, slide: Slide) -> str:
+    """That a slide's own scale was taken where another was given for those without one; empty where they agree."""
+    from amkd_core.slides.microns import user_microns
+
+    if task.default_mpp is None or slide.info.microns is None or slide.info.microns.source == "user":
+        return ""
+    own, given = slide.info.microns, user_microns(task.default_mpp)
+    if max(abs(own.x / given.x - 1), abs(own.y / given.y - 1)) < _SAME_SCALE:
+        return ""
+    return (
+        f"its own {own.text} micrometres per pixel are taken, --mpp {given.text} is for slides that tell none; a row "
+        "of --mpp-table overrules what a slide records"
+    )
 
 
 @lru_cache(maxsize=1)

@@ -84,7 +84,13 @@ def test_one_scale_for_a_folder_holds_for_those_that_tell_none(amkd: Run, tmp_pa
     folder.mkdir()
     write_tiff(folder / "told.tif", [tissue_like(768, 768)])
     write_tiff(folder / "untold.tif", [tissue_like(1536, 1536)], mpp=None)
-    assert amkd("extract", folder, "--out", tmp_path / "bags", "--mpp", 0.25).exit_code == 0
+    done = amkd("extract", folder, "--out", tmp_path / "bags", "--mpp", 0.25)
+    assert done.exit_code == 0
+    (line,) = [line for line in done.stderr.splitlines() if "--mpp-table" in line]
+    assert line.startswith(
+        "told.tif: its own 0.5 micrometres per pixel are taken, --mpp 0.25 is for slides that"
+    )
+    assert "--mpp-table" not in amkd("extract", folder, "--out", tmp_path / "other", "--mpp", 0.499).stderr
     told, untold = (read_bag(tmp_path / "bags" / f"{name}.h5") for name in ("told", "untold"))
     assert (told.slide_mpp, told.slide_mpp_source) == ((0.5, 0.5), "tiff_resolution")
     assert (untold.slide_mpp, untold.slide_mpp_source) == ((0.25, 0.25), "user")

@@ -94,6 +94,12 @@ def test_time_bins_that_a_fold_cannot_cut_are_said_before_training(tmp_path: Pat
     assert exit_code == 2
     assert "time bins" not in output
     assert "P00s.h5" in output
+    # A cohort without a file is not told to write its keys into one.
+    (tmp_path / "clinical.csv").write_text(clinical.replace("patient_id,", "whose,") + "\n")
+    exit_code, output = run(*words)
+    assert exit_code == 2
+    assert "are stated by patient_column with --set cohort.KEY=VALUE" in output
+    assert "cohort file" not in output
 
 
 def test_an_encoder_that_cannot_encode_is_said_once_and_leaves_the_run_folder_free(

@@ -134,6 +134,24 @@ def test_names_of_digits_stay_as_they_are_under_any_recognised_or_stated_column(
         assert (first.group, second.group) == ("01", "1")
 
 
+def test_of_a_workbook_the_sheet_that_is_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "clinical.xlsx"
+    table = pd.DataFrame({"patient_id": ["A"], "slide_ids": ["s"], "os_months": [3.0], "os_event": [1]})
+    remarks = pd.DataFrame({"Read me": ["first"]})
+    for order, first in (((table, remarks), True), ((remarks, table), False)):
+        with pd.ExcelWriter(path) as book:
+            for number, frame in enumerate(order):
+                frame.to_excel(book, sheet_name=f"Sheet {number}", index=False)
+        if first:
+            notes = read_clinical_table(path, ClinicalKeys()).notes
+            assert notes[0] == "Of clinical.xlsx the first sheet is read, Sheet 0, and not Sheet 1."
+        else:
+            with pytest.raises(
+                CohortError, match=r"^clinical\.xlsx, sheet Sheet 0 \(the first of 2\): no column pat"
+            ):
+                read_clinical_table(path, ClinicalKeys())
+
+
 @pytest.mark.parametrize("ending", ["parquet", "xlsx"])
 def test_names_that_a_file_holds_as_numbers_are_their_digits(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"clinical.{ending}"
