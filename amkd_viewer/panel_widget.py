@@ -119,7 +119,14 @@ class PanelWidget(QWidget):
 
     def _end_undocked(self) -> None:
         if self.parentWidget() is None:
+            workspace = self._shared()
+            if workspace is not None:
+                workspace.say_what_ends_with(self)
             self.deleteLater()
+
+    def _shared(self) -> Workspace | None:
+        workspace = getattr(self, "workspace", None)
+        return workspace if isinstance(workspace, Workspace) else None
 
     def _fit_width(self) -> None:
         """Take the width that the page needs: nothing of it is cut, with a large font either."""
@@ -152,8 +159,8 @@ class PanelWidget(QWidget):
             window.tabifyDockWidget(beside, own)
             own.raise_()
             _make_tabs_readable(window)
-        workspace = getattr(self, "workspace", None)
-        if isinstance(workspace, Workspace):
+        workspace = self._shared()
+        if workspace is not None:
             workspace.bind_keys(window)
             taken = {} if workspace.shortcuts is None else workspace.shortcuts.taken
             for button, text, action in self._explained:

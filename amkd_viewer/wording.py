@@ -72,6 +72,9 @@ SLIDE_RUNNING = "A slide is being predicted; wait for it or cancel that first."
 BUSY = frozenset({QUEUE_RUNNING, SLIDE_RUNNING})
 """What is no longer true once nothing is under way."""
 GIVEN_UP = "{slide} was taken out of the window while it was being predicted; its prediction was cancelled."
+LAST_CLOSED = (
+    "The last AMKD panel was closed: the prediction under way was stopped, slides that were done are kept."
+)
 QUEUE_MODEL = "Predict all takes the model {chosen}."
 QUEUE_BY = "The rows are by the model {model}."
 QUEUE_OTHER_MODEL = (

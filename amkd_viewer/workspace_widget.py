@@ -36,7 +36,7 @@ from amkd_viewer.session import PredictionSession
 from amkd_viewer.shortcuts_widget import Shortcuts
 from amkd_viewer.steady_drawing import keep_drawing_steady
 from amkd_viewer.warm_up import warm_up_layers, warm_up_prediction
-from amkd_viewer.wording import GIVEN_UP, QUEUE_RUNNING, SLIDE_RUNNING
+from amkd_viewer.wording import GIVEN_UP, LAST_CLOSED, QUEUE_RUNNING, SLIDE_RUNNING
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -166,6 +166,11 @@ class Workspace(QObject):
         self.panels.append(panel)
         owner = id(panel)
         panel.destroyed.connect(lambda: self._release(owner))
+
+    def say_what_ends_with(self, panel: QWidget) -> None:
+        """Say that the run under way ends with the last panel, whose X was clicked."""
+        if self.panels == [panel] and self.session.running is not None:
+            show_info(LAST_CLOSED)
 
     def bind_keys(self, window: QMainWindow) -> None:
         """Bind our keys in the window, once."""

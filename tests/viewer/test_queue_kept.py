@@ -13,6 +13,7 @@ import pytest
 from bundle_fixtures import random_bag, random_bundle
 from closing import close_by_x
 from kept_slides import keep_features
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QStyleOptionViewItem
@@ -26,7 +27,7 @@ from amkd_viewer.events import Expression, QueueRequest, QueueRow
 from amkd_viewer.queue_record import QueueRecord
 from amkd_viewer.queue_rows import notice_words
 from amkd_viewer.remaining import Remaining
-from amkd_viewer.wording import slides_found_text
+from amkd_viewer.wording import LAST_CLOSED, slides_found_text
 
 NAMES = ("a.tif", "b.tif", "c.tif")
 
@@ -117,9 +118,11 @@ def test_a_folder_ends_with_the_last_panel_and_what_is_done_is_kept(  # noqa: PL
     spin(lambda: len(queue.rows) == 1)
     (kept,) = (path for path in user_folder("results").rglob("*") if path.is_file())
     written = kept.stat().st_ino
+    said = len(notification_manager.records)
     close_by_x(queue, spin)
     assert before.session.running is not None
     close_by_x(panel, spin)
+    assert [record.message for record in notification_manager.records[said:]] == [LAST_CLOSED]
     assert before.closed
     assert before.session.running is None
     go_on.set()
