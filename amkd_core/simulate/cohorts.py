@@ -8,6 +8,7 @@ from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from amkd_core.errors import RunFolderError
 from amkd_core.owner import end_with_owner
 from amkd_core.progress import Progress
 from amkd_core.simulate.biology import Patients, draw_patients, make_pathways
-from amkd_core.simulate.config import SimulationConfig
+from amkd_core.simulate.config import UNHASHED, SimulationConfig
 from amkd_core.simulate.slides import SlideSpec, render_slide
 from amkd_core.simulate.tables import patient_id, write_tables, write_truth_table
 from amkd_core.simulate.tissue_map import Look
@@ -61,7 +62,7 @@ def simulate_cohort(config: SimulationConfig, out: Path, *, jobs: int = 1) -> Ge
     Parameters
     ----------
     out
-        The folder. One that holds a cohort of other settings is refused; more patients may be added.
+        The folder. One that holds a cohort of other settings, or of more patients, is refused; patients may be added.
     jobs
         Worker processes that render; the pixels do not depend on it.
 
@@ -78,7 +79,7 @@ def simulate_cohort(config: SimulationConfig, out: Path, *, jobs: int = 1) -> Ge
     Raises
     ------
     RunFolderError
-        When the folder holds another simulation, or files that are none.
+        When the folder holds another simulation or more patients of this one, or files that are none.
     """
     out = Path(out)
     pathways = make_pathways(config)
@@ -132,19 +133,34 @@ def _is_done(out: Path, index: int) -> bool:
 
 def _claim(out: Path, config: SimulationConfig) -> None:
     """Refuse a folder whose slides other settings rendered, then record ours."""
-    settings = out / SETTINGS_NAME
+    settings, asked = out / SETTINGS_NAME, config.model_dump(mode="json")
     if settings.exists():
         try:
-            found = json.loads(settings.read_text(encoding="utf-8")).get("digest")
-        except (json.JSONDecodeError, AttributeError):
-            found = None
-        if found != config.digest:
+            found = dict(json.loads(settings.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            found = {}
+        if found.get("digest") != config.digest:
             raise RunFolderError(
-                f"{out}: {SETTINGS_NAME} says that this folder holds a cohort of other settings (expected digest "
-                f"{config.digest}, found {found}); choose another folder or remove this one"
+                f"{out}: {SETTINGS_NAME} says that this folder holds a cohort of other settings "
+                f"({_differing(found, asked)}); choose another folder or remove this one"
+            )
+        if found.get("n_patients", 0) > config.n_patients:
+            raise RunFolderError(
+                f"{out}: holds {found['n_patients']} patients, but {config.n_patients} were asked for, and the tables "
+                "would lose the others; ask for as many or more, or choose another folder"
             )
     elif (out / "clinical.csv").exists() or (out / "slides").exists():
         raise RunFolderError(
             f"{out}: holds a cohort that was not simulated here (there is no {SETTINGS_NAME}); choose another folder"
         )
-    write_text(settings, json.dumps({"digest": config.digest, **config.model_dump(mode="json")}, indent=1))
+    write_text(settings, json.dumps({"digest": config.digest, **asked}, indent=1))
+
+
+def _differing(found: dict[str, Any], asked: dict[str, Any]) -> str:
+    """Which settings of a folder are not those asked for, in words."""
+    differ = [
+        f"{name} {found[name]} there, {value} asked for"
+        for name, value in asked.items()
+        if name not in UNHASHED and name in found and found[name] != value
+    ]
+    return ", ".join(differ) or "of other pathways, of another version, or damaged"

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Raised with every change that alters a pixel or a number of a simulated cohort.
 SIMULATION_VERSION = 4
+UNHASHED = frozenset({"n_patients", "validation_share", "test_share", "pathways"})
+"""Settings that change nobody's slide; of pathways the content counts, and not where they lie."""
 
 
 class SimulationConfig(BaseModel):
@@ -67,7 +69,7 @@ class SimulationConfig(BaseModel):
     @property
     def digest(self) -> str:
         """Short hash of all settings but the number of patients, which changes nobody's slide."""
-        text = self.model_dump_json(exclude={"n_patients", "validation_share", "test_share", "pathways"})
+        text = self.model_dump_json(exclude=set(UNHASHED))
         digest = hashlib.sha256(f"{SIMULATION_VERSION}{text}".encode())
         if self.pathways is not None and self.pathways.is_file():
             digest.update(self.pathways.read_bytes())

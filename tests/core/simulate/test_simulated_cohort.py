@@ -112,13 +112,20 @@ def test_age_and_stage_are_weakly_prognostic(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_another_cohort_is_refused(cohort: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="holds a cohort of other settings"):
+    with pytest.raises(RunFolderError, match=r"a cohort of other settings \(seed \d there, 3 asked for\)"):
         next(simulate_cohort(CONFIG.model_copy(update={"seed": 3}), cohort))
+    tables = (cohort / "clinical.csv").read_bytes()
+    fewer = CONFIG.model_copy(update={"n_patients": CONFIG.n_patients - 1})
+    with pytest.raises(
+        RunFolderError, match=r"holds \d+ patients, but \d+ were asked for, and the tables would lose"
+    ):
+        next(simulate_cohort(fewer, cohort))
+    assert (cohort / "clinical.csv").read_bytes() == tables
     (tmp_path / "slides").mkdir()
     with pytest.raises(RunFolderError, match="not simulated here"):
         next(simulate_cohort(CONFIG, tmp_path))
     (tmp_path / "simulation.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(RunFolderError, match="found None"):
+    with pytest.raises(RunFolderError, match="of another version, or damaged"):
         next(simulate_cohort(CONFIG, tmp_path))
 
 
