@@ -86,6 +86,8 @@ def _opens(path: Path) -> Answer:
 
 
 def _rows(path: Path) -> Answer:
+    if not h5py.is_hdf5(path):
+        return {"rows": len(read_layout(path).features)}, {}
     with open_hdf5(path, BagError) as file:
         return {"rows": int(file.get("features", file.get("feats")).shape[0])}, {}
 
@@ -101,7 +103,7 @@ KINDS: dict[str, Callable[[Path], Answer]] = {
 
 def load_libraries(kind: str, path: Path) -> None:
     """Load what a file needs, before its own limits of memory and time count."""
-    if kind in ("layout", "weights") and not h5py.is_hdf5(path):
+    if kind in ("layout", "rows", "weights") and not h5py.is_hdf5(path):
         # Torch for GPUs maps several GiB when it is loaded, which the limit of the file before would not allow.
         limit_address_space(None)
         import torch  # noqa: F401 - its own libraries shall not count as the file's

@@ -23,6 +23,12 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?",
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
+def bag_of_slide(folder: Path, slide_id: str) -> Path:
+    """Where a slide's bag lies in a folder, or would: ``<slide_id>.h5``, or a ``.pt`` where that alone is there."""
+    own, tensor = folder / f"{slide_id}.h5", folder / f"{slide_id}.pt"
+    return tensor if not own.is_file() and tensor.is_file() else own
+
+
 def fault_of_file_name(name: str) -> str:
     """Why a name from a table cannot be the name of a file, in words; empty when it can.
 

@@ -30,7 +30,7 @@ pathways = "pathways.gmt"
 # min_pathway_genes = 0.2         # or of some of them less than half
 # gene_groups = "groups.gmt"      # what MCAT and G-HANet read in `amkd benchmark`, in place of merged pathways
 
-# Slides named <slide_id>.<suffix>, and/or a folder of bags named <slide_id>.h5; missing bags are extracted.
+# Slides named <slide_id>.<suffix>, and/or a folder of bags named <slide_id>.h5 or .pt; missing bags are extracted.
 slides = "slides"
 # bags = "bags"
 encoder = "texture"

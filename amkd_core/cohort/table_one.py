@@ -13,6 +13,7 @@ from amkd_core.bag_apart import read_apart
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.pathways import MIN_COVERAGE, cover, coverage_of
 from amkd_core.errors import BagError, CohortError
+from amkd_core.file_names import bag_of_slide
 from amkd_core.survival.endpoints import words_of
 
 NOT_TOLD = "not told"
@@ -61,7 +62,7 @@ def bag_sizes(cohort: Cohort, folder: Path) -> list[int]:
     for patient in cohort.patients:
         for name in patient.slide_ids:
             try:
-                sizes.append(int(read_apart("rows", folder / f"{name}.h5", BagError)[0]["rows"]))
+                sizes.append(int(read_apart("rows", bag_of_slide(folder, name), BagError)[0]["rows"]))
             except (BagError, OSError):
                 continue
     return sizes

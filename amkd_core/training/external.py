@@ -20,6 +20,7 @@ from amkd_core.cohort.same_scale import cohort_fault
 from amkd_core.cohort.table_one import patches_by_slide
 from amkd_core.errors import CohortError, ModalityError
 from amkd_core.export.run_report import write_report
+from amkd_core.file_names import bag_of_slide
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction, SurvivalCurve
 from amkd_core.inference.teacher import check_genes, scaling_of, thin_pathways
@@ -51,12 +52,12 @@ def with_bags(cohort: Cohort, folder: Path) -> Cohort:
         When nobody is left.
     """
     left = cohort.keep_only(
-        lambda patient: all((folder / f"{name}.h5").is_file() for name in patient.slide_ids), NO_BAG
+        lambda patient: all(bag_of_slide(folder, name).is_file() for name in patient.slide_ids), NO_BAG
     )
     if not left.patients:
         names = [patient.slide_ids[0] for patient in cohort.patients]
         raise CohortError(
-            f"none of the {len(cohort.patients)} patients has its bags in {folder} (there is no {names[0]}.h5)"
+            f"none of the {len(cohort.patients)} patients has its bags in {folder} (there is no {names[0]}.h5 or .pt)"
             + (misplaced(names, [folder]) or "; extract the slides first: amkd extract")
         )
     return left

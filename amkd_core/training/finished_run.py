@@ -12,6 +12,7 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import PATHS, Cohort, read_cohort, read_cohort_file
 from amkd_core.errors import RunFolderError
+from amkd_core.file_names import bag_of_slide
 from amkd_core.training.data_record import DATA, require_same_tables
 from amkd_core.training.fold_record import FoldResult, finished_fold, out_of_fold
 from amkd_core.training.folder_owner import CELLS, RUN
@@ -58,7 +59,7 @@ class FinishedRun:
         BagError
             As `amkd_core.bag_file.read_bag`.
         """
-        return read_bag(self.bags / f"{slide_id}.h5", assume=bag_assumptions(self.cohort.file))
+        return read_bag(bag_of_slide(self.bags, slide_id), assume=bag_assumptions(self.cohort.file))
 
     def scored(self) -> dict[str, Scored]:
         """Out-of-fold predictions by model."""

@@ -12,6 +12,7 @@ from amkd_core.bag_file import read_bag
 from amkd_core.bag_formats import BagAssumptions
 from amkd_core.cohort.cohort import Cohort, CohortFile
 from amkd_core.errors import BagError, CohortError, IncompleteBagError
+from amkd_core.file_names import bag_of_slide
 from amkd_core.hash_beside import bare
 from amkd_core.slides.encoders import ENCODERS, card_of, stated_identity
 
@@ -59,7 +60,7 @@ def require_complete_bags(cohort: Cohort, folder: Path) -> None:
     EncoderError
         As `how_to_state`.
     """
-    paths = (folder / f"{name}.h5" for patient in cohort.patients for name in patient.slide_ids)
+    paths = (bag_of_slide(folder, name) for patient in cohort.patients for name in patient.slide_ids)
     first = next((path for path in paths if path.is_file()), None)
     if first is None:
         return
@@ -108,7 +109,7 @@ def warned_of_foreign_bags(cohort: Cohort, bags: Mapping[str, FeatureBag], folde
     if not foreign:
         return cohort
     who = "1 patient" if len(foreign) == 1 else f"{len(foreign)} patients"
-    paths = [folder / f"{name}.h5" for patient in foreign for name in patient.slide_ids]
+    paths = [bag_of_slide(folder, name) for patient in foreign for name in patient.slide_ids]
     n_bare = sum(bare(path) for path in paths)
     warning = (
         f"The bags of {who} come from other tools and record neither the encoder's weights nor the slide's content, so "

@@ -29,6 +29,7 @@ from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.pathways import Membership, cover, groups_over
 from amkd_core.cohort.splits import Split
 from amkd_core.errors import AmkdError, CohortError, IncompleteBagError
+from amkd_core.file_names import bag_of_slide
 from amkd_core.seen_slides import slide_digests
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cohort_golden import cohort_golden
@@ -146,7 +147,7 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
         name
         for patient in cohort.patients
         for name in patient.slide_ids
-        if not (folder / f"{name}.h5").is_file()
+        if not bag_of_slide(folder, name).is_file()
     ]
     if missing:
         raise CohortError(
@@ -161,7 +162,7 @@ def read_bags(cohort: Cohort, folder: Path) -> dict[str, FeatureBag]:
     assume = bag_assumptions(cohort.file)
     for patient in cohort.patients:
         try:
-            slides = [read_bag(folder / f"{name}.h5", assume=assume) for name in patient.slide_ids]
+            slides = [read_bag(bag_of_slide(folder, name), assume=assume) for name in patient.slide_ids]
             bags[patient.patient_id] = concatenate_bags(slides, patient_id=patient.patient_id)
         except AmkdError as error:
             name, _, text = str(error).partition(": ")

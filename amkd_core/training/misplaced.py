@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from amkd_core.file_names import slide_named
+from amkd_core.file_names import bag_of_slide, slide_named
 
 _MOST_LOOKED_FOR = 20
 _DEPTHS = ("*/", "*/*/")
@@ -25,10 +25,6 @@ def misplaced(names: Sequence[str], folders: Sequence[Path]) -> str:
     for folder in places:
         files = sorted(path.name for path in folder.iterdir())
         for name in names[:_MOST_LOOKED_FOR]:
-            if f"{name}.pt" in files:
-                return (
-                    f"; {name}.pt lies there, and training reads .h5 alone, such as those in CLAM's h5_files"
-                )
             longer = next((file for file in files if _is_longer(file, name)), "")
             if longer:
                 return f"; {longer} lies there, and the whole name counts: write it so in the clinical table"
@@ -49,6 +45,6 @@ def _beneath(folder: Path, name: str) -> Path | None:
     # No pattern is made of the name: it may hold brackets.
     for depth in _DEPTHS:
         for inner in sorted(folder.glob(depth)):
-            if (inner / f"{name}.h5").is_file():
-                return inner / f"{name}.h5"
+            if (bag := bag_of_slide(inner, name)).is_file():
+                return bag
     return None

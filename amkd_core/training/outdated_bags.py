@@ -7,6 +7,7 @@ from pathlib import Path
 
 from amkd_core.bag_file import is_own_bag, read_bag
 from amkd_core.errors import AmkdError, CohortError
+from amkd_core.file_names import bag_of_slide
 from amkd_core.progress import Progress
 from amkd_core.slides.opening import fingerprint_of
 
@@ -26,11 +27,12 @@ def bags_of_other_slides(
     slides
         Files by name, of which those without a bag are passed over.
     """
-    there = [(name, path) for name, path in slides.items() if (bags / f"{name}.h5").is_file()]
+    bags_of = {name: bag_of_slide(bags, name) for name in slides}
+    there = [(name, path) for name, path in slides.items() if bags_of[name].is_file()]
     found = []
     for number, (name, path) in enumerate(there):
         yield Progress("Comparing bags with slides", number, len(there), path.name)
-        if _is_of_other_slide(bags / f"{name}.h5", path):
+        if _is_of_other_slide(bags_of[name], path):
             found.append(name)
     return tuple(found)
 

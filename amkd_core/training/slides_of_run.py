@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.errors import CohortError, IncompleteBagError
+from amkd_core.file_names import bag_of_slide
 from amkd_core.inference.extract import ExtractSettings, SlideTask, bag_folder, extract_slides
 from amkd_core.private_names import private_logger
 from amkd_core.progress import Progress
@@ -75,7 +76,7 @@ def lacking_slides(cohort: Cohort, bags: Path | None) -> tuple[str, ...]:
 
 
 def _has_bag(bags: Path | None, name: str) -> bool:
-    return bags is not None and (bags / f"{name}.h5").is_file()
+    return bags is not None and bag_of_slide(bags, name).is_file()
 
 
 def check_encoder(
@@ -127,12 +128,13 @@ def check_features(cohort: Cohort, bags: Path, *, weights: Path | None, here: bo
     first = next((name for name in names if _has_bag(bags, name)), None)
     if first is None:
         return
+    path = bag_of_slide(bags, first)
     try:
-        made_by = read_bag(bags / f"{first}.h5", assume=bag_assumptions(cohort.file)).encoder.name
+        made_by = read_bag(path, assume=bag_assumptions(cohort.file)).encoder.name
     except IncompleteBagError:
         return  # said by `require_complete_bags`, with the keys that state it
     if made_by != cohort.file.encoder:
-        raise CohortError(f"{first}.h5: {another_encoder('the bag was', made_by, cohort.file)}")
+        raise CohortError(f"{path.name}: {another_encoder('the bag was', made_by, cohort.file)}")
 
 
 def bags_of(cohort: Cohort, out: Path) -> Path:

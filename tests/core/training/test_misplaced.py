@@ -12,7 +12,7 @@ from amkd_core.training.misplaced import misplaced
 @pytest.mark.parametrize(
     ("file", "clue"),
     [
-        ("S[1].pt", "S[1].pt lies there, and training reads .h5 alone"),  # CLAM's pt_files
+        ("pt_files/S[1].pt", "pt_files, and subfolders are not searched"),  # of CLAM
         ("S[1].F6E9A5DF.h5", "S[1].F6E9A5DF.h5 lies there, and the whole name counts"),
         ("S[1].F6E9A5DF.svs", "S[1].F6E9A5DF.svs lies there, and the whole name counts"),
         ("h5_files/S[1].h5", "h5_files, and subfolders are not searched"),

@@ -111,7 +111,9 @@ def test_patients_without_a_slide_are_kept_out_and_named(cohort_toml: Path, tmp_
         CohortError, match=r"no P00s\); P00s\.h5 lies in .*bags, and subfolders are not searched"
     ):
         with_slides(above, tmp_path / "out")
-    with pytest.raises(CohortError, match=r"no P00s\.h5\); P00s\.h5 lies in .*bags, and subfolders are not"):
+    with pytest.raises(
+        CohortError, match=r"no P00s\.h5 or \.pt\); P00s\.h5 lies in .*bags, and subfolders are not"
+    ):
         with_bags(above, cohort_toml.parent)
     absent = replace(cohort, file=cohort.file.model_copy(update={"slides": tmp_path / "gone"}))
     with pytest.raises(CohortError, match="gone: no such folder of slides"):
