@@ -11,6 +11,7 @@ from amkd_core.cli.benchmark import say_rows
 from amkd_core.cli.study_cohort import (
     IgnoreSplitOption,
     SetOption,
+    say_budget,
     say_warnings,
     study_cohort,
     study_settings,
@@ -53,6 +54,7 @@ def ablate_command(
         settings = study_settings(config, set_ or ())
         recipes = rows_of_table(table, settings) if table else switch_rows(switch or (), settings)
         patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
+        say_budget(recipes, settings)
         rows: list[Row] = []
         about = table, cohort_of(patients.file.name)
         found = drain(

@@ -10,6 +10,7 @@ import typer
 from amkd_core.cli.study_cohort import (
     IgnoreSplitOption,
     SetOption,
+    say_budget,
     say_warnings,
     study_cohort,
     study_settings,
@@ -45,6 +46,7 @@ def benchmark_command(
     ignore_split: IgnoreSplitOption = False,
 ) -> None:
     """Compare models under one protocol: tables 2 to 4 and figure 2 of the paper (research use only)."""
+    from amkd_core.errors import ConfigError
     from amkd_core.studies.benchmark import compare
     from amkd_core.studies.comparison_report import REPORT, write_benchmark
     from amkd_core.studies.external_table import external_remarks
@@ -53,9 +55,12 @@ def benchmark_command(
 
     with user_errors():
         settings = study_settings(config, set_ or ())
-        names = [name.strip() for name in models.split(",") if name.strip()] if models else COMPARED
+        names = COMPARED if models is None else [name.strip() for name in models.split(",") if name.strip()]
+        if not names:
+            raise ConfigError(f"--models {models!r}: names no model, expected such as abmil,amkd")
         recipes = recipes_of(names)
         patients = study_cohort(cohort, set_ or (), ignore_split=ignore_split, settings=settings)
+        say_budget(recipes, settings)
         other = None if external is None else read_external_cohort(external)
         if other is not None:
             say(f"External cohort {other.summary}")
@@ -78,14 +83,14 @@ def benchmark_command(
 
 def say_rows(heading: str, rows: list[Row]) -> None:
     """The rows in short."""
-    from amkd_core.studies.comparison_tables import spread, title_of
+    from amkd_core.studies.comparison_tables import p_text, spread, title_of
 
     say(heading)
     for row in rows:
         gap = (
             ""
             if row.gap is None
-            else f"; minus AMKD {row.gap.interval.estimate:+.3f}, p {row.p_corrected:.3f}"
+            else f"; minus AMKD {row.gap.interval.estimate:+.3f}, p {p_text(row.p_corrected, row.gap)}"
         )
         if row.same_as is not None:
             gap = f"; same as {title_of(row.same_as)}"

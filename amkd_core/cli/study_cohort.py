@@ -14,6 +14,7 @@ from amkd_core.cli.terminal import say
 if TYPE_CHECKING:
     from amkd_core.cohort.cohort import Cohort
     from amkd_core.training.config import TrainingConfig
+    from amkd_core.training.recipes import Recipe
 
 _OF_COHORT = "cohort."
 _FLAGS = {"cohort.folds": "--fold-file", "cohort.use_split": "--ignore-split"}
@@ -65,6 +66,14 @@ def study_settings(config: Path | None, overrides: Sequence[str]) -> TrainingCon
     from amkd_core.training.config import load_config
 
     return load_config(config, divided(overrides)[0])
+
+
+def say_budget(recipes: Sequence[Recipe], settings: TrainingConfig) -> None:
+    """Say before anything is trained that the budget is not equal, where it is not."""
+    from amkd_core.studies.protocol import unequal_budget
+
+    if unequal := unequal_budget(recipes, settings):
+        say(f"Warning: {unequal}")
 
 
 def study_cohort(

@@ -16,7 +16,7 @@ from amkd_core.errors import ModalityError, RunFolderError
 from amkd_core.models import READS_SLIDES
 from amkd_core.progress import Progress
 from amkd_core.studies.ablation import repeated_rows
-from amkd_core.studies.cells import gathered, run_cells
+from amkd_core.studies.cells import gathered, run_cells, tasks_of
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cell import EXTERNAL
 from amkd_core.training.config import TrainingConfig
@@ -27,7 +27,14 @@ from amkd_core.training.foreign_bags import warned_of_foreign_bags
 from amkd_core.training.inputs import read_bags, without_slides
 from amkd_core.training.packed_cache import pack_cohort, share_bags
 from amkd_core.training.recipes import Recipe
-from amkd_core.training.run_folder import keep_record, kept_record, run_folder, settings_of
+from amkd_core.training.run_folder import (
+    keep_record,
+    kept_record,
+    note_versions,
+    run_folder,
+    settings_of,
+    versions_mixed,
+)
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.strangers import (
@@ -142,6 +149,10 @@ def compare(
             external, genes = yield from _pack_external(external, cohort, out, config, trained)
         same_as = repeated_rows(recipes, config)
         distinct = [recipe for recipe in recipes if recipe.name not in same_as]
+        if tasks_of(out, distinct, len(splits), jobs):
+            note_versions(out)
+        if mixed := versions_mixed(out):
+            cohort = replace(cohort, warnings=(*cohort.warnings, mixed))
         yield from run_cells(out, distinct, len(splits), jobs=jobs, threads=config.threads or 1)
         predictions = gathered(out, distinct, len(splits))
         scored = scored_models(cohort, splits, predictions, _bins(out, len(splits)))

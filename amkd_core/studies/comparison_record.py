@@ -32,6 +32,8 @@ class RowFigures(Record):
         Paired difference to AMKD with its two-sided p value; None of AMKD itself.
     p_holm
         The p value by Holm, over all rows with a difference.
+    p_is_bound
+        Whether no resample turned the difference round, so that both p values are the least that so many can show.
     risk_groups
         Low and high risk group and the log-rank test between them.
     """
@@ -44,6 +46,7 @@ class RowFigures(Record):
     c_index_within_folds: Estimate
     minus_amkd: Estimate | None
     p_holm: float | None
+    p_is_bound: bool = False
     risk_groups: RiskGroups | None
 
 
@@ -129,6 +132,7 @@ def _figures(comparison: Comparison, row: Row) -> RowFigures:
         if gap is None
         else Estimate.of(lambda: gap.interval).model_copy(update={"p_value": gap.p_value}),
         p_holm=row.p_corrected,
+        p_is_bound=gap is not None and gap.is_least,
         risk_groups=risk_groups(comparison.scored[row.same_as or row.name]),
     )
 

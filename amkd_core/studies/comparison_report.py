@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
 from amkd_core.atomic import write_text
-from amkd_core.cohort.folds import folds_in_words
 from amkd_core.export.cohort_figures import draw_kaplan_meier, write_cohort_figure
 from amkd_core.export.run_report import (
     KeyFigure,
@@ -18,12 +17,10 @@ from amkd_core.export.run_report import (
     ReportTable,
     write_report,
 )
-from amkd_core.models import READS_GROUPS
 from amkd_core.studies.ablation import PAPER_ALPHA
 from amkd_core.studies.benchmark import Comparison
 from amkd_core.studies.comparison_record import ComparisonRecord, comparison_record
 from amkd_core.studies.comparison_tables import (
-    ABBREVIATIONS,
     Row,
     concordance_table,
     interval,
@@ -32,19 +29,24 @@ from amkd_core.studies.comparison_tables import (
     spread,
 )
 from amkd_core.studies.external_table import external_rows, external_table
+from amkd_core.studies.protocol import protocol
 from amkd_core.studies.published import published
 from amkd_core.studies.tables import write_table_files
 from amkd_core.survival.endpoints import EndpointWords, words_of
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.fold_record import write_table
 from amkd_core.training.model_statistics import risk_groups
-from amkd_core.training.recipes import AMKD, TITLES, UNDISTILLED, Recipe
+from amkd_core.training.recipes import AMKD, TITLES, Recipe
 from amkd_core.training.report_figures import group_curves
 from amkd_core.training.report_run import METRICS
 from amkd_core.training.report_text import cohort_section
 from amkd_core.training.run_folder import environment
 from amkd_core.training.scored import Scored
 
+CHANGES = (
+    "Published are changes against AMKD of the mean C-index over the paper's four cohorts; its rows without ARR and GE "
+    "tell no pathways either."
+)
 REPORT, PREDICTIONS = "report.html", "predictions.csv"
 
 
@@ -96,7 +98,8 @@ def write_ablation(
         beside[PAPER_ALPHA.name] = beside.pop(AMKD)  # the settings' alpha is not the paper's
     name = f"table-{number}" if number else "ablation"
     table = concordance_table(rows, caption, beside)
-    table = replace(table, note=f"{table.note} {own_values(comparison.recipes, config)}".rstrip())
+    notes = [table.note, own_values(comparison.recipes, config), CHANGES if number == 5 and beside else ""]
+    table = replace(table, note=" ".join(filter(None, notes)))
     _write(out, comparison, config, ("Ablation", rows, {name: table}, {}))
     _write_record(out, comparison_record(comparison, config, rows))
     return rows
@@ -127,6 +130,14 @@ def kaplan_meier_panels(
     return found
 
 
+def _remove_earlier(out: Path, *, kept: Collection[str]) -> None:
+    """Take away tables and panels of an earlier call of other rows, which would stand beside these as if of one."""
+    for pattern in ("table-[2-6].*", "ablation.*", "figures/kaplan-meier-*"):
+        for path in out.glob(pattern):
+            if path.stem not in kept:
+                path.unlink()
+
+
 def _write_record(out: Path, record: ComparisonRecord) -> None:
     write_text(out / METRICS, record.model_dump_json(indent=1) + "\n")
 
@@ -142,6 +153,7 @@ def _write(
     cohort = comparison.cohort
     if cohort.file.synthetic:  # a table may be read without its page
         tables = {name: replace(item, caption=f"SYNTHETIC. {item.caption}") for name, item in tables.items()}
+    _remove_earlier(out, kept=(*tables, *(path.stem for path in pictures.values())))
     for name, table in tables.items():
         write_table_files(out, name, table)
     ranked = [row for row in rows if row.folds.mean is not None and row.same_as is None]
@@ -156,7 +168,7 @@ def _write(
     sections = [ReportSection("Tables", tables=tuple(tables.values()))]
     if figures:
         sections.append(ReportSection("Figure 2: Kaplan-Meier curves of the risk groups", figures=figures))
-    sections += [ReportSection("Protocol", points=_protocol(comparison, config)), cohort_section(cohort)]
+    sections += [ReportSection("Protocol", points=protocol(comparison, config)), cohort_section(cohort)]
     write_report(
         out / REPORT,
         Report(
@@ -164,39 +176,3 @@ def _write(
             "; ".join(f"{name} {value}" for name, value in environment().items()),
         ),
     )  # fmt: skip
-
-
-def _own_settings(comparison: Comparison, config: TrainingConfig) -> Iterator[str]:
-    """What some of the models have for themselves."""
-    share, models = config.distill.patch_share, {item.model for item in comparison.recipes}
-    if models & {AMKD, UNDISTILLED} and share < 1:
-        yield f"AMKD's student, distilled or not, sees {share:.0%} of each bag in an epoch, drawn anew."
-    if AMKD in models and config.distill.pathway_weight:
-        yield "AMKD's student also learns to tell the pathways' activities from the slide (distill.pathway_weight)."
-    if models & READS_GROUPS:
-        file, groups = comparison.cohort.file.gene_groups, comparison.cohort.gene_groups
-        yield "MCAT and G-HANet read " + (
-            "the pathways merged into six groups in the order of their file, for the cohort names no gene groups."
-            if file is None
-            else f"the {len(groups)} groups of genes of {file.name}, genes in no pathway left out."
-        )
-
-
-def _epochs(number: int) -> str:
-    return "1 epoch" if number == 1 else f"{number} epochs"
-
-
-def _protocol(comparison: Comparison, config: TrainingConfig) -> tuple[str, ...]:
-    optim, folds = config.student, folds_in_words(comparison.cohort, config.folds, setting=True)
-    return (
-        f"{folds[0].upper()}{folds[1:]}, the same for all models; bins, scaling of genes and features and the cut of "
-        "the risk groups are fitted on each fold's training patients.",
-        f"Budget: {_epochs(optim.epochs)} of Adam at {optim.learning_rate:g}, weight decay {optim.weight_decay:g}; "
-        f"{optim.batch_patients} patients a step, at most {optim.patches_per_bag} patches a bag and epoch; the "
-        f"epoch with the least loss on validation patients, {_epochs(optim.patience)} of patience.",
-        "Test patients choose nothing.",
-        "AMKD and the POMP-style model have two stages, each with its budget.",
-        *_own_settings(comparison, config),
-        f"Seed {config.seed}.",
-        f"Abbreviations: {ABBREVIATIONS}",
-    )

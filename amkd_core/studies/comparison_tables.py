@@ -36,7 +36,11 @@ ABBREVIATIONS = (
 PAIRED = (
     "Mean and standard deviation (n - 1) over folds of the C-index of test patients. The interval and the differences "
     "are over pairs of patients of one fold, by a bootstrap of patients that judges both models on the same pairs; "
-    "p values are two-sided, corrected by Holm for all rows."
+    "p values are two-sided, corrected by Holm for all rows; ≤ stands where no resample turned the difference round, "
+    "and more of them (report.resamples) could show a smaller p."
+)
+TOO_FEW = (
+    "With so few resamples no difference among so many rows can reach a p of 0.05; raise report.resamples."
 )
 REPEATED = (
     "A row that has the settings of another one is that row: it is trained once and counts once for Holm."
@@ -141,6 +145,10 @@ def concordance_table(rows: Sequence[Row], caption: str, beside: Mapping[str, st
     table = with_published(
         caption, header, lines, [beside.get(row.name, "") for row in rows], not with_modality
     )
+    if any(
+        row.p_corrected is not None and row.p_corrected > 0.05 and row.gap.is_least for row in rows if row.gap
+    ):
+        table = replace(table, note=f"{table.note} {TOO_FEW}")
     if any(row.same_as is not None for row in rows):
         table = replace(table, note=f"{table.note} {REPEATED}")
     return replace(table, note=f"{table.note} {MODALITIES}") if with_modality else table
@@ -152,8 +160,14 @@ def _gap(row: Row) -> tuple[str, str]:
     if row.gap is None:
         return "", ""
     found = row.gap.interval
-    p_value = "" if row.p_corrected is None else f"{row.p_corrected:.3f}"
-    return f"{found.estimate:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})", p_value
+    return f"{found.estimate:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})", p_text(
+        row.p_corrected, row.gap
+    )
+
+
+def p_text(corrected: float | None, gap: PairedDifference) -> str:
+    """A corrected p value, marked where it is a bound (`PairedDifference.is_least`); empty for None."""
+    return "" if corrected is None else ("≤ " if gap.is_least else "") + f"{corrected:.3f}"
 
 
 def with_published(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from amkd_core.simulate.bags import LOG_HAZARD
 from amkd_core.studies.benchmark import Comparison
+from amkd_core.studies.comparison_tables import p_text
 from amkd_core.studies.holm import holm
 from amkd_core.survival.comparison import bootstrap_within, paired_difference
 from amkd_core.survival.metrics import concordance_index
@@ -105,7 +106,7 @@ def table_over_seeds(found: Mapping[int, Comparison], truths: Mapping[int, Path]
         if name in gaps:
             gap = gaps[name].interval
             row.append(f"{gap.estimate:+.3f} ({gap.lower:+.3f} to {gap.upper:+.3f})")
-            row.append(f"{corrected[name]:.3f}" if name in corrected else "")
+            row.append(p_text(corrected.get(name), gaps[name]))
         else:
             row += ["", ""]
         lines.append("| " + " | ".join(row) + " |")

@@ -58,14 +58,14 @@ def published(table: int, cohort: str | None) -> dict[str, str]:
     table : int
         2 to 6.
     cohort : str or None
-        One of `COHORTS`; tables 4 and 5 are the same for all.
+        One of `COHORTS`; tables 4 and 5 are the same for all. None has nothing published.
     """
+    if cohort is None:
+        return {}
     if table == 4:
         return _naming_pomp(_TABLE_4)
     if table == 5:
         return dict(_TABLE_5)
-    if cohort is None:
-        return {}
     place = COHORTS.index(cohort)
     rows = {2: _TABLE_2, 3: _TABLE_3, 6: _TABLE_6}[table]
     return _naming_pomp({name: values[place] for name, values in rows.items()})

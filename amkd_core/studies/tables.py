@@ -14,7 +14,7 @@ from amkd_core.export.run_report import ReportTable
 from amkd_core.notices import RESEARCH_CODE
 
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "α": r"$\alpha$",
+          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "≤": r"$\leq$", "α": r"$\alpha$",
           "<": r"$<$", ">": r"$>$"}  # fmt: skip
 # Before a number, and not within a word or an exponent.
 _MINUS = re.compile(r"(?<![\w.)])-(?=\d)")

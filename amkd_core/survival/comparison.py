@@ -28,12 +28,15 @@ class PairedDifference:
         Their difference; both move together over resamples of patients, so it is narrower than either's own.
     p_value : float
         Two-sided, of no difference: twice the smaller share of resamples on one side of 0.
+    is_least : bool
+        Whether no resample lay on the other side: the p value is then the least that so many resamples can show.
     """
 
     first: float
     second: float
     interval: Interval
     p_value: float
+    is_least: bool = False
 
 
 def within_concordance(outcome: Outcome, risk: ArrayLike, stratum: ArrayLike | None = None) -> float:
@@ -122,7 +125,8 @@ def paired_difference(
     interval = percentile_interval(estimates[1] - estimates[0], gains, level)
     known = gains[np.isfinite(gains)]
     rarer = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    return PairedDifference(*estimates, interval, min(1.0, 2 * (rarer + 1) / (len(known) + 1)))
+    p_value = min(1.0, 2 * (rarer + 1) / (len(known) + 1))
+    return PairedDifference(*estimates, interval, p_value, is_least=rarer == 0)
 
 
 def _tables(outcome: Outcome, risk: FloatArray, stratum: ArrayLike | None) -> tuple[FloatArray, FloatArray]:

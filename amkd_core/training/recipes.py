@@ -1,4 +1,4 @@
-"""How each model of a comparison is trained: the same folds, bags, bins, loop, budget and choice of epoch for all."""
+"""How each model of a comparison is trained: the same folds, bags, bins, loop and budget for all."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from amkd_core.training.config import TrainingConfig
 from amkd_core.training.folder_owner import COMMAND, RUN, TRAIN, require_owner
 from amkd_core.versions import installed, loaded_openslide
 
+_ENVIRONMENT, _LATER = "environment", "continued_with"
 _CODE = Path(amkd_core.__file__).resolve().parents[1]
 
 
@@ -72,7 +73,7 @@ def _claim(folder: Path, config: TrainingConfig, cohort: Cohort, command: str) -
     note = {
         COMMAND: command,
         "report": config.report.model_dump(mode="json"),
-        "environment": {**environment(), **checkout()},
+        _ENVIRONMENT: {**environment(), **checkout()},
         "cohort_paths": dict(sorted(found_at.items())),
     }
     keep_record(folder / RUN, record, note=note)
@@ -121,6 +122,29 @@ def keep_record(path: Path, record: Mapping[str, Any], *, note: Mapping[str, Any
                 f"{path.parent}: holds a run with {_difference(key, found.get(key), value)}; choose another folder, "
                 "or repeat the same command on the same data to continue it"
             )
+
+
+def note_versions(folder: Path) -> None:
+    """Add this process's versions to a run's record, where others began it or trained last; for its owner to call."""
+    path, now = folder / RUN, {**environment(), **checkout()}
+    found = kept_record(path)
+    later = found.get(_LATER, [])
+    if now != [found.get(_ENVIRONMENT), *later][-1]:
+        write_text(path, json.dumps({**found, _LATER: [*later, now]}, indent=1))
+
+
+def versions_mixed(folder: Path) -> str:
+    """That a run was continued with other versions, and which, as a sentence; empty where one made all of it."""
+    found = kept_record(folder / RUN)
+    made_by = [found.get(_ENVIRONMENT, {}), *found.get(_LATER, [])]
+    values = {
+        name: dict.fromkeys(str(one.get(name, "unknown")) for one in made_by)
+        for name in dict.fromkeys(key for one in made_by for key in one)
+    }
+    differ = [f"{name} {' and '.join(seen)}" for name, seen in values.items() if len(seen) > 1]
+    if not differ:
+        return ""
+    return f"What stands in this folder was made with different versions: {', '.join(differ)}."
 
 
 def _without_places(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def train_student(
         model.add_pathway_head(len(inputs.fitted.membership.pathways))
     objective = distillation_objective(config) if distilled else survival_objective_of(config)
     stage = stage_of(config, name, folder / name, config.seed + 1)
-    # Whether it imitates or not, so that the two differ in nothing else.
+    # Whether it imitates or not, so that the two differ in their losses alone, by which their epochs are chosen too.
     stage = replace(stage, patch_share=config.distill.patch_share)
     yield from fit(model, inputs.train, inputs.validation, objective, config=config.student, stage=stage)
     model.drop_pathway_head()

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from bundle_fixtures import encoder_identity
 from children_here import Here
 from cohort_fixtures import write_tiny_cohort
@@ -37,9 +38,10 @@ from amkd_core.studies.benchmark import compare
 from amkd_core.studies.cells import tasks_of
 from amkd_core.studies.comparison_record import comparison_record
 from amkd_core.studies.comparison_report import write_ablation, write_benchmark
-from amkd_core.studies.comparison_tables import PUBLISHED, rows_of
+from amkd_core.studies.comparison_tables import PUBLISHED, TOO_FEW, concordance_table, p_text, rows_of
 from amkd_core.studies.external_table import external_rows, external_table
 from amkd_core.studies.holm import holm
+from amkd_core.studies.protocol import protocol, unequal_budget
 from amkd_core.studies.published import cohort_of, published
 from amkd_core.studies.tables import escaped, latex_of, write_table_files
 from amkd_core.survival.comparison import paired_difference
@@ -235,6 +237,9 @@ def test_figures_of_the_tables_lie_beside_them_as_numbers(written) -> None:
     numbers = (gap.interval.estimate, gap.interval.lower, gap.interval.upper, gap.p_value)
     assert tuple(first["minus_amkd"][key] for key in ("value", "lower", "upper", "p_value")) == numbers
     assert first["p_holm"] == shown[0].p_corrected
+    assert [row["p_is_bound"] for row in record["rows"]] == [
+        bool(row.gap and row.gap.is_least) for row in shown
+    ]
     assert record["rows"][2]["minus_amkd"] is None
     assert first["risk_groups"]["low"]["n_patients"] + first["risk_groups"]["high"]["n_patients"] == 40
     other = record["external"]
@@ -351,7 +356,14 @@ def test_ablation_table_stands_beside_the_papers(tiny_toml, config, tmp_path: Pa
     table = list(csv.DictReader((tmp_path / "table-5.csv").read_text().splitlines()))
     assert [row["model"] for row in table] == ["without ARR", "AMKD", "AMKD teacher"]
     assert table[0][PUBLISHED] == "-3.0 %"
-    assert "The row AMKD has distill.alpha = 0.75." in (tmp_path / "report.html").read_text()
+    page = html.unescape((tmp_path / "report.html").read_text())
+    assert "The row AMKD has distill.alpha = 0.75. Published are changes against AMKD" in page
+    assert "AMKD's redundancy term has the form gated" in page
+    assert "its epoch is the one with the least of both losses" in page
+    # Of another cohort nothing is published, and what an earlier call wrote of other rows goes.
+    write_ablation(tmp_path, found, config, (None, None))
+    assert PUBLISHED not in (tmp_path / "ablation.csv").read_text()
+    assert not list(tmp_path.glob("table-5.*"))
 
 
 def test_switches_are_checked_before_training(config) -> None:
@@ -447,7 +459,8 @@ def test_published_figures_belong_to_their_cohorts() -> None:
     assert published(2, "crad")["amkd"] == "0.668 ± 0.081"
     assert published(6, "stad")["alpha 0.5"] == "0.654 ± 0.057"
     assert published(2, None) == {}
-    assert published(4, None)["pomp_style"] == "0.545 (POMP)"  # another network than ours
+    assert published(4, "hnsc")["pomp_style"] == "0.545 (POMP)"  # another network than ours
+    assert published(4, None) == published(5, None) == {}
     assert set(published(2, "brca")) == set(COMPARED)
     assert [cohort_of(name) for name in ("TCGA-BRCA", "coadread", "mine")] == ["brca", "crad", None]
 
@@ -472,7 +485,7 @@ def assert_latex_is_sound(text: str, n_columns: int, n_rows: int) -> None:
                 assert open_ones.pop() == name
         bare = re.sub(r"\\[#%&_$]|\{%$", "", line)
         assert not re.search(r"[#%~^]", bare), line
-        assert re.sub(r"\$(-|<|>|\\pm|\\alpha)\$", "", bare).count("$") == 0, line
+        assert re.sub(r"\$(-|<|>|\\pm|\\leq|\\alpha)\$", "", bare).count("$") == 0, line
         assert bare.isascii(), line
     assert depth == 0
     assert not open_ones
@@ -522,7 +535,11 @@ def test_commands(tiny_toml: Path, tmp_path: Path) -> None:
         uncut = CliRunner().invoke(app, [*command, "--cohort", str(tiny_toml), *sets, *many])
         assert uncut.exit_code == 2
         assert "fold 1: 50 time bins need" in uncut.output
+        assert ("another budget than all other rows" in uncut.output) == ("ablate" in command)
         assert not (tmp_path / "many").exists()
+    nothing = CliRunner().invoke(app, ["benchmark", "--cohort", str(tiny_toml), "--models", " , ", *sets])
+    assert nothing.exit_code == 2
+    assert "names no model" in nothing.output
     neither = CliRunner().invoke(app, ["ablate", "--cohort", str(tiny_toml)])
     assert neither.exit_code == 2
     assert "either --table 5 or 6, or --switch" in neither.output
@@ -622,6 +639,58 @@ def test_p_value_is_small_for_a_real_difference_and_one_for_none() -> None:
     noise = rng.normal(size=80)
     assert paired_difference(outcome, noise, risk, generator=np.random.default_rng(1)).p_value < 0.01
     assert paired_difference(outcome, risk, risk, generator=np.random.default_rng(1)).p_value == 1
+
+
+def test_the_least_p_that_resamples_can_show_is_marked_as_a_bound(finished) -> None:
+    rng = np.random.default_rng(0)
+    risk = rng.normal(size=80)
+    outcome = Outcome(np.exp(2 - risk), np.ones(80, dtype=bool))
+    for n_resamples, told in ((100, "≤ 0.020"), (1000, "≤ 0.002")):
+        gap = paired_difference(
+            outcome, -risk, risk, generator=np.random.default_rng(1), n_resamples=n_resamples
+        )
+        assert p_text(gap.p_value, gap) == told
+    assert p_text(0.03, replace(gap, is_least=False)) == "0.030"
+    row = replace(rows_of(finished[2], n_resamples=50)[0], gap=gap, p_corrected=0.06)
+    assert TOO_FEW in concordance_table([row], "c", {}).note
+    assert TOO_FEW not in concordance_table([replace(row, p_corrected=0.04)], "c", {}).note
+
+
+def test_the_protocol_tells_another_budget_and_the_loss(finished) -> None:
+    _, _, found = finished
+    config = load_config(None, QUICK)
+    same = config.model_copy(update={"teacher": config.student})
+    other = config.model_copy(update={"teacher": config.student.model_copy(update={"epochs": 9})})
+    assert unequal_budget(found.recipes, same) == ""
+    assert "another budget than all other rows, that of teacher.*: 9 epochs of Adam" in unequal_budget(
+        found.recipes, other
+    )
+    assert unequal_budget(recipes_of(("snn", "mlp")), other) == ""
+    assert unequal_budget(found.recipes, other) in protocol(found, other)
+    cox = " ".join(protocol(found, load_config(None, [*QUICK, "survival_loss=cox", "student.cox_window=20"])))
+    assert "Cox's partial likelihood (Breslow)" in cox
+    assert "20 patients a step" in cox
+    assert "bins" not in cox
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_cells_of_other_versions_are_told(finished, config, tmp_path: Path) -> None:
+    out, cohort, comparison = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    record = json.loads((copy / "run.json").read_text())
+    record["environment"]["torch"] = "1.0"
+    (copy / "run.json").write_text(json.dumps(record))
+
+    def warned() -> list[str]:
+        found = drain(compare(cohort, recipes_of(NAMES), config, copy, external=comparison.external))
+        return [warning for warning in found.cohort.warnings if "different versions" in warning]
+
+    assert warned() == []  # nothing was left to train
+    (copy / "cells" / "snn" / "fold-2.csv").unlink()
+    (told,) = warned()
+    assert f"torch 1.0 and {torch.__version__}" in told
+    assert warned() == [told]
 
 
 @pytest.mark.usefixtures("in_this_process", "no_pictures")
