@@ -89,7 +89,8 @@ def _rows(path: Path) -> Answer:
     if not h5py.is_hdf5(path):
         return {"rows": len(read_layout(path).features)}, {}
     with open_hdf5(path, BagError) as file:
-        return {"rows": int(file.get("features", file.get("feats")).shape[0])}, {}
+        shape = file.get("features", file.get("feats")).shape
+        return {"rows": int(shape[1] if len(shape) == 3 and shape[0] == 1 else shape[0])}, {}
 
 
 KINDS: dict[str, Callable[[Path], Answer]] = {

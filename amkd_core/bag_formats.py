@@ -23,6 +23,7 @@ from amkd_core.bag import (
 )
 from amkd_core.bag_apart import read_layout_apart
 from amkd_core.bag_layouts import Recorded
+from amkd_core.bag_rows import alike_rows
 from amkd_core.encoder_identity import NOT_RECORDED
 from amkd_core.encoder_names import our_encoder_name
 from amkd_core.errors import BagError, IncompleteBagError
@@ -92,7 +93,7 @@ def read_foreign_bag(path: Path, assume: BagAssumptions) -> FeatureBag:
 
 def _complete(recorded: Recorded, assume: BagAssumptions, path: Path) -> FeatureBag:
     """Join what the file records with what the user states; a recorded value wins, a contradiction stops."""
-    recorded = _measured_scale(recorded, assume)
+    recorded = _measured_scale(recorded, assume, path)
     mpp = _settle("mpp", recorded.mpp, assume.mpp, path)
     patch_size_px = _settle("patch_size_px", recorded.patch_size_px, assume.patch_size_px, path)
     encoder = _settle_encoder(recorded, assume.encoder, path)
@@ -115,6 +116,7 @@ def _complete(recorded: Recorded, assume: BagAssumptions, path: Path) -> Feature
     if coords is not None and recorded.coords_in_um:
         coords, patch_size_level0 = _to_level0(coords, assume.slide_mpp, float(mpp) * int(patch_size_px))
     _check_length(path, assume.slide_mpp, patch_size_level0, float(mpp) * int(patch_size_px))
+    _check_places(path, coords, recorded.slide_size_level0, patch_size_level0)
     features, coords, repeated = _once(recorded.features, coords, path)
     return bag_of_file(
         path,
@@ -144,6 +146,21 @@ def _check_length(path: Path, slide_mpp: float | None, side_level0: float | None
     )
 
 
+def _check_places(
+    path: Path, coords: NDArray[Any] | None, size: tuple[int, int] | None, side_level0: float | None
+) -> None:
+    """A patch touches the slide that it was cut from, as far as the file tells how large that is."""
+    if coords is None or size is None or side_level0 is None or coords.ndim != 2 or coords.shape[1] != 2:
+        return
+    away = np.flatnonzero(((coords >= np.array(size)) | (coords + side_level0 <= 0)).any(axis=1))
+    if len(away):
+        x, y = (float(value) for value in coords[away[0]])
+        raise BagError(
+            f"{path.name}: {len(away)} patches lie beside the slide (row {away[0]} at {x:g}, {y:g}), which has "
+            f"{size[0]} x {size[1]} level-0 pixels; the coordinates are of another slide or level"
+        )
+
+
 def _settle(name: str, recorded: Any, assumed: Any, path: Path) -> Any:
     if recorded is not None and assumed is not None and not np.isclose(recorded, assumed, rtol=0.01):
         raise BagError(
@@ -156,9 +173,13 @@ def _settle(name: str, recorded: Any, assumed: Any, path: Path) -> Any:
 def _once(
     features: NDArray[Any], coords: NDArray[Any] | None, path: Path
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None, int]:
-    """Every patch once: CLAM lists a patch again where two of its contours overlap."""
+    """Every patch once: CLAM lists a patch again where two of its contours overlap.
+
+    Without places a row that repeats another one bit by bit is taken for the same patch.
+    """
     if coords is None:
-        return features, None, 0
+        kept = np.setdiff1d(np.arange(len(features)), alike_rows(features))
+        return features[kept], None, len(features) - len(kept)
     places = whole_coords(coords, path.name)
     if len(places) != len(features):
         return features, places, 0
@@ -167,7 +188,7 @@ def _once(
     return (features[kept], places[kept], len(repeated)) if len(repeated) else (features, places, 0)
 
 
-def _measured_scale(recorded: Recorded, assume: BagAssumptions) -> Recorded:
+def _measured_scale(recorded: Recorded, assume: BagAssumptions, path: Path) -> Recorded:
     """TRIDENT cuts by nominal magnification; the slide's own scale, or a stated one near it, is the true one."""
     if recorded.magnification is None or recorded.mpp is None:
         return recorded
@@ -176,6 +197,12 @@ def _measured_scale(recorded: Recorded, assume: BagAssumptions) -> Recorded:
     if assume.slide_mpp is None or recorded.patch_size_px is None or recorded.patch_size_level0 is None:
         return recorded
     mpp = assume.slide_mpp * recorded.patch_size_level0 / recorded.patch_size_px
+    if abs(mpp / recorded.mpp - 1) > NOMINAL_TOLERANCE:
+        raise BagError(
+            f"{path.name}: records {recorded.magnification:g}x, about {recorded.mpp:g} um per px, but a slide of "
+            f"{assume.slide_mpp:g} um per px makes its patches {mpp:.4g}; correct --mpp "
+            "(slide_mpp of a cohort), or leave it out"
+        )
     return replace(recorded, mpp=mpp, magnification=None)
 
 

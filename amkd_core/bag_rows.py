@@ -82,6 +82,18 @@ def repeated_rows(
     return np.sort(second[(features[first] == features[second]).all(axis=1)])
 
 
+def alike_rows(features: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Rows whose features repeat those of an earlier row bit by bit; features of shape (n, d)."""
+    seen: set[bytes] = set()
+    found = []
+    for index, row in enumerate(np.ascontiguousarray(features)):
+        content = row.tobytes()
+        if content in seen:
+            found.append(index)
+        seen.add(content)
+    return np.array(found, dtype=np.int64)
+
+
 def whole_coords(coords: NDArray[Any], slide_id: str) -> NDArray[np.int64]:
     """Coordinates as whole level-0 pixels, shape (n, 2).
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from amkd_core.errors import BagError
 from amkd_core.torch_file import check_archive, check_strides, is_plain, load_plain
 
+# A pickle of torch's magic number, with which its files began before they became zips.
+_OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _EXPECTED = "expected a feature bag (HDF5, or a .pt file holding one tensor)"
 
 
@@ -31,6 +33,12 @@ def read_tensor(path: Path) -> NDArray[np.floating]:
     def refuse(reason: str) -> BagError:
         return BagError(f"{path.name}: {reason}, {_EXPECTED}")
 
+    with path.open("rb") as raw:
+        if raw.read(len(_OLD)) == _OLD:
+            raise BagError(
+                f"{path.name}: was written by a torch before 1.6, without checksums; save it again with a newer one "
+                "(torch.save(torch.load(path, weights_only=True), path))"
+            )
     if not zipfile.is_zipfile(path):
         raise refuse("is empty" if path.stat().st_size == 0 else "is neither HDF5 nor a .pt file")
     check_archive(path, refuse)
@@ -45,6 +53,8 @@ def _as_array(loaded: Any, path: Path) -> NDArray[np.floating]:
             f"{path.name}: holds {type(loaded).__name__}, expected one floating-point tensor of shape (n, d)"
         )
     tensor = loaded.detach()
+    if tensor.ndim == 3 and tensor.shape[0] == 1:  # some writers keep a batch axis
+        tensor = tensor[0]
     plain = is_plain(tensor)
     if not plain or not tensor.is_floating_point() or tensor.ndim != 2:
         kind = f"{tensor.dtype} {tuple(tensor.shape)}" + ("" if plain else " without plain numbers")

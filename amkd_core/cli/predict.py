@@ -253,8 +253,9 @@ def write_results(folder: Path, prediction: Prediction, pictures: SlidePictures 
     from amkd_core.export.heatmap_file import write_heatmap
     from amkd_core.export.prediction_json import write_prediction_json
 
-    write_heatmap(folder / "heatmap.h5", prediction)
+    # What refuses a map comes first: nothing of this slide shall stand beside another one's prediction.
     write_figure(folder / "heatmap.png", prediction, pictures)
+    write_heatmap(folder / "heatmap.h5", prediction)
     write_prediction_json(folder / "prediction.json", prediction)
 
 

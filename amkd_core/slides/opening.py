@@ -38,7 +38,9 @@ def open_checked(
     facts = backend.facts
     found = facts.microns
     certain = None if found is None or is_in_doubt(found, facts.vendor) else found
-    microns = given or certain or default
+    # A nominal power is a guess: it counts where nobody knows better.
+    guess = certain if certain is not None and certain.source == "objective_power" else None
+    microns = given or (None if guess else certain) or default or guess
     info = SlideInfo(
         path=path,
         slide_id=slide_id_of(path),

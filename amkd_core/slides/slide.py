@@ -192,7 +192,7 @@ def open_slide(
     mpp
         Micrometres per pixel, one number or (x, y); overrides what the file tells.
     default_mpp
-        The same, for a file that does not tell or contradicts itself.
+        The same, for a file that does not tell (its nominal magnification is a guess) or contradicts itself.
     scene
         Which image of a file with several, from 0.
     isolated

@@ -109,6 +109,51 @@ def test_coordinates_of_no_slide_are_refused(tmp_path: Path, coords: np.ndarray,
         read_bag(write(tmp_path / "c.h5", coords), assume=STATED)
 
 
+def test_a_scale_of_the_slide_that_contradicts_the_magnification_is_refused(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "t.h5",
+        encoder="uni_v1",
+        **{**TRIDENT, "target_magnification": 10, "patch_size_level0": 1024},
+    )
+    assert read_bag(path, assume=BagAssumptions(slide_mpp=0.26)).mpp == pytest.approx(1.04)
+    with pytest.raises(
+        BagError, match=r"t\.h5: records 10x, about 1 um per px, .* makes its patches 0\.5; correct"
+    ):
+        read_bag(path, assume=BagAssumptions(slide_mpp=0.125))
+
+
+def test_patches_beside_the_slide_are_refused(tmp_path: Path) -> None:
+    sizes = {"level0_width": 10_000, "level0_height": 9_000}
+    coords = np.array([(0, 0), (-200, 0), (9_900, 8_999), (512, 0), (1024, 0), (2048, 0)])
+    assert len(read_bag(write(tmp_path / "t.h5", coords, encoder="uni_v1", **TRIDENT, **sizes))) == 6
+    for row, place in ((2, (10_000, 0)), (4, (-512, 0)), (5, (0, 60_000))):
+        far = coords.copy()
+        far[row] = place
+        with pytest.raises(
+            BagError, match=rf"1 patches lie beside the slide \(row {row} at .*10000 x 9000 level-0"
+        ):
+            read_bag(write(tmp_path / "t.h5", far, encoder="uni_v1", **TRIDENT, **sizes))
+
+
+def test_a_batch_axis_and_repeated_rows_of_a_tensor_change_nothing(tmp_path: Path) -> None:
+    whole = torch.from_numpy(features())
+    torch.save(torch.cat([whole, whole[1:3]])[None], tmp_path / "t.pt")
+    bag = read_bag(tmp_path / "t.pt", assume=STATED)
+    assert (bag.features == whole.numpy()).all()
+    assert "2 patches stand in the feature file twice and count once." in [
+        one.sentence for one in bag.notices
+    ]
+
+
+def test_a_tensor_of_an_old_torch_says_how_to_save_it_anew(tmp_path: Path) -> None:
+    path = tmp_path / "t.pt"
+    torch.save(torch.from_numpy(features()), path, _use_new_zipfile_serialization=False)
+    with pytest.raises(BagError, match=r"^t\.pt: was written by a torch before 1\.6, .* save it again"):
+        read_bag(path, assume=STATED)
+    torch.save(torch.load(path, weights_only=True), path)
+    assert len(read_bag(path, assume=STATED)) == 6
+
+
 @pytest.mark.parametrize("value", ["twenty", -20, np.array([20, 40]), np.nan])
 def test_attributes_that_are_no_positive_number_are_named(tmp_path: Path, value: object) -> None:
     path = write(tmp_path / "t.h5", **{**TRIDENT, "target_magnification": value})

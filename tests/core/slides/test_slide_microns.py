@@ -169,6 +169,15 @@ def test_a_certain_scale_goes_before_the_one_for_slides_without(tmp_path: Path) 
         assert (slide.microns, slide.info.recorded) == (Microns(0.25, 0.25, "vendor"), None)
 
 
+def test_a_nominal_magnification_is_a_guess_and_goes_behind_it(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "a.svs", [IMAGE], mpp=None, power=20)
+    with open_slide(path) as slide:
+        assert slide.microns == Microns(0.5, 0.5, "objective_power")
+    with open_slide(path, default_mpp=0.44) as slide:
+        assert slide.microns == Microns(0.44, 0.44, "user")
+        assert slide.info.recorded == Microns(0.5, 0.5, "objective_power")
+
+
 def test_user_value_overrides_all(tmp_path: Path) -> None:
     path = write_svs(tmp_path / "a.svs", [IMAGE], mpp=0.25)
     with open_slide(path, mpp=0.31) as slide:
