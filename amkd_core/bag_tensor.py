@@ -36,8 +36,8 @@ def read_tensor(path: Path) -> NDArray[np.floating]:
     with path.open("rb") as raw:
         if raw.read(len(_OLD)) == _OLD:
             raise BagError(
-                f"{path.name}: was written by a torch before 1.6, without checksums; save it again with a newer one "
-                "(torch.save(torch.load(path, weights_only=True), path))"
+                f"{path.name}: was written by a torch before 1.6, or in its way, without checksums; expected a file "
+                "that a newer torch has saved again, with one tensor in it and nothing else"
             )
     if not zipfile.is_zipfile(path):
         raise refuse("is empty" if path.stat().st_size == 0 else "is neither HDF5 nor a .pt file")

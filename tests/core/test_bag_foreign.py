@@ -148,7 +148,7 @@ def test_a_batch_axis_and_repeated_rows_of_a_tensor_change_nothing(tmp_path: Pat
 def test_a_tensor_of_an_old_torch_says_how_to_save_it_anew(tmp_path: Path) -> None:
     path = tmp_path / "t.pt"
     torch.save(torch.from_numpy(features()), path, _use_new_zipfile_serialization=False)
-    with pytest.raises(BagError, match=r"^t\.pt: was written by a torch before 1\.6, .* save it again"):
+    with pytest.raises(BagError, match=r"^t\.pt: was written by a torch before 1\.6, .* has saved again"):
         read_bag(path, assume=STATED)
     torch.save(torch.load(path, weights_only=True), path)
     assert len(read_bag(path, assume=STATED)) == 6

@@ -85,6 +85,7 @@ def a_region_that_is_deleted_takes_the_run_along_that_rests_on_it(
 
     monkeypatch.setattr("amkd_core.inference.region.predict_region", late)
     whole = panel.workspace.prediction
+    spin(panel.region_button.isEnabled)  # a result comes just before its run ends
     panel.region_button.click()
     assert panel.workspace.session.running is not None
     viewer.layers.remove(layer)
