@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from amkd_core.address_space import limit_address_space
 from amkd_core.bag_layouts import read_layout
+from amkd_core.bag_rows import has_batch_axis
 from amkd_core.bag_stored import find_stored
 from amkd_core.errors import AmkdError, BagError
 from amkd_core.hdf5_guard import MAX_EXPANSION, open_hdf5
@@ -90,7 +91,7 @@ def _rows(path: Path) -> Answer:
         return {"rows": len(read_layout(path).features)}, {}
     with open_hdf5(path, BagError) as file:
         shape = file.get("features", file.get("feats")).shape
-        return {"rows": int(shape[1] if len(shape) == 3 and shape[0] == 1 else shape[0])}, {}
+        return {"rows": int(shape[1] if has_batch_axis(shape) else shape[0])}, {}
 
 
 KINDS: dict[str, Callable[[Path], Answer]] = {

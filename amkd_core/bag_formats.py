@@ -177,15 +177,17 @@ def _once(
 
     Without places a row that repeats another one bit by bit is taken for the same patch.
     """
-    if coords is None:
-        kept = np.setdiff1d(np.arange(len(features)), alike_rows(features))
-        return features[kept], None, len(features) - len(kept)
-    places = whole_coords(coords, path.name)
-    if len(places) != len(features):
+    places = None if coords is None else whole_coords(coords, path.name)
+    if places is None:
+        repeated = alike_rows(features)
+    elif len(places) == len(features):
+        repeated = repeated_rows(features, places, np.zeros(len(places), dtype=np.int32))
+    else:
         return features, places, 0
-    repeated = repeated_rows(features, places, np.zeros(len(places), dtype=np.int32))
-    kept = np.setdiff1d(np.arange(len(places)), repeated)
-    return (features[kept], places[kept], len(repeated)) if len(repeated) else (features, places, 0)
+    if not len(repeated):
+        return features, places, 0
+    kept = np.setdiff1d(np.arange(len(features)), repeated)
+    return features[kept], None if places is None else places[kept], len(repeated)
 
 
 def _measured_scale(recorded: Recorded, assume: BagAssumptions, path: Path) -> Recorded:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.bag import MAX_PATCHES
+from amkd_core.bag_rows import has_batch_axis
 from amkd_core.bag_tensor import read_tensor
 from amkd_core.errors import BagError
 from amkd_core.hdf5_guard import open_hdf5, read_attributes, read_dataset
@@ -72,7 +73,7 @@ def _read_hdf5(file: h5py.File, path: Path) -> Recorded:
             f"{path.name}: holds {found}, expected a dataset named features (CLAM, TRIDENT) or feats (STAMP)"
         )
     features = read_dataset(file, name, path=path, error=BagError, max_rows=MAX_PATCHES)
-    if features.ndim == 3 and features.shape[0] == 1:  # some writers keep a batch axis
+    if has_batch_axis(features.shape):
         features = features[0]
     own = read_attributes(file[name], path=path, error=BagError)
     coords, attributes = None, {}

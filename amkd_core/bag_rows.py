@@ -5,6 +5,8 @@ A score from such rows looks like any other, so they are looked for whenever a b
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,14 +86,16 @@ def repeated_rows(
 
 def alike_rows(features: NDArray[np.floating]) -> NDArray[np.int64]:
     """Rows whose features repeat those of an earlier row bit by bit; features of shape (n, d)."""
-    seen: set[bytes] = set()
-    found = []
-    for index, row in enumerate(np.ascontiguousarray(features)):
-        content = row.tobytes()
-        if content in seen:
-            found.append(index)
-        seen.add(content)
+    # By their hashes: the rows themselves would be a second copy of the whole bag.
+    first: dict[bytes, int] = {}
+    rows = enumerate(np.ascontiguousarray(features))
+    found = [index for index, row in rows if first.setdefault(hashlib.sha256(row).digest(), index) != index]
     return np.array(found, dtype=np.int64)
+
+
+def has_batch_axis(shape: Sequence[int]) -> bool:
+    """Whether features of this shape have an axis of one before that of the patches, as some writers keep it."""
+    return len(shape) == 3 and shape[0] == 1
 
 
 def whole_coords(coords: NDArray[Any], slide_id: str) -> NDArray[np.int64]:

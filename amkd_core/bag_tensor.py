@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amkd_core.bag_rows import has_batch_axis
 from amkd_core.errors import BagError
 from amkd_core.torch_file import check_archive, check_strides, is_plain, load_plain
 
@@ -53,7 +54,7 @@ def _as_array(loaded: Any, path: Path) -> NDArray[np.floating]:
             f"{path.name}: holds {type(loaded).__name__}, expected one floating-point tensor of shape (n, d)"
         )
     tensor = loaded.detach()
-    if tensor.ndim == 3 and tensor.shape[0] == 1:  # some writers keep a batch axis
+    if has_batch_axis(tensor.shape):
         tensor = tensor[0]
     plain = is_plain(tensor)
     if not plain or not tensor.is_floating_point() or tensor.ndim != 2:

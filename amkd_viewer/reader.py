@@ -161,6 +161,7 @@ def _close_aside(slide: Slide) -> None:
 
 
 def _close(slide: Slide) -> None:
+    """Close, and give back once more what the window lets go of a moment later."""
     slide.close()
     time.sleep(_LET_GO_S)
     give_back_freed_memory()

@@ -39,8 +39,8 @@ def open_checked(
     found = facts.microns
     certain = None if found is None or is_in_doubt(found, facts.vendor) else found
     # A nominal power is a guess: it counts where nobody knows better.
-    guess = certain if certain is not None and certain.source == "objective_power" else None
-    microns = given or (None if guess else certain) or default or guess
+    is_guess = certain is not None and certain.source == "objective_power"
+    microns = given or (default or certain if is_guess else certain or default)
     info = SlideInfo(
         path=path,
         slide_id=slide_id_of(path),

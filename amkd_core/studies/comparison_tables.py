@@ -160,9 +160,8 @@ def _gap(row: Row) -> tuple[str, str]:
     if row.gap is None:
         return "", ""
     found = row.gap.interval
-    return f"{found.estimate:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})", p_text(
-        row.p_corrected, row.gap
-    )
+    difference = f"{found.estimate:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})"
+    return difference, p_text(row.p_corrected, row.gap)
 
 
 def p_text(corrected: float | None, gap: PairedDifference) -> str:

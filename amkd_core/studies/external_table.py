@@ -112,7 +112,7 @@ def external_table(
         return None
     if rows is None:
         rows = external_rows(comparison, seed=seed, n_resamples=n_resamples)
-    beside = {} if cohort is None else published(4, cohort)
+    beside = published(4, cohort)
     marks = [beside.get(row.name, "") for row in rows]
     lines = [
         [row.title, row.reason, "", "0"]

@@ -26,7 +26,6 @@ def protocol(comparison: Comparison, config: TrainingConfig) -> tuple[str, ...]:
         f"Budget: {_budget(config.student, config)}, for {loss}; the epoch with the least loss on validation patients.",
         "Test patients choose nothing.",
         "AMKD and the POMP-style model have two stages, each with its budget.",
-        *filter(None, (unequal_budget(comparison.recipes, config),)),
         *_own_settings(comparison, config),
         f"Seed {config.seed}.",
         f"Abbreviations: {ABBREVIATIONS}",
@@ -54,6 +53,8 @@ def _budget(optim: OptimConfig, config: TrainingConfig) -> str:
 
 def _own_settings(comparison: Comparison, config: TrainingConfig) -> Iterator[str]:
     """What some of the models have for themselves."""
+    if unequal := unequal_budget(comparison.recipes, config):
+        yield unequal
     share, models = config.distill.patch_share, {recipe.model for recipe in comparison.recipes}
     if models & {AMKD, UNDISTILLED} and share < 1:
         yield f"AMKD's student, distilled or not, sees {share:.0%} of each bag in an epoch, drawn anew."
