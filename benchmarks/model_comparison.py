@@ -1,10 +1,11 @@
 """Every model under one protocol on simulated bags with real expression, over several seeds; tables 2, 5 and 6.
 
     python benchmarks/model_comparison.py --cohort cohort.toml --out FOLDER [--seeds 0 1 2] [--folds 5] [--patches 128]
-        [--dimension 128] [--dim 64] [--rows models|ablation|alpha] [--jobs 2]
+        [--dimension 128] [--dim 64] [--train-patches 1024] [--rows models|ablation|alpha] [--jobs 2]
 
 The cohort file names real expression and pathways; per seed its patients get simulated bags and a simulated follow-up
-whose truth is known (docs/simulation.md). A repeated command continues.
+whose truth is known (docs/simulation.md). --train-patches draws so many of a bag's patches in each epoch of every model
+and stage; evaluation uses all. A repeated command continues.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def main() -> None:
         weight_decay=1e-4,
         epochs=options.epochs,
         patience=options.patience,
+        patches_per_bag=options.train_patches or OptimConfig().patches_per_bag,
     )
     rows = {
         "models": recipes_of(options.models), "ablation": ABLATION, "alpha": ALPHA
@@ -63,6 +65,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--patches", type=int, default=128)
     parser.add_argument("--dimension", type=int, default=128)
     parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--train-patches", type=int)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--patience", type=int, default=5)
