@@ -22,12 +22,17 @@ def slide_digests(bag: FeatureBag) -> tuple[str, ...]:
     bag
         Of one slide, or of several slides of a patient.
     """
-    found = [_short(b"slide " + name.encode()) for name in fingerprints_of(bag)]
+    found = [file_digest(name) for name in fingerprints_of(bag)]
     with np.errstate(over="ignore"):
         halves = bag.features.astype(np.float16)
     for index in np.unique(bag.slide_index):  # of a slide without a patch there is nothing to hash
         found.append(_short(b"features " + halves[bag.slide_index == index].tobytes()))
     return tuple(found)
+
+
+def file_digest(fingerprint: str) -> str:
+    """That of `slide_digests` which a slide's file has, by its `amkd_core.slides.opening.fingerprint_of`."""
+    return _short(b"slide " + fingerprint.encode())
 
 
 def _short(content: bytes) -> str:

@@ -32,13 +32,26 @@ def evaluate_command(
     from amkd_core.bundle_file import open_bundle
     from amkd_core.training.external import evaluate_bundle
     from amkd_core.training.folder_owner import EVALUATE, result_folder
-    from amkd_core.training.strangers import unlike_the_training
+    from amkd_core.training.strangers import refuse_training_files, unlike_the_training
 
     with user_errors():
         model, asked = open_bundle(bundle), cohort_to_score(cohort, bags)
+
+        def refuse_trained(kept: Cohort, slides: Mapping[str, Path]) -> None:
+            drain(
+                refuse_training_files(
+                    kept, slides, model.card.training_slides, f"model {model.card.name} was"
+                )
+            )
+
         with result_folder(out, EVALUATE):
             patients, found = cohort_with_bags(
-                asked, out, named=bags is not None, jobs=jobs, device=chosen_device(device)
+                asked,
+                out,
+                named=bags is not None,
+                jobs=jobs,
+                device=chosen_device(device),
+                before=refuse_trained,
             )
             statistics = drain(
                 evaluate_bundle(patients, model, found, out=out, seed=seed, device=chosen_device(device))
@@ -90,7 +103,7 @@ def cohort_with_bags(
     named: bool = False,
     jobs: int = 2,
     device: str = "cpu",
-    before: Callable[[], object] | None = None,
+    before: Callable[[Cohort, Mapping[str, Path]], object] | None = None,
 ) -> tuple[Cohort, Mapping[str, FeatureBag]]:
     """The bags of a cohort's patients, missing ones extracted; those without slide or bag are named and left out.
 
@@ -109,7 +122,8 @@ def cohort_with_bags(
     device
         That the extraction runs on.
     before
-        Called before the extraction, which may take hours: what would be refused after it.
+        Called with the patients to score and the files of their slides by name, before the extraction, which may take
+        hours: what would be refused after it.
 
     Raises
     ------
@@ -127,10 +141,11 @@ def cohort_with_bags(
     has_slides = slides is not None and (slides.is_dir() or cohort.file.bags is None)
     kept = with_slides(cohort, out, tied=False) if has_slides else with_bags(cohort, folder)
     say_reading(kept)
-    if has_slides and named:
-        drain(refuse_bags_of_other_slides(folder, slides_of(kept)))
+    files = slides_of(kept) if has_slides else {}
+    if named:
+        drain(refuse_bags_of_other_slides(folder, files))
     if before is not None:
-        before()
+        before(kept, files)
     if has_slides:
         drain(extract_missing(kept, out, jobs=jobs, weights=None, device=device))
     bags = read_bags(kept, folder)

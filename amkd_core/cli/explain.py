@@ -29,7 +29,7 @@ def explain_command(
         with result_folder(out, EXPLAIN):
             patients, features = cohort_with_bags(
                 asked, out, named=bags is not None, jobs=jobs, device=chosen_device(device),
-                before=lambda: genes_to_explain(asked, model),
+                before=lambda *_: genes_to_explain(asked, model),
             )  # fmt: skip
             found = drain(explain_bundle(patients, model, features, out=out, device=chosen_device(device)))
     say_lines(("SYNTHETIC: " if found.synthetic else "") + str(found))

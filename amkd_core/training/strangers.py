@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.expression import UNITS, same_units
 from amkd_core.cohort.genes import GeneScaling
 from amkd_core.cohort.same_scale import cohort_fault
-from amkd_core.errors import CohortError
+from amkd_core.errors import CohortError, SlideError
+from amkd_core.progress import Progress
+from amkd_core.seen_slides import file_digest
+from amkd_core.slides.opening import fingerprint_of
 from amkd_core.training.cohort_golden import cohort_golden
 from amkd_core.training.inputs import scale_of_model
 from amkd_core.training.packed_cache import digests_of
@@ -148,6 +152,43 @@ def refuse_training_slides(bags: Mapping[str, FeatureBag], seen: Collection[str]
     seen = set(seen)
     shared = [name for name, bag in bags.items() if not seen.isdisjoint(digests_of(bag))]
     _refuse(shared, len(bags), f"{models} trained on slides of")
+
+
+def refuse_training_files(
+    cohort: Cohort, slides: Mapping[str, Path], seen: Collection[str], models: str
+) -> Generator[Progress, None, None]:
+    """Refuse patients of whom a slide was trained on by its file, before anything is encoded.
+
+    Features alone tell it as well (`refuse_training_slides`), but for those the slide must be encoded first.
+
+    Parameters
+    ----------
+    slides
+        Files by name; one that cannot be read is passed over, for its extraction will say so.
+    seen, models
+        As for `refuse_training_slides`.
+
+    Raises
+    ------
+    CohortError
+        Naming the patients.
+    """
+    seen, shared = set(seen), []
+    for number, patient in enumerate(cohort.patients):
+        yield Progress(
+            "Comparing slides with the training's", number, len(cohort.patients), patient.patient_id
+        )
+        files = [slides[name] for name in patient.slide_ids if name in slides]
+        if any(_digest_of(file) in seen for file in files):
+            shared.append(patient.patient_id)
+    _refuse(shared, len(cohort.patients), f"{models} trained on slides of")
+
+
+def _digest_of(slide: Path) -> str | None:
+    try:
+        return file_digest(fingerprint_of(slide))
+    except SlideError:
+        return None
 
 
 def _refuse(shared: Sequence[str], n_patients: int, beginning: str, remedy: str = "") -> None:

@@ -542,3 +542,29 @@ def test_slides_are_extracted_on_the_device_that_was_asked_for(command, tmp_path
         "--device", "cuda",
     )  # fmt: skip
     assert (code, seen) == (2, ["cuda"]), text
+
+
+def test_training_slides_are_refused_before_any_is_encoded(tmp_path, monkeypatch) -> None:
+    from amkd_core.seen_slides import file_digest
+    from amkd_core.slides.opening import fingerprint_of
+    from amkd_core.training import slides_of_run
+
+    rows = "".join(f"P{i},S{i},{i + 5},{i % 2}\n" for i in range(12))
+    (tmp_path / "c.csv").write_text("patient_id,slide_ids,os_months,os_event\n" + rows)
+    (tmp_path / "slides").mkdir()
+    for i in range(12):
+        (tmp_path / "slides" / f"S{i}.tif").write_bytes(b"II*\0" + bytes(60 + i))
+    (tmp_path / "c.toml").write_text('[cohort]\nname = "c"\nclinical = "c.csv"\nslides = "slides"\n')
+    bundle = random_bundle()
+    known = file_digest(fingerprint_of(tmp_path / "slides" / "S3.tif"))
+    card = bundle.card.model_copy(update={"training_slides": [known]})
+    write_bundle(tmp_path / "m.amkd", replace(bundle, card=card))
+    encoded = []
+    monkeypatch.setattr(slides_of_run, "extract_missing", lambda *a, **k: encoded.append(a) or iter(()))
+    code, text = run_amkd(
+        "evaluate", "--bundle", tmp_path / "m.amkd", "--cohort", tmp_path / "c.toml", "--out", tmp_path / "o"
+    )
+    assert (code, encoded) == (2, []), text
+    assert "trained on slides of 1 of the 12 patients (P3), so this is no external cohort" in " ".join(
+        text.split()
+    )
