@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from fault_count import FaultCount
@@ -34,6 +37,18 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Tests neither read nor write the user's settings."""
     monkeypatch.setenv("AMKD_CONFIG_DIR", str(tmp_path / "user-config"))
     return tmp_path / "user-config" / "settings.json"
+
+
+@pytest.fixture(scope="session")
+def sksurv() -> ModuleType:
+    """scikit-survival with its parts; setup.cfg says why the newest Pythons go without it."""
+    if sys.version_info >= (3, 13):
+        pytest.importorskip(
+            "sksurv", reason="scikit-survival installs here with a compiler only: pip install it"
+        )
+    for part in ("compare", "linear_model", "metrics", "nonparametric", "util"):
+        importlib.import_module(f"sksurv.{part}")
+    return importlib.import_module("sksurv")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from sksurv.linear_model import CoxPHSurvivalAnalysis
-from sksurv.util import Surv
 
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.calibration import calibration_groups, calibration_slope
@@ -83,12 +81,12 @@ def test_refusals():
         ridge_cox(outcome, [1.0, 2.0, 3.0], 0.1)
 
 
-def test_coefficients_equal_scikit_survival():
+def test_coefficients_equal_scikit_survival(sksurv):
     rng = np.random.default_rng(5)
     outcome, danger, _ = cohort(150, seed=5)
     covariates = np.c_[danger + rng.normal(0, 0.5, 150), rng.normal(size=150)]
-    reference = CoxPHSurvivalAnalysis(ties="efron", tol=1e-12).fit(
-        covariates, Surv.from_arrays(outcome.event, outcome.time)
+    reference = sksurv.linear_model.CoxPHSurvivalAnalysis(ties="efron", tol=1e-12).fit(
+        covariates, sksurv.util.Surv.from_arrays(outcome.event, outcome.time)
     )
     # Both walk to the best coefficients; lifelines, by which ours are fitted, stops some 5e-7 before them.
     np.testing.assert_allclose(ridge_cox(outcome, covariates, 0.0), reference.coef_, rtol=0, atol=2e-6)

@@ -5,8 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from sksurv.metrics import brier_score, concordance_index_ipcw, cumulative_dynamic_auc
-from sksurv.util import Surv
 
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.metrics import concordance_index
@@ -32,16 +30,18 @@ def random_cohort(rng, n=None):
 
 
 def as_surv(outcome):
-    return Surv.from_arrays(outcome.event, outcome.time)
+    """As `sksurv.util.Surv` has it."""
+    pairs = list(zip(outcome.event.tolist(), outcome.time.tolist(), strict=True))
+    return np.array(pairs, dtype=[("event", bool), ("time", float)])
 
 
 def as_scored(outcome, limit=np.inf):
     """Deaths a little sooner: scikit-survival weighs them by who is still followed after, not before, their time."""
     sooner = outcome.event & (outcome.time < limit)
-    return Surv.from_arrays(outcome.event, outcome.time - 1e-3 * sooner)
+    return as_surv(Outcome(outcome.time - 1e-3 * sooner, outcome.event))
 
 
-def test_uno_equals_scikit_survival_with_ties_and_censoring():
+def test_uno_equals_scikit_survival_with_ties_and_censoring(sksurv):
     rng = np.random.default_rng(0)
     compared = 0
     for _ in range(120):
@@ -58,7 +58,9 @@ def test_uno_equals_scikit_survival_with_ties_and_censoring():
             stays = early | (clipped >= limit)
             outcome = Outcome(np.where(early, outcome.time, clipped), outcome.event & stays)
         try:
-            theirs = concordance_index_ipcw(as_surv(reference), as_scored(outcome, limit), risk, limit)[0]
+            theirs = sksurv.metrics.concordance_index_ipcw(
+                as_surv(reference), as_scored(outcome, limit), risk, limit
+            )[0]
         except ValueError:  # it divides by the censoring estimate of patients whom the limit leaves out
             continue
         assert ours == pytest.approx(theirs, abs=SINGLE)
@@ -93,7 +95,7 @@ def test_uno_orders_risks_that_single_precision_cannot_tell_apart():
     assert dynamic_auc(outcome, risk, [2.0])[0] == pytest.approx(1.0, abs=SINGLE)
 
 
-def test_auc_and_brier_equal_scikit_survival_with_ties_and_censoring():
+def test_auc_and_brier_equal_scikit_survival_with_ties_and_censoring(sksurv):
     rng = np.random.default_rng(2)
     compared = 0
     for _ in range(120):
@@ -106,9 +108,11 @@ def test_auc_and_brier_equal_scikit_survival_with_ties_and_censoring():
         truth, scored = as_surv(outcome), as_scored(outcome)
         survival = np.sort(rng.random((len(outcome), len(months))), axis=1)[:, ::-1]
         ours = brier_scores(outcome, survival, months)
-        np.testing.assert_allclose(ours, brier_score(truth, scored, survival, months)[1], atol=SINGLE)
+        np.testing.assert_allclose(
+            ours, sksurv.metrics.brier_score(truth, scored, survival, months)[1], atol=SINGLE
+        )
         try:
-            theirs = cumulative_dynamic_auc(truth, scored, risk, months)[0]
+            theirs = sksurv.metrics.cumulative_dynamic_auc(truth, scored, risk, months)[0]
         except (
             ValueError
         ):  # it weighs patients beyond the months as well, and gives up where nobody is followed
@@ -118,17 +122,17 @@ def test_auc_and_brier_equal_scikit_survival_with_ties_and_censoring():
     assert compared > 25
 
 
-def test_auc_and_brier_take_their_weights_from_the_reference_patients():
+def test_auc_and_brier_take_their_weights_from_the_reference_patients(sksurv):
     rng = np.random.default_rng(3)
     outcome, risk = random_cohort(rng, 60)
     reference = Outcome(outcome.time + rng.integers(0, 9, 60), rng.random(60) < 0.4)
     months = np.unique(np.quantile(outcome.time, [0.3, 0.5]))
     survival = rng.random((60, len(months)))
-    theirs = brier_score(as_surv(reference), as_scored(outcome), survival, months)[1]
+    theirs = sksurv.metrics.brier_score(as_surv(reference), as_scored(outcome), survival, months)[1]
     ours = brier_scores(outcome, survival, months, reference=reference)
     np.testing.assert_allclose(ours, theirs, atol=SINGLE)
     assert np.abs(ours - brier_scores(outcome, survival, months)).max() > 1e-3
-    theirs = cumulative_dynamic_auc(as_surv(reference), as_scored(outcome), risk, months)[0]
+    theirs = sksurv.metrics.cumulative_dynamic_auc(as_surv(reference), as_scored(outcome), risk, months)[0]
     np.testing.assert_allclose(dynamic_auc(outcome, risk, months, reference=reference), theirs, atol=SINGLE)
 
 

@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from lifelines.statistics import logrank_test
-from sksurv.metrics import integrated_brier_score
-from sksurv.util import Surv
 from statistics_fixtures import QUICK, made_run
 
 from amkd_core.cohort.clinical import outcome_of
@@ -101,24 +99,19 @@ def test_pairs_within_folds_ignore_the_folds_scales_and_pooled_pairs_do_not(made
     )
 
 
-def test_the_integrated_brier_score_equals_scikit_survival_on_one_split():
+def test_the_integrated_brier_score_equals_scikit_survival_on_one_split(sksurv):
     made = made_run(200, 1)
     item = scored_models(made.cohort, made.splits, made.predictions, made.bins)["student"]
     found = model_statistics(item, seed=0, n_resamples=20)
     months = np.array(found.curve.months)
     train = item.references[1]
-    theirs = integrated_brier_score(
-        Surv.from_arrays(train.event, train.time), Surv.from_arrays(item.outcome.event, item.outcome.time),
-        item.survival_of(months), months,
-    )  # fmt: skip
+    trained, tested = (
+        sksurv.util.Surv.from_arrays(outcome.event, outcome.time) for outcome in (train, item.outcome)
+    )
+    theirs = sksurv.metrics.integrated_brier_score(trained, tested, item.survival_of(months), months)
     assert found.integrated_brier.value == pytest.approx(theirs, abs=1e-5)
     nobody = np.tile(item.nulls[1].survival_at(months), (len(item.patients), 1))
-    theirs = integrated_brier_score(
-        Surv.from_arrays(train.event, train.time),
-        Surv.from_arrays(item.outcome.event, item.outcome.time),
-        nobody,
-        months,
-    )
+    theirs = sksurv.metrics.integrated_brier_score(trained, tested, nobody, months)
     assert found.integrated_brier_without_model.value == pytest.approx(theirs, abs=1e-5)
     assert len(months) == 25
     assert months[-1] == pytest.approx(common_limit(item))
