@@ -76,8 +76,8 @@ class BagKind:
             recorded = verified or field in ("name", "dimension") or right not in ("", NOT_RECORDED)
             if recorded and left != right:
                 raise BundleMismatchError(
-                    f"{subject}: made with encoder {field} {_short(right)}, but {self.model} needs "
-                    f"{_short(left)} ({self.encoder.name}); extract the slide with the model's encoder"
+                    f"{subject}: made with encoder {field} {_short(right, left)}, but {self.model} needs "
+                    f"{_short(left, right)} ({self.encoder.name}); extract the slide with the model's encoder"
                 )
 
     def check_golden(self, found: GoldenFeatures | None, subject: str, *, cause: str = "") -> None:
@@ -108,6 +108,12 @@ class BagKind:
         )
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, other: Any) -> str:
+    """A long text from shortly before where it begins to differ from another one."""
     text = str(value)
-    return repr(text if len(text) <= 24 else f"{text[:12]}...")
+    if len(text) <= 24:
+        return repr(text)
+    alike = zip(text, str(other), strict=False)
+    start = max(0, next((place for place, (own, its) in enumerate(alike) if own != its), 0) - 6)
+    shown = text[start : start + 18]
+    return repr(("..." if start else "") + shown + ("..." if start + len(shown) < len(text) else ""))

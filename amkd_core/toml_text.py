@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -54,4 +55,11 @@ def parsed_toml(text: str, name: str) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(f"{name}: is not TOML (nested too deeply)") from error
     except ValueError as error:  # its own errors among them
-        raise ConfigError(f"{name}: is not TOML ({error})") from error
+        raise ConfigError(f"{name}: is not TOML ({error}){_about_backslashes(text, str(error))}") from error
+
+
+def _about_backslashes(text: str, said: str) -> str:
+    """How a path of Windows is written, where one is what the parser stumbled on; else empty."""
+    place = re.search(r"at line (\d+)", said)
+    line = text.splitlines()[int(place.group(1)) - 1] if place else ""
+    return "; write paths with / or in 'single quotes'" if "\\" in line and '"' in line else ""

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort, read_cohort
 from amkd_core.cohort.folds import make_folds
+from amkd_core.cohort.patients import outcome_of
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.comparison import bootstrap_within
 from amkd_core.survival.metrics import concordance_index

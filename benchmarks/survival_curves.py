@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from amkd_core.cohort.clinical import outcome_of, read_clinical_table
+from amkd_core.cohort.clinical import read_clinical_table
 from amkd_core.cohort.columns import ClinicalKeys
+from amkd_core.cohort.patients import outcome_of
 from amkd_core.survival.curve import survival_at
 from amkd_core.survival.metrics import kaplan_meier
 from amkd_core.survival.outcome import TimeBins

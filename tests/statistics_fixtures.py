@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from amkd_core.cohort.clinical import Finding, Patient, outcome_of
 from amkd_core.cohort.cohort import Cohort, CohortFile
 from amkd_core.cohort.genes import ExpressionTable
 from amkd_core.cohort.pathways import GeneSet
+from amkd_core.cohort.patients import Finding, Patient, outcome_of
 from amkd_core.cohort.splits import Split
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.statistics import Effort

@@ -22,6 +22,12 @@ def site_of(patient: str) -> str:
     return patient_of(patient).split("-")[1] if found else ""
 
 
+def is_normal_tissue(name: str) -> bool:
+    """Whether a TCGA barcode is that of a sample of normal tissue, type 10 to 19; no other name tells."""
+    found = _PATIENT.match(name.strip())
+    return found is not None and int(found.group(2) or 0) in _NORMAL
+
+
 def choose_samples(names: Sequence[str]) -> tuple[list[int], int, int]:
     """One sample a patient: the tumour sample with the lowest type code, then the first name in sorted order.
 
@@ -38,11 +44,11 @@ def choose_samples(names: Sequence[str]) -> tuple[list[int], int, int]:
     best: dict[str, tuple[int, str, int]] = {}
     n_normal = 0
     for place, name in enumerate(names):
-        found = _PATIENT.match(name.strip())
-        code = int(found.group(2)) if found and found.group(2) else 0
-        if code in _NORMAL:
+        if is_normal_tissue(name):
             n_normal += 1
             continue
+        found = _PATIENT.match(name.strip())
+        code = int(found.group(2)) if found and found.group(2) else 0
         candidate = (code, name, place)
         patient = patient_of(name)
         best[patient] = min(best.get(patient, candidate), candidate)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.pathways import LEAST_OF_ONE, MIN_COVERAGE, GeneSet, cover, coverage_of, shares_in_words
+from amkd_core.cohort.patients import Patient
 from amkd_core.errors import CohortError
 from amkd_core.survival.endpoints import EndpointWords
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from amkd_core.cohort.barcodes import is_normal_tissue
 from amkd_core.cohort.clinical_values import flag_of, in_words, is_empty, is_untold, number_of
 from amkd_core.cohort.columns import ClinicalColumns, ClinicalKeys
 from amkd_core.errors import CohortError
@@ -22,7 +23,16 @@ _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
 def slide_ids_of(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, ...]:
-    """Slides that a row names, without the endings of files; none where its cell is empty."""
+    """Slides of tumours that a row names, without the endings of files; none where its cell is empty."""
+    return tuple(name for name in _slides_named(row, columns) if not is_normal_tissue(name))
+
+
+def normal_slides_of(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, ...]:
+    """Slides that a row names and whose barcodes say normal tissue: none tells of the tumour."""
+    return tuple(name for name in _slides_named(row, columns) if is_normal_tissue(name))
+
+
+def _slides_named(row: Mapping[Any, Any], columns: ClinicalColumns) -> tuple[str, ...]:
     value = row[columns.slide]
     if is_empty(value):
         return ()

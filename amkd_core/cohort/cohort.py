@@ -14,11 +14,12 @@ from pydantic import Field, ValidationError
 
 from amkd_core.cohort.bare_tables import bare_note
 from amkd_core.cohort.checks import follow_up_warnings
-from amkd_core.cohort.clinical import Finding, Patient, outcome_of, read_clinical_table
+from amkd_core.cohort.clinical import read_clinical_table
 from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.expression import FoundScale, ReadExpression, Scale, read_cohort_expression
 from amkd_core.cohort.genes import ExpressionTable, read_expression
 from amkd_core.cohort.pathways import GeneSet, read_gmt, refuse_genes_as_descriptions
+from amkd_core.cohort.patients import Finding, Patient, outcome_of
 from amkd_core.errors import CohortError, ConfigError
 from amkd_core.hash_beside import check_hash_beside
 from amkd_core.survival.endpoints import words_of

@@ -23,28 +23,30 @@ PATIENT_NAMES = (
     "patient_id",
     "case_submitter_id",  # before GDC's case_id, which is no barcode
     "cases_submitter_id",  # as GDC names its columns by now: cases.submitter_id, demographic.vital_status
+    "submitter_id",
     "case_id",
     "_patient",
     "patient",
-    "submitter_id",
     "bcr_patient_barcode",
     "case",
 )
 MANY_SLIDES_NAMES = ("slide_ids",)
 ONE_SLIDE_NAMES = ("slide_id", "filename", "slide", "image_id")
-# GDC's age_at_diagnosis is in days; its age_at_index, in years, comes first.
+# GDC's newer tables and UCSC Xena's copies put the part of the record before or behind the name. GDC's age_at_diagnosis
+# is in days; its age_at_index, in years, comes first.
 AGE_NAMES = (
     "age_years",
     "age",
     "age_at_index",
     "demographic_age_at_index",
+    "age_at_index_demographic",
     "age_at_initial_pathologic_diagnosis",
     "diagnosis_age",
     "age_at_diagnosis",
     "diagnoses_age_at_diagnosis",
+    "age_at_diagnosis_diagnoses",
 )
 IS_FEMALE = "is_female"  # a flag of MCAT's and SurvPath's tables
-# GDC's newer tables and UCSC Xena's copies put the part of the record before or behind the name.
 SEX_NAMES = (
     "sex",
     "gender",
@@ -61,19 +63,28 @@ STAGE_NAMES = (
     "ajcc_pathologic_stage",
     "pathologic_stage",
     "diagnoses_ajcc_pathologic_stage",
+    "ajcc_pathologic_stage_diagnoses",
     "neoplasm_disease_stage_american_joint_committee_on_cancer_code",
 )
 # GDC's two columns of time: that of the dead, and that of the others.
-_DEATH_NAMES = ("days_to_death", "demographic_days_to_death")
+_DEATH_NAMES = ("days_to_death", "demographic_days_to_death", "days_to_death_demographic")
 _LAST_CONTACT_NAMES = (
     "days_to_last_follow_up",
     "days_to_last_followup",
     "diagnoses_days_to_last_follow_up",
+    "days_to_last_follow_up_diagnoses",
 )
 
 
 _EVENT_NAMES: dict[Endpoint, tuple[str, ...]] = {
-    "os": ("overall_survival_status", "event", "vital_status", "demographic_vital_status", "death"),
+    "os": (
+        "overall_survival_status",
+        "event",
+        "vital_status",
+        "demographic_vital_status",
+        "vital_status_demographic",
+        "death",
+    ),
     "dss": ("disease_specific_survival_status",),
     "pfi": (),
 }
@@ -342,5 +353,5 @@ class _Finder:
 
 
 def plain(name: str) -> str:
-    """A column's name in lower case, without brackets, its spaces, dots and dashes as underscores."""
-    return re.sub(r"[ .\-]+", "_", re.sub(r"[()\[\]]", " ", name).strip()).lower()
+    """A column's name in lower case, without brackets, its spaces, line breaks, dots and dashes as underscores."""
+    return re.sub(r"[\s.\-]+", "_", re.sub(r"[()\[\]]", " ", name).strip()).lower()

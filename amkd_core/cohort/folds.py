@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.cohort.barcodes import patient_of
-from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.clinical_rows import PARTS, part_of
 from amkd_core.cohort.clinical_values import is_empty, number_of
 from amkd_core.cohort.columns import PATIENT_NAMES, plain
+from amkd_core.cohort.patients import Patient
 from amkd_core.cohort.splits import MIN_EVENTS, Split, carve, deal_out, stratified_split
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
@@ -191,15 +191,20 @@ def read_folds(
     group = np.array([patient.group for patient in patients]) if grouped else None
     places = [rows[name] for name in names.tolist()]
     parts = [name for name in frame.columns if re.fullmatch(r"(fold|split)_?\d+", str(name))]
-    number = next((name for name in ("test_fold", "val_fold", "fold") if name in frame.columns), None)
+    numbered = [name for name in ("test_fold", "val_fold", "fold") if name in frame.columns]
     if parts:
         return tuple(_marked(path.name, str(name), frame[name].iloc[places], names) for name in parts)
-    if number is None:
+    if len(numbered) > 1:
+        raise CohortError(
+            f"{path.name}: has columns {' and '.join(numbered)}, expected one, the fold that tests each; columns "
+            "fold0, fold1, ... with train, val and test say who chooses the epoch as well"
+        )
+    if not numbered:
         raise CohortError(
             f"{path.name}: expected a column val_fold, test_fold or fold, or fold0, fold1, ...; found "
             f"{_listed(frame.columns)}"
         )
-    folds = _numbers(path.name, str(number), frame[number].iloc[places], names)
+    folds = _numbers(path.name, numbered[0], frame[numbered[0]].iloc[places], names)
     return tuple(
         carve(names, event, group, np.flatnonzero(folds == fold), [seed, place], events=events)
         for place, fold in enumerate(sorted(set(folds.tolist())))
@@ -212,12 +217,13 @@ def _numbers(file_name: str, column: str, marks: Any, names: NDArray[Any]) -> ND
     wrong = [
         f"{name}: {'nothing' if is_empty(mark) else str(mark)[:40]}"
         for name, mark, number in zip(names.tolist(), marks, numbers, strict=True)
-        if number is None or not float(number).is_integer() or abs(number) >= _MOST_EXACT
+        if number is None or not float(number).is_integer() or not 0 <= number < _MOST_EXACT
     ]
     if wrong:
         raise CohortError(
-            f"{file_name}: column {column} says no whole number for {len(wrong)} patients ({', '.join(wrong[:5])}); "
-            "expected the number of the fold that tests each, or columns fold0, fold1, ... with train, val and test"
+            f"{file_name}: column {column} says no whole number from 0 for {len(wrong)} patients "
+            f"({', '.join(wrong[:5])}); expected the number of the fold that tests each, or columns fold0, fold1, ... "
+            "with train, val and test"
         )
     return np.array(numbers, dtype=np.int64)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAMES = (*ONE_SLIDE_NAMES, "file_name")
+_TISSUE_NAMES = ("sample_type", "tissue_type")  # as GDC's older and newer sample sheets say
 
 
 def with_slide_table(
@@ -90,12 +91,23 @@ def _slides_by_patient(path: Path, keys: ClinicalKeys) -> tuple[dict[str, list[s
         )
     found: dict[str, list[str]] = {}
     cells: list[tuple[int, Any, Any]] = list(zip(sheet.index + 2, sheet[patient], sheet[slide], strict=True))
-    for number, whose, name in cells:
-        if is_empty(name):
+    tissue = column_of(sheet.columns, "", _TISSUE_NAMES, source)
+    normal = [_says_normal(value) for value in sheet[tissue]] if tissue else [False] * len(cells)
+    for (number, whose, name), is_normal in zip(cells, normal, strict=True):
+        if is_empty(name) or is_normal:
             continue
         if is_empty(whose):
             raise CohortError(f"{source}: row {number}: slide {name} has no {patient}")
         found.setdefault(patient_of(str(whose)), []).append(str(name).strip())
     if not found:
         raise CohortError(f"{source}: names no slide in column {slide}")
-    return found, f"Slides are column {slide} of {source}, patients its column {patient}."
+    note = f"Slides are column {slide} of {source}, patients its column {patient}"
+    if any(normal):
+        note += f"; {sum(normal)} of its rows are of normal tissue by column {tissue} and left out"
+    return found, f"{note}."
+
+
+def _says_normal(value: Any) -> bool:
+    """Whether all samples of a file are of normal tissue, as in GDC's "Solid Tissue Normal"."""
+    kinds = [] if is_empty(value) else str(value).split(",")
+    return bool(kinds) and all("normal" in kind.lower() for kind in kinds)

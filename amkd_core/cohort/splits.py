@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.clinical_rows import PARTS
+from amkd_core.cohort.patients import Patient
 from amkd_core.errors import CohortError
 
 # Fewer events than this in training or validation teach or choose nothing.

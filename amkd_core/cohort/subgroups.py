@@ -16,8 +16,8 @@ from amkd_core.cohort.subgroup_names import AGE_YEARS, MOST_SITES, NAMES, By
 from amkd_core.survival.metrics import FEW_EVENTS
 
 if TYPE_CHECKING:
-    from amkd_core.cohort.clinical import Patient
     from amkd_core.cohort.cohort import Cohort
+    from amkd_core.cohort.patients import Patient
 
 
 @dataclass(frozen=True)

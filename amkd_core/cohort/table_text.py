@@ -53,12 +53,18 @@ def check_table_text(path: Path, separator: str) -> int:
             raise CohortError(
                 f"{path.name}: is empty or begins with an empty line, expected names of columns"
             )
-        columns = _header(header, separator, path.name, n_remarks + 1)
+        begins = ends = n_remarks + 1
+        # A name in quotation marks may go over several lines, as spreadsheets write one with a line break.
+        while header.count('"') % 2 and len(header) < MOST_LINE_BYTES and (line := next(lines, "")):
+            header, ends = header + line, ends + 1
+        if header.count('"') % 2:
+            raise CohortError(_unclosed(path.name, begins))
+        columns = _header(header, separator, path.name, begins)
         n_rows = 0
-        for number, found in _lengths(lines, separator, path.name, n_remarks + 1):
+        for number, found in _lengths(lines, separator, path.name, ends):
             n_rows += 1
             if found != len(columns):
-                raise CohortError(_ragged(path.name, number, found, columns, separator, header=n_remarks + 1))
+                raise CohortError(_ragged(path.name, number, found, columns, separator, header=begins))
     if not n_rows:
         raise CohortError(f"{path.name}: has names of columns and no rows")
     return n_remarks
@@ -168,7 +174,11 @@ def _lengths(lines: Iterable[str], separator: str, name: str, header: int) -> It
         elif len(quoted) > MOST_LINE_BYTES:
             break
     if quoted:
-        raise CohortError(f"{name}, line {opened}: a quotation mark is opened and never closed")
+        raise CohortError(_unclosed(name, opened))
+
+
+def _unclosed(name: str, line: int) -> str:
+    return f"{name}, line {line}: a quotation mark is opened and never closed"
 
 
 def _ragged(name: str, number: int, found: int, columns: list[str], separator: str, *, header: int) -> str:

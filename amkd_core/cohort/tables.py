@@ -91,6 +91,7 @@ def _read(path: Path, kind: str, text: Collection[str], first_is_text: bool) -> 
     if kind == "parquet":
         check_parquet(path)
         frame = pd.read_parquet(path, page_checksum_verification=True)  # where its writer kept any
+        frame = _with_index(frame)
         return _with_text(frame, _names(frame, text, first_is_text))
     if kind == "xlsx":
         check_workbook(path)
@@ -112,6 +113,17 @@ def _read(path: Path, kind: str, text: Collection[str], first_is_text: bool) -> 
         frame = pd.read_csv(stream, dtype=dict.fromkeys(names, str), **read)
     # Rows are named by their lines in the file, whose names of columns are line 1 where nothing comes before them.
     return frame.set_axis(frame.index + n_remarks) if n_remarks else frame
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """An index that pandas kept apart, as the first column that it is in every other format; bare row numbers go."""
+    import pandas as pd
+
+    if frame.index.nlevels > 1 or frame.index.name is not None:
+        return frame.reset_index()
+    if pd.api.types.is_numeric_dtype(frame.index.dtype):
+        return frame.reset_index(drop=True)
+    return frame.rename_axis("Unnamed: 0").reset_index()  # as pandas calls a column without a name in a text
 
 
 @contextmanager

@@ -29,7 +29,7 @@ DPI = 150
 COLOURS = {
     "student": "#007c8a",
     "teacher": "#d95f02",
-    "age and stage": "#7570b3",
+    **dict.fromkeys(("age and stage", "age", "stage"), "#7570b3"),
     "age, stage and student": "#1b7837",
 }
 OTHER_COLOUR = "#555555"

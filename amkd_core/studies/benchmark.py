@@ -20,7 +20,7 @@ from amkd_core.studies.cells import gathered, run_cells, tasks_of
 from amkd_core.survival.outcome import TimeBins
 from amkd_core.training.cell import EXTERNAL
 from amkd_core.training.config import TrainingConfig
-from amkd_core.training.data_record import BAGS_SHA256, DATA, data_record
+from amkd_core.training.data_record import BAGS_SHA256, DATA, check_folds, data_record, keep_data
 from amkd_core.training.external_genes import ReadableGenes, readable_genes, with_gaps
 from amkd_core.training.folder_owner import BENCHMARK, CELLS
 from amkd_core.training.foreign_bags import warned_of_foreign_bags
@@ -136,12 +136,12 @@ def compare(
         reads_slides = _as_begun(out, reads_slides)
         cohort = with_slides(cohort, out) if reads_slides else cohort
         splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
-        keep_record(out / "folds.json", {"folds": [split.to_record() for split in splits]})
+        check_folds(out, splits)
         bags = yield from _bags(cohort, out, config, jobs) if reads_slides else _no_bags(cohort)
         if reads_slides:
             cohort = warned_of_foreign_bags(cohort, bags, bags_of(cohort, out))
         key = data_record(cohort, bags if reads_slides else None)
-        keep_record(out / DATA, key)
+        keep_data(out, key, splits)
         bags = share_bags(out, cohort, bags, key=key, dtype=config.cache_dtype)
         genes = None
         if external is not None:

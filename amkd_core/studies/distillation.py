@@ -18,10 +18,10 @@ from scipy import stats
 
 from amkd_core.atomic import write_text
 from amkd_core.bag import FeatureBag
-from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.cohort import Cohort, CohortFile
 from amkd_core.cohort.genes import read_expression
 from amkd_core.cohort.pathways import read_gmt
+from amkd_core.cohort.patients import Patient
 from amkd_core.cohort.splits import Split
 from amkd_core.inference.pathway_table import ranked_effects
 from amkd_core.models import SurvivalModel

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.cohort.clinical import Patient, outcome_of
+from amkd_core.cohort.patients import Patient, outcome_of
 from amkd_core.export.run_report import ReportTable
 from amkd_core.studies.benchmark import Comparison
 from amkd_core.studies.comparison_tables import title_of, with_published

@@ -14,7 +14,7 @@ from amkd_core.atomic import write_text
 from amkd_core.bundle import Bundle
 from amkd_core.bundle_card import RESEARCH_USE_ONLY
 from amkd_core.bundle_file import open_bundle
-from amkd_core.cohort.clinical import Patient
+from amkd_core.cohort.patients import Patient
 from amkd_core.errors import CohortError, ModalityError
 from amkd_core.export.cohort_figures import GroupCurves, draw_kaplan_meier, write_cohort_figure
 from amkd_core.export.explain_figures import draw_effects, draw_pathways

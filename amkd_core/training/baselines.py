@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.cohort.clinical import Patient, outcome_of
+from amkd_core.cohort.patients import Patient, outcome_of
 from amkd_core.cohort.splits import Split
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.comparison import PairedDifference, paired_difference
@@ -93,6 +93,12 @@ class AddedValue:
     difference: PairedDifference
 
 
+def covariates_told(patients: Sequence[Patient]) -> tuple[str, ...]:
+    """Which of age and stage is known of any patient: what a baseline rests on, and may be named by."""
+    known = np.isfinite(clinical_table(patients))
+    return tuple(name for column, name in enumerate(COVARIATES[:2]) if known[:, column].any())
+
+
 def clinical_table(patients: Sequence[Patient]) -> Array:
     """Age in years and stage 1 to 4, shape (n, 2); NaN where unknown."""
     rows = [(patient.age_years, patient.stage) for patient in patients]
@@ -144,7 +150,8 @@ def combined_risk(outcome: Outcome, fold: NDArray[np.int64], clinical: Array, ri
 
     The two weights of a fold are fitted on the out-of-fold risks of the *other* folds' patients, so that a patient's
     outcome has no part in the weights of the own risk. Risks are taken about their folds' means, and each fold has a
-    baseline hazard of its own: the networks of two folds have scales of their own.
+    baseline hazard of its own: the networks of two folds have scales of their own. No weight is below 0: it would
+    turn a risk that runs backwards round, and call that what it adds.
 
     Parameters
     ----------
@@ -170,9 +177,22 @@ def combined_risk(outcome: Outcome, fold: NDArray[np.int64], clinical: Array, ri
         own = fold == label
         spread = both[~own].std(axis=0)
         scale = np.where(spread > 0, spread, 1.0)
-        weights = ridge_cox(outcome.take(~own), both[~own] / scale, COMBINED_PENALISER, stratum=fold[~own])
+        weights = _not_turned(
+            ridge_cox(outcome.take(~own), both[~own] / scale, COMBINED_PENALISER, stratum=fold[~own])
+        )
         combined[own] = (both[own] / scale) @ weights
     return combined
+
+
+def _not_turned(weights: Array) -> Array:
+    """Weights of the clinical and the model's risk, none below 0: the model's alone goes before the clinical one.
+
+    With one weight at 0 the other changes no order of patients, so it need not be fitted again.
+    """
+    clinical, model = weights
+    if model <= 0:
+        return np.array([1.0, 0.0])
+    return np.array([max(float(clinical), 0.0), float(model)])
 
 
 def added_value(

@@ -93,15 +93,15 @@ class Child:
                 return
             yield line
 
-    def cause_of_death(self) -> str:
-        """How it ended, as the end of a sentence."""
+    def cause_of_death(self, report: str = "above") -> str:
+        """How it ended, as the end of a sentence that says where its own report stands."""
         if self._stalled_s is not None:
             return f"no progress for {self._stalled_s:.0f} s, so it was stopped; the file may be damaged"
         code = self._process.wait()
         name = signal_of(code)
         if name:
             return f"its process died by {name} (killed, or memory ran out)"
-        return f"its process ended with an unexpected error (exit code {code}); its report is above"
+        return f"its process ended with an unexpected error (exit code {code}); its report is {report}"
 
     def close(self) -> None:
         """End the process now, if it has not ended by itself."""

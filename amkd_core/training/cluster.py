@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +82,7 @@ class ClusterFolds:
 
     def __init__(self, client: Client, run: Path, *, threads: int) -> None:
         self.width = 1_000_000  # the scheduler queues what the workers cannot take yet
+        self.advice = ""
         self._client = client
         self._run = run.resolve()
         self._threads = threads
@@ -134,7 +136,8 @@ def run_task(task: Mapping[str, Any], stall_s: float | None = None) -> dict[str,
             if ALIVE not in answer:
                 answers.append(answer)
         died = len(answers) < len(task.get("slides", [0]))
-        return {"answers": answers, **({"cause": child.cause_of_death()} if died else {})}
+        report = f"in the log of the worker on {socket.gethostname()}"
+        return {"answers": answers, **({"cause": child.cause_of_death(report)} if died else {})}
     except AmkdError as error:
         return {"answers": answers, "error": str(error)}
     finally:

@@ -1,18 +1,20 @@
-"""What a run was made from, as hashes: a run is continued, and its figures drawn, on the same data or not at all."""
+"""What a run was made from: it is continued, and its figures drawn, on the same data and folds or not at all."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from amkd_core.bag import FeatureBag
 from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.splits import Split
 from amkd_core.errors import RunFolderError
 from amkd_core.file_hash import file_sha256
 from amkd_core.training.inputs import digest_of
+from amkd_core.training.run_folder import keep_record
 
-DATA = "data.json"
+DATA, FOLDS = "data.json", "folds.json"
 _HASH = "_sha256"
 _FOLLOW_UP = "follow-up"
 BAGS_SHA256 = f"bags{_HASH}"
@@ -25,6 +27,39 @@ def data_record(cohort: Cohort, bags: Mapping[str, FeatureBag] | None) -> dict[s
         **_follow_up(cohort, {patient.patient_id for patient in cohort.patients}),
         BAGS_SHA256: None if bags is None else digest_of(bags),
     }
+
+
+def check_folds(run: Path, splits: Sequence[Split]) -> None:
+    """Compare a run's folds with those that it was begun with, before slides are encoded.
+
+    A run is begun once its data were read (`keep_data`): whoever leaves a patient out whose slide could not be encoded,
+    as the error advises, has other folds, and goes on in the same folder with the bags that it holds.
+
+    Raises
+    ------
+    RunFolderError
+        When they are others.
+    """
+    if (run / DATA).exists() or any(run.glob("fold-*")):
+        keep_record(run / FOLDS, _folds(splits))
+    else:  # earlier releases wrote them first
+        (run / FOLDS).unlink(missing_ok=True)
+
+
+def keep_data(run: Path, data: Mapping[str, str | None], splits: Sequence[Split]) -> None:
+    """Write what a run rests on, or compare it with what the run was begun with.
+
+    Raises
+    ------
+    RunFolderError
+        Naming the first difference.
+    """
+    keep_record(run / DATA, data)
+    keep_record(run / FOLDS, _folds(splits))
+
+
+def _folds(splits: Sequence[Split]) -> dict[str, list[dict[str, list[str]]]]:
+    return {"folds": [split.to_record() for split in splits]}
 
 
 def require_same_tables(

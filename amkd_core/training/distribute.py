@@ -46,9 +46,18 @@ class Ended:
 
 
 class Backend(Protocol):
-    """Where folds are trained."""
+    """Where folds are trained.
+
+    Attributes
+    ----------
+    width
+        Folds at a time.
+    advice
+        What to do about folds that were lost, as the end of a sentence; may be empty.
+    """
 
     width: int
+    advice: str
 
     def start(self, fold: int) -> None:
         """Begin, or begin again, with a fold."""
@@ -93,6 +102,7 @@ class LocalProcesses:
 
     def __init__(self, run: Path, *, jobs: int, threads: int, gpus: Sequence[str] = ()) -> None:
         self.width = jobs
+        self.advice = ", with fewer --jobs if memory ran out"
         self._run = run.resolve()
         self._threads = threads
         self._gpus = gpus
@@ -178,7 +188,7 @@ def train_folds(
     finally:
         backend.close()
     if lost:
-        raise WorkerError(_sentence(lost))
+        raise WorkerError(_sentence(lost, backend.advice))
 
 
 def _epochs(logs: dict[int, FoldLog], log: ProgressLog, left: TimeLeft) -> Generator[str, None, None]:
@@ -200,10 +210,10 @@ def _again_or_lost(fold: int, cause: str, n_attempts: int, waiting: list[int], l
         lost[fold] = cause
 
 
-def _sentence(lost: dict[int, str]) -> str:
+def _sentence(lost: dict[int, str], advice: str) -> str:
     listed = "; ".join(f"fold {fold}: {cause}" for fold, cause in sorted(lost.items()))
     count = "1 fold was" if len(lost) == 1 else f"{len(lost)} folds were"
     return (
-        f"{count} lost after {ATTEMPTS} attempts ({listed}); the others are kept: repeat the command to continue, with "
-        "fewer --jobs if memory ran out"
+        f"{count} lost after {ATTEMPTS} attempts ({listed}); the others are kept: repeat the command to "
+        f"continue{advice}"
     )

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from amkd_core.atomic import write_text
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
-from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.patients import Patient
 from amkd_core.errors import ModalityError
 from amkd_core.export.cohort_figures import write_cohort_figure
 from amkd_core.export.explain_figures import draw_agreement, draw_effects, draw_pathways

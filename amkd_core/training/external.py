@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from amkd_core.atomic import atomic_path, write_text
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
-from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.expression import UNITS, same_units
+from amkd_core.cohort.patients import outcome_of
 from amkd_core.cohort.same_scale import cohort_fault
 from amkd_core.cohort.table_one import patches_by_slide
 from amkd_core.errors import CohortError, ModalityError

@@ -13,14 +13,13 @@ from amkd_core.bag_file import read_bag
 from amkd_core.cohort.cohort import PATHS, Cohort, read_cohort, read_cohort_file
 from amkd_core.errors import RunFolderError
 from amkd_core.file_names import bag_of_slide
-from amkd_core.training.data_record import DATA, require_same_tables
+from amkd_core.training.data_record import DATA, FOLDS, require_same_tables
 from amkd_core.training.fold_record import FoldResult, finished_fold, out_of_fold
 from amkd_core.training.folder_owner import CELLS, RUN
 from amkd_core.training.foreign_bags import bag_assumptions
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of
 
-FOLDS = "folds.json"
 _FOLDERS = ("slides", "bags")
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort, Patient
+from amkd_core.cohort.patients import outcome_of
 from amkd_core.models import SurvivalModel
 from amkd_core.survival.baseline import BaselineHazard, hazards_in_bins
 from amkd_core.survival.hazard import risk

@@ -103,7 +103,7 @@ def _folds(statistics: RunStatistics) -> tuple[Draw, tuple[float, float]]:
     ]
     if statistics.clinical.c_index.mean is not None:
         clinical = statistics.clinical.c_index
-        scores.append(FoldScores("age and stage", clinical.by_fold, clinical.mean))
+        scores.append(FoldScores(statistics.clinical.named, clinical.by_fold, clinical.mean))
     chance = None if statistics.chance is None else statistics.chance.percentile_95
     return (lambda figure: draw_folds(figure, scores, chance=chance)), (2.0 + 1.9 * len(scores), 4.2)
 

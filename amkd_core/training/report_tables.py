@@ -35,7 +35,7 @@ def order_table(statistics: RunStatistics) -> ReportTable:
             " Networks of two folds have risk scales of their own: pairs within folds compare patients, all pairs "
             "pooled compare scales as well."
         )
-    header = row("", _names(statistics), "age and stage")
+    header = row("", _names(statistics), clinical.named)
     return ReportTable(
         "How well risks order patients (0.5 is chance, 1 is perfect)", header, tuple(rows), note
     )
@@ -69,10 +69,10 @@ def error_table(statistics: RunStatistics) -> ReportTable:
 
 def added_table(statistics: RunStatistics) -> ReportTable:
     """What each model adds to age and stage; the hazard ratio alone where no clinical model was fitted."""
-    fitted = not statistics.clinical.reason
+    fitted, named = not statistics.clinical.reason, statistics.clinical.named
     header: tuple[str, ...] = ("", "Hazard ratio per std [95 %]")
     if fitted:
-        header = ("", "Age and stage: C", "With the model: C", "Gain, paired [95 %]", header[1])
+        header = ("", f"{named.capitalize()}: C", "With the model: C", "Gain, paired [95 %]", header[1])
     rows = []
     for name, item in statistics.added.items():
         ratio = item.hazard_ratio.text(2)
@@ -81,12 +81,12 @@ def added_table(statistics: RunStatistics) -> ReportTable:
         gain = (item.clinical.text(), item.combined.text(), item.gain.text(sign=True)) if fitted else ()
         rows.append((name, *gain, ratio))
     note = (
-        "The hazard ratio is that of the model's risk on patients it had not seen, age and stage held equal; 1 is no "
-        "effect."
+        f"The hazard ratio is that of the model's risk on patients it had not seen, {named} held equal; 1 is no "
+        "effect, and below 1 the higher risk goes with the longer time."
     )
     if fitted:
         note = "C-indices over pairs within folds. " + note
-    return ReportTable("What the model's risk adds to age and stage", header, tuple(rows), note)
+    return ReportTable(f"What the model's risk adds to {named}", header, tuple(rows), note)
 
 
 def undefined_figures(statistics: RunStatistics) -> tuple[str, ...]:
@@ -103,10 +103,10 @@ def undefined_figures(statistics: RunStatistics) -> tuple[str, ...]:
             if figure.reason:
                 found[f"{label} of the {name}"] = figure.reason
     if statistics.clinical.reason:
-        found["age and stage"] = statistics.clinical.reason
+        found[statistics.clinical.named] = statistics.clinical.reason
     for name, added in statistics.added.items():
         for label, estimate in (
-            ("gain over age and stage", added.gain),
+            (f"gain over {statistics.clinical.named}", added.gain),
             ("adjusted hazard ratio", added.hazard_ratio),
         ):
             if estimate.reason and not (estimate is added.gain and statistics.clinical.reason):

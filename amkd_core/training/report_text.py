@@ -80,7 +80,8 @@ def key_figures(statistics: RunStatistics) -> tuple[KeyFigure, ...]:
         )
     if statistics.clinical.c_index.mean is not None:
         text = f"{how}: {statistics.clinical.c_index_within_folds.text()}"
-        found.append(KeyFigure("C-index of age and stage alone", statistics.clinical.c_index.text(), text))
+        label = f"C-index of {statistics.clinical.named} alone"
+        found.append(KeyFigure(label, statistics.clinical.c_index.text(), text))
     if statistics.chance is not None and statistics.chance.percentile_95 is not None:
         note = statistics.chance.caution or (
             f"95th percentile of {statistics.chance.n_shuffles} shuffles of the outcomes"
@@ -102,23 +103,22 @@ def reading(statistics: RunStatistics) -> tuple[str, ...]:
             + _meaning(difference, "the student is better", "the teacher is better", "no difference is shown")
             + "."
         )
+    named = statistics.clinical.named
     for name, added in statistics.added.items():
         ratio = added.hazard_ratio
         if ratio.value is not None and ratio.lower is not None and ratio.upper is not None:
-            shown = (
-                "" if ratio.lower > 1 or ratio.upper < 1 else " The interval holds 1, so no effect is shown."
-            )
+            shown = "" if ratio.lower > 1 else " The interval holds 1, so no effect is shown."
+            if ratio.upper < 1:
+                shown = f" That is the wrong way round: do not use this {name}."
             points.append(
-                f"Age and stage held equal, one standard deviation more of the {name}'s risk goes with "
+                f"{named.capitalize()} held equal, one standard deviation more of the {name}'s risk goes with "
                 f"{ratio.text(2)} times the hazard.{shown}"
             )
         if added.gain.value is not None:
-            meaning = _meaning(
-                added.gain, "it adds to them", "it makes them worse", "no gain over them is shown"
-            )
+            meaning = _meaning(added.gain, "it adds to that", "it makes that worse", "no gain is shown")
             points.append(
-                f"Together with age and stage the {name} reaches {added.combined.text()} where age and stage alone "
-                f"reach {added.clinical.text()} (gain {added.gain.text(sign=True)}): {meaning}."
+                f"Together with {named} the {name} reaches {added.combined.text()}, where {named} alone "
+                f"gave {added.clinical.text()} (gain {added.gain.text(sign=True)}): {meaning}."
             )
     return tuple(points) or ("No test patient was predicted, so there is nothing to read.",)
 
@@ -185,8 +185,8 @@ def _method(statistics: RunStatistics, splits: Sequence[Split]) -> tuple[str, ..
         "learns from the slides alone, guided by the teacher; only the student is needed for a new patient.",
         f"{how}. Scaling, time bins and the border of the risk groups come from training patients; validation patients "
         "choose when training stops and nothing else.",
-        "Beside the networks stand three lines: a clinical baseline from age and stage on the same folds, what the "
-        "networks add to it, and the chance line, which a cheap model reaches on shuffled outcomes.",
+        "Beside the networks stand three lines: a clinical baseline from what is known of age and stage on the same "
+        "folds, what the networks add to it, and the chance line, which a cheap model reaches on shuffled outcomes.",
     )
 
 
@@ -219,7 +219,7 @@ def result_sections(statistics: RunStatistics, pictures: Mapping[str, Path]) -> 
         )
 
     baselines = ReportSection(
-        "Beside age and stage, and chance" if statistics.chance is not None else "Beside age and stage",
+        f"Beside {statistics.clinical.named}" + (", and chance" if statistics.chance is not None else ""),
         _baseline_text(statistics),
         tables=(added_table(statistics),),
     )
@@ -250,8 +250,9 @@ def _baseline_text(statistics: RunStatistics) -> tuple[str, ...]:
         texts.append(f"No clinical model stands beside the networks: {statistics.clinical.reason}.")
     else:
         texts.append(
-            "The clinical baseline is a ridge Cox model on age and stage (unknown values filled with the training mean "
-            "and flagged). A slide model that does not beat it, or adds nothing to it, tells a clinician nothing new."
+            f"The clinical baseline is a ridge Cox model on {statistics.clinical.named} (unknown values filled with "
+            "the training mean and flagged). A slide model that does not beat it, or adds nothing to it, tells a "
+            "clinician nothing new."
         )
     chance = statistics.chance
     if chance is not None and chance.percentile_95 is not None and chance.mean is not None:

@@ -26,7 +26,7 @@ from amkd_core.training.card_subgroups import card_subgroups
 from amkd_core.training.chance_networks import chance_of_networks
 from amkd_core.training.config import TrainingConfig
 from amkd_core.training.crossval import config_of_fold, groups_of, scores_of
-from amkd_core.training.data_record import DATA, data_record
+from amkd_core.training.data_record import check_folds, data_record, keep_data
 from amkd_core.training.evaluate import RiskGroups, Score
 from amkd_core.training.fold_record import (
     BUNDLE,
@@ -42,7 +42,7 @@ from amkd_core.training.inputs import read_bags
 from amkd_core.training.make_bundle import bundle_of_ensemble
 from amkd_core.training.packed_cache import rounded, share_bags
 from amkd_core.training.report_run import RunStatistics, report_run
-from amkd_core.training.run_folder import environment, keep_record, run_folder
+from amkd_core.training.run_folder import environment, run_folder
 from amkd_core.training.scored import Scored, scored_models
 from amkd_core.training.slides_of_run import bags_of, extract_missing, with_slides
 from amkd_core.training.statistics import Effort
@@ -121,7 +121,7 @@ def train_run(
             client = held.enter_context(connect(scheduler))
         cohort = with_slides(cohort, out)
         splits = make_folds(cohort, n_folds=config.folds, seed=config.seed)
-        keep_record(out / "folds.json", {"folds": [split.to_record() for split in splits]})
+        check_folds(out, splits)
         yield from extract_missing(
             cohort, out, jobs=jobs or 2, weights=weights, device=config.device, client=client
         )
@@ -129,7 +129,7 @@ def train_run(
         bags = rounded(read_bags(cohort, bags_of(cohort, out)), config.cache_dtype)
         cohort = warned_of_foreign_bags(cohort, bags, bags_of(cohort, out))
         data = data_record(cohort, bags)
-        keep_record(out / DATA, data)
+        keep_data(out, data, splits)
         place = Place(out, jobs or 1, client)
         if place.is_shared(len(splits)):
             yield Progress("Packing the bags for the folds")

@@ -66,7 +66,6 @@ def _claim(folder: Path, config: TrainingConfig, cohort: Cohort, command: str) -
     record = {
         "config": config.record(),
         "cohort": settings_of(cohort),
-        "cohort_file_sha256": None if cohort.path is None else file_sha256(cohort.path),
     }
     # Where the tables lie is no part of the run: a moved folder continues. Later commands look there first.
     found_at = {name: os.path.relpath(getattr(cohort.file, name), folder) for name in _places_of(cohort)}
@@ -75,6 +74,8 @@ def _claim(folder: Path, config: TrainingConfig, cohort: Cohort, command: str) -
         "report": config.report.model_dump(mode="json"),
         _ENVIRONMENT: {**environment(), **checkout()},
         "cohort_paths": dict(sorted(found_at.items())),
+        # What its keys say is compared above, its tables by their content: a comment or a moved folder is no change.
+        "cohort_file_sha256": None if cohort.path is None else file_sha256(cohort.path),
     }
     keep_record(folder / RUN, record, note=note)
 

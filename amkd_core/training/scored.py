@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.patients import outcome_of
 from amkd_core.cohort.splits import Split
 from amkd_core.errors import CohortError
 from amkd_core.survival.curve import curve_end, survival_at

@@ -20,6 +20,7 @@ from amkd_core.training.baselines import (
     adjusted_hazard_ratio,
     clinical_baseline,
     clinical_table,
+    covariates_told,
 )
 from amkd_core.training.chance import LEVEL, FeaturesOf, chance_line, pathway_means
 from amkd_core.training.estimates import Estimate, Spread
@@ -96,7 +97,9 @@ def run_statistics(
             name: model_statistics(item, seed=seed, n_resamples=effort.n_resamples) for name, item in models.items()
         },
         student_minus_teacher=_student_minus_teacher(models, seed, effort),
-        clinical=_clinical(baseline, reason, first, seed, effort),
+        clinical=_clinical(baseline, reason, first, seed, effort).model_copy(
+            update={"covariates": list(covariates_told(cohort.patients))}
+        ),
         added={name: _added(cohort, baseline, item, seed, effort) for name, item in models.items()},
         chance=_chance(cohort, splits, seed, effort, features_of) if splits and effort.n_shuffles else None,
         network_chance={name: _network_chance(values) for name, values in (network_chance or {}).items()},

@@ -98,12 +98,22 @@ class ModelStatistics(Record):
 
 
 class ClinicalStatistics(Record):
-    """Age and stage alone."""
+    """Age and stage alone; `covariates` are those of the two that the clinical table tells of anybody."""
 
+    covariates: list[str] = Field(default_factory=lambda: ["age", "stage"])
     c_index: Spread = Spread()
     c_index_within_folds: Estimate = Estimate()
     penalisers: list[float] = Field(default_factory=list)
     reason: str = ""
+
+    @property
+    def named(self) -> str:
+        """What the baseline rests on, as in "age and stage"."""
+        return " and ".join(self.covariates) or "age and stage"
+
+    def named_with(self, model: str) -> str:
+        """The same beside a model, as in "age, stage and student"."""
+        return ", ".join(self.covariates) + f" and {model}"
 
 
 class AddedStatistics(Record):
@@ -236,13 +246,13 @@ class RunStatistics(Record):
                 f"student minus teacher, paired: {self.student_minus_teacher.text(sign=True)}"
                 f"{self.of_how_many('teacher')}"
             )
-        lines.append(f"age and stage alone: C-index {_clinical(self.clinical)}")
+        lines.append(f"{self.clinical.named} alone: C-index {_clinical(self.clinical)}")
         for name, item in self.added.items():
             if not self.clinical.reason:
-                lines.append(f"age, stage and {name}: C-index {_combined(item)}")
+                lines.append(f"{self.clinical.named_with(name)}: C-index {_combined(item)}")
             if item.hazard_ratio.value is not None:
                 lines.append(
-                    f"hazard ratio of the {name}'s risk per standard deviation, age and stage held equal: "
+                    f"hazard ratio of the {name}'s risk per standard deviation, {self.clinical.named} held equal: "
                     f"{item.hazard_ratio.text(2)}{_p(item.hazard_ratio)}"
                 )
         if self.chance is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.folds import make_folds
+from amkd_core.cohort.patients import outcome_of
 from amkd_core.cohort.splits import Split
 from amkd_core.errors import CohortError, OutcomeError
 from amkd_core.survival.outcome import Outcome, TimeBins

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.bag import FeatureBag
-from amkd_core.cohort.clinical import outcome_of
 from amkd_core.cohort.cohort import Cohort
+from amkd_core.cohort.patients import outcome_of
 from amkd_core.errors import LeakError
 from amkd_core.survival.outcome import Outcome
 

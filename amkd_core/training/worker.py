@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -56,6 +57,15 @@ def _end_with_owner() -> None:
     os._exit(1)  # the run is gone; checkpoints hold all but the running epoch
 
 
+def _require_seen(folder: Path) -> None:
+    """Refuse a folder that the machine which gave the task sees, and this one does not: a cluster's usual mistake."""
+    if not folder.is_dir():
+        raise AmkdError(
+            f"{folder} is not seen from {socket.gethostname()}; every worker needs the run's folder, slides and bags "
+            "under the same paths as the machine that the command runs on"
+        )
+
+
 def _train(task: Mapping[str, Any], answer: Answer) -> None:
     """Train one fold of a run folder; everything it needs lies there."""
     import torch
@@ -69,6 +79,7 @@ def _train(task: Mapping[str, Any], answer: Answer) -> None:
 
     torch.set_num_threads(task["threads"])
     run, fold = Path(task["run"]), int(task["fold"])
+    _require_seen(run)
     config = TrainingConfig.model_validate(
         json.loads((run / "run.json").read_text(encoding="utf-8"))["config"]
     )
@@ -102,6 +113,7 @@ def _extract(task: Mapping[str, Any], answer: Answer) -> None:
     """Extract slides one after another; one line for each, and signs of life in between."""
     from amkd_core.inference.extract import ExtractSettings, SlideTask, extract_slide
 
+    _require_seen(Path(task["out"]).parent)  # the folder of bags itself may be new
     weights = task["settings"]["weights"]
     settings = ExtractSettings(**{**task["settings"], "weights": None if weights is None else Path(weights)})
     for slide in task["slides"]:

@@ -73,3 +73,12 @@ def test_of_nine_sizes_and_scales_exactly_one_passes(bundle: Bundle, patch_size_
         return
     with pytest.raises(BundleMismatchError, match="patches"):
         predict_bag(bag, bundle)
+
+
+def test_long_texts_are_shown_where_they_differ(bundle: Bundle) -> None:
+    needs, has = (f"256 px at 0.5 um, bilinear, then {name} scaling to one" for name in ("mean", "median"))
+    kind = replace(bundle.bag_kind, encoder=replace(UNI, transform=needs))
+    with pytest.raises(BundleMismatchError) as found:
+        kind.check_encoder(replace(UNI, transform=has), "bag")
+    assert "transform '...hen median scaling...', but" in str(found.value)
+    assert "needs '...hen mean scaling t...'" in str(found.value)

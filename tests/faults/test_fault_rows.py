@@ -18,11 +18,12 @@ from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag, write_bag
 from amkd_core.bag_formats import BagAssumptions
 from amkd_core.bundle import Bundle
-from amkd_core.cohort.clinical import Patient, read_clinical_table
+from amkd_core.cohort.clinical import read_clinical_table
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.columns import ClinicalKeys
 from amkd_core.cohort.expression import read_cohort_expression
 from amkd_core.cohort.pathways import Membership
+from amkd_core.cohort.patients import Patient
 from amkd_core.errors import BagError, CohortError
 from amkd_core.inference.predict import predict_bag
 from amkd_core.slides.encoders import ENCODERS

@@ -78,7 +78,8 @@ def test_ages_at_diagnosis_in_days_become_years(tmp_path: Path) -> None:
     both = read(tmp_path, f"{head},age_at_index\nA,A1,5,1,21915,60\n")
     assert both.patients[0].age_years == 60.0
     years = read(tmp_path, f"{head}\nA,A1,5,1,61\n")
-    assert (years.patients[0].age_years, len(years.notes)) == (61.0, 2)
+    assert years.patients[0].age_years == 61.0
+    assert not [note for note in years.notes if note.startswith("Age is")]
 
 
 def test_a_vital_status_that_nobody_reported_is_no_follow_up(tmp_path: Path) -> None:
@@ -144,3 +145,97 @@ def test_words_of_an_event_column_mean_what_they_say_and_the_note_quotes_them(tm
 def test_a_time_that_is_no_number_is_not_said_to_be_kept_out_by_a_key(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match=r"os_days is soon, expected days above 0$"):
         read(tmp_path, "patient_id,slide_ids,os_days,os_event\nA,A1,soon,1\n")
+
+
+ROWS = "patient_id,slide_id,os_months,os_event,age,stage\n"
+
+
+def test_slides_of_rows_without_follow_up_are_the_patients_where_its_first_row_tells(tmp_path: Path) -> None:
+    """As in a hospital's sheet, whose first row of a patient alone is filled in; in any order."""
+    table = read(tmp_path, ROWS + "A,A1,5,1,60,II\nA,A2,,,,\nB,B2,,,,\nB,B1,6,0,70,I\nC,C1,,,50,\n")
+    assert [(one.patient_id, one.slide_ids) for one in table.patients] == [
+        ("A", ("A1", "A2")),
+        ("B", ("B1", "B2")),
+    ]
+    assert (
+        "2 rows name slides without follow-up; that of the patient's first complete row counts."
+        in table.notes
+    )
+    assert [str(item) for item in table.findings] == ["1 patient kept out: no follow-up (C)"]
+    with pytest.raises(CohortError, match="patient A: the rows of its slides contradict each other"):
+        read(tmp_path, ROWS + "A,A1,5,1,60,II\nA,A2,,,61,\n")
+    with pytest.raises(CohortError, match="patient A: slide A1 stands there more than once"):
+        read(tmp_path, ROWS + "A,A1,5,1,60,II\nA,A1,,,,\n")
+
+
+def test_a_slide_that_is_lost_with_half_a_follow_up_is_named(tmp_path: Path) -> None:
+    table = read(tmp_path, ROWS + "A,A1,5,1,60,II\nA,A2,7,,,\n")
+    assert [one.slide_ids for one in table.patients] == [("A1",)]
+    lost = "1 row without slide or follow-up is left out, and with them slide A2; the same patients have other rows."
+    assert lost in table.notes
+
+
+def test_slides_of_normal_tissue_are_left_out_and_named(tmp_path: Path) -> None:
+    tumour, normal = "TCGA-AA-0001-01Z-00-DX1.AB", "TCGA-AA-0001-11A-01-TS1.CD"
+    alone = "TCGA-AA-0002-11A-01-TS1.EF"
+    said = f"2 slides are of normal tissue by the barcode and left out ({normal}, {alone})."
+    many = "patient_id,slide_ids,os_months,os_event\n"
+    rows = f"TCGA-AA-0001,{tumour};{normal},5,1\nTCGA-AA-0002,{alone}.svs,6,0\n"
+    table = read(tmp_path, many + rows)
+    assert [one.slide_ids for one in table.patients] == [(tumour,)]
+    assert said in table.notes
+    assert [str(item) for item in table.findings] == ["1 patient kept out: no slide (TCGA-AA-0002)"]
+    one = f"TCGA-AA-0001,{tumour},5,1,60,\nTCGA-AA-0001,{normal},5,1,60,\nTCGA-AA-0002,{alone},6,0,,\n"
+    table = read(tmp_path, ROWS + one)
+    assert [one.slide_ids for one in table.patients] == [(tumour,)]
+    assert said in table.notes
+    assert not [note for note in table.notes if "without slide" in note]
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ((",", ",II"), "Age is known of no patient, so the clinical baseline is one of stage alone."),
+        (("60,", "61,"), "Stage is known of no patient, so the clinical baseline is one of age alone."),
+        (
+            (",", ","),
+            "Age and stage are known of no patient, so no clinical baseline stands beside the models.",
+        ),
+    ],
+)
+def test_what_no_patient_is_told_of_is_said_with_what_follows(tmp_path: Path, cells, sentence: str) -> None:
+    table = read(tmp_path, ROWS + f"A,A1,5,1,{cells[0]}\nB,B1,6,0,{cells[1]}\n")
+    assert sentence in table.notes
+    bare = read(tmp_path, "patient_id,slide_id,os_months,os_event,age\nA,A1,5,1,60\n")
+    stated = "the clinical baseline is one of age alone (a column of another name is stated by stage_column)."
+    assert bare.notes[-1].endswith(stated)
+    assert not [note for note in read(tmp_path, ROWS + "A,A1,5,1,60,I\n").notes if "known of no" in note]
+
+
+def test_the_columns_of_xenas_copies_of_gdc_are_recognised(tmp_path: Path) -> None:
+    head = (
+        "sample,case_id,submitter_id,slide_id,vital_status.demographic,days_to_death.demographic,"
+        "days_to_last_follow_up.diagnoses,age_at_index.demographic,ajcc_pathologic_stage.diagnoses\n"
+    )
+    table = read(
+        tmp_path,
+        head
+        + "s1,uuid-1,TCGA-AA-0001,A1,Dead,304.375,,61,Stage IIB\n"
+        + "s2,uuid-2,TCGA-AA-0002,B1,Alive,,60.875,50,\n",
+    )
+    assert [(one.patient_id, one.time, one.event, one.age_years, one.stage) for one in table.patients] == [
+        ("TCGA-AA-0001", pytest.approx(10), True, 61, 2),
+        ("TCGA-AA-0002", pytest.approx(2), False, 50, None),
+    ]
+
+
+def test_a_line_break_in_a_columns_name_is_read(tmp_path: Path) -> None:
+    """As a spreadsheet saves a heading of two lines."""
+    table = read(
+        tmp_path, 'patient_id,slide_ids,"Tumour\ngrade, WHO","OS\nmonths",os_event\nA,A1,3,5,1\nB,B1,2,7,0\n'
+    )
+    assert [one.time for one in table.patients] == [5, 7]
+    with pytest.raises(CohortError, match=r"clinical\.csv, line 4: has 4 of 5 cells"):
+        read(tmp_path, 'patient_id,slide_ids,"a\nb",os_months,os_event\nA,A1,3,5,1\nB,B1,2,7\n')
+    with pytest.raises(CohortError, match="a quotation mark is opened and never closed"):
+        read(tmp_path, 'patient_id,slide_ids,"a\nb,os_months,os_event\nA,A1,3,5,1\n')

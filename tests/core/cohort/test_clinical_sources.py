@@ -11,8 +11,10 @@ import pytest
 
 from amkd_core.cohort.barcodes import choose_samples, patient_of, site_of
 from amkd_core.cohort.checks import follow_up_warnings
-from amkd_core.cohort.clinical import Patient, read_clinical_table, stage_number
+from amkd_core.cohort.clinical import read_clinical_table
+from amkd_core.cohort.clinical_values import stage_number
 from amkd_core.cohort.columns import ClinicalKeys
+from amkd_core.cohort.patients import Patient
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
 from amkd_core.file_names import SLIDE_SUFFIXES

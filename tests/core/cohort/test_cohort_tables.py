@@ -381,3 +381,17 @@ def test_a_split_of_the_table_is_taken_or_refused() -> None:
         make_split(patients(10), seed=0)
     with pytest.raises(CohortError, match="patient A is in two parts"):
         Split(("A",), ("B",), ("A",))
+
+
+@pytest.mark.parametrize("kept", ["patient_id", "unnamed text", "unnamed numbers"])
+def test_an_index_that_pandas_keeps_in_parquet_is_a_column(tmp_path: Path, kept: str) -> None:
+    frame = pd.DataFrame(
+        {"patient_id": ["A", "B"], "slide_ids": ["A1", "B1"], "os_months": [5.0, 6.0], "os_event": [1, 0]}
+    )
+    if kept == "patient_id":
+        frame = frame.set_index("patient_id")
+    else:
+        frame.index = pd.Index(["x", "y"] if kept == "unnamed text" else [7, 9])
+    frame.to_parquet(tmp_path / "clinical.parquet")
+    table = read_clinical_table(tmp_path / "clinical.parquet", ClinicalKeys())
+    assert [patient.patient_id for patient in table.patients] == ["A", "B"]

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from amkd_core.cohort.checks import follow_up_warnings
-from amkd_core.cohort.clinical import Patient, outcome_of, read_clinical_table
+from amkd_core.cohort.clinical import read_clinical_table
 from amkd_core.cohort.cohort import Cohort, read_cohort
 from amkd_core.cohort.columns import ClinicalKeys
+from amkd_core.cohort.patients import Patient, outcome_of
 from amkd_core.errors import CohortError
 from amkd_core.survival.endpoints import words_of
 from amkd_core.survival.hazard import nll_loss

@@ -212,3 +212,15 @@ def test_barcodes_with_the_dots_of_r_are_the_same_patients(tmp_path: Path) -> No
     read = read_cohort_expression(write(tmp_path, table), KNOWN)
     assert read.table.patients == ("TCGA-AA-0001", "TCGA-AA-0002")
     np.testing.assert_array_equal(read.table.values, [[1], [2]])
+
+
+@pytest.mark.parametrize("name", ["gene", None])
+@pytest.mark.parametrize("turned", [False, True])
+def test_genes_or_patients_that_are_the_index_of_a_parquet_table_are_found(
+    tmp_path: Path, name: str | None, turned: bool
+) -> None:
+    """As pandas writes a table that was read with `index_col=0`; the first sample was taken for the genes' names."""
+    frame = pd.DataFrame({"A": [1.5, 2.5], "B": [3.5, 5.5]}, index=pd.Index(["TP53", "MYC"], name=name))
+    (frame.T.rename_axis(name) if turned else frame).to_parquet(tmp_path / "rna.parquet")
+    table = read_cohort_expression(tmp_path / "rna.parquet", frozenset("AB"), scale="log").table
+    assert table.rows(["A", "B"], ["TP53", "MYC"]).tolist() == [[1.5, 2.5], [3.5, 5.5]]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from fault_count import FaultCount
 
-from amkd_core.cohort.clinical import Patient
 from amkd_core.cohort.folds import make_folds, make_split, read_folds
+from amkd_core.cohort.patients import Patient
 from amkd_core.errors import CohortError
 
 
@@ -153,14 +153,16 @@ def numbered(folder: Path, numbers: list[str], column: str = "val_fold") -> Any:
 
 def test_fold_numbers_that_are_words_or_missing_are_refused(tmp_path: Path) -> None:
     words = [("train", "val", "test", "train")[i % 4] for i in range(60)]
-    with pytest.raises(CohortError, match=r"column fold says no whole number for 60 patients \(P0000: train"):
+    with pytest.raises(
+        CohortError, match=r"column fold says no whole number from 0 for 60 patients \(P0000: train"
+    ):
         make_folds(numbered(tmp_path, words, "fold"), n_folds=5, seed=0)
     gaps = [str(i % 3) if i != 7 else "" for i in range(60)]
-    with pytest.raises(CohortError, match=r"no whole number for 1 patients \(P0007: nothing\)"):
+    with pytest.raises(CohortError, match=r"no whole number from 0 for 1 patients \(P0007: nothing\)"):
         make_folds(numbered(tmp_path, gaps), n_folds=5, seed=0)
     assert len(make_folds(numbered(tmp_path, [f"{i % 3}.0" for i in range(60)]), n_folds=5, seed=0)) == 3
     for huge in ("1e30", "1e999", "9" * 400, "9007199254740993"):
-        with pytest.raises(CohortError, match=r"no whole number for 1 patients \(P0000: "):
+        with pytest.raises(CohortError, match=r"no whole number from 0 for 1 patients \(P0000: "):
             make_folds(numbered(tmp_path, [huge, *("0",) * 59]), n_folds=5, seed=0)
 
 
@@ -339,5 +341,19 @@ def test_a_split_beside_a_file_of_folds_is_refused(tmp_path: Path) -> None:
     cohort.patients = tuple(replace(patient, split="train") for patient in cohort.patients)
     with pytest.raises(
         CohortError, match=r"a column split, and folds\.csv tells other folds.*--ignore-split"
+    ):
+        make_folds(cohort, n_folds=5, seed=0)
+
+
+def test_two_columns_of_folds_and_folds_below_0_are_refused(tmp_path: Path) -> None:
+    """The first would be taken in silence, and -1, which others write for "never tested", be a fold of its own."""
+    never = ["-1" if i == 7 else str(i % 3) for i in range(60)]
+    with pytest.raises(CohortError, match=r"no whole number from 0 for 1 patients \(P0007: -1\)"):
+        make_folds(numbered(tmp_path, never), n_folds=5, seed=0)
+    cohort = numbered(tmp_path, [str(i % 3) for i in range(60)])
+    rows = "".join(f"P{i:04d},{i % 3},{(i + 1) % 3}\n" for i in range(60))
+    (tmp_path / "folds.csv").write_text("patient_id,test_fold,val_fold\n" + rows)
+    with pytest.raises(
+        CohortError, match="has columns test_fold and val_fold, expected one, the fold that tests each"
     ):
         make_folds(cohort, n_folds=5, seed=0)

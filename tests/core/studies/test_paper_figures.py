@@ -21,7 +21,7 @@ from training_fixtures import overrides, run_amkd, run_train
 
 from amkd_core.bag import FeatureBag
 from amkd_core.bag_file import read_bag, write_bag
-from amkd_core.cohort.clinical import Patient
+from amkd_core.cohort.patients import Patient
 from amkd_core.errors import FolderInUseError, RunFolderError
 from amkd_core.folder_lock import HOLDER, LOCK, hold_folder
 from amkd_core.inference.maps import Agreement

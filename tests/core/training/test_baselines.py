@@ -9,7 +9,7 @@ import pytest
 from lifelines import CoxPHFitter
 from statistics_fixtures import made_cohort, made_folds
 
-from amkd_core.cohort.clinical import outcome_of
+from amkd_core.cohort.patients import outcome_of
 from amkd_core.cohort.splits import Split
 from amkd_core.errors import OutcomeError
 from amkd_core.survival.comparison import within_concordance
@@ -131,6 +131,23 @@ def test_a_risk_that_knows_more_adds_and_one_that_knows_nothing_does_not():
     assert ratio.p_value < 1e-6
     blind = adjusted_hazard_ratio(outcome, baseline, noise)
     assert blind.lower < 0 < blind.upper
+
+
+def test_a_risk_that_runs_backwards_adds_nothing():
+    """Turned round by a weight below 0 it would raise the C-index, and pass for what the model tells."""
+    cohort, danger = made_cohort(300, clinical=0.5)
+    baseline = clinical_baseline(cohort.patients, made_folds(cohort, 5))
+    outcome, told = lined_up(cohort, baseline, danger)
+    found = added_value(outcome, baseline, -told, generator=np.random.default_rng(0), n_resamples=200)
+    assert (found.difference.interval.lower, found.difference.interval.upper) == (0, 0)
+    np.testing.assert_allclose(
+        [found.difference.first, found.difference.second],
+        within_concordance(outcome, baseline.risk, baseline.fold),
+    )
+    # Nor is a clinical risk turned round: what the model adds to it would be what age and stage had lost.
+    turned = replace(baseline, risk=-baseline.risk)
+    beside = added_value(outcome, turned, told, generator=np.random.default_rng(0), n_resamples=200)
+    assert beside.difference.second == pytest.approx(within_concordance(outcome, told, baseline.fold))
 
 
 def test_patients_who_lack_age_and_stage_alike_do_not_cost_the_hazard_ratio():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,22 @@ def test_slides_are_extracted_by_the_cluster_and_a_broken_one_fails_alone(
 def test_a_task_whose_process_ends_early_says_how() -> None:
     from amkd_core.training.cluster import run_task
 
-    assert "unexpected error (exit code 1)" in run_task({"kind": "no such task"})["cause"]
+    cause = run_task({"kind": "no such task"})["cause"]
+    assert (
+        f"unexpected error (exit code 1); its report is in the log of the worker on {socket.gethostname()}"
+        in cause
+    )
+
+
+def test_a_worker_that_does_not_see_the_run_says_so(tmp_path: Path) -> None:
+    from amkd_core.training.cluster import run_task
+
+    absent = tmp_path / "not mounted here"
+    said = f"{absent} is not seen from {socket.gethostname()}; every worker needs the run's folder"
+    assert said in run_task({"kind": "fold", "run": str(absent), "fold": 1, "threads": 1})["error"]
+    task = {"kind": "slides", "slides": [{}], "out": str(absent / "bags"), "settings": {}}
+    assert said in run_task(task)["error"]
+    assert not absent.exists()
 
 
 def test_a_slide_that_kills_its_process_fails_by_itself(

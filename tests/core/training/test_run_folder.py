@@ -48,8 +48,16 @@ def test_a_folder_of_another_run_is_refused_with_the_first_difference(
     dss = replace(cohort, file=cohort.file.model_copy(update={"endpoint": "dss"}))
     with pytest.raises(RunFolderError, match=r"cohort.endpoint = 'os' where this one has 'dss'"):
         enter(tmp_path / "run", TrainingConfig(), dss)
-    with pytest.raises(RunFolderError, match=r"another content of cohort_file"):
-        enter(tmp_path / "run", TrainingConfig(), replace(cohort, path=cohort.file.clinical))
+
+
+def test_a_comment_in_the_cohort_file_and_moved_bags_are_the_same_run(
+    cohort_toml: Path, tmp_path: Path
+) -> None:
+    cohort = read_cohort(cohort_toml)
+    enter(tmp_path / "run", TrainingConfig(), cohort)
+    (tmp_path / "other.toml").write_text("# moved\n" + cohort_toml.read_text())
+    moved = cohort.file.model_copy(update={"bags": tmp_path / "elsewhere"})
+    enter(tmp_path / "run", TrainingConfig(), replace(cohort, path=tmp_path / "other.toml", file=moved))
 
 
 def test_what_is_stated_of_foreign_bags_belongs_to_the_run(cohort_toml: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from lifelines.statistics import logrank_test
 from statistics_fixtures import QUICK, made_run
 
-from amkd_core.cohort.clinical import outcome_of
+from amkd_core.cohort.patients import outcome_of
 from amkd_core.errors import CohortError, OutcomeError
 from amkd_core.survival.curve import survival_at
 from amkd_core.survival.metrics import concordance_index, kaplan_meier
@@ -26,6 +26,8 @@ from amkd_core.training.model_statistics import (
     month_grid,
     month_ticks,
 )
+from amkd_core.training.report_tables import added_table, order_table
+from amkd_core.training.report_text import key_figures, reading
 from amkd_core.training.scored import scored_models
 from amkd_core.training.statistics import run_statistics
 from amkd_core.training.statistics_record import RunStatistics
@@ -351,3 +353,30 @@ def test_estimates_tell_their_reason_and_their_text():
     assert Spread.over({1: Estimate(value=1.0), 2: Estimate(value=3.0)}).text(1) == "2.0 ± 1.4"
     assert Spread.over({1: Estimate(value=1.0), 2: Estimate(reason="no")}).std is None
     assert Spread.over({}).reason == "there are no test patients"
+
+
+def test_the_baseline_is_named_by_what_is_known_of_the_patients():
+    made = made_run(120, 2)
+    patients = tuple(replace(patient, stage=None) for patient in made.cohort.patients)
+    cohort = replace(made.cohort, patients=patients)
+    models = scored_models(cohort, made.splits, made.predictions, made.bins)
+    found = run_statistics(cohort, made.splits, models, seed=0, effort=QUICK)
+    assert found.clinical.covariates == ["age"]
+    text = str(found)
+    for part in ("age alone: C-index", "age and student: C-index", "per standard deviation, age held equal"):
+        assert part in text
+    page = "\n".join((*reading(found), *(figure.label for figure in key_figures(found))))
+    assert "Age held equal, one standard deviation more" in page
+    assert "where age alone gave" in page
+    assert "C-index of age alone" in page
+    for said in (text, page, added_table(found).caption, str(order_table(found).header)):
+        assert "stage" not in said
+
+
+def test_a_hazard_ratio_below_1_is_called_the_wrong_way_round(statistics):
+    added = statistics.added["student"]
+    wrong = added.hazard_ratio.model_copy(update={"value": 0.6, "lower": 0.4, "upper": 0.9})
+    turned = added.model_copy(update={"hazard_ratio": wrong})
+    points = reading(statistics.model_copy(update={"added": {"student": turned}}))
+    (said,) = (point for point in points if "times the hazard" in point)
+    assert said.endswith("times the hazard. That is the wrong way round: do not use this student.")

@@ -47,6 +47,15 @@ def test_a_hostile_settings_file_is_a_sentence(tmp_path: Path, value: str) -> No
         load_config(path)
 
 
+def test_a_path_of_windows_is_told_how_to_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('seed = 1\nname = "C:\\Users\\me"\n')
+    with pytest.raises(
+        ConfigError, match=r"is not TOML \(.*line 2.*\); write paths with / or in 'single quotes'$"
+    ):
+        load_config(path)
+
+
 def test_all_values_that_are_out_of_range_are_named_at_once() -> None:
     with pytest.raises(
         ConfigError, match=r"setting student.epochs is 'abc': .*; setting distill.alpha is 7: "

@@ -58,6 +58,35 @@ def test_the_same_command_gives_the_same_bundle_bit_by_bit(
     assert len(tables) == 1
 
 
+@pytest.mark.usefixtures("no_pictures")
+def test_a_patient_whose_bag_cannot_be_used_is_left_out_and_the_run_goes_on_in_its_folder(
+    cohort_toml: Path, tmp_path: Path
+) -> None:
+    """As the error advises; folds were put on record before the bags were read, and without the patient they differ."""
+    folder = tmp_path / "cohort"
+    shutil.copytree(cohort_toml.parent, folder)
+    (folder / "bags" / "P07s.h5").write_bytes(b"no bag")
+    command = ("--cohort", folder / cohort_toml.name, "--out", tmp_path / "run", *overrides())
+    code, said = run_train(*command)
+    assert code == 2
+    assert "P07s.h5" in said
+    clinical = folder / "clinical.csv"
+    rows = clinical.read_text().splitlines(keepends=True)
+    clinical.write_text("".join(row for row in rows if not row.startswith("P07,")))
+    assert run_train(*command)[0] == 0
+    everyone = {
+        name
+        for part in json.loads((tmp_path / "run" / "folds.json").read_text())["folds"][0].values()
+        for name in part
+    }
+    assert len(everyone) == N_PATIENTS - 1
+    # Once begun, it is not continued with others.
+    clinical.write_text("".join(row for row in rows if not row.startswith(("P07,", "P08,"))))
+    code, said = run_train(*command)
+    assert code == 2
+    assert "in fold 1; choose another folder" in " ".join(said.split())
+
+
 @pytest.mark.slow
 def test_trainings_on_one_and_two_threads_give_the_same_risks(
     cohort_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
