@@ -18,6 +18,7 @@ FLOORS = {
     "pyarrow": "16",  # loading of a Parquet file's types could run code below 14.0.1 (CVE-2023-47248)
     "pydantic": "2.12",
     "safetensors": "0.5",
+    "simplejpeg": "1.8",
     "tifffile": "2024.8.10",
 }
 """Lowest version of each library that parses what a user hands in."""

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,7 +64,7 @@ class DirectBackend:
         self._judging = threading.Lock()
         self._unjudged: set[int] = set()
         self._seed = 0
-        compression = {True: "none", False: "jpeg"}[levels[0] is not None and levels[0].colorspace is None]
+        compression = {True: "none", False: "jpeg"}[levels[0] is not None and levels[0].jpeg is None]
         self._facts = replace(behind.facts, backend="direct", compression=compression)
 
     @property
@@ -114,9 +113,7 @@ class DirectBackend:
                     file, tiled, (level, part.index_in(tiled.columns), step), part.partly
                 ),
             )
-        except (imagecodecs.DelayedImportError, ImportError):
-            raise
-        except (ValueError, RuntimeError) as error:
+        except ValueError as error:
             # OpenSlide has the last word on a damaged tile: same error, same wording, same pixels if it copes.
             _log.debug("Tile of %s not decoded directly: %s", self._behind.path, error)
             return fallback(level, xy_px, size_px)

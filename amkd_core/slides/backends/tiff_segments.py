@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from amkd_core.errors import SlideError, SlideReadError
 from amkd_core.slides.backends.base import Pixels
+from amkd_core.slides.backends.jpeg_tile import decode_jpeg, jpeg_start
 from amkd_core.slides.positioned_file import PositionedFile
 
 _RAW_ROWS = 64
 _LARGEST_SEGMENT_BYTES = 1 << 30
 _WHITE = 255
+_JPEG = 7
+_COLOURS = {2: "RGB", 6: "YCBCR"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class SegmentGrid:
         (planes * rows * columns,) int64.
     raw
         Segments are plain 8-bit RGB(A) rows that need no decoder.
+    jpeg
+        What stands before each segment's own data where it is an 8-bit RGB picture in JPEG (`jpeg_start`), which we
+        decode ourselves: tifffile's decoder is silent about damage. None for any other.
     """
 
     decode: Callable[..., Any]
@@ -53,6 +59,7 @@ class SegmentGrid:
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
     raw: bool
+    jpeg: bytes | None = None
 
     def read(self, file: PositionedFile, column: int, row: int) -> Pixels:
         """Decode one segment to RGB over white; a segment without bytes is white.
@@ -80,6 +87,9 @@ class SegmentGrid:
         if self.raw:
             return np.frombuffer(raw, np.uint8).reshape(-1, width, self.samples)
         try:
+            if self.jpeg is not None:
+                valid = min(height, self.size_px[1] - index // self.columns * height)
+                return decode_jpeg(self.jpeg, raw, np.empty((height, width, self.samples), np.uint8))[:valid]
             decoded, _, shape = self.decode(raw, index)
         except (tifffile.TiffFileError, ValueError, RuntimeError, TypeError, KeyError, IndexError) as error:
             raise SlideReadError(
@@ -131,6 +141,17 @@ def segment_grid(path: Path, page: Any) -> SegmentGrid:
         offsets=offsets,
         lengths=lengths,
         raw=raw,
+        jpeg=jpeg_start(page.jpegtables, _COLOURS[int(page.photometric)]) if _is_rgb_jpeg(page) else None,
+    )
+
+
+def _is_rgb_jpeg(page: Any) -> bool:
+    return (
+        int(page.compression) == _JPEG
+        and int(page.photometric) in _COLOURS
+        and page.jpegheader is None  # pieces of one picture, as Hamamatsu has them
+        and (int(page.samplesperpixel), int(page.planarconfig)) == (3, 1)
+        and page.dtype == np.uint8
     )
 
 

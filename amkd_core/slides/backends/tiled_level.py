@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
 from amkd_core.slides import tiff_tags
 from amkd_core.slides.backends.base import Pixels
+from amkd_core.slides.backends.jpeg_tile import decode_jpeg, jpeg_start
 from amkd_core.slides.tiff_tags import TiffDirectory
 
 _NONE, _JPEG = 1, 7
 _RGB, _YCBCR = 2, 6
+_COLOURS = {_RGB: "RGB", _YCBCR: "YCBCR"}
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,15 @@ class TiledLevel:
         (width, height) of the level and of its tiles.
     offsets, lengths
         (n_tiles,) int64, row by row.
-    colorspace
-        In which JPEG tiles are stored; None for uncompressed tiles.
-    tables
-        JPEG tables shared by the tiles, or None.
+    jpeg
+        What stands before each tile's own data (`jpeg_start`); None for uncompressed tiles.
     """
 
     size_px: tuple[int, int]
     tile_px: tuple[int, int]
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
-    colorspace: str | None
-    tables: bytes | None
+    jpeg: bytes | None
 
     @property
     def columns(self) -> int:
@@ -50,17 +48,17 @@ class TiledLevel:
         return -(-self.size_px[1] // self.tile_px[1])
 
     def decode(self, raw: bytes, out: Pixels | None = None) -> Pixels:
-        """Decode one tile, (tile height, tile width, 3) uint8, into `out` if given; releases the interpreter lock."""
+        """Decode one tile, (tile height, tile width, 3) uint8, into `out` if given; releases the interpreter lock.
+
+        Raises
+        ------
+        ValueError
+            When it is damaged.
+        """
         width, height = self.tile_px
-        if self.colorspace is None:
+        if self.jpeg is None:
             return np.frombuffer(raw, np.uint8)[: height * width * 3].reshape(height, width, 3).copy()
-        tile: Pixels = imagecodecs.jpeg8_decode(
-            raw,
-            tables=self.tables,
-            colorspace=self.colorspace,
-            outcolorspace="RGB",
-            out=tile_memory(self.tile_px) if out is None else out,
-        )
+        tile = decode_jpeg(self.jpeg, raw, tile_memory(self.tile_px) if out is None else out)
         if tile.shape != (height, width, 3):
             raise ValueError(f"a tile decodes to shape {tile.shape}, not {(height, width, 3)}")
         return tile
@@ -100,7 +98,6 @@ def plan_level(directory: TiffDirectory) -> TiledLevel | None:
         tile_px=tile,
         offsets=directory.numbers(tiff_tags.TILE_OFFSETS).astype(np.int64),
         lengths=directory.numbers(tiff_tags.TILE_BYTES).astype(np.int64),
-        colorspace={_RGB: "RGB", _YCBCR: "YCBCR"}[photometric] if compression == _JPEG else None,
-        tables=tables or None,
+        jpeg=jpeg_start(tables, _COLOURS[photometric]) if compression == _JPEG else None,
     )
     return level if level.offsets.size == level.columns * level.rows else None

@@ -93,6 +93,7 @@ def write_ome(
     mpp: tuple[float, float] | None = (0.5, 0.5),
     tile: int = 256,
     names: Sequence[str] = (),
+    compression: str = "deflate",
 ) -> Path:
     """Write an OME-TIFF, one pyramid in SubIFDs per scene."""
     with tifffile.TiffWriter(path, ome=True) as writer:
@@ -103,7 +104,11 @@ def write_ome(
                 metadata |= {"PhysicalSizeX": mpp[0], "PhysicalSizeY": mpp[1]}
                 metadata |= {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
             colour = "rgb" if metadata["axes"] == "YXS" else "minisblack"
-            options: dict[str, Any] = {"tile": (tile, tile), "photometric": colour, "compression": "deflate"}
+            options: dict[str, Any] = {
+                "tile": (tile, tile),
+                "photometric": colour,
+                "compression": compression,
+            }
             writer.write(levels[0], subifds=len(levels) - 1, metadata=metadata, **options)
             for level in levels[1:]:
                 writer.write(level, subfiletype=1, metadata=None, **options)

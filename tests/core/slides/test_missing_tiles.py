@@ -20,7 +20,7 @@ from amkd_core.slides.holes import StainedPlaces
 from amkd_core.slides.low_power import read_low_power
 from amkd_core.slides.missing_tiles import patches_on_missing_tiles
 from amkd_core.slides.patches import read_patches
-from amkd_core.slides.tiff_tags import STRIP_BYTES, TILE_BYTES, read_tiff_tags
+from amkd_core.slides.tiff_tags import STRIP_BYTES, TILE_BYTES, TILE_OFFSETS, read_tiff_tags
 from amkd_core.slides.tissue import find_tissue
 
 TILES = 26
@@ -178,6 +178,50 @@ def test_more_than_one_percent_on_missing_tiles_fails_before_any_is_encoded(
         match=rf"{family} is damaged: 5 of 484 patches lie on tissue whose tiles hold no data, more than 1% of all",
     ):
         encoded(path, side)
+
+
+def jpeg_ome(path: Path) -> tuple[Path, int]:
+    image = picture(128)
+    return write_ome(path, [[image, halved(image, 4)]], tile=128, compression="jpeg"), 128
+
+
+def tear(path: Path, indices: Iterable[int], fill: str) -> None:
+    """Overwrite the second half of tiles, but for their last two bytes, in place."""
+    with read_tiff_tags(path) as tags:
+        places = [tags.directories[0].numbers(tag).astype(int) for tag in (TILE_OFFSETS, TILE_BYTES)]
+    rng = np.random.default_rng(0)
+    with path.open("r+b") as stream:
+        for index in indices:
+            offset, length = (int(numbers[index]) for numbers in places)
+            n_bytes = length - length // 2 - 2
+            noise = rng.integers(0, 256, n_bytes, dtype=np.uint8).tobytes()
+            stream.seek(offset + length // 2)
+            stream.write(noise if fill == "noise" else bytes.fromhex(fill) * n_bytes)
+
+
+@pytest.mark.parametrize("fill", ["00", "ff", "55", "noise"])
+@pytest.mark.parametrize(
+    ("family", "write"), [("a.svs", svs), ("jpeg.tif", jpeg_tiff), ("jpeg.ome.tif", jpeg_ome)]
+)
+def test_tiles_that_are_torn_are_refused_and_counted(tmp_path: Path, family: str, write, fill: str) -> None:
+    """libjpeg fills what it cannot read and only warns: patches of it were weighed without a word."""
+    path, side = write(tmp_path / family)
+    torn = tissue_tiles(4, apart=True)
+    with open_slide(path) as slide:
+        tile = slide.info.tile_size_px[0]
+        corners = [(index % TILES * tile, index // TILES * tile) for index in torn]
+        whole = slide.read_region((0, 0), 0, (tile, tile))
+    tear(path, torn, fill)
+    with open_slide(path) as slide:
+        np.testing.assert_array_equal(slide.read_region((0, 0), 0, (tile, tile)), whole)
+        for corner in corners:
+            with pytest.raises(SlideReadError):
+                slide.read_region(corner, 0, (tile, tile))
+    bag = encoded(path, side)
+    assert len(bag) == len(TISSUE) ** 2 - len(torn)
+    assert {tuple(corner) for corner in bag.coords.tolist()}.isdisjoint(corners)
+    (said,) = (notice.sentence for notice in bag.notices if notice.code == "invalid_patches")
+    assert said.startswith(f"{len(torn)} of {len(TISSUE) ** 2} patches could not be read and were left out")
 
 
 def test_every_patch_that_touches_a_missing_tile_counts(tmp_path: Path) -> None:

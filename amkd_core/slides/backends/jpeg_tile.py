@@ -1,0 +1,57 @@
+"""JPEG tiles of a TIFF, decoded so that damage is an error, as OpenSlide has it.
+
+libjpeg fills what it cannot read with grey, or with whatever the broken bits say, and only warns. A prediction would
+rest on those pixels, so a warning counts as an error here.
+"""
+
+from __future__ import annotations
+
+import simplejpeg
+
+from amkd_core.slides.backends.base import Pixels
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_TRANSFORM = {"RGB": 0, "YCBCR": 1}
+
+
+def jpeg_start(tables: bytes | None, colorspace: str) -> bytes:
+    """What stands before each tile's own data.
+
+    Parameters
+    ----------
+    tables
+        Those that a TIFF keeps once for all tiles, as a JPEG file without a picture.
+    colorspace
+        "RGB" or "YCBCR", as the TIFF says. The tiles often do not say it, so it is stated by Adobe's marker.
+    """
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([_TRANSFORM[colorspace]])
+    shared = (tables or b"").removeprefix(_START).removesuffix(_END)
+    return _START + adobe + shared
+
+
+def decode_jpeg(start: bytes, raw: bytes, out: Pixels) -> Pixels:
+    """Decode a tile into memory of its size, (height, width, 3) uint8 RGB; releases the interpreter lock.
+
+    Parameters
+    ----------
+    start
+        By `jpeg_start`.
+    raw
+        The tile as the file has it.
+    out
+        Contiguous; a picture that needs more is refused.
+
+    Returns
+    -------
+    array, (height, width, 3) uint8
+        In the memory of `out`; smaller where the tile is.
+
+    Raises
+    ------
+    ValueError
+        When anything of it is damaged.
+    """
+    if not raw.startswith(_START):
+        raise ValueError("it does not begin as a JPEG")
+    tile: Pixels = simplejpeg.decode_jpeg(start + raw[2:], "RGB", buffer=out.reshape(-1), strict=True)
+    return tile
