@@ -7,6 +7,7 @@ one level, or in compressions that OpenSlide does not know.
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from amkd_core.slides.backends.base import BackendFacts, Pixels
 from amkd_core.slides.backends.tiff_segments import SegmentGrid, segment_grid, to_rgb
 from amkd_core.slides.info import Bounds, Microns
 from amkd_core.slides.microns import choose_microns, microns_from_resolution
-from amkd_core.slides.ome import OmeImage, read_ome
+from amkd_core.slides.ome import image_of_page, read_ome
 from amkd_core.slides.positioned_file import PositionedFile
 from amkd_core.slides.scaling import halved
 from amkd_core.slides.tile_cache import TileCache, TilePart, compose
 
-_ASIDE = ("label", "macro", "thumbnail", "overview", "barcode", "map")
+_ASIDE = re.compile(r"\b(label|macro|thumbnail|overview|barcode|map)\b", re.IGNORECASE)
+_NOTHING_ELSE = re.compile(r"\W*(image|series)?\W*\d*\W*", re.IGNORECASE)
+_SMALL_SHARE = 0.25
 _LARGEST_ASSOCIATED_PX = 1 << 26
 _MOST_PLANES = 100_000
 _PHOTOMETRIC = (2, 6)
@@ -123,7 +126,7 @@ def _opened(path: Path) -> Any:
 def _gather(
     path: Path, tiff: Any, scene: int
 ) -> tuple[dict[str, int], tuple[SegmentGrid, ...], BackendFacts]:
-    images = read_ome(tiff.ome_metadata) if tiff.is_ome and tiff.ome_metadata else ()
+    images = read_ome(tiff.ome_metadata, path.name) if tiff.is_ome and tiff.ome_metadata else ()
     n_planes = sum(image.n_planes for image in images)
     if n_planes > _MOST_PLANES:
         # tifffile makes a list of as many entries as the text claims.
@@ -141,7 +144,7 @@ def _gather(
     chosen = series[slides[scene]]
     grids = _levels(path, chosen)
     page = chosen.keyframe
-    image = images[slides[scene]] if slides[scene] < len(images) else OmeImage("", None, None)
+    image = image_of_page(images, slides[scene], (int(page.imagewidth), int(page.imagelength)))
     facts = BackendFacts(
         backend="tifffile",
         vendor="ome-tiff" if tiff.is_ome else "tiff",
@@ -196,8 +199,17 @@ def _is_rgb(series: Any) -> bool:
 
 
 def _beside(series: list[Any]) -> list[int]:
-    """Images that show the slide's label or outside, by their names; the first only beside a slide as large."""
-    named = [i for i, s in enumerate(series) if any(word in (s.name or "").lower() for word in _ASIDE)]
+    """Images that show the slide's label or outside, by their names; the first only beside a slide as large.
+
+    A name that says more than that is one of a scene where the image is no small one: "MAP kinase, block A".
+    """
+    largest = max(map(_area, series), default=0)
+    named = [
+        i
+        for i, s in enumerate(series)
+        if _ASIDE.search(s.name or "")
+        and (_NOTHING_ELSE.fullmatch(_ASIDE.sub("", s.name)) or _area(s) < _SMALL_SHARE * largest)
+    ]
     if 0 not in named:
         return named
     others = (s for i, s in enumerate(series) if i not in named and _is_rgb(s))

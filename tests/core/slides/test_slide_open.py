@@ -448,3 +448,60 @@ def test_a_disk_that_fails_while_a_slide_is_opened_is_one_sentence(
     path = write_tiff(tmp_path / "a.tif", [IMAGE])
     with pytest.raises(SlideError, match=r"a\.tif cannot be read: Input/output error; look after its disk"):
         open_slide(path)
+
+
+def write_set(folder: Path, sizes: list[tuple[int, int]], *, names: bool = True) -> list[Path]:
+    """Files of one OME set, each with the text of all, as Bio-Formats writes them; the scales are 0.25, 0.5, 0.75."""
+    images = "".join(
+        f'<Image ID="Image:{i}" Name="s{i}"><Pixels ID="Pixels:{i}" DimensionOrder="XYCZT" Type="uint8" '
+        f'SizeX="{width}" SizeY="{height}" SizeC="3" SizeZ="1" SizeT="1" PhysicalSizeX="{0.25 * (i + 1)}" '
+        f'PhysicalSizeY="{0.25 * (i + 1)}"><Channel ID="Channel:{i}:0" SamplesPerPixel="3"/><TiffData IFD="0" '
+        f'PlaneCount="1"><UUID{f" FileName=%ss_{i}.ome.tif%s" % (chr(34), chr(34)) if names else ""}>urn:uuid:{i}'
+        "</UUID></TiffData></Pixels></Image>"
+        for i, (width, height) in enumerate(sizes)
+    )
+    paths = []
+    for i, (width, height) in enumerate(sizes):
+        text = (
+            '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{i}">{images}</OME>'
+        )
+        paths.append(folder / f"s_{i}.ome.tif")
+        tifffile.imwrite(
+            paths[-1],
+            tissue_like(width, height, seed=i),
+            description=text.encode(),
+            metadata=None,
+            tile=(256, 256),
+        )
+    return paths
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_a_file_of_an_ome_set_has_its_own_scale(tmp_path: Path, names: bool) -> None:
+    """Every file holds the text of all images; that of the first was taken for each."""
+    for i, path in enumerate(write_set(tmp_path, [(900, 700), (800, 600), (700, 512)], names=names)):
+        with open_slide(path) as slide:
+            assert (slide.info.microns.x, slide.info.microns.source) == (0.25 * (i + 1), "vendor")
+    # Renamed, it is known by its identifier.
+    with open_slide(path.rename(tmp_path / "renamed.ome.tif")) as slide:
+        assert slide.info.microns.x == 0.75
+
+
+def test_a_text_that_fits_another_picture_tells_no_scale(tmp_path: Path) -> None:
+    (path,) = write_set(tmp_path, [(900, 700)])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'SizeX="900"', b'SizeX="901"'))
+    with open_slide(path) as slide:
+        assert slide.info.microns is None
+
+
+@pytest.mark.parametrize("name", ["MAPK1 H&E", "Unlabelled block A", "MAP kinase, scan"])
+def test_a_scene_whose_name_contains_such_a_word_is_a_scene(tmp_path: Path, name: str) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", [[IMAGE], [IMAGE]], names=[f"{name} 1", f"{name} 2"])
+    with open_slide(path, scene=1) as slide:
+        assert (slide.info.n_scenes, slide.info.associated) == (2, ())
+    small = tissue_like(120, 100, seed=9)
+    path = write_ome(tmp_path / "b.ome.tif", [[IMAGE], [small]], names=["slide", "slide.svs [label image]"])
+    with open_slide(path) as slide:
+        assert (slide.info.n_scenes, slide.info.associated) == (1, ("slide.svs [label image]",))
