@@ -27,11 +27,12 @@ NoticeCode = Literal[
     "seen_reference",
     "identifying_name",
     "expression_scale",
+    "expression_patient",
     "pathway_genes",
 ]
 
-DOUBTS: Final[frozenset[NoticeCode]] = frozenset({"not_he", "out_of_range", "trained_on"})
-"""Of results that say nothing of the slide: their risk group is never told alone."""
+DOUBTS: Final[frozenset[NoticeCode]] = frozenset({"not_he", "out_of_range", "few_patches", "trained_on"})
+"""Of results that say nothing of the slide, or may: their risk group is never told alone."""
 RESEARCH_CODE: Final[NoticeCode] = "research_only"
 """Goes along with everything that is exported."""
 

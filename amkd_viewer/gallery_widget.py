@@ -1,4 +1,4 @@
-"""*Plugins > AMKD > Top patches*: the most and the least telling patches at full resolution."""
+"""*Plugins > AMKD > Top patches*: the most and the least telling patches, as the slide has them."""
 
 from __future__ import annotations
 

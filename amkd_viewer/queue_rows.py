@@ -46,6 +46,7 @@ _WORDS = {
     "on_processor": "computed on the CPU",
     "unverified_bag": "unverified features",
     "expression_scale": "expression on another scale",
+    "expression_patient": "expression of another name",
     "pathway_genes": "few genes of a pathway",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from amkd_core.slides.microns import doubt_of, is_oblong
@@ -129,7 +130,7 @@ FIRST_STEPS = (
     "Open a slide: File > Open Files, or drop it on the window. File > Open Sample has a synthetic demo slide.",
     "In Predict survival risk choose a model (the demo's is there) and press Predict.",
     "Read risk, notices and curve; the map and the boxes of the five most telling patches lie on the slide.",
-    "Top patches shows those patches at full resolution; View and heatmap changes how the map is shown.",
+    "Top patches shows those patches enlarged; View and heatmap changes how the map is shown.",
     "With the tumour's gene expression, Pathways and Compare show the teacher beside the student; the demo slide's is "
     "offered there.",
     "Export writes a report, maps and tables, without names unless you ask for them.",
@@ -295,8 +296,9 @@ def cursor_text(
 
 def agreement_text(agreement: Agreement) -> str:
     """Say how alike two maps are."""
+    rho = f"Spearman's rho {agreement.spearman:.2f}" if isfinite(agreement.spearman) else "a map is constant"
     return (
-        f"Agreement: Spearman's rho {agreement.spearman:.2f}; {agreement.top5} of the top 5 patches and "
+        f"Agreement: {rho}; {agreement.top5} of the top 5 patches and "
         f"{100 * agreement.top5_percent:.0f} % of the top 5 % in common."
     )
 

@@ -338,15 +338,12 @@ def _genes_of(
 
 
 def _report(prediction: Prediction, folder: Path, whose: str | None) -> None:
-    from amkd_core.inference.pathway_table import patient_of_slide
-
     say(
         f"{prediction.slide_id}: risk {prediction.risk:.3f}, {prediction.group_text} group, higher than "
         f"{prediction.risk_percentile:.0f} % of {prediction.cohort.size} training patients "
         f"({len(prediction.patch_scores)} patches)"
     )
     for notice in prediction.notices:
-        say(f"  - {notice.sentence}")
-    if whose is not None and patient_of_slide([whose], prediction.slide_id) is None:
-        say(f"  - The expression is of patient {whose}, whose name does not begin that of the slide.")
+        who = f" It is of {whose}." if notice.code == "expression_patient" else ""
+        say(f"  - {notice.sentence}{who}")
     say(f"  results: {folder}")

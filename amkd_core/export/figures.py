@@ -14,6 +14,7 @@ from amkd_core.export.figure_file import write_png
 from amkd_core.export.fonts import fonts_of_all_scripts
 from amkd_core.export.pictures import N_PATCHES, SlidePictures
 from amkd_core.export.pseudonym import shown_name
+from amkd_core.export.slide_frame import frame_of
 from amkd_core.inference.maps import Heatmap, TopPatch, heatmap, top_patches
 from amkd_core.inference.prediction import Prediction
 
@@ -59,36 +60,26 @@ def write_figure(
         write_png(figure, temporary)
 
 
-def _slide_size(prediction: Prediction) -> tuple[float, float]:
-    """Width and height of what is drawn, in level-0 pixels; the patches' extent where the bag tells no size."""
-    bag = prediction.bag
-    if bag.slide_size_level0 is not None:
-        return float(bag.slide_size_level0[0]), float(bag.slide_size_level0[1])
-    if bag.coords is None or bag.patch_size_level0 is None:
-        return 1.0, 1.0
-    far = bag.coords.max(axis=0) + np.array(bag.patch_size_level0)
-    return float(far[0]), float(far[1])
-
-
-def map_height(prediction: Prediction) -> float:
+def map_height(prediction: Prediction, pictures: SlidePictures | None) -> float:
     """Height of a panel with the slide in inches, for a panel about five inches wide."""
-    width, height = _slide_size(prediction)
-    return float(np.clip(MAP_WIDTH_IN * height / width, 3.6, 9.5))
+    return float(np.clip(MAP_WIDTH_IN * frame_of(prediction, pictures).shape, 3.6, 9.5))
 
 
 def _height(prediction: Prediction, pictures: SlidePictures | None) -> float:
     strip = STRIP_IN if pictures is not None and pictures.patches else 0.0
-    return map_height(prediction) + strip + 2.0
+    return map_height(prediction, pictures) + strip + 2.0
 
 
 def _draw_mapped(figure: Figure, prediction: Prediction, pictures: SlidePictures | None) -> None:
     patches = top_patches(prediction, N_PATCHES)
     if pictures is None:
-        grid = figure.add_gridspec(2, 2, width_ratios=[1.3, 1], height_ratios=[map_height(prediction), 0.12])
+        grid = figure.add_gridspec(
+            2, 2, width_ratios=[1.3, 1], height_ratios=[map_height(prediction, None), 0.12]
+        )
         draw_overlay(figure, grid, prediction, pictures)
         draw_curve(figure.add_subplot(grid[0, 1]), prediction)
         return
-    heights = [map_height(prediction), 0.12, *([STRIP_IN - 0.2] if pictures.patches else [])]
+    heights = [map_height(prediction, pictures), 0.12, *([STRIP_IN - 0.2] if pictures.patches else [])]
     grid = figure.add_gridspec(len(heights), 3, width_ratios=[1, 1, 0.85], height_ratios=heights)
     slide = slide_panel(figure, grid[0, 0], prediction, pictures)
     slide.set_title("Slide", fontsize=11)
@@ -103,12 +94,14 @@ def _draw_mapped(figure: Figure, prediction: Prediction, pictures: SlidePictures
 def slide_panel(
     figure: Figure, place: SubplotSpec, prediction: Prediction, pictures: SlidePictures | None
 ) -> Axes:
-    """Panel in level-0 pixels, y downwards, with the thumbnail when there is one."""
+    """Panel of the scanned area in level-0 pixels, y downwards, with the thumbnail when there is one."""
     axes = figure.add_subplot(place, anchor="N")
-    width, height = _slide_size(prediction)
+    frame = frame_of(prediction, pictures)
+    (left, top), (width, height) = frame.corner, frame.size
+    right, bottom = left + width, top + height
     if pictures is not None:
-        axes.imshow(pictures.thumbnail, extent=(0, width, height, 0), interpolation="antialiased")
-    axes.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0), aspect="equal")
+        axes.imshow(pictures.thumbnail, extent=(left, right, bottom, top), interpolation="antialiased")
+    axes.set(xticks=[], yticks=[], xlim=(left, right), ylim=(bottom, top), aspect=frame.pixel_aspect)
     return axes
 
 
@@ -123,28 +116,30 @@ def draw_overlay(
     bar = figure.colorbar(image, cax=figure.add_subplot(grid[1, column]), orientation="horizontal")
     bar.set_label("gene-guided attention: percentile within the slide (no proof of cause)", fontsize=9)
     bar.ax.tick_params(labelsize=8)
-    draw_boxes(axes, top_patches(prediction, N_PATCHES), _slide_size(prediction)[0])
+    draw_boxes(axes, top_patches(prediction, N_PATCHES))
 
 
 def draw_map(axes: Axes, shown: Heatmap, *, over_slide: bool) -> AxesImage:
     """A percentile map in its place on a panel of the slide; half transparent where a slide lies below."""
     rows, columns = shown.image.shape
     (x, y), (width, height) = shown.origin_level0, shown.cell_level0
-    limits = axes.get_xlim(), axes.get_ylim()
+    limits, aspect = (axes.get_xlim(), axes.get_ylim()), axes.get_aspect()
     image = axes.imshow(
         np.ma.masked_invalid(shown.image), extent=(x, x + columns * width, y + rows * height, y),
         cmap=COLOUR_MAP, vmin=0, vmax=100, alpha=0.6 if over_slide else 1.0, interpolation="nearest",
     )  # fmt: skip
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])
+    axes.set_aspect(aspect)
     return image
 
 
-def draw_boxes(axes: Axes, patches: tuple[TopPatch, ...], slide_width: float) -> None:
-    """Outline patches, with their ranks."""
+def draw_boxes(axes: Axes, patches: tuple[TopPatch, ...]) -> None:
+    """Outline patches on a panel of the slide, with their ranks."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 
+    left, right = axes.get_xlim()
     for patch in patches:
         axes.add_patch(
             Rectangle(
@@ -152,7 +147,7 @@ def draw_boxes(axes: Axes, patches: tuple[TopPatch, ...], slide_width: float) ->
                 path_effects=[withStroke(linewidth=3.2, foreground="black")],
             )
         )  # fmt: skip
-        _number_box(axes, patch, small=patch.size_level0[0] < SMALL_BOX * slide_width)
+        _number_box(axes, patch, small=patch.size_level0[0] < SMALL_BOX * (right - left))
 
 
 def _number_box(axes: Axes, patch: TopPatch, *, small: bool) -> None:
@@ -172,17 +167,18 @@ def _number_box(axes: Axes, patch: TopPatch, *, small: bool) -> None:
 
 
 def draw_scale(axes: Axes, prediction: Prediction) -> None:
-    """Scale bar of a round length, about a fifth of the slide."""
+    """Scale bar of a round length, about a fifth of a panel of the slide."""
     from matplotlib.patheffects import withStroke
 
     bag = prediction.bag
     if bag.slide_mpp is None or bag.slide_size_level0 is None:
         return
-    width_um = bag.slide_size_level0[0] * bag.slide_mpp[0]
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    width_um = (right - left) * bag.slide_mpp[0]
     lengths = [step * 10.0**power for power in range(1, 5) for step in (1, 2, 5)]
     length_um = min(lengths, key=lambda length: abs(length - width_um / 5))
     width_px = length_um / bag.slide_mpp[0]
-    x, y = 0.04 * bag.slide_size_level0[0], 0.965 * bag.slide_size_level0[1]
+    x, y = left + 0.04 * (right - left), top + 0.965 * (bottom - top)
     seen_on_black = [withStroke(linewidth=5, foreground="white")]
     axes.plot(
         [x, x + width_px], [y, y], color="black", linewidth=3, solid_capstyle="butt", path_effects=seen_on_black

@@ -66,7 +66,7 @@ def draw_comparison(
         axes.set_title(f"({'bc'[row]}) {TITLES[source]}", fontsize=10, loc="left")
         image = draw_map(axes, heatmap(prediction, source=source), over_slide=pictures is not None)
         tops.append(top_patches(prediction, N_PATCHES, source=source))
-        draw_boxes(axes, tops[-1], axes.get_xlim()[1])
+        draw_boxes(axes, tops[-1])
         if with_patches:
             strips.append(
                 _strip(figure, [grid[row, 2 + place] for place in range(N_PATCHES)], patches[source])

@@ -12,6 +12,7 @@ from amkd_core.inference.maps import top_patches
 from amkd_core.inference.prediction import Prediction
 
 if TYPE_CHECKING:
+    from amkd_core.slides.info import Bounds
     from amkd_core.slides.slide import Slide
 
 THUMBNAIL_PX = 1400
@@ -26,16 +27,21 @@ class SlidePictures:
     Attributes
     ----------
     thumbnail : array, shape (rows, columns, 3), uint8
-        The whole slide.
+        The scanned area.
     patches : tuple of arrays, each (256, 256, 3), uint8
         The most telling patches, the first one first; empty when there is no map.
-    bounds_xy : (int, int)
-        Level-0 (x, y) of the scanned area's corner, from which some viewers count.
+    bounds : Bounds, optional
+        The scanned area; without them the thumbnail shows the whole of level 0.
     """
 
     thumbnail: NDArray[np.uint8]
     patches: tuple[NDArray[np.uint8], ...] = ()
-    bounds_xy: tuple[int, int] = (0, 0)
+    bounds: Bounds | None = None
+
+    @property
+    def bounds_xy(self) -> tuple[int, int]:
+        """Level-0 (x, y) of the scanned area's corner, from which some viewers count."""
+        return (0, 0) if self.bounds is None else (self.bounds.x, self.bounds.y)
 
 
 def read_pictures(slide: Slide, prediction: Prediction) -> SlidePictures:
@@ -46,10 +52,10 @@ def read_pictures(slide: Slide, prediction: Prediction) -> SlidePictures:
     SlideReadError
         When the slide cannot be read any more.
     """
-    bounds_xy = (slide.info.bounds.x, slide.info.bounds.y)
-    if not prediction.has_map:
-        return SlidePictures(slide.thumbnail(THUMBNAIL_PX), bounds_xy=bounds_xy)
-    return SlidePictures(slide.thumbnail(THUMBNAIL_PX), read_patches(slide, prediction), bounds_xy)
+    bounds = slide.info.bounds
+    thumbnail = slide.thumbnail(THUMBNAIL_PX, within=bounds)
+    patches = read_patches(slide, prediction) if prediction.has_map else ()
+    return SlidePictures(thumbnail, patches, bounds)
 
 
 def read_patches(

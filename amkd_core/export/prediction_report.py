@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from amkd_core.atomic import atomic_path, write_text
 from amkd_core.errors import ConfigError
 from amkd_core.export.figure_file import write_png
 from amkd_core.export.fonts import fonts_of_all_scripts
-from amkd_core.export.pictures import SlidePictures
+from amkd_core.export.pictures import PATCH_PX, SlidePictures
 from amkd_core.export.pseudonym import shown_name, shown_provenance
 from amkd_core.export.report_pages import draw_pages, map_picture, patch_strip, plain_curve
 from amkd_core.export.run_report import (
@@ -185,7 +189,7 @@ def _patch_table(prediction: Prediction) -> tuple[ReportTable, ...]:
         else f"of the {patient.n_patches:,} patches of the patient that were weighed, {here:,} are on this slide"
     )
     note = f"Each patch is {size:.0f} µm wide; {counted}."
-    header = ("rank", "x, y at full resolution", "weight / mean", "percentile")
+    header = ("rank", "x, y (level 0)", "weight / mean", "percentile")
     return (ReportTable("The most telling patches", header, rows, note),)
 
 
@@ -199,10 +203,16 @@ def _teacher_section(prediction: Prediction) -> tuple[ReportSection, ...]:
         for row in ranked_pathways(teacher)[:N_PATHWAYS]
     )
     text = (
-        f"With the tumour's expression the teacher predicts a risk of {teacher.risk:.2f} on its own scale. Its map and "
-        f"the student's agree with a rank correlation of {both.spearman:.2f}, {both.top5} of the five most telling "
-        f"patches, and {both.top5_percent:.0%} of the highest 5 %."
+        f"With the tumour's expression the teacher predicts a risk of {teacher.risk:.2f} on its own scale. "
     )
+    if np.isfinite(both.spearman):
+        text += (
+            f"Its map and the student's agree with a rank correlation of {both.spearman:.2f}, {both.top5} of the "
+            f"{min(5, len(prediction.patch_scores))} most telling patches, and {both.top5_percent:.0%} of the highest "
+            "5 %."
+        )
+    else:
+        text += "One of the two maps is the same everywhere, so that nothing tells how alike they are."
     tables = [
         ReportTable(
             "The most attended pathways", ("pathway", "attention / mean"), rows, "Attention is no cause."
@@ -241,11 +251,20 @@ def _provenance_table(prediction: Prediction, *, identified: bool) -> ReportTabl
         ("patches", f"{patches['count']:,} of {patches['size_px']} px at {patches['mpp']:g} µm{on_this}"),
         ("encoder", f"{record['encoder']['name']}, weights {record['encoder']['weights_sha256']}"),
         ("model", f"{record['bundle']['name']}, file {record['bundle']['sha256'] or 'not saved'}"),
+        *_expression_rows(record["genes"]),
         ("measured", prediction.cohort.measured or "not told"),
         *([("subgroups", prediction.cohort.subgroups)] if prediction.cohort.subgroups else []),
         ("software", ", ".join(f"{name} {version}" for name, version in software.items())),
     ]
     return ReportTable("Provenance", ("what", "value"), tuple(rows), is_long=True)
+
+
+def _expression_rows(genes: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What the teacher read, and whose it is where names are told."""
+    if genes is None:
+        return []
+    whose = f" of {genes['patient']}" if genes.get("patient") else ""
+    return [("expression", f"{genes['needed']:,} genes{whose}, {len(genes['missing']):,} of them missing")]
 
 
 def _patient_rows(prediction: Prediction, *, identified: bool) -> list[tuple[str, str]]:
@@ -278,7 +297,7 @@ def _pictures(
         if pictures is not None and pictures.patches:
             figures["patches"] = (
                 patch_strip(prediction, pictures),
-                "The most telling patches at full resolution.",
+                f"The most telling patches, each {PATCH_PX} px wide.",
             )
     found = {}
     for key, (figure, caption) in figures.items():

@@ -36,7 +36,7 @@ def plain_curve(prediction: Prediction) -> Figure:
 
 def map_picture(prediction: Prediction, pictures: SlidePictures | None) -> Figure:
     """The slide beside its map, or the map alone."""
-    height = map_height(prediction)
+    height = map_height(prediction, pictures)
     figure = _figure(12.0 if pictures is not None else 7.0, height + 1.0)
     _draw_map(figure, prediction, pictures)
     return figure

@@ -16,6 +16,7 @@ from amkd_core import __version__
 from amkd_core.bag import FeatureBag
 from amkd_core.bundle import Bundle
 from amkd_core.bundle_card import OUT_OF_FOLD
+from amkd_core.inference.pathway_table import patient_of_slide
 from amkd_core.inference.prediction import Prediction
 from amkd_core.notices import Notice
 from amkd_core.private_names import looks_like_accession
@@ -119,11 +120,22 @@ def provenance_of(
 
 
 def with_patient_of_genes(prediction: Prediction, patient: str) -> Prediction:
-    """The prediction with whose expression it was made from in its record; as it is where there was none."""
+    """The prediction with whose expression it was made from in its record; as it is where there was none.
+
+    Where the patient's name does not begin the slide's, nor is that of its patient, a notice says so and names nobody.
+    """
     genes = prediction.provenance["genes"]
     if genes is None:
         return prediction
-    return replace(prediction, provenance={**prediction.provenance, "genes": {**genes, "patient": patient}})
+    named = replace(prediction, provenance={**prediction.provenance, "genes": {**genes, "patient": patient}})
+    joined = prediction.patient
+    if patient_of_slide([patient], prediction.slide_id) or (joined and joined.patient_id == patient):
+        return named
+    sentence = (
+        "The teacher read the expression of a patient whose name does not begin that of the slide; nothing tells that "
+        "both are of one tumour."
+    )
+    return replace(named, notices=(*named.notices, Notice("expression_patient", sentence)))
 
 
 def slide_record(bag: FeatureBag) -> dict[str, Any]:

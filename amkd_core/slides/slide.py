@@ -138,8 +138,8 @@ class Slide:
         region[top - y : bottom - y, left - x : right - x] = inside
         return region
 
-    def thumbnail(self, max_side_px: int = 1024) -> Pixels:
-        """Whole slide at low power, never enlarged; (height, width, 3) uint8.
+    def thumbnail(self, max_side_px: int = 1024, *, within: Bounds | None = None) -> Pixels:
+        """Whole slide, or a part of it, at low power, never enlarged; (height, width, 3) uint8.
 
         Damaged places are white, and logged; `SlideReadError` is raised only where nothing can be read.
 
@@ -147,8 +147,10 @@ class Slide:
         ----------
         max_side_px
             Longer side of the result at most.
+        within
+            Part of level 0.
         """
-        return make_thumbnail(self, max_side_px)
+        return make_thumbnail(self, max_side_px, within or Bounds(0, 0, *self.info.levels[0].size_px))
 
     def associated_image(self, name: str) -> Pixels:
         """Pixels of the label, macro or thumbnail image, read only now; (height, width, 3) uint8.

@@ -325,7 +325,7 @@ def _slide_figures(
     fate = f"{f'{words.ended} after' if patient.event else f'{words.going_on} at'} {patient.time:.0f} months"
     title = f"{name}\n{fate}"
     title += "\nSYNTHETIC" if run.cohort.file.synthetic else ""
-    tall = map_height(prediction) / MAP_WIDTH_IN  # of a panel one inch wide
+    tall = map_height(prediction, pictures) / MAP_WIDTH_IN  # of a panel one inch wide
     wide = WIDTH_IN if patches else 8.5
     column = wide * 2.2 / (4.4 + (N_PATCHES if patches else 0))
     write_cohort_figure(

@@ -56,9 +56,12 @@ def test_the_only_patient_of_a_table_is_not_taken_for_the_slides(
     assert "--patient SIM-0001" in asked
     done = amkd("predict", bag_path, *options, "--expression", table, "--patient", "SIM-0001")
     assert done.exit_code == 0, done.output
-    assert (
-        "The expression is of patient SIM-0001, whose name does not begin that of the slide." in done.stdout
-    )
+    said = " ".join(done.stdout.split())
+    assert "The teacher read the expression of a patient whose name does not begin that of the slide" in said
+    assert "It is of SIM-0001." in said
+    notices = json.loads((tmp_path / "out" / "prediction.json").read_text())["notices"]
+    (kept,) = (item["sentence"] for item in notices if item["code"] == "expression_patient")
+    assert "SIM-0001" not in kept
     assert genes_of(tmp_path / "out") == {"needed": 12, "missing": [], "patient": "SIM-0001"}
 
 

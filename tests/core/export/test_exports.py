@@ -18,11 +18,12 @@ from PIL import Image
 from amkd_core.bundle_card import Measured, MeasuredSubgroups, SubgroupMeasured
 from amkd_core.export import fonts
 from amkd_core.export.curve_figure import draw_curve
-from amkd_core.export.figures import write_figure
+from amkd_core.export.figures import draw_overlay, draw_scale, map_height, write_figure
 from amkd_core.export.heatmap_file import write_heatmap
 from amkd_core.export.pictures import SlidePictures, read_pictures
 from amkd_core.export.prediction_json import prediction_record, write_prediction_json
 from amkd_core.export.prediction_report import key_figures, write_report
+from amkd_core.export.slide_frame import frame_of
 from amkd_core.inference.maps import percentile_ranks, top_patches
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction
@@ -244,6 +245,34 @@ def _frame(drawn: np.ndarray, near_column: float) -> tuple[np.ndarray, np.ndarra
     return rows, np.array([left, right])
 
 
+def test_the_scanned_area_is_what_a_picture_shows(prediction: Prediction, white: SlidePictures) -> None:
+    """Some scanners write a wide empty glass around it, on which tissue is a speck; its pixels need not be square."""
+    bounds = Bounds(900, 450, 2400, 1800)
+    framed = dataclasses.replace(white, bounds=bounds)
+    bag = dataclasses.replace(prediction.bag, slide_mpp=(0.25, 0.5))
+    found = dataclasses.replace(prediction, bag=bag)
+    figure = Figure()
+    grid = figure.add_gridspec(2, 2)
+    draw_overlay(figure, grid, found, framed)
+    axes = figure.axes[0]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((900, 3300), (2250, 450))
+    assert axes.get_aspect() == 2
+    assert list(axes.images[0].get_extent()) == [900, 3300, 2250, 450]
+    assert map_height(found, framed) == pytest.approx(min(9.5, 5.1 * 1800 / 2400 * 2))
+    draw_scale(axes, found)
+    (line,) = axes.lines
+    (left, right), (height, _) = line.get_data()
+    assert 900 < left < right < 3300
+    assert 450 < height < 2250
+    assert (right - left) * 0.25 == 100  # about a fifth of 600 um
+    assert framed.bounds_xy == (900, 450)
+    # A bag of the slide alone tells where the area begins, not how large it is: up to the last patch.
+    bag = dataclasses.replace(bag, slide_bounds_xy=(100, 50))
+    frame = frame_of(dataclasses.replace(prediction, bag=bag), None)
+    far = bag.coords.max(axis=0) + np.array(bag.patch_size_level0)
+    assert (frame.corner, frame.size) == ((100, 50), tuple(far - (100, 50)))
+
+
 def test_a_picture_without_slide_or_without_places(prediction: Prediction, tmp_path: Path) -> None:
     write_figure(tmp_path / "map.png", prediction)
     boxes = np.abs(pixels(tmp_path / "map.png").astype(int) - BOX_COLOUR).max(axis=2) < 40
@@ -269,7 +298,8 @@ def test_pictures_are_read_from_the_slide_and_never_its_label(prediction: Predic
 
         info = SimpleNamespace(bounds=Bounds(60, 40, 5000, 2500))
 
-        def thumbnail(self, max_side_px: int) -> np.ndarray:
+        def thumbnail(self, max_side_px: int, *, within: Bounds) -> np.ndarray:
+            assert within == self.info.bounds
             return np.zeros((10, 20, 3), dtype=np.uint8)
 
         def read_region(self, xy: tuple[int, int], level: int, size: tuple[int, int]) -> np.ndarray:

@@ -29,6 +29,7 @@ from amkd_core.inference.maps import heatmap, percentile_ranks, top_patches
 from amkd_core.inference.patient import on_slide, predict_patient
 from amkd_core.inference.predict import predict_bag
 from amkd_core.inference.prediction import Prediction, SurvivalCurve
+from amkd_core.inference.record import with_patient_of_genes
 from amkd_core.inference.region import predict_region
 from amkd_core.notices import Notice
 
@@ -278,6 +279,22 @@ def test_the_report_says_what_was_predicted(
     write_report(tmp_path / "r.pdf", prediction, white)
     raw = (tmp_path / "r.pdf").read_bytes()
     assert len(re.findall(rb"/Type /Page\b", raw)) == 2
+
+
+def test_a_single_patch_has_no_rank_correlation(tmp_path: Path) -> None:
+    lone = predict_bag(random_bag(1), random_bundle(), genes=GENES)
+    named = with_patient_of_genes(lone, "PATIENT-9")
+    write_report(tmp_path / "r.html", named, None, identified=True)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "correlation of" not in page
+    assert "One of the two maps is the same everywhere" in page
+    assert "12 genes of PATIENT-9, 0 of them missing" in page
+    assert "expression of a patient whose name does not begin that of the slide" in page
+    write_report(tmp_path / "r.html", named, None)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "PATIENT-9" not in page
+    assert "12 genes, 0 of them missing" in page
+    assert named.group_text.startswith("doubtful: ")  # of one patch nobody can tell
 
 
 def test_both_reports_call_the_model_simulated_and_not_the_patients(

@@ -101,6 +101,7 @@ def slide_codes() -> list[NoticeCode]:
             "no_map",
         ),
         "expression_scale",
+        "expression_patient",
         "pathway_genes",
     }
     return [code for code in get_args(NoticeCode) if code not in of_model | of_result]
