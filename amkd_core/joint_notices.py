@@ -21,6 +21,8 @@ _OF_SLIDES: dict[NoticeCode, str] = {
     "not looked for.",
     "invalid_patches": "{who} {has} patches that could not be read, or stood twice in the feature file, and do not "
     "count.",
+    "tissue_left_out": "{who} {has} much tissue outside the patches that were weighed: too narrow for a patch, or cut "
+    "by the edge of the scan.",
     "unverified_bag": "{who} {has} features from a file that does not record the encoder's weights and the source "
     "slide; whether they fit the model could not be verified.",
 }

@@ -12,6 +12,7 @@ NoticeCode = Literal[
     "few_patches",
     "invalid_patches",
     "unreadable_places",
+    "tissue_left_out",
     "unverified_bag",
     "synthetic_bundle",
     "research_only",

@@ -39,6 +39,7 @@ _WORDS = {
     "scale_source": "doubtful scale",
     "invalid_patches": "unreadable patches",
     "unreadable_places": "damaged slide",
+    "tissue_left_out": "tissue not weighed",
     "several_images": "several images",
     "non_square_pixels": "oblong pixels",
     "encoder_licence": "encoder's licence",

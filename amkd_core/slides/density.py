@@ -6,7 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEFAULT_WHITE = (243.0, 243.0, 243.0)
-
+_GREY, _TINTED = 25, 60
+"""Largest difference of two channels of glass, and of glass that is stained or yellowed."""
+_EVEN, _NEAR, _EVEN_SHARE = 3.0, 12.0, 0.65
+"""Of what is as bright as glass within the second number this share lies within the first; tissue has grain."""
+_LEAST_SHARE, _LEAST_TINTED_SHARE, _MOST_BRIGHTER_SHARE = 0.005, 0.05, 0.01
 
 # Enough for any share or median that is asked of a whole image.
 _SAMPLE_PX = 400_000
@@ -19,7 +23,10 @@ def is_dark_field(image: NDArray[np.uint8]) -> bool:
 
 
 def white_of(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the background's colour, RGB in [180, 255]; `DEFAULT_WHITE` where there is no background.
+    """Return the background's colour, RGB; `DEFAULT_WHITE` where there is no background.
+
+    Glass is bright and nearly grey. A tinted colour is taken for glass only where it is even, as tissue is not, the
+    brightest there is, and far more frequent than grey.
 
     Parameters
     ----------
@@ -28,14 +35,29 @@ def white_of(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     """
     pixels = _sample(image)
     darkest = pixels.min(axis=1)
-    grey = pixels[(darkest >= 180) & (pixels.max(axis=1) - darkest <= 25)]
+    difference = pixels.max(axis=1) - darkest
+    grey = pixels[(darkest >= 180) & (difference <= _GREY)]
     real = grey[grey.min(axis=1) < 255]
-    grey = real if len(real) >= 0.005 * len(pixels) else grey
-    if len(grey) < max(1, 0.005 * len(pixels)):
+    tinted = pixels[(pixels.max(axis=1) >= 200) & (difference > _GREY) & (difference <= _TINTED)]
+    if len(tinted) >= _LEAST_TINTED_SHARE * len(pixels):
+        white = _most_frequent(tinted)
+        apart = np.abs(tinted - white).max(axis=1)
+        n_even, n_near = np.count_nonzero(apart <= _EVEN), np.count_nonzero(apart <= _NEAR)
+        brighter = np.mean(real.mean(axis=1) > white.mean() + 2 * _EVEN) if len(real) else 0.0
+        is_glass = n_even >= max(_LEAST_TINTED_SHARE * len(pixels), _EVEN_SHARE * n_near, 5 * len(real))
+        if is_glass and brighter * len(real) <= _MOST_BRIGHTER_SHARE * len(pixels):
+            return white
+    grey = real if len(real) >= _LEAST_SHARE * len(pixels) else grey
+    if len(grey) < max(1, _LEAST_SHARE * len(pixels)):
         return np.array(DEFAULT_WHITE)
-    brightness = grey.mean(axis=1)
+    return _most_frequent(grey)
+
+
+def _most_frequent(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Median colour around the most frequent brightness."""
+    brightness = pixels.mean(axis=1)
     peak = np.bincount((brightness / 3).astype(int)).argmax() * 3 + 1.5
-    white: NDArray[np.float64] = np.median(grey[np.abs(brightness - peak) <= 4.5], axis=0)
+    white: NDArray[np.float64] = np.median(pixels[np.abs(brightness - peak) <= 4.5], axis=0)
     return white
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 COARSE_ABOVE = 1.05
 NON_SQUARE_ABOVE = 1.01
+# Sections lose 1 to 25 % of their tissue at their margins; a small piece may lose most of it.
+LEAST_IN_PATCHES = 0.6
 # Below this many level-0 pixels a patch is a smear whatever it is scaled to.
 SMALLEST_PATCH_LEVEL0_PX = 32
 
@@ -88,8 +90,10 @@ class PatchGrid:
         Rows and columns of the whole grid.
     tissue_fraction
         Share of each patch that is tissue, (n,) float32, in [0, 1].
+    tissue_in_patches
+        Share of the slide's tissue that lies in patches, in [0, 1].
     notices
-        What the user must know: coarse scale, pixels that are not square.
+        What the user must know: coarse scale, pixels that are not square, much tissue outside the patches.
     """
 
     spec: PatchSpec
@@ -100,6 +104,7 @@ class PatchGrid:
     row_column: NDArray[np.int64]
     shape: tuple[int, int]
     tissue_fraction: NDArray[np.float32]
+    tissue_in_patches: float
     notices: tuple[Notice, ...] = ()
 
     def __len__(self) -> int:
@@ -154,6 +159,9 @@ def lay_patches(slide: Slide | SlideInfo, tissue: TissueMask, spec: PatchSpec | 
             f"(the fullest has {fraction.max():.0%}); lower the least share of tissue to use it."
         )
     level = _read_level(info.levels, size_level0, spec.size_px)
+    kept = fraction[row_column[:, 0], row_column[:, 1]].astype(np.float32)
+    cell = size_level0[0] * size_level0[1] / (tissue.downsample[0] * tissue.downsample[1])
+    in_patches = min(1.0, float(kept.sum()) * cell / np.count_nonzero(tissue.mask))
     origin = np.array([info.bounds.x, info.bounds.y])
     return PatchGrid(
         spec=spec,
@@ -163,8 +171,9 @@ def lay_patches(slide: Slide | SlideInfo, tissue: TissueMask, spec: PatchSpec | 
         read_size_px=_size_on(level, size_level0),
         row_column=row_column,
         shape=(rows, columns),
-        tissue_fraction=fraction[row_column[:, 0], row_column[:, 1]].astype(np.float32),
-        notices=_notices(spec, microns_of(info)),
+        tissue_fraction=kept,
+        tissue_in_patches=in_patches,
+        notices=_notices(spec, microns_of(info), in_patches),
     )
 
 
@@ -292,8 +301,16 @@ def _integral_between(values: NDArray[Any], lines: NDArray[np.float64]) -> NDArr
     return between
 
 
-def _notices(spec: PatchSpec, microns: Microns) -> tuple[Notice, ...]:
+def _notices(spec: PatchSpec, microns: Microns, in_patches: float) -> tuple[Notice, ...]:
     notices = []
+    if in_patches < LEAST_IN_PATCHES:
+        notices.append(
+            Notice(
+                "tissue_left_out",
+                f"Only {in_patches:.0%} of the slide's tissue lies in its patches of {spec.size_um:g} um and was "
+                "weighed; the rest is too narrow for a patch, or cut by the edge of the scan.",
+            )
+        )
     mpp = microns.mean
     if mpp > spec.mpp * COARSE_ABOVE:
         notices.append(

@@ -120,6 +120,23 @@ def test_order_is_row_by_row_from_the_bounds_origin() -> None:
     assert repr(grid).startswith("PatchGrid(12 of 3 x 4 patches, 256 x 256 px on level 0")
 
 
+@pytest.mark.parametrize(("side", "told"), [(256, False), (400, True)])
+def test_tissue_that_no_patch_holds_is_told(side: int, told: bool) -> None:
+    """A piece of 400 px gives one patch of 256 and loses the rest; nothing said so."""
+    info = info_of((512, 512))
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[: side // 8, : side // 8] = True
+    grid = lay_patches(info, mask_of(mask, 8.0), PatchSpec(min_tissue=0.6))
+    assert len(grid) == 1
+    assert grid.tissue_in_patches == pytest.approx(256**2 / side**2, rel=0.01)
+    sentences = [notice.sentence for notice in grid.notices if notice.code == "tissue_left_out"]
+    assert bool(sentences) == told
+    if told:
+        assert sentences[0].startswith(
+            "Only 41% of the slide's tissue lies in its patches of 128 um and was weighed"
+        )
+
+
 def test_least_tissue_decides() -> None:
     info = info_of((512, 256))
     mask = np.zeros((16, 32), dtype=bool)

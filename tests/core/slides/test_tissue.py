@@ -40,11 +40,28 @@ def test_the_stained_disk_is_found_on_glass() -> None:
     assert sum(excluded.values()) == 0
 
 
-@pytest.mark.parametrize("glass", [(255, 255, 255), (228, 226, 237), (243, 238, 225)])
+@pytest.mark.parametrize(
+    "glass", [(255, 255, 255), (228, 226, 237), (243, 238, 225), (238, 225, 205), (230, 208, 176)]
+)
 def test_the_background_may_have_any_pale_colour(glass: tuple[int, int, int]) -> None:
     image, disk = thumbnail()
     image = np.where(disk[..., None], image, np.array(glass, dtype=np.uint8))
     assert overlap(tissue_of_image(image, mpp=MPP)[0], disk) > 0.97
+
+
+@pytest.mark.parametrize("padding", [0.0, 0.1])
+def test_tinted_glass_is_no_tissue_beside_padding_of_pure_white(padding: float) -> None:
+    image, disk = thumbnail()
+    image = np.where(disk[..., None], image, np.array((238, 225, 205), dtype=np.uint8))
+    image[: int(padding * len(image))] = 255
+    assert overlap(tissue_of_image(image, mpp=MPP)[0], disk) > 0.97
+
+
+def test_a_pale_region_without_glass_is_not_taken_for_glass() -> None:
+    """Pale pink with the grain of tissue, wholly: nothing of it is even."""
+    grain = np.random.default_rng(0).normal(0, 6, (200, 200, 1))
+    image = np.clip(np.array((236, 190, 214)) + grain, 0, 255).astype(np.uint8)
+    assert tissue_of_image(image, mpp=MPP)[0].mean() > 0.99
 
 
 def test_a_region_that_is_tissue_everywhere_stays_whole() -> None:

@@ -255,7 +255,7 @@ def test_of_a_file_with_several_images_the_one_read_is_said(
 def test_slides_that_are_not_he_say_so(shared: Path, file: str) -> None:
     with open_slide(shared / "slides/real" / file) as slide:
         _, bag = run(encode_slide(slide, MeanColour()))
-    assert [notice.code for notice in bag.notices] == ["not_he"]
+    assert [notice.code for notice in bag.notices if notice.code != "tissue_left_out"] == ["not_he"]
 
 
 def test_features_of_one_slide_in_three_containers_agree(shared: Path) -> None:
