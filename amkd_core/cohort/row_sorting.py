@@ -40,6 +40,7 @@ class Rows:
     normal: list[str] = field(default_factory=list)
     lacking: dict[str, list[str]] = field(default_factory=dict)
     first: dict[str, Mapping[Any, Any]] = field(default_factory=dict)
+    without_slide: dict[str, Mapping[Any, Any]] = field(default_factory=dict)
     alone: list[tuple[int, str, Mapping[Any, Any]]] = field(default_factory=list)
     out: dict[str, list[str]] = field(
         default_factory=lambda: {
@@ -69,7 +70,7 @@ class Rows:
         notes = []
         if self.n_joined:
             rows = "1 row names a slide" if self.n_joined == 1 else f"{self.n_joined} rows name slides"
-            notes.append(f"{rows} without follow-up; that of the patient's first complete row counts.")
+            notes.append(f"{rows} without follow-up; that of the patient's other row counts.")
         left_out = self.left_out
         if left_out:
             count, verb = ("1 row", "is") if len(left_out) == 1 else (f"{len(left_out)} rows", "are")
@@ -116,9 +117,14 @@ class Rows:
     def take_slides_alone(self) -> None:
         """Sort in the rows that name a slide and no follow-up, as where only a patient's first row is filled in.
 
-        What they leave empty is taken from the patient's first complete row; what they tell must agree with it.
+        What they leave empty is taken from the patient's first complete row, or from one that lacks nothing but a
+        slide; what they tell must agree with it.
         """
         for number, name, row in self.alone:
+            if name not in self.first and name in self.without_slide:
+                self.first[name] = self.without_slide[name]
+                if "" in self.lacking.get(name, ()):  # that row is not left out any more
+                    self.lacking[name].remove("")
             first = self.first.get(name)
             if first is None:
                 self._sort(name, row, number)
@@ -139,6 +145,8 @@ class Rows:
         lacking = self._lacking(row)
         fault = "" if lacking else fault_of_row(row, self.columns, self.words)
         if lacking:
+            if lacking == "no slide" and not fault_of_row(row, self.columns, self.words):
+                self.without_slide.setdefault(name, row)
             if not normal_slides_of(row, self.columns):
                 self.lacking.setdefault(name, []).append("; ".join(slide_ids_of(row, self.columns)))
             if name not in self.out[lacking]:

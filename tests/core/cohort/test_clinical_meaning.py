@@ -157,15 +157,16 @@ def test_slides_of_rows_without_follow_up_are_the_patients_where_its_first_row_t
         ("A", ("A1", "A2")),
         ("B", ("B1", "B2")),
     ]
-    assert (
-        "2 rows name slides without follow-up; that of the patient's first complete row counts."
-        in table.notes
-    )
+    assert "2 rows name slides without follow-up; that of the patient's other row counts." in table.notes
     assert [str(item) for item in table.findings] == ["1 patient kept out: no follow-up (C)"]
     with pytest.raises(CohortError, match="patient A: the rows of its slides contradict each other"):
         read(tmp_path, ROWS + "A,A1,5,1,60,II\nA,A2,,,61,\n")
     with pytest.raises(CohortError, match="patient A: slide A1 stands there more than once"):
         read(tmp_path, ROWS + "A,A1,5,1,60,II\nA,A1,,,,\n")
+    apart = read(tmp_path, ROWS + "A,,5,1,60,II\nA,A1,,,,\nA,A2,,,,\nB,B1,6,0,70,I\n")
+    assert [one.slide_ids for one in apart.patients] == [("B1",), ("A1", "A2")]
+    assert apart.findings == ()
+    assert not [note for note in apart.notes if "left out" in note]
 
 
 def test_a_slide_that_is_lost_with_half_a_follow_up_is_named(tmp_path: Path) -> None:
