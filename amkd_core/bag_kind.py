@@ -115,5 +115,5 @@ def _short(value: Any, other: Any) -> str:
         return repr(text)
     alike = zip(text, str(other), strict=False)
     start = max(0, next((place for place, (own, its) in enumerate(alike) if own != its), 0) - 6)
-    shown = text[start : start + 18]
+    shown = text[start : start + (18 if start else 12)]
     return repr(("..." if start else "") + shown + ("..." if start + len(shown) < len(text) else ""))

@@ -33,7 +33,7 @@ CONFIG = load_config(None, fold_overrides()[1::2])
 class Scripted:
     """A backend whose attempts end as written down; "ok" leaves the results of a finished fold."""
 
-    width = 1
+    width, advice = 1, ", with fewer --jobs if memory ran out"
 
     def __init__(self, run: Path, done: Path, script: dict[int, list[str]]) -> None:
         self.run, self.done, self.script = run, done, script
