@@ -199,7 +199,9 @@ def tear(path: Path, indices: Iterable[int], fill: str) -> None:
             stream.write(noise if fill == "noise" else bytes.fromhex(fill) * n_bytes)
 
 
-@pytest.mark.parametrize("fill", ["00", "ff", "55", "noise"])
+@pytest.mark.parametrize(
+    "fill", ["00", "noise", *(pytest.param(fill, marks=pytest.mark.slow) for fill in ("ff", "55"))]
+)
 @pytest.mark.parametrize(
     ("family", "write"), [("a.svs", svs), ("jpeg.tif", jpeg_tiff), ("jpeg.ome.tif", jpeg_ome)]
 )
