@@ -5,7 +5,8 @@ Method (`METHOD`), on the slide at about 8 um per pixel:
 1. *Field.* A slide that is mostly black with hardly a bright pixel is fluorescence (dark field): its
    tissue is where Otsu's threshold on brightness says, and step 2 to 4 do not apply.
 2. *White.* The background's colour is the median of the pixels around the most frequent brightness
-   among bright, nearly grey ones. Exact white (padding, transparency) is left out of that unless there
+   among bright, nearly grey ones; a tinted colour (yellowed glass) is taken where it is even, the brightest
+   and far more frequent. Exact white (padding, transparency) is left out of that unless there
    is nothing else. Without any background (a region that is tissue everywhere) 243 is taken.
 3. *Ink and black.* Green, blue and red ink by the ratios of the three optical densities, black ink, dust
    and scanner borders by darkness without colour; ink is followed for up to 200 um into what is
