@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from amkd_core.slides.microns import doubt_of, is_oblong
@@ -296,9 +295,8 @@ def cursor_text(
 
 def agreement_text(agreement: Agreement) -> str:
     """Say how alike two maps are."""
-    rho = f"Spearman's rho {agreement.spearman:.2f}" if isfinite(agreement.spearman) else "a map is constant"
     return (
-        f"Agreement: {rho}; {agreement.top5} of the top 5 patches and "
+        f"Agreement: {agreement.rho_text}; {agreement.top5} of the top 5 patches and "
         f"{100 * agreement.top5_percent:.0f} % of the top 5 % in common."
     )
 

@@ -184,6 +184,7 @@ def _end(refused: CohortError | None) -> None:
 
 def _slides(cohort: Cohort) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Patients without slides and bags, and what is to be said about the folders; an unknown encoder is refused."""
+    from amkd_core.cohort.patients import listed
     from amkd_core.errors import CohortError
     from amkd_core.training.misplaced import misplaced
     from amkd_core.training.slides_of_run import check_encoder, lacking_slides
@@ -200,7 +201,7 @@ def _slides(cohort: Cohort) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not without:
         return (), ()
     places = " or ".join(str(place) for place in (slides, bags) if place is not None)
-    shown = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
+    shown = listed(without)
     unless = "" if bags is not None else ", unless the run's own folder of bags holds them"
     who = "1 patient lacks" if len(without) == 1 else f"{len(without)} patients lack"
     lacking = set(without)

@@ -122,14 +122,15 @@ def cohort_with_bags(
     device
         That the extraction runs on.
     before
-        Called with the patients to score and the files of their slides by name, before the extraction, which may take
-        hours: what would be refused after it.
+        Called with the patients to score and, by name, the slides' files that have no bag yet, before the extraction,
+        which may take hours: what would be refused after it.
 
     Raises
     ------
     AmkdError
         When slides or bags cannot be used.
     """
+    from amkd_core.file_names import bag_of_slide
     from amkd_core.training.external import with_bags
     from amkd_core.training.foreign_bags import warned_of_foreign_bags
     from amkd_core.training.inputs import read_bags
@@ -145,7 +146,7 @@ def cohort_with_bags(
     if named:
         drain(refuse_bags_of_other_slides(folder, files))
     if before is not None:
-        before(kept, files)
+        before(kept, {name: path for name, path in files.items() if not bag_of_slide(folder, name).is_file()})
     if has_slides:
         drain(extract_missing(kept, out, jobs=jobs, weights=None, device=device))
     bags = read_bags(kept, folder)

@@ -24,8 +24,7 @@ def site_of(patient: str) -> str:
 
 def is_normal_tissue(name: str) -> bool:
     """Whether a TCGA barcode is that of a sample of normal tissue, type 10 to 19; no other name tells."""
-    found = _PATIENT.match(name.strip())
-    return found is not None and int(found.group(2) or 0) in _NORMAL
+    return _sample_type(name) in _NORMAL
 
 
 def choose_samples(names: Sequence[str]) -> tuple[list[int], int, int]:
@@ -44,13 +43,18 @@ def choose_samples(names: Sequence[str]) -> tuple[list[int], int, int]:
     best: dict[str, tuple[int, str, int]] = {}
     n_normal = 0
     for place, name in enumerate(names):
-        if is_normal_tissue(name):
+        code = _sample_type(name)
+        if code in _NORMAL:
             n_normal += 1
             continue
-        found = _PATIENT.match(name.strip())
-        code = int(found.group(2)) if found and found.group(2) else 0
         candidate = (code, name, place)
         patient = patient_of(name)
         best[patient] = min(best.get(patient, candidate), candidate)
     rows = sorted(place for _, _, place in best.values())
     return rows, n_normal, len(names) - n_normal - len(rows)
+
+
+def _sample_type(name: str) -> int:
+    """Type code of a TCGA sample; 0 where a name tells none."""
+    found = _PATIENT.match(name.strip())
+    return int(found.group(2) or 0) if found else 0

@@ -14,7 +14,7 @@ from amkd_core.cohort.barcodes import patient_of
 from amkd_core.cohort.clinical_rows import PARTS, part_of
 from amkd_core.cohort.clinical_values import is_empty, number_of
 from amkd_core.cohort.columns import PATIENT_NAMES, plain
-from amkd_core.cohort.patients import Patient
+from amkd_core.cohort.patients import Patient, listed
 from amkd_core.cohort.splits import MIN_EVENTS, Split, carve, deal_out, stratified_split
 from amkd_core.cohort.tables import read_table
 from amkd_core.errors import CohortError
@@ -264,10 +264,9 @@ def _refuse_torn_groups(
         learnt = {group[name] for name in (*split.train, *split.validation)}
         torn = sorted({group[name] for name in split.test} & learnt)
         if torn:
-            shown = ", ".join(torn[:5]) + (", ..." if len(torn) > 5 else "")
             raise CohortError(
                 f"{source}: fold {fold} tests patients of {len(torn)} groups of {column} that it also learns from "
-                f"({shown}), although group = {column} keeps them apart; expected one of the two"
+                f"({listed(torn)}), although group = {column} keeps them apart; expected one of the two"
             )
 
 

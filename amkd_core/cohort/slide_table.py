@@ -13,6 +13,7 @@ from amkd_core.cohort.columns import (
     ClinicalKeys,
     column_of,
 )
+from amkd_core.cohort.patients import listed
 from amkd_core.cohort.tables import named, read_table
 from amkd_core.errors import CohortError
 
@@ -68,9 +69,7 @@ def with_slide_table(
     notes = [note]
     if others:
         whose = "1 patient of it is" if len(others) == 1 else f"{len(others)} patients of it are"
-        notes.append(
-            f"{whose} not in {file_name} ({', '.join(others[:5])}{', ...' if len(others) > 5 else ''})."
-        )
+        notes.append(f"{whose} not in {file_name} ({listed(others)}).")
     return frame.assign(slide_ids=[";".join(slides.get(name, ())) for name in names]), notes
 
 

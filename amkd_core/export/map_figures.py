@@ -146,9 +146,8 @@ def _agreement_text(prediction: Prediction) -> str:
     if prediction.teacher is None:
         return ""
     both = agreement(prediction.patch_scores, prediction.teacher.patch_scores)
-    rho = f"Spearman's rho {both.spearman:.2f}" if np.isfinite(both.spearman) else "a map is constant"
     share = f"{100 * both.top5_percent:.0f} % of the top 5 %"
     return (
-        f"Agreement of the two maps: {rho}; {both.top5} of the top five and {share} of "
+        f"Agreement of the two maps: {both.rho_text}; {both.top5} of the top five and {share} of "
         f"{len(prediction.patch_scores):,} patches in common."
     )

@@ -86,6 +86,11 @@ class Agreement:
     top5: int
     top5_percent: float
 
+    @property
+    def rho_text(self) -> str:
+        """The rank correlation in words; where a map is the same everywhere there is none."""
+        return f"Spearman's rho {self.spearman:.2f}" if np.isfinite(self.spearman) else "a map is constant"
+
 
 def map_scores(prediction: Prediction, source: str = "student") -> Array:
     """Scores of the patches by "student", "teacher", or one pathway's name, shape (n,).

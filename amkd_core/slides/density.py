@@ -43,9 +43,9 @@ def white_of(image: NDArray[np.uint8]) -> NDArray[np.float64]:
         white = _most_frequent(tinted)
         apart = np.abs(tinted - white).max(axis=1)
         n_even, n_near = np.count_nonzero(apart <= _EVEN), np.count_nonzero(apart <= _NEAR)
-        brighter = np.mean(real.mean(axis=1) > white.mean() + 2 * _EVEN) if len(real) else 0.0
+        n_brighter = np.count_nonzero(real.mean(axis=1) > white.mean() + 2 * _EVEN)
         is_glass = n_even >= max(_LEAST_TINTED_SHARE * len(pixels), _EVEN_SHARE * n_near, 5 * len(real))
-        if is_glass and brighter * len(real) <= _MOST_BRIGHTER_SHARE * len(pixels):
+        if is_glass and n_brighter <= _MOST_BRIGHTER_SHARE * len(pixels):
             return white
     grey = real if len(real) >= _LEAST_SHARE * len(pixels) else grey
     if len(grey) < max(1, _LEAST_SHARE * len(pixels)):

@@ -160,8 +160,7 @@ def lay_patches(slide: Slide | SlideInfo, tissue: TissueMask, spec: PatchSpec | 
         )
     level = _read_level(info.levels, size_level0, spec.size_px)
     kept = fraction[row_column[:, 0], row_column[:, 1]].astype(np.float32)
-    cell = size_level0[0] * size_level0[1] / (tissue.downsample[0] * tissue.downsample[1])
-    in_patches = min(1.0, float(kept.sum()) * cell / np.count_nonzero(tissue.mask))
+    in_patches = min(1.0, float(kept.sum()) * _mask_px(tissue, size_level0) / np.count_nonzero(tissue.mask))
     origin = np.array([info.bounds.x, info.bounds.y])
     return PatchGrid(
         spec=spec,
@@ -237,9 +236,14 @@ def _tissue_fractions(
     offset_y = info.bounds.y - tissue.origin_level0[1]
     lines_y = (offset_y + np.arange(rows + 1) * size_level0[1]) / tissue.downsample[1]
     lines_x = (offset_x + np.arange(columns + 1) * size_level0[0]) / tissue.downsample[0]
-    cell = size_level0[0] * size_level0[1] / (tissue.downsample[0] * tissue.downsample[1])
-    share: NDArray[np.float32] = np.clip(_tissue_areas(tissue, lines_x, lines_y) / cell, 0.0, 1.0)
+    areas = _tissue_areas(tissue, lines_x, lines_y)
+    share: NDArray[np.float32] = np.clip(areas / _mask_px(tissue, size_level0), 0.0, 1.0)
     return share
+
+
+def _mask_px(tissue: TissueMask, size_level0: tuple[int, int]) -> float:
+    """Area of a patch in pixels of the mask."""
+    return size_level0[0] * size_level0[1] / (tissue.downsample[0] * tissue.downsample[1])
 
 
 def tissue_shares(

@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from amkd_core.bag_file import is_own_bag, read_bag
+from amkd_core.cohort.patients import listed
 from amkd_core.errors import AmkdError, CohortError
 from amkd_core.file_names import bag_of_slide
 from amkd_core.progress import Progress
@@ -47,10 +48,9 @@ def refuse_bags_of_other_slides(bags: Path, slides: Mapping[str, Path]) -> Gener
     """
     found = yield from bags_of_other_slides(bags, slides)
     if found:
-        listed = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
         raise CohortError(
             f"{bags}: {len(found)} of the bags were made from other slides than those of the same name in the cohort's "
-            f"folder ({listed}); name the folder of this cohort's bags, or leave --bags out"
+            f"folder ({listed(found)}); name the folder of this cohort's bags, or leave --bags out"
         )
 
 

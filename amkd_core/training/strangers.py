@@ -13,6 +13,7 @@ from amkd_core.bag_kind import BagKind
 from amkd_core.cohort.cohort import Cohort
 from amkd_core.cohort.expression import UNITS, same_units
 from amkd_core.cohort.genes import GeneScaling
+from amkd_core.cohort.patients import listed
 from amkd_core.cohort.same_scale import cohort_fault
 from amkd_core.errors import CohortError, SlideError
 from amkd_core.progress import Progress
@@ -88,7 +89,7 @@ def numbered_alike(external: Cohort, cohort: Cohort) -> str:
         return ""
     return (
         f"Warning: {len(shared)} of these patients bear identifiers of patients that the models were trained on "
-        f"({_listed(shared)}), on other slides; the figures are external only if they are others."
+        f"({listed(shared)}), on other slides; the figures are external only if they are others."
     )
 
 
@@ -195,12 +196,8 @@ def _refuse(shared: Sequence[str], n_patients: int, beginning: str, remedy: str 
     if shared:
         raise CohortError(
             f"{beginning} {len(shared)} of the {n_patients} patients "
-            f"({_listed(shared)}), so this is no external cohort; leave them out of the clinical table{remedy}"
+            f"({listed(shared)}), so this is no external cohort; leave them out of the clinical table{remedy}"
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def unlike_the_training(cohort: Cohort, models: str, *, endpoint: str, synthetic: bool) -> tuple[str, ...]:

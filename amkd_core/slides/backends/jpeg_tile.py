@@ -11,20 +11,23 @@ import simplejpeg
 from amkd_core.slides.backends.base import Pixels
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-_TRANSFORM = {"RGB": 0, "YCBCR": 1}
+JPEG = 7
+"""TIFF's number of the compression."""
+TRANSFORMS = {2: 0, 6: 1}
+"""Adobe's number of a tile's colours by TIFF's (RGB, YCbCr); of others nothing is decoded here."""
 
 
-def jpeg_start(tables: bytes | None, colorspace: str) -> bytes:
+def jpeg_start(tables: bytes | None, photometric: int) -> bytes:
     """What stands before each tile's own data.
 
     Parameters
     ----------
     tables
         Those that a TIFF keeps once for all tiles, as a JPEG file without a picture.
-    colorspace
-        "RGB" or "YCBCR", as the TIFF says. The tiles often do not say it, so it is stated by Adobe's marker.
+    photometric
+        The colours as the TIFF says, one of `TRANSFORMS`. The tiles often do not say it, so Adobe's marker does.
     """
-    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([_TRANSFORM[colorspace]])
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([TRANSFORMS[photometric]])
     shared = (tables or b"").removeprefix(_START).removesuffix(_END)
     return _START + adobe + shared
 

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from amkd_core.errors import SlideError, SlideReadError
 from amkd_core.slides.backends.base import Pixels
-from amkd_core.slides.backends.jpeg_tile import decode_jpeg, jpeg_start
+from amkd_core.slides.backends.jpeg_tile import JPEG, TRANSFORMS, decode_jpeg, jpeg_start
 from amkd_core.slides.positioned_file import PositionedFile
 
 _RAW_ROWS = 64
 _LARGEST_SEGMENT_BYTES = 1 << 30
 _WHITE = 255
-_JPEG = 7
-_COLOURS = {2: "RGB", 6: "YCBCR"}
 
 
 @dataclass(frozen=True)
@@ -141,14 +139,14 @@ def segment_grid(path: Path, page: Any) -> SegmentGrid:
         offsets=offsets,
         lengths=lengths,
         raw=raw,
-        jpeg=jpeg_start(page.jpegtables, _COLOURS[int(page.photometric)]) if _is_rgb_jpeg(page) else None,
+        jpeg=jpeg_start(page.jpegtables, int(page.photometric)) if _is_rgb_jpeg(page) else None,
     )
 
 
 def _is_rgb_jpeg(page: Any) -> bool:
     return (
-        int(page.compression) == _JPEG
-        and int(page.photometric) in _COLOURS
+        int(page.compression) == JPEG
+        and int(page.photometric) in TRANSFORMS
         and page.jpegheader is None  # pieces of one picture, as Hamamatsu has them
         and (int(page.samplesperpixel), int(page.planarconfig)) == (3, 1)
         and page.dtype == np.uint8

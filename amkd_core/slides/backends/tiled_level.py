@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from amkd_core.slides import tiff_tags
 from amkd_core.slides.backends.base import Pixels
-from amkd_core.slides.backends.jpeg_tile import decode_jpeg, jpeg_start
+from amkd_core.slides.backends.jpeg_tile import JPEG, TRANSFORMS, decode_jpeg, jpeg_start
 from amkd_core.slides.tiff_tags import TiffDirectory
 
-_NONE, _JPEG = 1, 7
-_RGB, _YCBCR = 2, 6
-_COLOURS = {_RGB: "RGB", _YCBCR: "YCBCR"}
+_NONE, _RGB = 1, 2
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def plan_level(directory: TiffDirectory) -> TiledLevel | None:
         and directory.number(tiff_tags.PLANAR, 1) == 1
         and directory.number(tiff_tags.PREDICTOR, 1) == 1
     )
-    known = (compression, photometric) in {(_JPEG, _RGB), (_JPEG, _YCBCR), (_NONE, _RGB)}
+    known = (compression == JPEG and photometric in TRANSFORMS) or (compression, photometric) == (_NONE, _RGB)
     if tile is None or not plain or not known:
         return None
     tables = directory.numbers(tiff_tags.JPEG_TABLES).astype(np.uint8).tobytes()
@@ -98,6 +96,6 @@ def plan_level(directory: TiffDirectory) -> TiledLevel | None:
         tile_px=tile,
         offsets=directory.numbers(tiff_tags.TILE_OFFSETS).astype(np.int64),
         lengths=directory.numbers(tiff_tags.TILE_BYTES).astype(np.int64),
-        jpeg=jpeg_start(tables, _COLOURS[photometric]) if compression == _JPEG else None,
+        jpeg=jpeg_start(tables, photometric) if compression == JPEG else None,
     )
     return level if level.offsets.size == level.columns * level.rows else None
